@@ -1,0 +1,193 @@
+"""Every setting of a run: one frozen dataclass, checked when it is built.
+
+The fields are the flags (see `options`), so a setting is named, explained and
+bounded in one place.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+from mirrorgan_tf.commands import UserError
+
+__all__ = ["Config", "setting_help"]
+
+
+def _setting(default, help_text, *, low=None, high=None, choices=None, runtime=False):
+    """One field; `runtime` settings may differ when a run is taken up again."""
+    return dataclasses.field(
+        default=default,
+        metadata={
+            "help": help_text,
+            "low": low,
+            "high": high,
+            "choices": choices,
+            "runtime": runtime,
+        },
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Settings of a run; the defaults are the paper's on CUB unless noted.
+
+    Raises:
+        UserError: a value is out of its range or does not go with another.
+    """
+
+    # Data
+    dataset: str = _setting(
+        "birdlets",
+        "Data set: birdlets is drawn on demand, the others are read.",
+        choices=("birdlets", "coco", "cub"),
+    )
+    data_dir: str = _setting("data/birdlets", "Folder of the data set.", runtime=True)
+    birdlets_train_images: int = _setting(
+        4000, "Training images to draw (birdlets).", low=1
+    )
+    birdlets_val_images: int = _setting(
+        500, "Validation images to draw (birdlets).", low=1
+    )
+    cache_images: bool = _setting(
+        False, "Keep decoded images in memory (small sets).", runtime=True
+    )
+    max_words: int = _setting(18, "L: words of a caption that are used.", low=1)
+    min_word_count: int = _setting(
+        1, "A word enters the vocabulary from this many uses.", low=1
+    )
+
+    # Networks
+    base_size: int = _setting(64, "Side of the first image in px, a power of 2.")
+    stages: int = _setting(3, "Images in the cascade, each twice as big.", low=1)
+    generator_width: int = _setting(32, "ngf: channels of a generator stage.", low=1)
+    residual_blocks: int = _setting(2, "Residual blocks of a later stage.", low=0)
+    discriminator_width: int = _setting(
+        64, "ndf: channels of the discriminators' first layer.", low=1
+    )
+    noise_dim: int = _setting(100, "Length of the noise z.", low=1)
+    condition_dim: int = _setting(100, "D': length of the condition s_ca.", low=1)
+    embedding_dim: int = _setting(300, "Length of STEM's word vectors.", low=1)
+    words_dim: int = _setting(256, "D: length of word and sentence embeddings.", low=2)
+    word_attention: bool = _setting(True, "Word-level attention in later stages.")
+    sentence_attention: bool = _setting(
+        True, "Sentence-level (global) attention in later stages."
+    )
+    image_encoder: str = _setting(
+        "inception_v3",
+        "Backbone of DAMSM's image encoder.",
+        choices=("small", "inception_v3", "resnet152"),
+    )
+    image_encoder_weights: str = _setting(
+        "imagenet", "Its weights: imagenet, none, or a weights file."
+    )
+    stream_encoder: str = _setting(
+        "resnet152",
+        "Backbone of STREAM's image encoder.",
+        choices=("small", "inception_v3", "resnet152"),
+    )
+    stream_encoder_weights: str = _setting(
+        "imagenet", "Its weights: imagenet, none, or a weights file."
+    )
+    small_width: int = _setting(32, "First layer's channels of backbone small.", low=1)
+    stream_embedding_dim: int = _setting(
+        256, "Length of STREAM's word vectors and image feature.", low=1
+    )
+    stream_hidden_dim: int = _setting(512, "Units of STREAM's LSTM.", low=1)
+
+    # Losses
+    redescription_weight: float = _setting(
+        20.0, "lambda: weight of the redescription's cross entropy.", low=0
+    )
+    kl_weight: float = _setting(1.0, "Weight of the condition's KL term.", low=0)
+    damsm_weight: float = _setting(
+        0.0, "Weight of the DAMSM loss on the last image (AttnGAN; paper: 0).", low=0
+    )
+    gamma1: float = _setting(4.0, "DAMSM: sharpness of attention to regions.", low=0)
+    gamma2: float = _setting(5.0, "DAMSM: sharpness over words.", low=0)
+    gamma3: float = _setting(10.0, "DAMSM: sharpness of matching.", low=0)
+
+    # Training
+    seed: int = _setting(1, "Seed of everything random.", low=0, high=2**31 - 1)
+    stem_steps: int = _setting(110_000, "Steps of stage stem.", low=1, runtime=True)
+    stem_batch_size: int = _setting(48, "Global batch of stage stem.", low=2)
+    stem_learning_rate: float = _setting(2e-3, "Adam's rate, stage stem.", low=0)
+    stem_decay: float = _setting(
+        0.98, "Factor on stem's rate every stem_decay_steps.", low=0, high=1
+    )
+    stem_decay_steps: int = _setting(185, "Steps between decays (one epoch).", low=1)
+    stem_dropout: float = _setting(0.5, "Dropout on word vectors.", low=0, high=0.99)
+    stem_gradient_clip: float = _setting(0.25, "Norm bound of STEM's gradient.", low=0)
+    stream_steps: int = _setting(28_000, "Steps of stage stream.", low=1, runtime=True)
+    stream_batch_size: int = _setting(64, "Global batch of stage stream.", low=2)
+    stream_learning_rate: float = _setting(1e-3, "Adam's rate, stage stream.", low=0)
+    glam_steps: int = _setting(265_650, "Steps of stage glam.", low=1, runtime=True)
+    glam_batch_size: int = _setting(20, "Global batch of stage glam.", low=2)
+    generator_learning_rate: float = _setting(2e-4, "Adam's rate, generator.", low=0)
+    discriminator_learning_rate: float = _setting(
+        2e-4, "Adam's rate, each discriminator.", low=0
+    )
+    adam_beta1: float = _setting(0.5, "Adam's beta 1 in stage glam.", low=0, high=0.999)
+    ema_decay: float = _setting(
+        0.999, "Decay of the averaged generator, the one that is used.", low=0, high=1
+    )
+    strategy: str = _setting(
+        "mirrored",
+        "mirrored: all GPUs, or one replica on a CPU; one_device: the first.",
+        choices=("mirrored", "one_device"),
+        runtime=True,
+    )
+    jit_compile: bool = _setting(False, "Compile the steps with XLA.", runtime=True)
+
+    # Watching
+    log_every: int = _setting(20, "Steps between log lines.", low=1, runtime=True)
+    picture_every: int = _setting(500, "Steps between pictures.", low=1, runtime=True)
+    checkpoint_every: int = _setting(
+        1000, "Steps between checkpoints.", low=1, runtime=True
+    )
+    keep_checkpoints: int = _setting(2, "Checkpoints to keep.", low=1, runtime=True)
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            _check_field(field, getattr(self, field.name))
+        if self.base_size < 16 or self.base_size & (self.base_size - 1):
+            raise UserError(
+                f"--base_size={self.base_size}: must be a power of 2 from 16 (paper: 64)"
+            )
+        if self.stages > 4:
+            raise UserError(f"--stages={self.stages}: must be 1 to 4 (paper: 3)")
+        if self.words_dim % 2:
+            raise UserError(
+                f"--words_dim={self.words_dim}: must be even, half for each direction"
+            )
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Sides of the cascade's images in px, ascending."""
+        return tuple(self.base_size * 2**stage for stage in range(self.stages))
+
+    def fixed_settings(self) -> dict[str, Any]:
+        """The settings that a workdir's checkpoints depend on."""
+        return {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if not field.metadata["runtime"]
+        }
+
+
+def setting_help(field: dataclasses.Field) -> str:
+    """Help text of one setting."""
+    return field.metadata["help"]
+
+
+def _check_field(field: dataclasses.Field, value: Any) -> None:
+    flag = f"--{field.name}={value}"
+    low, high = field.metadata["low"], field.metadata["high"]
+    choices = field.metadata["choices"]
+    if choices is not None and value not in choices:
+        raise UserError(f"{flag}: must be one of {', '.join(choices)}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{flag}: must be finite")
+    if low is not None and value < low:
+        raise UserError(f"{flag}: must be at least {low}")
+    if high is not None and value > high:
+        raise UserError(f"{flag}: must be at most {high}")

@@ -1,0 +1,66 @@
+"""absl flags to `Config` and back; `flags.cfg` is itself a flagfile."""
+
+import dataclasses
+from pathlib import Path
+
+from absl import flags
+
+from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.config import Config, setting_help
+
+__all__ = ["define_flags", "config_from_flags", "read_config", "write_config"]
+
+_DEFINE = {
+    bool: flags.DEFINE_bool,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    str: flags.DEFINE_string,
+}
+
+
+def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
+    """Defines one flag for each field of `Config`."""
+    for field in dataclasses.fields(Config):
+        if field.metadata["choices"]:
+            flags.DEFINE_enum(
+                field.name,
+                field.default,
+                list(field.metadata["choices"]),
+                setting_help(field),
+                flag_values=flag_values,
+            )
+        else:
+            _DEFINE[field.type](
+                field.name, field.default, setting_help(field), flag_values=flag_values
+            )
+        flags.declare_key_flag(field.name, flag_values=flag_values)
+
+
+def config_from_flags(flag_values: flags.FlagValues = flags.FLAGS) -> Config:
+    """Builds the checked configuration; UserError names a bad flag."""
+    return Config(
+        **{field.name: flag_values[field.name].value for field in _fields()}
+    )
+
+
+def write_config(config: Config, path: Path) -> None:
+    """Writes every flag, one a line, as a flagfile."""
+    lines = [f"--{field.name}={getattr(config, field.name)}\n" for field in _fields()]
+    path.write_text("".join(lines), encoding="utf-8")
+
+
+def read_config(path: Path) -> Config:
+    """Reads what `write_config` wrote, or any flagfile of these flags."""
+    values = flags.FlagValues()
+    define_flags(values)
+    try:
+        rest = values(["flags", f"--flagfile={path}"])
+    except flags.Error as error:
+        raise UserError(f"{path}: {error}") from None
+    if len(rest) > 1:
+        raise UserError(f"{path}: not a flag: {rest[1]!r}")
+    return config_from_flags(values)
+
+
+def _fields() -> tuple[dataclasses.Field, ...]:
+    return dataclasses.fields(Config)
