@@ -1,0 +1,1 @@
+"""Captions to word ids: splitting, vocabulary, tokenizer."""

@@ -1,0 +1,174 @@
+"""Captions to word ids in the graph: one object for training and serving."""
+
+import os
+
+import keras
+import keras_nlp
+import tensorflow as tf
+
+from mirrorgan_tf.text.splitting import split_words
+from mirrorgan_tf.text.vocabulary import Vocabulary
+
+__all__ = ["CaptionTokenizer", "sample_words"]
+
+_ASSET = "vocabulary.txt"
+
+
+@keras.saving.register_keras_serializable(package="mirrorgan_tf")
+class CaptionTokenizer(keras_nlp.tokenizers.Tokenizer):
+    """Turns captions into word ids, padded with 0 to a fixed length.
+
+    Words are found by `split_words`. Words out of the vocabulary are dropped: there
+    is no id for unknown words. A caption with no known word (empty, only
+    punctuation, only unknown words) is valid and has length 0.
+
+    It holds no files: the table is made from tensors, so a SavedModel that tracks
+    this object carries the vocabulary inside.
+
+    Args:
+        vocabulary: the known words. None only until `load_assets` brings them.
+        max_words: L, ids in a row.
+
+    Raises:
+        ValueError: max_words is below 1, or a call comes before the vocabulary.
+    """
+
+    def __init__(
+        self, vocabulary: Vocabulary | None = None, max_words: int = 18, **kwargs
+    ) -> None:
+        kwargs.setdefault("dtype", "int32")
+        super().__init__(**kwargs)
+        if max_words < 1:
+            raise ValueError(f"max_words={max_words}; expected at least 1")
+        self.max_words = max_words
+        self.file_assets = [_ASSET]
+        self._vocabulary = None
+        if vocabulary is not None:
+            self._set_vocabulary(vocabulary)
+
+    def call(self, captions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Tokenises, cuts after the first L known words and pads.
+
+        Args:
+            captions: string (B,) or (), UTF-8; any bytes will do.
+
+        Returns:
+            ids (B, L) int32 and lengths (B,) int32; (L,) and () for a single string.
+        """
+        ids = self.tokenize(captions)
+        if not isinstance(ids, tf.RaggedTensor):
+            rows, lengths = self.pad(ids[tf.newaxis])
+            return rows[0], lengths[0]
+        return self.pad(ids)
+
+    def pad(self, ids: tf.Tensor | tf.RaggedTensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Ids (B, any) without zeros to ids (B, L) and lengths (B,), both int32."""
+        ids = tf.RaggedTensor.from_tensor(ids) if isinstance(ids, tf.Tensor) else ids
+        lengths = tf.minimum(ids.row_lengths(), self.max_words)
+        return ids.to_tensor(shape=(None, self.max_words)), tf.cast(lengths, tf.int32)
+
+    def tokenize(self, captions: tf.Tensor) -> tf.Tensor | tf.RaggedTensor:
+        """All known words' ids, not cut: ragged int32 (B, words).
+
+        A single string gives a dense (words,).
+        """
+        self._check_vocabulary()
+        captions = tf.convert_to_tensor(captions, tf.string)
+        words = split_words(captions)
+        if not isinstance(words, tf.RaggedTensor):
+            ids = self._table.lookup(words)
+            return tf.boolean_mask(ids, ids > 0)
+        ids = words.with_flat_values(self._table.lookup(words.flat_values))
+        return tf.ragged.boolean_mask(ids, ids > 0)
+
+    def detokenize(self, ids: tf.Tensor | tf.RaggedTensor) -> tf.Tensor:
+        """Words joined by spaces, up to the first 0.
+
+        Args:
+            ids: integers (..., words), dense or ragged, each from 0 to the number of
+                words.
+
+        Returns:
+            string (...).
+        """
+        self._check_vocabulary()
+        if isinstance(ids, tf.RaggedTensor):
+            ids = ids.to_tensor()
+        ids = tf.convert_to_tensor(ids)
+        before_end = tf.math.cumprod(tf.cast(ids > 0, ids.dtype), axis=-1)
+        words = tf.gather(self._words, ids * before_end)
+        # Padding is the empty word: joining leaves spaces at the end.
+        return tf.strings.strip(tf.strings.reduce_join(words, -1, separator=" "))
+
+    def get_vocabulary(self) -> list[str]:
+        """The word of every id; id 0, padding, is the empty string."""
+        self._check_vocabulary()
+        return ["", *self._vocabulary.words]
+
+    def vocabulary_size(self) -> int:
+        """Number of ids, with 0: the rows of an embedding table."""
+        self._check_vocabulary()
+        return len(self._vocabulary) + 1
+
+    def id_to_token(self, id: int) -> str:
+        """The word of an id, '' for 0; ValueError for an id out of range."""
+        self._check_vocabulary()
+        return "" if id == 0 else self._vocabulary.word(id)
+
+    def token_to_id(self, token: str) -> int:
+        """The id of a word, 0 for ''; ValueError for an unknown word."""
+        self._check_vocabulary()
+        return 0 if token == "" else self._vocabulary.id(token)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The known words."""
+        self._check_vocabulary()
+        return self._vocabulary
+
+    def save_assets(self, dir_path: str) -> None:
+        """Writes the vocabulary into an existing folder."""
+        self._check_vocabulary()
+        self._vocabulary.save(os.path.join(dir_path, _ASSET))
+
+    def load_assets(self, dir_path: str) -> None:
+        """Reads the vocabulary that `save_assets` wrote."""
+        self._set_vocabulary(Vocabulary.load(os.path.join(dir_path, _ASSET)))
+
+    def get_config(self) -> dict:
+        """Constructor arguments; the vocabulary travels as an asset."""
+        return super().get_config() | {"vocabulary": None, "max_words": self.max_words}
+
+    def _set_vocabulary(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        # Made eagerly even when a graph is being traced: later graphs use them too.
+        with tf.init_scope():
+            self._words = tf.constant(["", *vocabulary.words])
+            initializer = tf.lookup.KeyValueTensorInitializer(
+                self._words, tf.range(len(vocabulary) + 1)
+            )
+            self._table = tf.lookup.StaticHashTable(initializer, default_value=0)
+
+    def _check_vocabulary(self) -> None:
+        if self._vocabulary is None:
+            raise ValueError(
+                "vocabulary=None; expected a Vocabulary, or load_assets before use"
+            )
+
+
+def sample_words(ids: tf.Tensor, max_words: int, seed: tf.Tensor) -> tf.Tensor:
+    """Keeps a random subset of at most `max_words` ids, in their order.
+
+    Args:
+        ids: (words,) integers, not padded.
+        max_words: L, the most to keep.
+        seed: (2,) int32 or int64, stateless seed.
+
+    Returns:
+        (min(words, L),) ids; each subset of L words is equally likely.
+
+    Source: the authors' training data, captions longer than L.
+    """
+    draws = tf.random.stateless_uniform(tf.shape(ids), seed)
+    chosen = tf.argsort(draws, stable=True)[:max_words]
+    return tf.gather(ids, tf.sort(chosen))

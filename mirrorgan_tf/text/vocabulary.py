@@ -1,0 +1,112 @@
+"""Words and their ids, kept as one text file."""
+
+import collections
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import tensorflow as tf
+
+from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.text.splitting import split_words
+
+__all__ = ["Vocabulary"]
+
+_CAPTIONS_AT_ONCE = 16_384
+
+
+class Vocabulary:
+    """An immutable list of words with ids from 1; id 0 is padding.
+
+    Args:
+        words: the words in the order of their ids.
+
+    Raises:
+        ValueError: a word is empty, holds white space or comes twice.
+    """
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self._words = tuple(words)
+        self._ids = {word: row for row, word in enumerate(self._words, start=1)}
+        for row, word in enumerate(self._words, start=1):
+            if not word or word.split() != [word]:
+                raise ValueError(f"words: word {row} is {word!r}; expected one word")
+            if self._ids[word] != row:
+                raise ValueError(f"words: {word!r} comes twice; expected distinct words")
+
+    @classmethod
+    def from_captions(
+        cls, captions: Sequence[str | bytes], minimum_count: int = 1
+    ) -> "Vocabulary":
+        """Collects the words that come at least `minimum_count` times.
+
+        The order is fixed: by falling count, then by alphabet.
+
+        Raises:
+            ValueError: minimum_count is below 1.
+        """
+        if minimum_count < 1:
+            raise ValueError(f"minimum_count={minimum_count}; expected at least 1")
+        counts = collections.Counter()
+        for start in range(0, len(captions), _CAPTIONS_AT_ONCE):
+            part = tf.constant(captions[start : start + _CAPTIONS_AT_ONCE])
+            counts.update(split_words(part).flat_values.numpy().tolist())
+        kept = [(word, n) for word, n in counts.items() if n >= minimum_count]
+        kept.sort(key=lambda pair: (-pair[1], pair[0]))
+        return cls(word.decode("ascii") for word, _ in kept)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Vocabulary":
+        """Reads what `save` wrote.
+
+        Raises:
+            UserError: the file is missing, unreadable or no list of words.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{path}: the vocabulary can't be read ({error})") from None
+        lines = text.split("\n")
+        try:
+            return cls(lines[:-1] if lines[-1] == "" else lines)
+        except ValueError as error:
+            raise UserError(
+                f"{path}: not a vocabulary, one word a line ({error})"
+            ) from None
+
+    def save(self, path: str | Path) -> None:
+        """Writes one word a line, UTF-8: line k holds the word with id k."""
+        Path(path).write_text(
+            "".join(f"{word}\n" for word in self._words), encoding="utf-8", newline="\n"
+        )
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words; the one at position k has id k + 1."""
+        return self._words
+
+    def word(self, word_id: int) -> str:
+        """The word of an id from 1; ValueError for any other."""
+        if not 1 <= word_id <= len(self._words):
+            raise ValueError(f"word_id={word_id}; expected 1 to {len(self._words)}")
+        return self._words[word_id - 1]
+
+    def id(self, word: str) -> int:
+        """The id of a word; ValueError for an unknown one."""
+        if word not in self._ids:
+            raise ValueError(f"word={word!r}; expected a word of the vocabulary")
+        return self._ids[word]
+
+    def __len__(self) -> int:
+        return len(self._words)
+
+    def __contains__(self, word: object) -> bool:
+        return word in self._ids
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Vocabulary) and self._words == other._words
+
+    def __hash__(self) -> int:
+        return hash(self._words)
+
+    def __repr__(self) -> str:
+        return f"Vocabulary({len(self)} words)"
