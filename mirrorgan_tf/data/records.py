@@ -1,0 +1,44 @@
+"""What every reader hands to the pipeline."""
+
+import dataclasses
+
+import numpy as np
+
+__all__ = ["CaptionedImages"]
+
+
+# Compared by identity: arrays have no plain ==.
+@dataclasses.dataclass(frozen=True, eq=False)
+class CaptionedImages:
+    """An index of N images with their captions; nothing is decoded.
+
+    Attributes:
+        paths: N image files.
+        captions: for each image one or more captions.
+        class_ids: (N,) int32; images of one class share it (COCO: all differ).
+        image_ids: (N,) int64, the data set's own numbers.
+
+    Raises:
+        ValueError: lengths differ, or an image has no caption.
+    """
+
+    paths: tuple[str, ...]
+    captions: tuple[tuple[str, ...], ...]
+    class_ids: np.ndarray
+    image_ids: np.ndarray
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "class_ids", np.asarray(self.class_ids, np.int32))
+        object.__setattr__(self, "image_ids", np.asarray(self.image_ids, np.int64))
+        for name in ("captions", "class_ids", "image_ids"):
+            length = len(getattr(self, name))
+            if length != len(self.paths):
+                raise ValueError(
+                    f"{name}: {length} entries; expected {len(self.paths)}, as paths"
+                )
+        if not all(self.captions):
+            row = next(row for row, some in enumerate(self.captions) if not some)
+            raise ValueError(f"captions: none for image {row} ({self.paths[row]})")
+
+    def __len__(self) -> int:
+        return len(self.paths)
