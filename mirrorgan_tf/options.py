@@ -38,9 +38,7 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
 
 def config_from_flags(flag_values: flags.FlagValues = flags.FLAGS) -> Config:
     """Builds the checked configuration; UserError names a bad flag."""
-    return Config(
-        **{field.name: flag_values[field.name].value for field in _fields()}
-    )
+    return Config(**{field.name: flag_values[field.name].value for field in _fields()})
 
 
 def write_config(config: Config, path: Path) -> None:

@@ -1,0 +1,106 @@
+"""The networks of a run, built: every variable exists when these return."""
+
+import keras
+from keras import ops
+from mirrorgan_tf.models.discriminators import Discriminator
+from mirrorgan_tf.models.glam import Glam
+from mirrorgan_tf.models.image_encoder import ImageEncoder
+from mirrorgan_tf.models.stem import Stem
+from mirrorgan_tf.models.stream import Stream, StreamDecoder, StreamEncoder
+
+from mirrorgan_tf.config import Config
+
+__all__ = [
+    "build_discriminators",
+    "build_glam",
+    "build_image_encoder",
+    "build_stem",
+    "build_stream",
+]
+
+
+def build_stem(config: Config, vocabulary_size: int) -> Stem:
+    """STEM's text encoder; `vocabulary_size` counts id 0."""
+    stem = Stem(
+        vocabulary_size,
+        embedding_dim=config.embedding_dim,
+        words_dim=config.words_dim,
+        dropout=config.stem_dropout,
+    )
+    stem(_ids(config), ops.ones((1,), "int32"))
+    return stem
+
+
+def build_image_encoder(config: Config) -> ImageEncoder:
+    """DAMSM's image encoder."""
+    encoder = ImageEncoder(
+        backbone=config.image_encoder,
+        weights=config.image_encoder_weights,
+        width=config.small_width,
+        words_dim=config.words_dim,
+    )
+    encoder(_image(config.sizes[-1]))
+    return encoder
+
+
+def build_stream(config: Config, vocabulary_size: int) -> Stream:
+    """STREAM's encoder and decoder; `vocabulary_size` counts id 0."""
+    stream = Stream(
+        StreamEncoder(
+            backbone=config.stream_encoder,
+            weights=config.stream_encoder_weights,
+            width=config.small_width,
+            feature_dim=config.stream_embedding_dim,
+        ),
+        StreamDecoder(
+            vocabulary_size,
+            embedding_dim=config.stream_embedding_dim,
+            hidden_dim=config.stream_hidden_dim,
+        ),
+    )
+    stream(_image(config.sizes[-1]), _ids(config))
+    return stream
+
+
+def build_glam(config: Config) -> Glam:
+    """GLAM with conditioning augmentation."""
+    glam = Glam(
+        base_size=config.base_size,
+        stages=config.stages,
+        width=config.generator_width,
+        residual_blocks=config.residual_blocks,
+        noise_dim=config.noise_dim,
+        condition_dim=config.condition_dim,
+        word_attention=config.word_attention,
+        sentence_attention=config.sentence_attention,
+    )
+    glam(
+        ops.zeros((1, config.max_words, config.words_dim)),
+        ops.zeros((1, config.words_dim)),
+        ops.zeros((1, config.noise_dim)),
+        ops.zeros((1, config.condition_dim)),
+    )
+    return glam
+
+
+def build_discriminators(config: Config) -> list[Discriminator]:
+    """One discriminator a stage, the smallest image's first."""
+    discriminators = []
+    for size in config.sizes:
+        discriminator = Discriminator(size, width=config.discriminator_width)
+        discriminator(_image(size), ops.zeros((1, config.words_dim)))
+        discriminators.append(discriminator)
+    return discriminators
+
+
+def count_parameters(model: keras.Model) -> int:
+    """Trainable parameters of a model."""
+    return sum(variable.shape.num_elements() for variable in model.trainable_variables)
+
+
+def _image(size):
+    return ops.zeros((1, size, size, 3))
+
+
+def _ids(config):
+    return ops.ones((1, config.max_words), "int32")

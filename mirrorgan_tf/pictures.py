@@ -1,0 +1,127 @@
+"""Pictures for people: captioned grids and attention over an image."""
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+__all__ = ["attention_sheet", "caption_grid", "heat_map", "save_png", "to_uint8"]
+
+_MARGIN_PX = 6
+_FONT_PX = 12
+_LINE_PX = 15
+
+
+def to_uint8(images: np.ndarray) -> np.ndarray:
+    """Images in [-1, 1] to uint8 in [0, 255]; what lies outside is clipped."""
+    return np.clip(np.round((np.asarray(images) + 1) * 127.5), 0, 255).astype(np.uint8)
+
+
+def caption_grid(
+    rows: Sequence[Sequence[np.ndarray]] | np.ndarray,
+    captions: Sequence[str],
+    *,
+    columns: int = 4,
+    image_px: int = 160,
+) -> np.ndarray:
+    """Cells of images with text below.
+
+    Args:
+        rows: one (H, W, 3) uint8 image a cell, or several to stand side by side.
+        captions: one a cell; line breaks are kept.
+        columns: cells in a row.
+        image_px: side of an image as drawn.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    cells = [
+        [cell] if isinstance(cell, np.ndarray) and cell.ndim == 3 else list(cell)
+        for cell in rows
+    ]
+    columns = min(columns, max(len(cells), 1))
+    width_px = max((len(cell) for cell in cells), default=1) * (image_px + _MARGIN_PX)
+    texts = [_wrap(caption, width_px - _MARGIN_PX) for caption in captions]
+    lines = max((text.count("\n") + 1 for text in texts), default=1)
+    height_px = image_px + lines * _LINE_PX + 2 * _MARGIN_PX
+    grid_rows = -(-len(cells) // columns)
+    sheet = Image.new(
+        "RGB",
+        (columns * width_px + _MARGIN_PX, max(grid_rows, 1) * height_px + _MARGIN_PX),
+        "white",
+    )
+    draw = ImageDraw.Draw(sheet)
+    for place, (cell, text) in enumerate(zip(cells, texts, strict=True)):
+        left = _MARGIN_PX + place % columns * width_px
+        top = _MARGIN_PX + place // columns * height_px
+        for i, image in enumerate(cell):
+            sheet.paste(
+                _scaled(image, image_px), (left + i * (image_px + _MARGIN_PX), top)
+            )
+        draw.multiline_text(
+            (left, top + image_px + 3), text, fill="black", font=_font(), spacing=3
+        )
+    return np.asarray(sheet)
+
+
+def attention_sheet(
+    image: np.ndarray,
+    attention: np.ndarray,
+    words: Sequence[str],
+    *,
+    image_px: int = 128,
+) -> np.ndarray:
+    """The image, then for each word where the generator looked at it.
+
+    Args:
+        image: (H, W, 3) uint8.
+        attention: (h, w, L), at least as many maps as words; each is scaled to
+            its own maximum, which is printed.
+        words: the caption's words.
+        image_px: side of an image as drawn.
+    """
+    cells, labels = [image], ["image"]
+    base = np.asarray(_scaled(image, image_px), np.float32)
+    for i, word in enumerate(words):
+        weights = attention[..., i]
+        peak = float(weights.max())
+        heat = heat_map(weights / max(peak, 1e-9))
+        heat = np.asarray(_scaled(heat, image_px, smooth=True), np.float32)
+        cells.append((0.45 * base + 0.55 * heat).astype(np.uint8))
+        labels.append(f"{word}\nmax {peak:.2f}")
+    return caption_grid(cells, labels, columns=8, image_px=image_px)
+
+
+def heat_map(values: np.ndarray) -> np.ndarray:
+    """(H, W) in [0, 1] to uint8 colours, black over red and yellow to white."""
+    values = np.clip(values, 0, 1)[..., None]
+    return (np.clip(values * 3 - np.arange(3), 0, 1) * 255).astype(np.uint8)
+
+
+def save_png(image: np.ndarray, path: Path) -> None:
+    """Writes an (H, W, 3) uint8 image; makes the folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(path, format="PNG")
+
+
+def _scaled(image, side_px, *, smooth=False):
+    # Pixels of a small image are shown as they are.
+    resample = (
+        Image.Resampling.BICUBIC
+        if smooth or image.shape[0] > side_px
+        else Image.Resampling.NEAREST
+    )
+    return Image.fromarray(image).resize((side_px, side_px), resample)
+
+
+def _wrap(caption, width_px):
+    columns = max(8, int(width_px / (_FONT_PX * 0.5)))
+    return "\n".join(
+        "\n".join(textwrap.wrap(line, columns)) for line in caption.split("\n")
+    )
+
+
+def _font():
+    return ImageFont.load_default(_FONT_PX)

@@ -1,0 +1,224 @@
+"""`python -m mirrorgan_tf.train --flagfile=flags/birdlets.cfg`: the whole road.
+
+Stages stem, stream and glam in order; those whose result is in --workdir are
+left out, those begun are gone on with.
+"""
+
+import functools
+from pathlib import Path
+
+import tensorflow as tf
+from absl import flags, logging
+
+from mirrorgan_tf import commands, options
+from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.config import Config
+from mirrorgan_tf.data.pipeline import make_dataset
+from mirrorgan_tf.data.sources import open_dataset
+from mirrorgan_tf.models import from_config
+from mirrorgan_tf.pictures import save_png
+from mirrorgan_tf.text.tokenizer import CaptionTokenizer
+from mirrorgan_tf.text.vocabulary import Vocabulary
+from mirrorgan_tf.training import observers
+from mirrorgan_tf.training.checkpoints import restore_part, saved_step
+from mirrorgan_tf.training.distribution import check_batch_size, make_strategy
+from mirrorgan_tf.training.dry_run import dry_run
+from mirrorgan_tf.training.glam_stage import GlamStage
+from mirrorgan_tf.training.loop import run_stage
+from mirrorgan_tf.training.stem_stage import StemStage
+from mirrorgan_tf.training.stream_stage import StreamStage
+from mirrorgan_tf.workdir import VOCABULARY_FILE, start_workdir
+
+STAGES = ("stem", "stream", "glam")
+_OBSERVED = 100
+
+_WORKDIR = flags.DEFINE_string("workdir", "runs/birdlets", "Folder of the run.")
+_STAGES = flags.DEFINE_list(
+    "stages", [], f"Stages to train, of {','.join(STAGES)}; default: the unfinished."
+)
+_DRY_RUN = flags.DEFINE_bool(
+    "dry_run",
+    False,
+    "Build everything, print its size and run one step a stage on random data.",
+)
+
+
+class Training:
+    """One run: its data and its stages."""
+
+    def __init__(self, config: Config, workdir: Path):
+        """Opens or draws the data set and fixes the vocabulary."""
+        self.config = config
+        self.workdir = workdir
+        self.splits = open_dataset(config)
+        self.vocabulary = self._open_vocabulary()
+        self.tokenizer = CaptionTokenizer(self.vocabulary, config.max_words)
+        self.strategy = make_strategy(config)
+        logging.info(
+            "%d training and %d validation images, %d words, %d replica(s)",
+            len(self.splits["train"]),
+            len(self.splits["val"]),
+            len(self.vocabulary),
+            self.strategy.num_replicas_in_sync,
+        )
+
+    def run(self, stage: str) -> None:
+        """Trains one stage to its end."""
+        steps = getattr(self.config, f"{stage}_steps")
+        batch_size = getattr(self.config, f"{stage}_batch_size")
+        check_batch_size(f"{stage}_batch_size", batch_size, self.strategy)
+        observed = next(iter(self._validation()))
+        with self.strategy.scope():
+            stage_object, observe = getattr(self, f"_build_{stage}")(observed)
+        sizes = self.config.sizes if stage == "glam" else self.config.sizes[-1:]
+        run_stage(
+            stage_object,
+            config=self.config,
+            strategy=self.strategy,
+            workdir=self.workdir,
+            steps=steps,
+            batch_size=batch_size,
+            make_dataset=functools.partial(self._batches, sizes, batch_size),
+            observe=observe,
+        )
+
+    def show_data(self) -> None:
+        """Draws what the pipeline feeds."""
+        batch = next(
+            iter(
+                make_dataset(
+                    self.splits["train"],
+                    self.tokenizer,
+                    sizes=self.config.sizes[-1:],
+                    batch_size=min(16, len(self.splits["train"])),
+                    seed=self.config.seed,
+                    training=True,
+                    max_words=self.config.max_words,
+                )
+            )
+        )
+        sheet = observers.sample_sheet(batch)
+        path = self.workdir / "pictures" / "data.png"
+        save_png(sheet, path)
+        with tf.summary.create_file_writer(str(self.workdir / "logs")).as_default():
+            tf.summary.image("data", sheet[None], step=0)
+        logging.info("training images with captions: %s", path)
+
+    def _build_stem(self, observed):
+        stage = StemStage(
+            self.config,
+            from_config.build_stem(self.config, len(self.vocabulary) + 1),
+            from_config.build_image_encoder(self.config),
+        )
+        return stage, observers.StemObserver(stage, observed)
+
+    def _build_stream(self, observed):
+        stage = StreamStage(
+            self.config,
+            from_config.build_stream(self.config, len(self.vocabulary) + 1),
+        )
+        return stage, observers.StreamObserver(stage, observed, self.tokenizer)
+
+    def _build_glam(self, observed):
+        config, words = self.config, len(self.vocabulary) + 1
+        stage = GlamStage(
+            config,
+            stem=from_config.build_stem(config, words),
+            stream=from_config.build_stream(config, words),
+            image_encoder=from_config.build_image_encoder(config),
+            glam=from_config.build_glam(config),
+            glam_ema=from_config.build_glam(config),
+            discriminators=from_config.build_discriminators(config),
+        )
+        restore_part(
+            self.workdir / "stem",
+            {"stem": stage.stem, "image_encoder": stage.image_encoder},
+        )
+        restore_part(self.workdir / "stream", {"stream": stage.stream})
+        return stage, observers.GlamObserver(stage, observed, self.tokenizer)
+
+    def _batches(self, sizes, batch_size, start_step):
+        dataset = make_dataset(
+            self.splits["train"],
+            self.tokenizer,
+            sizes=sizes,
+            batch_size=batch_size,
+            seed=self.config.seed,
+            training=True,
+            start_step=start_step,
+            max_words=self.config.max_words,
+            cache=self.config.cache_images,
+        )
+        fed = ("images", "ids", "lengths", "class_ids")
+        return dataset.map(lambda batch: {name: batch[name] for name in fed})
+
+    def _validation(self):
+        return make_dataset(
+            self.splits["val"],
+            self.tokenizer,
+            sizes=self.config.sizes,
+            batch_size=_OBSERVED,
+            seed=self.config.seed,
+            training=False,
+            max_words=self.config.max_words,
+        )
+
+    def _open_vocabulary(self):
+        path = self.workdir / VOCABULARY_FILE
+        if path.exists():
+            return Vocabulary.load(path)
+        vocabulary = Vocabulary.from_captions(
+            (
+                caption
+                for split in self.splits.values()
+                for captions in split.captions
+                for caption in captions
+            ),
+            minimum_count=self.config.min_word_count,
+        )
+        vocabulary.save(path)
+        return vocabulary
+
+
+def main() -> None:
+    """Trains what is asked for."""
+    config = options.config_from_flags()
+    chosen = _chosen_stages()
+    if _DRY_RUN.value:
+        dry_run(config)
+        return
+    workdir = Path(_WORKDIR.value)
+    start_workdir(workdir, config)
+    unfinished = [
+        stage
+        for stage in STAGES
+        if saved_step(workdir / stage) < getattr(config, f"{stage}_steps")
+    ]
+    chosen = [stage for stage in STAGES if stage in (chosen or unfinished)]
+    if not set(chosen) & set(unfinished):
+        logging.info("nothing left to train in %s", workdir)
+        return
+    training = Training(config, workdir)
+    training.show_data()
+    for stage in chosen:
+        training.run(stage)
+    logging.info(
+        "done; try: python -m mirrorgan_tf.generate --workdir=%s "
+        "--captions='a red bird with black wings'",
+        workdir,
+    )
+
+
+def _chosen_stages():
+    unknown = set(_STAGES.value) - set(STAGES)
+    if unknown:
+        raise UserError(
+            f"--stages={','.join(_STAGES.value)}: {sorted(unknown)[0]!r} is no stage; "
+            f"choose from {', '.join(STAGES)}"
+        )
+    return _STAGES.value
+
+
+if __name__ == "__main__":
+    options.define_flags()
+    commands.run(main)

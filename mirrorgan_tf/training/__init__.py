@@ -1,0 +1,1 @@
+"""Training: one step a stage, one loop for all of them."""

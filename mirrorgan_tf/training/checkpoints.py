@@ -1,0 +1,90 @@
+"""Checkpoints of a stage: saving, taking up again, reading parts."""
+
+from pathlib import Path
+
+import tensorflow as tf
+
+from mirrorgan_tf.commands import UserError
+
+__all__ = ["StageCheckpoints", "restore_part", "saved_step"]
+
+_STEP_KEY = "step/.ATTRIBUTES/VARIABLE_VALUE"
+
+
+class StageCheckpoints:
+    """The checkpoints of one stage in one folder."""
+
+    def __init__(self, folder: Path, objects: dict, *, keep: int):
+        """Takes trackables by name; call inside the strategy's scope."""
+        self.step = tf.Variable(0, dtype=tf.int64, name="step")
+        self._checkpoint = tf.train.Checkpoint(step=self.step, **objects)
+        self._manager = tf.train.CheckpointManager(
+            self._checkpoint, str(folder), max_to_keep=keep
+        )
+
+    def restore(self) -> int:
+        """Loads the latest checkpoint, if any; returns the steps done.
+
+        Raises:
+            UserError: it is damaged or of other networks.
+        """
+        latest = self._manager.latest_checkpoint
+        if latest:
+            _restore(self._checkpoint, latest, partial=False)
+        return int(self.step.numpy())
+
+    def save(self) -> None:
+        """Writes a checkpoint of the present step."""
+        self._manager.save(checkpoint_number=int(self.step.numpy()))
+
+
+def saved_step(folder: Path) -> int:
+    """Steps done by the latest checkpoint in a folder; 0 where there is none."""
+    latest = tf.train.latest_checkpoint(str(folder))
+    if latest is None:
+        return 0
+    try:
+        return int(tf.train.load_variable(latest, _STEP_KEY))
+    except (tf.errors.OpError, ValueError) as error:
+        raise _unreadable(latest, error) from None
+
+
+def restore_part(folder: Path, objects: dict) -> None:
+    """Loads some of a stage's objects from its latest checkpoint.
+
+    Raises:
+        UserError: there is none, it is damaged or of other networks.
+    """
+    latest = tf.train.latest_checkpoint(str(folder))
+    if latest is None:
+        raise UserError(
+            f"{folder}: no checkpoint; train stage {folder.name} first "
+            f"(python -m mirrorgan_tf.train --stages={folder.name} ...)"
+        )
+    _restore(tf.train.Checkpoint(**objects), latest, partial=True)
+
+
+def _restore(checkpoint, path, *, partial):
+    try:
+        status = checkpoint.restore(path)
+        if partial:
+            status.expect_partial()
+        status.assert_existing_objects_matched()
+    except (AssertionError, ValueError) as error:
+        raise UserError(
+            f"{path}: the checkpoint is of other networks ({_first_line(error)}); "
+            "use the flags it was made with, or another --workdir"
+        ) from None
+    except tf.errors.OpError as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path, error):
+    return UserError(
+        f"{path}: the checkpoint cannot be read ({_first_line(error)}); remove its "
+        "files and its name in the file 'checkpoint' to go on from the one before"
+    )
+
+
+def _first_line(error):
+    return str(error).strip().splitlines()[0][:200]

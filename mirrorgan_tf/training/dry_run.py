@@ -1,0 +1,135 @@
+"""`--dry_run`: the networks at full size, one step a stage, no data."""
+
+import dataclasses
+import resource
+import time
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from mirrorgan_tf.config import Config
+from mirrorgan_tf.models import from_config
+from mirrorgan_tf.training.distribution import make_strategy
+from mirrorgan_tf.training.glam_stage import GlamStage
+from mirrorgan_tf.training.loop import compile_step
+from mirrorgan_tf.training.stem_stage import StemStage
+from mirrorgan_tf.training.stream_stage import StreamStage
+
+__all__ = ["dry_run"]
+
+# Words of AttnGAN's vocabularies; birdlets' is about as large as said here.
+_VOCABULARY_SIZES = {"birdlets": 200, "cub": 5_450, "coco": 27_297}
+_BATCH = 2
+
+
+def dry_run(config: Config) -> None:
+    """Builds every network, logs sizes, runs one step a stage on random data.
+
+    Pretrained weights are not loaded, so nothing is downloaded. The steps use
+    two images a replica; the memory printed is this process's peak up to then.
+
+    Raises:
+        UserError: a loss is not finite.
+    """
+    config = dataclasses.replace(
+        config, image_encoder_weights="none", stream_encoder_weights="none"
+    )
+    strategy = make_strategy(config)
+    words = _VOCABULARY_SIZES[config.dataset] + 1
+    with strategy.scope():
+        stages = _build_stages(config, words)
+    _log_parameters(stages["glam"])
+    batch_size = _BATCH * strategy.num_replicas_in_sync
+    logging.info(
+        "one step a stage, batch %d, %d words in the vocabulary, %d replica(s)",
+        batch_size,
+        words - 1,
+        strategy.num_replicas_in_sync,
+    )
+    for name, stage in stages.items():
+        _run_one_step(name, stage, config, strategy, batch_size, words)
+    for name in stages:
+        logging.info(
+            "%s: a full run is %d steps of batch %d",
+            name,
+            getattr(config, f"{name}_steps"),
+            getattr(config, f"{name}_batch_size"),
+        )
+
+
+def _build_stages(config, words):
+    stem = from_config.build_stem(config, words)
+    image_encoder = from_config.build_image_encoder(config)
+    stream = from_config.build_stream(config, words)
+    return {
+        "stem": StemStage(config, stem, image_encoder),
+        "stream": StreamStage(config, stream),
+        "glam": GlamStage(
+            config,
+            stem=stem,
+            stream=stream,
+            image_encoder=image_encoder,
+            glam=from_config.build_glam(config),
+            glam_ema=from_config.build_glam(config),
+            discriminators=from_config.build_discriminators(config),
+        ),
+    }
+
+
+def _log_parameters(stage):
+    networks = {
+        "STEM": stage.stem,
+        "DAMSM image encoder": stage.image_encoder,
+        "STREAM": stage.stream,
+        "generator (GLAM)": stage.glam,
+    } | {
+        f"discriminator {size} px": discriminator
+        for size, discriminator in zip(
+            stage.config.sizes, stage.discriminators, strict=True
+        )
+    }
+    for name, network in networks.items():
+        logging.info(
+            "%-22s %12s trainable of %12s parameters",
+            name,
+            f"{from_config.count_parameters(network):,}",
+            f"{network.count_params():,}",
+        )
+
+
+def _run_one_step(name, stage, config, strategy, batch_size, words):
+    dataset = tf.data.Dataset.from_tensors(_random_batch(config, batch_size, words))
+    batches = iter(strategy.experimental_distribute_dataset(dataset.repeat(2)))
+    with strategy.scope():
+        step = tf.Variable(0, dtype=tf.int64)
+    train_step = compile_step(stage, strategy, step, jit=config.jit_compile)
+    begun = time.monotonic()
+    train_step(batches)
+    traced = time.monotonic()
+    losses = {key: float(value) for key, value in train_step(batches).items()}
+    seconds = time.monotonic() - traced
+    logging.info(
+        "%s: first step %.1f s (with tracing), second %.2f s (%.2f images/s), "
+        "peak memory %.2f GiB | %s",
+        name,
+        traced - begun,
+        seconds,
+        batch_size / seconds,
+        # ru_maxrss is in KiB on Linux.
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+        "  ".join(f"{key} {value:.3f}" for key, value in losses.items()),
+    )
+
+
+def _random_batch(config, batch_size, words):
+    random = np.random.default_rng(config.seed)
+    return {
+        "images": tuple(
+            random.uniform(-1, 1, (batch_size, size, size, 3)).astype(np.float32)
+            for size in config.sizes
+        ),
+        "ids": random.integers(1, words, (batch_size, config.max_words), np.int32),
+        "lengths": np.full(batch_size, config.max_words, np.int32),
+        "class_ids": np.arange(batch_size, dtype=np.int32),
+    }

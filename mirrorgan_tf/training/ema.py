@@ -1,0 +1,33 @@
+"""Exponential moving average of a model's weights, kept as a second model."""
+
+import keras
+import tensorflow as tf
+
+__all__ = ["start_average", "update_average"]
+
+
+def start_average(average: keras.Model, model: keras.Model) -> None:
+    """Makes the average equal to the model."""
+    average.set_weights(model.get_weights())
+
+
+def update_average(
+    average: keras.Model, model: keras.Model, *, decay: float, step: tf.Tensor
+) -> None:
+    """Moves the average one step towards the model (cross-replica context).
+
+    Batch-norm statistics are averaged too, so that they belong to the averaged
+    weights (the authors' code takes the raw model's). Early on the decay is
+    (1 + step) / (10 + step), else the random start would linger.
+
+    Args:
+        average: built like `model`.
+        model: after its update.
+        decay: in [0, 1]; 0.999 in the authors' code.
+        step: scalar integer, updates before this one.
+    """
+    step = tf.cast(step, tf.float32)
+    decay = tf.minimum(decay, (1.0 + step) / (10.0 + step))
+    for mean, value in zip(average.variables, model.variables, strict=True):
+        mean = mean.value
+        mean.assign(value.value + (mean - value.value) * tf.cast(decay, mean.dtype))

@@ -1,0 +1,148 @@
+"""What a person sees of a stage: validation figures and pictures.
+
+Each function returns (scalars by name, uint8 pictures by name) for a fixed batch
+of the validation split.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from mirrorgan_tf.losses.damsm import sentence_similarity
+from mirrorgan_tf.models.redescription import greedy
+from mirrorgan_tf.pictures import attention_sheet, caption_grid, heat_map, to_uint8
+from mirrorgan_tf.text.tokenizer import CaptionTokenizer
+from mirrorgan_tf.text_to_image import TextToImage, images_to_uint8, seeded_noise
+from mirrorgan_tf.training.glam_stage import GlamStage
+from mirrorgan_tf.training.loop import Observation
+from mirrorgan_tf.training.stem_stage import StemStage
+from mirrorgan_tf.training.stream_stage import StreamStage, redescription_loss
+
+__all__ = ["GlamObserver", "StemObserver", "StreamObserver", "sample_sheet"]
+
+_GRID = 16
+_SHOWN_WORDS = 15
+_SEED = 0
+
+
+def sample_sheet(batch: dict) -> np.ndarray:
+    """Training images with the captions drawn for them."""
+    return caption_grid(
+        to_uint8(batch["images"][-1][:_GRID]), _texts(batch["caption"][:_GRID])
+    )
+
+
+class StemObserver:
+    """Which caption fits which image, on one validation batch."""
+
+    def __init__(self, stage: StemStage, batch: dict):
+        """Takes one validation batch; nothing of it is random."""
+        self._batch = batch
+
+        @tf.function
+        def similarities():
+            _, sentence = stage.stem(batch["ids"], batch["lengths"])
+            _, code = stage.image_encoder(batch["images"][-1])
+            return sentence_similarity(code, sentence, gamma3=1.0)
+
+        self._similarities = similarities
+
+    def __call__(self) -> Observation:
+        """Share of images whose own caption is the nearest, and the matrix."""
+        cosines = self._similarities().numpy()
+        right = cosines.argmax(axis=1) == np.arange(len(cosines))
+        picture = caption_grid(
+            [heat_map((cosines + 1) / 2)],
+            [f"cosine of image (row) and caption (column), {len(cosines)} of each"],
+            image_px=480,
+        )
+        return {f"val_top1_of_{len(cosines)}": float(right.mean())}, {
+            "similarity": picture
+        }
+
+
+class StreamObserver:
+    """What STREAM says of real validation images."""
+
+    def __init__(self, stage: StreamStage, batch: dict, tokenizer: CaptionTokenizer):
+        """Takes one validation batch; nothing of it is random."""
+        self._batch = batch
+        self._tokenizer = tokenizer
+        stream = stage.stream
+
+        @tf.function
+        def look():
+            images = batch["images"][-1]
+            # One replica's share is the whole: this runs outside the strategy.
+            loss = redescription_loss(
+                stream, images, batch["ids"], batch["lengths"], with_end=True
+            )
+            said = greedy(stream.decoder, stream.encoder(images), tokenizer.max_words)
+            return loss, said
+
+        self._look = look
+
+    def __call__(self) -> Observation:
+        """Validation cross entropy, and images with STREAM's captions."""
+        loss, said = self._look()
+        picture = caption_grid(
+            to_uint8(self._batch["images"][-1][:_GRID]),
+            _texts(self._tokenizer.detokenize(said[:_GRID])),
+        )
+        return {"val_cross_entropy": float(loss)}, {"captions": picture}
+
+
+class GlamObserver:
+    """What the averaged generator makes of validation captions."""
+
+    def __init__(self, stage: GlamStage, batch: dict, tokenizer: CaptionTokenizer):
+        """Takes one validation batch; its noise is fixed."""
+        self._tokenizer = tokenizer
+        self._captions = _texts(batch["caption"][:_GRID])
+        text_to_image = TextToImage(tokenizer, stage.stem, stage.glam_ema)
+        stream = stage.stream
+        captions = batch["caption"][:_GRID]
+        seeds = tf.range(len(self._captions), dtype=tf.int64) + _SEED
+
+        @tf.function
+        def make():
+            made = text_to_image(captions, seeded_noise(seeds, text_to_image.noise_dim))
+            made["said"] = tokenizer.detokenize(
+                greedy(
+                    stream.decoder,
+                    stream.encoder(made["images"][-1]),
+                    tokenizer.max_words,
+                )
+            )
+            made["images"] = [images_to_uint8(images) for images in made["images"]]
+            return made
+
+        self._make = make
+
+    def __call__(self) -> Observation:
+        """Grid with redescriptions, all scales of a few, attention of one."""
+        made = self._make()
+        images = [scale.numpy() for scale in made["images"]]
+        texts = [
+            f"{caption}\n→ {said}"
+            for caption, said in zip(self._captions, _texts(made["said"]), strict=True)
+        ]
+        pictures = {
+            "samples": caption_grid(images[-1], texts),
+            "scales": caption_grid(
+                [[scale[i] for scale in images] for i in range(min(4, len(texts)))],
+                self._captions[:4],
+                columns=2,
+            ),
+        }
+        if made["word_attention"]:
+            length = min(int(made["lengths"][0]), _SHOWN_WORDS)
+            pictures["attention"] = attention_sheet(
+                images[-1][0],
+                made["word_attention"][-1][0].numpy(),
+                _texts(self._tokenizer.detokenize(made["ids"][0, :length, None])),
+            )
+        return {}, pictures
+
+
+def _texts(strings):
+    return [text.decode() for text in strings.numpy()]

@@ -1,0 +1,175 @@
+"""The folder of a run: what it holds and how to open it.
+
+`flags.cfg` (the run's flags), `vocabulary.txt`, a folder of checkpoints a stage
+(`stem`, `stream`, `glam`), `logs/` for TensorBoard, `pictures/`.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.config import Config
+from mirrorgan_tf.models.from_config import build_glam, build_stem, build_stream
+from mirrorgan_tf.models.glam import Glam
+from mirrorgan_tf.models.redescription import greedy
+from mirrorgan_tf.models.stem import Stem
+from mirrorgan_tf.models.stream import Stream
+from mirrorgan_tf.options import read_config, write_config
+from mirrorgan_tf.text.tokenizer import CaptionTokenizer
+from mirrorgan_tf.text.vocabulary import Vocabulary
+from mirrorgan_tf.text_to_image import TextToImage, images_to_uint8, seeded_noise
+from mirrorgan_tf.training.checkpoints import restore_part, saved_step
+
+__all__ = ["TrainedRun", "open_workdir", "start_workdir"]
+
+FLAGS_FILE = "flags.cfg"
+VOCABULARY_FILE = "vocabulary.txt"
+
+
+def start_workdir(path: Path, config: Config) -> None:
+    """Makes the folder of a run, or checks that it is of the same configuration.
+
+    Raises:
+        UserError: the folder belongs to a run of other flags, which are named, or
+            cannot be written.
+    """
+    flags_path = path / FLAGS_FILE
+    if flags_path.exists():
+        before = read_config(flags_path).fixed_settings()
+        now = config.fixed_settings()
+        changed = [
+            f"--{name}={now[name]} (was {before[name]})"
+            for name in now
+            if now[name] != before[name]
+        ]
+        if changed:
+            raise UserError(
+                f"{path} holds a run of other flags: {', '.join(changed)}; take those "
+                "back or choose another --workdir"
+            )
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        write_config(config, flags_path)
+    except OSError as error:
+        raise UserError(f"--workdir={path}: cannot be written: {error}") from None
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedRun:
+    """A trained run, ready to make images."""
+
+    path: Path
+    config: Config
+    tokenizer: CaptionTokenizer
+    stem: Stem
+    stream: Stream
+    glam: Glam
+    step: int
+
+    def __post_init__(self) -> None:
+        text_to_image = TextToImage(self.tokenizer, self.stem, self.glam)
+
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec([None], tf.string),
+                tf.TensorSpec([None], tf.int64),
+            ]
+        )
+        def make(captions, seeds):
+            made = text_to_image(captions, seeded_noise(seeds, text_to_image.noise_dim))
+            made["redescription_ids"] = greedy(
+                self.stream.decoder,
+                self.stream.encoder(made["images"][-1]),
+                self.config.max_words,
+            )
+            made["images"] = [images_to_uint8(images) for images in made["images"]]
+            return made
+
+        object.__setattr__(self, "_make", make)
+
+    def describe(
+        self,
+        captions: Sequence[str],
+        seed: int | Sequence[int],
+        *,
+        batch_size: int = 16,
+    ) -> dict:
+        """Makes images and all that goes with them.
+
+        Args:
+            captions: N strings.
+            seed: one for all, or one a caption: the same caption and seed give
+                the same image, whatever stands beside it.
+            batch_size: captions at a time.
+
+        Returns:
+            NumPy arrays of `TextToImage`'s results, images as uint8, and
+            `redescription`, a list of N strings.
+        """
+        captions = list(captions)
+        seeds = np.broadcast_to(np.asarray(seed, np.int64), len(captions))
+        parts = [
+            tf.nest.map_structure(
+                lambda tensor: tensor.numpy(),
+                self._make(
+                    tf.constant(captions[first : first + batch_size], tf.string),
+                    tf.constant(seeds[first : first + batch_size]),
+                ),
+            )
+            for first in range(0, max(len(captions), 1), batch_size)
+        ]
+        made = tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
+        made["redescription"] = [
+            text.decode()
+            for text in self.tokenizer.detokenize(made.pop("redescription_ids")).numpy()
+        ]
+        return made
+
+    def generate(
+        self,
+        captions: Sequence[str],
+        seed: int | Sequence[int],
+        *,
+        batch_size: int = 16,
+    ) -> list[np.ndarray]:
+        """Images alone: one (N, s, s, 3) uint8 array a scale, ascending."""
+        return self.describe(captions, seed, batch_size=batch_size)["images"]
+
+
+def open_workdir(path: str | Path) -> TrainedRun:
+    """Opens a run for making images, with the averaged generator.
+
+    Raises:
+        UserError: it is no workdir, not trained yet, damaged, or of networks that
+            this version does not build.
+    """
+    path = Path(path)
+    if not (path / FLAGS_FILE).is_file():
+        raise UserError(
+            f"--workdir={path}: no {FLAGS_FILE} in it; give the --workdir of a training"
+        )
+    config = read_config(path / FLAGS_FILE)
+    # Every weight comes from the checkpoints.
+    config = dataclasses.replace(
+        config, image_encoder_weights="none", stream_encoder_weights="none"
+    )
+    vocabulary = Vocabulary.load(path / VOCABULARY_FILE)
+    stem = build_stem(config, len(vocabulary) + 1)
+    stream = build_stream(config, len(vocabulary) + 1)
+    glam = build_glam(config)
+    restore_part(path / "stem", {"stem": stem})
+    restore_part(path / "stream", {"stream": stream})
+    restore_part(path / "glam", {"glam_ema": glam})
+    return TrainedRun(
+        path=path,
+        config=config,
+        tokenizer=CaptionTokenizer(vocabulary, config.max_words),
+        stem=stem,
+        stream=stream,
+        glam=glam,
+        step=saved_step(path / "glam"),
+    )
