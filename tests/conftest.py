@@ -1,8 +1,17 @@
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference"
+
+
+def pytest_configure():
+    # Two virtual devices, so that a strategy can have two replicas.
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(
+        cpu, [tf.config.LogicalDeviceConfiguration()] * 2
+    )
 
 
 @pytest.fixture(scope="session")

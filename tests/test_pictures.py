@@ -1,0 +1,35 @@
+import numpy as np
+from PIL import Image
+
+from mirrorgan_tf import pictures
+
+
+def test_range_maps_to_bytes_and_is_clipped():
+    values = np.array([-2.0, -1.0, 0.0, 1.0, 3.0])
+    assert pictures.to_uint8(values).tolist() == [0, 0, 128, 255, 255]
+
+
+def test_grid_holds_every_image_and_ink_for_its_caption():
+    colors = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
+    images = np.stack([np.full((8, 8, 3), color, np.uint8) for color in colors])
+    grid = pictures.caption_grid(images, ["one", "two", ""], columns=2, image_px=32)
+    for color in colors:
+        assert (grid == color).all(axis=-1).sum() == 32 * 32
+    without_text = pictures.caption_grid(images, ["", "", ""], columns=2, image_px=32)
+    assert (grid == 0).all(axis=-1).sum() > (without_text == 0).all(axis=-1).sum()
+
+
+def test_attention_is_bright_where_it_looks():
+    image = np.zeros((16, 16, 3), np.uint8)
+    attention = np.zeros((4, 4, 1))
+    attention[0, 0] = 0.7
+    sheet = pictures.attention_sheet(image, attention, ["red"], image_px=64)
+    cell = sheet[6:70, 6 + 70 : 6 + 70 + 64].astype(int)
+    assert cell[:16, :16].mean() > 100
+    assert cell[32:, 32:].max() < 30
+
+
+def test_png_round_trip(tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+    pictures.save_png(image, tmp_path / "new" / "a.png")
+    assert (np.asarray(Image.open(tmp_path / "new" / "a.png")) == image).all()

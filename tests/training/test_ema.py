@@ -1,0 +1,29 @@
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mirrorgan_tf.training.ema import start_average, update_average
+
+
+def _model():
+    return keras.Sequential(
+        [keras.Input((2,)), keras.layers.Dense(3), keras.layers.BatchNormalization()]
+    )
+
+
+def test_average_follows_the_closed_form():
+    average, model = _model(), _model()
+    start_average(average, model)
+    expected = [weight.copy() for weight in model.get_weights()]
+    random = np.random.default_rng(0)
+    for step in range(30):
+        values = [random.normal(size=weight.shape) for weight in expected]
+        model.set_weights(values)
+        update_average(average, model, decay=0.6, step=tf.constant(step))
+        decay = min(0.6, (1 + step) / (10 + step))
+        expected = [
+            decay * mean + (1 - decay) * value
+            for mean, value in zip(expected, values, strict=True)
+        ]
+    for mean, weight in zip(expected, average.get_weights(), strict=True):
+        np.testing.assert_allclose(weight, mean, rtol=1e-5, atol=1e-6)
