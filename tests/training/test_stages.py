@@ -1,0 +1,233 @@
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mirrorgan_tf.config import Config
+from mirrorgan_tf.models import from_config
+from mirrorgan_tf.training.glam_stage import GlamStage
+from mirrorgan_tf.training.loop import compile_step
+from mirrorgan_tf.training.stem_stage import StemStage
+from mirrorgan_tf.training.stream_stage import StreamStage
+
+WORDS = 11
+TINY = Config(
+    base_size=16,
+    stages=2,
+    generator_width=4,
+    residual_blocks=1,
+    discriminator_width=2,
+    noise_dim=5,
+    condition_dim=6,
+    embedding_dim=8,
+    words_dim=8,
+    max_words=5,
+    image_encoder="small",
+    image_encoder_weights="none",
+    stream_encoder="small",
+    stream_encoder_weights="none",
+    small_width=4,
+    stream_embedding_dim=8,
+    stream_hidden_dim=8,
+)
+ATTNGAN = dataclasses.replace(
+    TINY, sentence_attention=False, redescription_weight=0.0, damsm_weight=5.0
+)
+
+
+def _batch(rows=8):
+    random = np.random.default_rng(0)
+    # An empty caption among the others.
+    lengths = np.array([5, 1, 3, 0, 5, 2, 4, 5], np.int32)[:rows]
+    ids = random.integers(1, WORDS, (rows, TINY.max_words)).astype(np.int32)
+    ids[np.arange(TINY.max_words) >= lengths[:, None]] = 0
+    return {
+        "images": tuple(
+            random.uniform(-1, 1, (rows, size, size, 3)).astype(np.float32)
+            for size in TINY.sizes
+        ),
+        "ids": ids,
+        "lengths": lengths,
+        "class_ids": np.array([0, 1, 2, 3, 1, 5, 6, 7], np.int32)[:rows],
+    }
+
+
+def _stem_stage(config):
+    return StemStage(
+        config,
+        from_config.build_stem(config, WORDS),
+        from_config.build_image_encoder(config),
+    )
+
+
+def _stream_stage(config):
+    return StreamStage(config, from_config.build_stream(config, WORDS))
+
+
+def _glam_stage(config):
+    return GlamStage(
+        config,
+        stem=from_config.build_stem(config, WORDS),
+        stream=from_config.build_stream(config, WORDS),
+        image_encoder=from_config.build_image_encoder(config),
+        glam=from_config.build_glam(config),
+        glam_ema=from_config.build_glam(config),
+        discriminators=from_config.build_discriminators(config),
+    )
+
+
+STAGES = {
+    "stem": (_stem_stage, TINY),
+    "stream": (_stream_stage, TINY),
+    "glam": (_glam_stage, TINY),
+    "attngan": (_glam_stage, ATTNGAN),
+}
+OPTIMIZERS = ("optimizer", "generator_optimizer")
+
+
+def _models(stage):
+    """Every model of a stage by name, lists taken apart."""
+    models = {
+        name: value
+        for name, value in vars(stage).items()
+        if isinstance(value, keras.Model)
+    }
+    for i, discriminator in enumerate(getattr(stage, "discriminators", [])):
+        models[f"discriminator{i}"] = discriminator
+    return models
+
+
+def _weights(stage):
+    return {name: model.get_weights() for name, model in _models(stage).items()}
+
+
+def _use_sgd(stage, rate):
+    # Adam turns rounding on a zero gradient into a step of its full rate.
+    for name in OPTIMIZERS:
+        if hasattr(stage, name):
+            setattr(stage, name, keras.optimizers.SGD(rate))
+    stage.discriminator_optimizers = [
+        keras.optimizers.SGD(rate) for _ in getattr(stage, "discriminators", [])
+    ]
+
+
+def _train(build, config, strategy, *, steps=3, start=None, sgd=None):
+    keras.utils.set_random_seed(0)
+    with strategy.scope():
+        stage = build(config)
+        if sgd:
+            _use_sgd(stage, sgd)
+        if start:
+            for name, model in _models(stage).items():
+                model.set_weights(start[name])
+        step = tf.Variable(0, dtype=tf.int64)
+    before = _weights(stage)
+    train_step = compile_step(stage, strategy, step, jit=False)
+    dataset = tf.data.Dataset.from_tensors(_batch()).repeat()
+    batches = iter(strategy.experimental_distribute_dataset(dataset))
+    losses = [
+        {name: value.numpy() for name, value in train_step(batches).items()}
+        for _ in range(steps)
+    ]
+    return losses, before, _weights(stage)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_one_and_two_replicas_agree(name):
+    build, config = STAGES[name]
+    one = tf.distribute.OneDeviceStrategy("/cpu:0")
+    two = tf.distribute.MirroredStrategy(["cpu:0", "cpu:1"])
+    losses_one, start, weights_one = _train(build, config, one, sgd=0.01)
+    losses_two, _, weights_two = _train(build, config, two, start=start, sgd=0.01)
+    for a, b in zip(losses_one, losses_two, strict=True):
+        assert a.keys() == b.keys()
+        for key in a:
+            np.testing.assert_allclose(a[key], b[key], rtol=1e-4, err_msg=key)
+    for model in start:
+        for a, b in zip(weights_one[model], weights_two[model], strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5, err_msg=model)
+
+
+def _moved(before, after):
+    return {
+        name: any(
+            not np.array_equal(a, b)
+            for a, b in zip(before[name], after[name], strict=True)
+        )
+        for name in before
+    }
+
+
+def test_glam_moves_the_generator_its_average_and_the_discriminators_alone():
+    one = tf.distribute.OneDeviceStrategy("/cpu:0")
+    _, before, after = _train(_glam_stage, TINY, one, steps=1)
+    assert _moved(before, after) == {
+        "stem": False,
+        "stream": False,
+        "image_encoder": False,
+        "glam": True,
+        "glam_ema": True,
+        "discriminator0": True,
+        "discriminator1": True,
+    }
+
+
+@pytest.mark.parametrize("frozen", ["glam", "discriminator"])
+def test_each_optimizer_keeps_to_its_network(frozen):
+    one = tf.distribute.OneDeviceStrategy("/cpu:0")
+    rate = {"glam": "generator", "discriminator": "discriminator"}[frozen]
+    config = dataclasses.replace(TINY, **{f"{rate}_learning_rate": 0.0})
+    keras.utils.set_random_seed(0)
+    stage = _glam_stage(config)
+    trainable = {
+        name: [variable.numpy() for variable in model.trainable_variables]
+        for name, model in _models(stage).items()
+    }
+    with one.scope():
+        step = tf.Variable(0, dtype=tf.int64)
+    train_step = compile_step(stage, one, step, jit=False)
+    train_step(iter(tf.data.Dataset.from_tensors(_batch())))
+    for name, model in _models(stage).items():
+        moved = any(
+            not np.array_equal(a, b.numpy())
+            for a, b in zip(trainable[name], model.trainable_variables, strict=True)
+        )
+        learns = name.startswith(("glam", "discriminator"))
+        still = name.startswith(frozen)
+        assert moved == (learns and not still), name
+
+
+def test_losses_have_names_and_the_weights_of_the_flags():
+    one = tf.distribute.OneDeviceStrategy("/cpu:0")
+    config = dataclasses.replace(
+        TINY, redescription_weight=7.0, kl_weight=3.0, damsm_weight=2.0
+    )
+    (losses,), _, _ = _train(_glam_stage, config, one, steps=1)
+    expected = (
+        losses["adversarial_16"]
+        + losses["adversarial_32"]
+        + 7 * losses["redescription"]
+        + 3 * losses["kl"]
+        + 2 * losses["damsm"]
+    )
+    np.testing.assert_allclose(losses["generator"], expected, rtol=1e-5)
+    assert {"discriminator_16", "discriminator_32"} <= losses.keys()
+
+
+def test_without_the_mirror_stream_is_not_asked():
+    one = tf.distribute.OneDeviceStrategy("/cpu:0")
+    (losses,), _, _ = _train(_glam_stage, ATTNGAN, one, steps=1)
+    assert "redescription" not in losses
+    assert "damsm" in losses
+
+
+@pytest.mark.parametrize("name", ["stem", "stream"])
+def test_pretraining_learns_a_batch_by_heart(name):
+    build, config = STAGES[name]
+    config = dataclasses.replace(config, stem_dropout=0.0)
+    key = {"stem": "total", "stream": "cross_entropy"}[name]
+    one = tf.distribute.OneDeviceStrategy("/cpu:0")
+    losses, _, _ = _train(build, config, one, steps=60)
+    assert losses[-1][key] < 0.6 * losses[0][key]
