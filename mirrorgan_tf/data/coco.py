@@ -57,12 +57,14 @@ def _read_captions(path: Path) -> tuple[dict[int, str], dict[int, list[str]]]:
     except ValueError as error:
         raise UserError(f"{path}: not valid JSON ({error})") from None
     try:
-        names = {int(image["id"]): str(image["file_name"]) for image in content["images"]}
+        names = {
+            int(image["id"]): str(image["file_name"]) for image in content["images"]
+        }
         notes = sorted(content["annotations"], key=lambda note: int(note["id"]))
         captions: dict[int, list[str]] = {}
         for note in notes:
             captions.setdefault(int(note["image_id"]), []).append(str(note["caption"]))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(
             f"{path}: not COCO captions ({type(error).__name__}: {error}); expected"
             " `images` with id, file_name and `annotations` with id, image_id, caption"

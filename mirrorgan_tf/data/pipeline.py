@@ -258,6 +258,6 @@ def _check_caption_index(
     if ((chosen < 0) | (chosen >= counts)).any():
         row = int(np.argmax((chosen < 0) | (chosen >= counts)))
         raise ValueError(
-            f"caption_index: {chosen[row]} for image {row}; it has {counts[row]} captions"
+            f"caption_index: {chosen[row]} for image {row}, which has {counts[row]}"
         )
     return chosen

@@ -31,7 +31,9 @@ class Vocabulary:
             if not word or word.split() != [word]:
                 raise ValueError(f"words: word {row} is {word!r}; expected one word")
             if self._ids[word] != row:
-                raise ValueError(f"words: {word!r} comes twice; expected distinct words")
+                raise ValueError(
+                    f"words: {word!r} comes twice; expected distinct words"
+                )
 
     @classmethod
     def from_captions(

@@ -1,0 +1,273 @@
+import numpy as np
+import PIL.Image
+import pytest
+import tensorflow as tf
+
+from mirrorgan_tf.data.pipeline import decode_images, make_dataset
+from mirrorgan_tf.data.records import CaptionedImages
+from mirrorgan_tf.text.tokenizer import CaptionTokenizer
+from mirrorgan_tf.text.vocabulary import Vocabulary
+
+COUNT, BATCH, WORDS = 10, 4, 5
+LONG = "red bird with black wings and a long beak"
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory):
+    """Ten small pictures of several shapes, the red channel rising to the right."""
+    folder = tmp_path_factory.mktemp("pictures")
+    paths, captions = [], []
+    for row in range(COUNT):
+        height, width = 24 + 4 * (row % 3), 30 - 3 * (row % 2)
+        pixels = np.random.default_rng(row).integers(0, 256, (height, width, 3))
+        pixels[..., 0] = np.linspace(0, 255, width)
+        paths.append(str(folder / f"{row}.png"))
+        PIL.Image.fromarray(pixels.astype(np.uint8)).save(paths[-1])
+        captions.append(("a bird", "", LONG, f"number {row} zebra")[: 3 + row % 2])
+    return CaptionedImages(
+        tuple(paths), tuple(captions), np.arange(COUNT) // 2, np.arange(COUNT)
+    )
+
+
+@pytest.fixture(scope="module")
+def tokenizer(index):
+    texts = [text.replace("zebra", "") for some in index.captions for text in some]
+    return CaptionTokenizer(Vocabulary.from_captions(texts), WORDS)
+
+
+@pytest.fixture
+def make(index, tokenizer):
+    def make(training=True, **changes):
+        arguments = {"sizes": (8, 16), "batch_size": BATCH, "seed": 3}
+        arguments |= {"max_words": WORDS, "cache": True, **changes}
+        return make_dataset(index, tokenizer, training=training, **arguments)
+
+    return make
+
+
+def take(dataset, count):
+    return list(dataset.take(count).as_numpy_iterator())
+
+
+def assert_same(batches, others):
+    assert len(batches) == len(others)
+    for batch, other in zip(batches, others, strict=True):
+        tf.nest.map_structure(np.testing.assert_array_equal, batch, other)
+
+
+@pytest.fixture(scope="module")
+def run(index, tokenizer):
+    """The first eight batches of training, beyond three epochs."""
+    dataset = make_dataset(
+        index,
+        tokenizer,
+        sizes=(8, 16),
+        batch_size=BATCH,
+        seed=3,
+        training=True,
+        max_words=WORDS,
+        cache=True,
+    )
+    return take(dataset, 8)
+
+
+def test_batches_have_the_promised_form(make):
+    def spec(dataset):
+        return {
+            name: (value.shape.as_list(), value.dtype)
+            for name, value in dataset.element_spec.items()
+            if name != "images"
+        }, [
+            (image.shape.as_list(), image.dtype)
+            for image in dataset.element_spec["images"]
+        ]
+
+    for training, batch in ((True, BATCH), (False, None)):
+        others, images = spec(make(training=training))
+        assert others == {
+            "ids": ([batch, WORDS], tf.int32),
+            "lengths": ([batch], tf.int32),
+            "caption": ([batch], tf.string),
+            "class_ids": ([batch], tf.int32),
+            "index": ([batch], tf.int32),
+        }
+        assert images == [([batch, size, size, 3], tf.float32) for size in (8, 16)]
+
+
+def test_each_epoch_visits_every_image_once(run):
+    rows = np.concatenate([batch["index"] for batch in run])
+    epochs = rows[: 3 * COUNT].reshape(3, COUNT)
+    np.testing.assert_array_equal(np.sort(epochs), [range(COUNT)] * 3)
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+    assert tuple(epochs[0]) != tuple(range(COUNT))
+
+
+@pytest.mark.parametrize("start_step", [1, 2, 3, 5])
+def test_starting_later_is_skipping(make, run, start_step):
+    assert_same(take(make(start_step=start_step), 8 - start_step), run[start_step:])
+
+
+def test_a_far_start_costs_nothing(make):
+    batch = take(make(start_step=10**12), 1)[0]
+    assert batch["index"].shape == (BATCH,)
+
+
+@pytest.mark.parametrize("threads", [1, 7])
+def test_the_number_of_threads_changes_nothing(make, run, threads):
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = threads
+    assert_same(take(make().with_options(options), 8), run)
+
+
+def test_the_batch_size_changes_no_example(make, run):
+    singles = take(make(batch_size=1), 8)
+    for position, single in enumerate(singles):
+        batch = run[position // BATCH]
+        for name in ("ids", "index", "caption"):
+            np.testing.assert_array_equal(
+                single[name][0], batch[name][position % BATCH]
+            )
+        np.testing.assert_array_equal(
+            single["images"][1][0], batch["images"][1][position % BATCH]
+        )
+
+
+def test_seeds_differ(make, run):
+    other = take(make(seed=4), 3)
+    assert any(
+        (a["index"] != b["index"]).any() for a, b in zip(run[:3], other, strict=True)
+    )
+
+
+def test_reading_from_disk_gives_the_same_as_memory(make, run, index):
+    assert_same(take(make(cache=False), 3), run[:3])
+    assert_same(take(make(cache=decode_images(index, 16)), 3), run[:3])
+
+
+def test_images_are_in_range_and_scales_agree(run):
+    for batch in run:
+        small, big = batch["images"]
+        assert -1 <= big.min() < -0.5 < 0.5 < big.max() <= 1
+        means = big.reshape(BATCH, 8, 2, 8, 2, 3).mean((2, 4))
+        np.testing.assert_allclose(small, means, atol=1e-5)
+
+
+def test_crops_and_flips_vary(make):
+    batches = take(make(), 30)
+    visits = [
+        image
+        for batch in batches
+        for image, row in zip(batch["images"][1], batch["index"], strict=True)
+        if row == 0
+    ]
+    assert len(visits) == 12
+    assert len({visit.tobytes() for visit in visits}) >= 10
+    rows = np.concatenate([batch["images"][1] for batch in batches])
+    # Red rises to the right unless the image was mirrored.
+    mirrored = (rows[:, :, 0, 0] > rows[:, :, -1, 0]).all(1)
+    upright = (rows[:, :, 0, 0] < rows[:, :, -1, 0]).all(1)
+    assert (mirrored ^ upright).all()
+    assert 0.3 < mirrored.mean() < 0.7
+
+
+def test_every_caption_is_drawn(make, index):
+    drawn = {
+        (int(row), caption.decode())
+        for batch in take(make(), 200)
+        for row, caption in zip(batch["index"], batch["caption"], strict=True)
+    }
+    assert drawn == {
+        (row, caption) for row, some in enumerate(index.captions) for caption in some
+    }
+
+
+def test_short_captions_are_tokenised_and_long_ones_sampled(run, tokenizer):
+    long_ids = tokenizer.tokenize([LONG]).to_list()[0]
+    subsets = set()
+    for batch in run:
+        ids, lengths = (value.numpy() for value in tokenizer(batch["caption"]))
+        short = batch["caption"] != LONG.encode()
+        np.testing.assert_array_equal(batch["ids"][short], ids[short])
+        np.testing.assert_array_equal(batch["lengths"], lengths)
+        for row in batch["ids"][~short]:
+            places = [long_ids.index(word) for word in row]
+            assert places == sorted(set(places))
+            subsets.add(tuple(places))
+    assert len(subsets) > 2
+
+
+def test_class_ids_go_with_their_image(run, index):
+    for batch in run:
+        np.testing.assert_array_equal(
+            batch["class_ids"], index.class_ids[batch["index"]]
+        )
+
+
+def test_evaluation_goes_through_once_in_order(make, tokenizer):
+    batches = take(make(training=False, cache=False), 99)
+    assert [len(batch["index"]) for batch in batches] == [4, 4, 2]
+    rows = np.concatenate([batch["index"] for batch in batches])
+    np.testing.assert_array_equal(rows, range(COUNT))
+    assert all((batch["caption"] == b"a bird").all() for batch in batches)
+    assert_same(take(make(training=False), 99), batches)
+    assert_same(take(make(training=False, start_step=2), 99), batches[2:])
+    assert take(make(training=False, start_step=3), 99) == []
+
+
+def test_evaluation_crops_the_middle(make, index):
+    batch = take(make(training=False, sizes=(16,)), 1)[0]
+    loaded = decode_images(index, 16)(0).numpy().astype(np.float32)
+    top, left = (loaded.shape[0] - 16) // 2, (loaded.shape[1] - 16) // 2
+    middle = loaded[top : top + 16, left : left + 16] / 127.5 - 1
+    np.testing.assert_allclose(batch["images"][0][0], middle, atol=1e-6)
+
+
+def test_evaluation_takes_the_first_words_of_the_caption_asked_for(make, tokenizer):
+    batches = take(make(training=False, caption_index=2), 99)
+    first_words = tokenizer([LONG])[0].numpy()[0]
+    for batch in batches:
+        assert (batch["ids"] == first_words).all()
+    each = [row % 3 for row in range(COUNT)]
+    captions = [
+        caption
+        for batch in take(make(training=False, caption_index=each), 99)
+        for caption in batch["caption"]
+    ]
+    assert captions == [[b"a bird", b"", LONG.encode()][number] for number in each]
+
+
+def test_an_index_smaller_than_a_batch_still_trains(make):
+    batch = take(make(batch_size=25), 1)[0]
+    counts = np.bincount(batch["index"], minlength=COUNT)
+    assert (counts[counts > 0] >= 2).all()
+    assert counts.sum() == 25
+
+
+def test_it_is_distributed_in_global_batches(make, run):
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    batches = iter(strategy.experimental_distribute_dataset(make()))
+    assert_same([tf.nest.map_structure(lambda t: t.numpy(), next(batches))], run[:1])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sizes": (16, 8)}, "sizes"),
+        ({"sizes": ()}, "sizes"),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"start_step": -1}, "start_step=-1"),
+        ({"max_words": 0}, "max_words=0"),
+        ({"seed": -1}, "seed=-1"),
+        ({"seed": 2**31}, "seed="),
+        ({"caption_index": 3}, "caption_index: 3 for image 0"),
+        ({"caption_index": -1}, "caption_index: -1"),
+    ],
+)
+def test_bad_arguments_are_refused(make, changes, message):
+    with pytest.raises(ValueError, match=message):
+        make(training=False, **changes)
+
+
+def test_a_cache_of_another_size_is_refused(make, index):
+    with pytest.raises(ValueError, match="cache: 10 images of 10 px"):
+        make(cache=decode_images(index, 8))

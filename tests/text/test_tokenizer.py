@@ -1,0 +1,271 @@
+import json
+import random
+import re
+import subprocess
+import sys
+import unicodedata
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.text.splitting import split_words
+from mirrorgan_tf.text.tokenizer import CaptionTokenizer, sample_words
+from mirrorgan_tf.text.vocabulary import Vocabulary
+
+WORDS = ("a", "red", "bird", "with", "black", "wings")
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return CaptionTokenizer(Vocabulary(WORDS), max_words=4)
+
+
+def python_rule(text):
+    """The documented rule, by Python's own Unicode tables."""
+    text = unicodedata.normalize("NFKD", text)
+    text = "".join(c for c in text if not unicodedata.category(c).startswith("M"))
+    words = [w.encode("ascii", "ignore") for w in re.findall(r"\w+", text.lower())]
+    return [word for word in words if word]
+
+
+def split(captions):
+    return split_words(tf.constant(captions, tf.string)).to_list()
+
+
+def test_ascii_captions_match_the_reference(reference):
+    golden = json.loads((reference / "tokenizer.json").read_text(encoding="utf-8"))
+    tokens = split([entry["caption"] for entry in golden])
+    assert tokens == [[t.encode() for t in entry["tokens"]] for entry in golden]
+
+
+@pytest.mark.parametrize(
+    ("caption", "words"),
+    [
+        ("naïve ﬁne Ünï", ["naive", "fine", "uni"]),
+        ("a日b 日本", ["ab"]),
+        ("½ x² İX \u212a", ["1", "2", "x2", "ix", "k"]),
+        ("red\u00a0bird\u2014black\u200bwings", ["red", "bird", "black", "wings"]),
+        ("", []),
+        (" \t\r\n", []),
+        ("!?…", []),
+        (b"red\xffbird \xc3", ["red", "bird"]),
+        (b"red\x00bird\x00", ["red", "bird"]),
+        ("red\ufffdbird", ["red", "bird"]),
+    ],
+)
+def test_special_captions(caption, words):
+    assert split([caption]) == [[word.encode() for word in words]]
+
+
+def test_every_old_character_follows_the_python_rule():
+    # Unicode 3.2's: newer ones may be unknown to one side or the other.
+    known = unicodedata.ucd_3_2_0
+    texts = [
+        f"a{character}b"
+        for character in map(chr, range(sys.maxunicode + 1))
+        if known.category(character) not in ("Cn", "Cs")
+        and known.category(character) == unicodedata.category(character)
+        and not "\uac00" < character <= "\ud7a3"
+        and not "\u4e00" < character <= "\u9fff"
+    ]
+    assert len(texts) > 10_000
+    assert split(texts) == [python_rule(text) for text in texts]
+
+
+def test_random_unicode_follows_the_python_rule():
+    rng = random.Random(1)
+    known = unicodedata.ucd_3_2_0
+    pools = [(32, 127), (9, 14), (0xA0, 0x250), (0x300, 0x370), (0x370, 0x600)]
+    pools += [(0x1E00, 0x2150), (0x3040, 0x3100), (0x4E00, 0x4F00), (0xFB00, 0xFB07)]
+    texts = []
+    for _ in range(3000):
+        codes = [rng.randrange(*rng.choice(pools)) for _ in range(rng.randrange(30))]
+        texts.append("".join(c for c in map(chr, codes) if known.category(c) != "Cn"))
+    assert split(texts) == [python_rule(text) for text in texts]
+
+
+def test_random_bytes_follow_the_python_rule():
+    rng = random.Random(2)
+    texts = [
+        bytes(
+            rng.choice(b"aB_ 0\x80\xbf\xc3\xa9\xe2\x82\xac\xed\xa0\xf0\x9f\xff\x00")
+            for _ in range(rng.randrange(24))
+        )
+        for _ in range(3000)
+    ]
+    expected = [python_rule(text.decode("utf-8", "replace")) for text in texts]
+    assert split(texts) == expected
+
+
+def test_ids_are_cut_padded_and_without_unknown_words(tokenizer):
+    ids, lengths = tokenizer(["A red OWL, black", "", "owl", "a a a a bird", b"\xff"])
+    assert ids.dtype == lengths.dtype == "int32"
+    np.testing.assert_array_equal(
+        ids, [[1, 2, 5, 0], [0] * 4, [0] * 4, [1] * 4, [0] * 4]
+    )
+    np.testing.assert_array_equal(lengths, [3, 0, 0, 4, 0])
+    assert tokenizer.tokenize(["a a a a bird"]).to_list() == [[1, 1, 1, 1, 3]]
+
+
+def test_no_captions_give_no_rows(tokenizer):
+    ids, lengths = tokenizer(tf.zeros((0,), tf.string))
+    assert ids.shape == (0, 4)
+    assert lengths.shape == (0,)
+
+
+def test_a_single_string_gives_a_single_row(tokenizer):
+    ids, length = tokenizer("red zebra bird")
+    np.testing.assert_array_equal(ids, [2, 3, 0, 0])
+    assert int(length) == 2
+
+
+@pytest.mark.parametrize(
+    ("caption", "first", "count"),
+    [
+        ("red bird " * 5000, [2, 3, 2, 3], 10_000),
+        ("x" * 1_000_000 + " red", [2, 0, 0, 0], 1),
+        ("é" * 500_000 + " red", [2, 0, 0, 0], 1),
+        (b"\xff" * 1_000_000 + b"red", [2, 0, 0, 0], 1),
+    ],
+)
+def test_huge_captions(tokenizer, caption, first, count):
+    ids, lengths = tokenizer(["a", caption])
+    np.testing.assert_array_equal(ids, [[1, 0, 0, 0], first])
+    np.testing.assert_array_equal(lengths, [1, min(count, 4)])
+    assert tokenizer.tokenize([caption]).flat_values.shape == (count,)
+
+
+def test_detokenize_stops_at_the_first_zero(tokenizer):
+    texts = tokenizer.detokenize([[2, 3, 0, 0], [1, 0, 3, 3], [0, 0, 0, 0]])
+    assert texts.numpy().tolist() == [b"red bird", b"a", b""]
+    ragged = tokenizer.detokenize(tokenizer.tokenize(["a red bird", "", "wings"]))
+    assert ragged.numpy().tolist() == [b"a red bird", b"", b"wings"]
+    assert tokenizer.detokenize([4, 5, 6]).numpy() == b"with black wings"
+
+
+def test_words_and_ids(tokenizer):
+    assert tokenizer.vocabulary_size() == 7
+    assert tokenizer.get_vocabulary() == ["", *WORDS]
+    for word_id, word in enumerate(tokenizer.get_vocabulary()):
+        assert tokenizer.token_to_id(word) == word_id
+        assert tokenizer.id_to_token(word_id) == word
+    with pytest.raises(ValueError, match="zebra"):
+        tokenizer.token_to_id("zebra")
+    with pytest.raises(ValueError, match="7"):
+        tokenizer.id_to_token(7)
+
+
+def test_assets_and_config_bring_it_back(tokenizer, tmp_path):
+    tokenizer.save_assets(str(tmp_path))
+    again = CaptionTokenizer.from_config(tokenizer.get_config())
+    with pytest.raises(ValueError, match="vocabulary"):
+        again(["red"])
+    again.load_assets(str(tmp_path))
+    assert again.max_words == tokenizer.max_words
+    for mine, its in zip(again(["a red bird"]), tokenizer(["a red bird"]), strict=True):
+        np.testing.assert_array_equal(mine, its)
+
+
+def test_keras_saves_it_with_its_vocabulary(tokenizer, tmp_path):
+    class Holder(keras.Model):
+        def __init__(self, tokenizer, **kwargs):
+            super().__init__(**kwargs)
+            self.tokenizer = tokenizer
+
+        def call(self, inputs):
+            return inputs
+
+        def get_config(self):
+            layer = keras.saving.serialize_keras_object(self.tokenizer)
+            return {"tokenizer": layer}
+
+        @classmethod
+        def from_config(cls, config):
+            layer = keras.saving.deserialize_keras_object(config["tokenizer"])
+            return cls(layer)
+
+    holder = Holder(tokenizer)
+    holder(np.zeros((1, 1), np.float32))
+    holder.save(tmp_path / "holder.keras")
+    again = keras.saving.load_model(
+        tmp_path / "holder.keras", custom_objects={"Holder": Holder}
+    )
+    assert again.tokenizer.get_vocabulary() == tokenizer.get_vocabulary()
+
+
+def test_it_maps_over_a_dataset_with_static_shapes(tokenizer):
+    captions = tf.constant(["a red bird", "owl", "black wings"])
+    dataset = tf.data.Dataset.from_tensor_slices(captions).batch(2).map(tokenizer)
+    assert dataset.element_spec[0].shape.as_list() == [None, 4]
+    ids = np.concatenate([ids for ids, _ in dataset.as_numpy_iterator()])
+    np.testing.assert_array_equal(ids, tokenizer(captions)[0])
+
+
+def test_an_empty_vocabulary_knows_no_word():
+    ids, lengths = CaptionTokenizer(Vocabulary([]), max_words=2)(["a red bird"])
+    np.testing.assert_array_equal(ids, [[0, 0]])
+    np.testing.assert_array_equal(lengths, [0])
+
+
+LOADER = """
+import sys
+import numpy as np, tensorflow as tf, tensorflow_text
+model = tf.saved_model.load(sys.argv[1])
+result = model.signatures["serving_default"](tf.constant(["red bird", "", b"\\xff a"]))
+np.testing.assert_array_equal(result["ids"], [[2, 3, 0, 0], [0] * 4, [1, 0, 0, 0]])
+np.testing.assert_array_equal(result["lengths"], [2, 0, 1])
+assert not any(name.startswith(("mirrorgan", "keras_")) for name in sys.modules)
+"""
+
+
+def test_a_saved_model_carries_the_table(tokenizer, tmp_path):
+    module = tf.Module()
+    module.tokenizer = tokenizer
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def tokenize(captions):
+        ids, lengths = module.tokenizer(captions)
+        return {"ids": ids, "lengths": lengths}
+
+    tf.saved_model.save(module, str(tmp_path / "one"), signatures=tokenize)
+    (tmp_path / "one").rename(tmp_path / "moved")
+    done = subprocess.run(
+        [sys.executable, "-c", LOADER, str(tmp_path / "moved")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not list((tmp_path / "moved" / "assets").glob("*"))
+
+
+def test_sampled_words_keep_their_order():
+    ids = tf.range(10, 20)
+    seen = set()
+    for seed in range(40):
+        kept = sample_words(ids, 4, (seed, 0)).numpy()
+        assert len(kept) == 4
+        assert (np.diff(kept) > 0).all()
+        seen.update(kept.tolist())
+    assert seen == set(range(10, 20))
+    again = [sample_words(ids, 4, (3, 1)).numpy() for _ in range(2)]
+    np.testing.assert_array_equal(*again)
+
+
+def test_short_captions_are_kept_whole():
+    np.testing.assert_array_equal(sample_words(tf.constant([5, 2]), 4, (0, 0)), [5, 2])
+    assert sample_words(tf.zeros((0,), tf.int32), 4, (0, 0)).shape == (0,)
+
+
+def test_bad_lengths_are_refused():
+    with pytest.raises(ValueError, match="max_words=0"):
+        CaptionTokenizer(Vocabulary(WORDS), max_words=0)
+
+
+def test_missing_assets_are_named(tmp_path):
+    with pytest.raises(UserError, match="vocabulary.txt"):
+        CaptionTokenizer().load_assets(str(tmp_path))

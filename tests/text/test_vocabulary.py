@@ -1,0 +1,66 @@
+import pytest
+
+from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.text.vocabulary import Vocabulary
+
+CAPTIONS = ["A red bird", "a blue bird!", "the bird's wings", "", "日本 a"]
+
+
+def test_words_come_by_count_then_alphabet():
+    vocabulary = Vocabulary.from_captions(CAPTIONS)
+    assert vocabulary.words == ("a", "bird", "blue", "red", "s", "the", "wings")
+    assert Vocabulary.from_captions(CAPTIONS[::-1]) == vocabulary
+
+
+def test_rare_words_are_left_out():
+    assert Vocabulary.from_captions(CAPTIONS, minimum_count=3).words == ("a", "bird")
+    assert len(Vocabulary.from_captions(CAPTIONS, minimum_count=4)) == 0
+    with pytest.raises(ValueError, match="minimum_count=0"):
+        Vocabulary.from_captions(CAPTIONS, minimum_count=0)
+
+
+def test_many_captions_are_counted_in_parts():
+    vocabulary = Vocabulary.from_captions(["rare"] + ["often"] * 40_000)
+    assert vocabulary.words == ("often", "rare")
+
+
+def test_line_k_of_the_file_holds_word_k(tmp_path):
+    vocabulary = Vocabulary.from_captions(CAPTIONS)
+    vocabulary.save(tmp_path / "words.txt")
+    lines = (tmp_path / "words.txt").read_bytes().decode().splitlines()
+    for number, line in enumerate(lines, start=1):
+        assert vocabulary.id(line) == number
+        assert vocabulary.word(number) == line
+    assert Vocabulary.load(tmp_path / "words.txt") == vocabulary
+
+
+def test_a_file_without_a_last_newline_loads(tmp_path):
+    (tmp_path / "words.txt").write_text("red\nbird")
+    assert Vocabulary.load(tmp_path / "words.txt").words == ("red", "bird")
+
+
+@pytest.mark.parametrize(
+    "content", [b"red\n\nbird\n", b"red\nred\n", b"red bird\n", b"\xff\xfe\n"]
+)
+def test_broken_files_are_refused(tmp_path, content):
+    (tmp_path / "words.txt").write_bytes(content)
+    with pytest.raises(UserError, match="words.txt"):
+        Vocabulary.load(tmp_path / "words.txt")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match="none.txt"):
+        Vocabulary.load(tmp_path / "none.txt")
+
+
+@pytest.mark.parametrize("word_id", [0, -1, 3])
+def test_ids_out_of_range_are_refused(word_id):
+    with pytest.raises(ValueError, match="expected 1 to 2"):
+        Vocabulary(["red", "bird"]).word(word_id)
+
+
+def test_unknown_words_are_refused():
+    with pytest.raises(ValueError, match="'owl'"):
+        Vocabulary(["red", "bird"]).id("owl")
+    assert "owl" not in Vocabulary(["red"])
+    assert "red" in Vocabulary(["red"])
