@@ -1,7 +1,7 @@
 """Words and their ids, kept as one text file."""
 
 import collections
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import tensorflow as tf
@@ -37,7 +37,7 @@ class Vocabulary:
 
     @classmethod
     def from_captions(
-        cls, captions: Sequence[str | bytes], minimum_count: int = 1
+        cls, captions: Iterable[str | bytes], minimum_count: int = 1
     ) -> "Vocabulary":
         """Collects the words that come at least `minimum_count` times.
 
@@ -48,6 +48,7 @@ class Vocabulary:
         """
         if minimum_count < 1:
             raise ValueError(f"minimum_count={minimum_count}; expected at least 1")
+        captions = list(captions)
         counts = collections.Counter()
         for start in range(0, len(captions), _CAPTIONS_AT_ONCE):
             part = tf.constant(captions[start : start + _CAPTIONS_AT_ONCE])
