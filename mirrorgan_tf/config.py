@@ -51,6 +51,9 @@ class Config:
     cache_images: bool = _setting(
         False, "Keep decoded images in memory (small sets).", runtime=True
     )
+    flip: bool = _setting(
+        True, "Mirror training images at random; not where captions say left."
+    )
     max_words: int = _setting(18, "L: words of a caption that are used.", low=1)
     min_word_count: int = _setting(
         1, "A word enters the vocabulary from this many uses.", low=1
@@ -151,7 +154,7 @@ class Config:
             _check_field(field, getattr(self, field.name))
         if self.base_size < 16 or self.base_size & (self.base_size - 1):
             raise UserError(
-                f"--base_size={self.base_size}: must be a power of 2 from 16 (paper: 64)"
+                f"--base_size={self.base_size}: must be a power of 2, at least 16"
             )
         if self.stages > 4:
             raise UserError(f"--stages={self.stages}: must be 1 to 4 (paper: 3)")

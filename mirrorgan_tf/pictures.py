@@ -7,16 +7,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-__all__ = ["attention_sheet", "caption_grid", "heat_map", "save_png", "to_uint8"]
+__all__ = ["attention_sheet", "caption_grid", "heat_map", "save_png"]
 
 _MARGIN_PX = 6
 _FONT_PX = 12
 _LINE_PX = 15
-
-
-def to_uint8(images: np.ndarray) -> np.ndarray:
-    """Images in [-1, 1] to uint8 in [0, 255]; what lies outside is clipped."""
-    return np.clip(np.round((np.asarray(images) + 1) * 127.5), 0, 255).astype(np.uint8)
 
 
 def caption_grid(

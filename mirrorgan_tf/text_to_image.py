@@ -7,7 +7,7 @@ from mirrorgan_tf.models.glam import Glam
 from mirrorgan_tf.models.stem import Stem
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 
-__all__ = ["TextToImage", "images_to_uint8", "seeded_noise"]
+__all__ = ["TextToImage", "seeded_noise"]
 
 
 class TextToImage(tf.Module):
@@ -51,13 +51,6 @@ class TextToImage(tf.Module):
             "words": words,
             "sentence": sentence,
         }
-
-
-def images_to_uint8(images: tf.Tensor) -> tf.Tensor:
-    """Images in [-1, 1] to uint8 in [0, 255], rounded."""
-    return tf.saturate_cast(
-        tf.round((tf.cast(images, tf.float32) + 1) * 127.5), tf.uint8
-    )
 
 
 def seeded_noise(seeds: tf.Tensor, dim: int) -> tf.Tensor:

@@ -94,6 +94,7 @@ class Training:
                     seed=self.config.seed,
                     training=True,
                     max_words=self.config.max_words,
+                    flip=self.config.flip,
                 )
             )
         )
@@ -147,6 +148,7 @@ class Training:
             training=True,
             start_step=start_step,
             max_words=self.config.max_words,
+            flip=self.config.flip,
             cache=self.config.cache_images,
         )
         fed = ("images", "ids", "lengths", "class_ids")

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
+from mirrorgan_tf.data.transforms import to_uint8
 from mirrorgan_tf.models.from_config import build_glam, build_stem, build_stream
 from mirrorgan_tf.models.glam import Glam
 from mirrorgan_tf.models.redescription import greedy
@@ -21,7 +22,7 @@ from mirrorgan_tf.models.stream import Stream
 from mirrorgan_tf.options import read_config, write_config
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
-from mirrorgan_tf.text_to_image import TextToImage, images_to_uint8, seeded_noise
+from mirrorgan_tf.text_to_image import TextToImage, seeded_noise
 from mirrorgan_tf.training.checkpoints import restore_part, saved_step
 
 __all__ = ["TrainedRun", "open_workdir", "start_workdir"]
@@ -86,7 +87,7 @@ class TrainedRun:
                 self.stream.encoder(made["images"][-1]),
                 self.config.max_words,
             )
-            made["images"] = [images_to_uint8(images) for images in made["images"]]
+            made["images"] = [to_uint8(images) for images in made["images"]]
             return made
 
         object.__setattr__(self, "_make", make)

@@ -74,6 +74,7 @@ def make_dataset(
     training: bool,
     start_step: int = 0,
     max_words: int,
+    flip: bool = True,
     cache: bool | DecodedImages = False,
     caption_index: int | Sequence[int] = 0,
 ) -> tf.data.Dataset:
@@ -93,6 +94,7 @@ def make_dataset(
         training: see above.
         start_step: batches to leave out, at no cost.
         max_words: L.
+        flip: training: mirror every second image; not where captions say left.
         cache: True keeps all decoded images in memory; a `DecodedImages` of the
             same index and last size is used as it is.
         caption_index: not training: which caption, for all images or for each one.
@@ -124,7 +126,8 @@ def make_dataset(
         if training:
             draws = tf.random.stateless_uniform((4,), _seed(seed, _AUGMENT, position))
             image = transforms.random_crop(image, sizes[-1], draws[:2])
-            image = transforms.flip(image, draws[2])
+            if flip:
+                image = transforms.flip(image, draws[2])
             caption = captions.pick(row, draws[3])
             ids = sample_words(
                 captions.words(caption), max_words, _seed(seed, _WORDS, position)

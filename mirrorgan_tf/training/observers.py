@@ -7,11 +7,12 @@ of the validation split.
 import numpy as np
 import tensorflow as tf
 
+from mirrorgan_tf.data.transforms import to_uint8
 from mirrorgan_tf.losses.damsm import sentence_similarity
 from mirrorgan_tf.models.redescription import greedy
-from mirrorgan_tf.pictures import attention_sheet, caption_grid, heat_map, to_uint8
+from mirrorgan_tf.pictures import attention_sheet, caption_grid, heat_map
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
-from mirrorgan_tf.text_to_image import TextToImage, images_to_uint8, seeded_noise
+from mirrorgan_tf.text_to_image import TextToImage, seeded_noise
 from mirrorgan_tf.training.glam_stage import GlamStage
 from mirrorgan_tf.training.loop import Observation
 from mirrorgan_tf.training.stem_stage import StemStage
@@ -27,7 +28,7 @@ _SEED = 0
 def sample_sheet(batch: dict) -> np.ndarray:
     """Training images with the captions drawn for them."""
     return caption_grid(
-        to_uint8(batch["images"][-1][:_GRID]), _texts(batch["caption"][:_GRID])
+        to_uint8(batch["images"][-1][:_GRID]).numpy(), _texts(batch["caption"][:_GRID])
     )
 
 
@@ -85,7 +86,7 @@ class StreamObserver:
         """Validation cross entropy, and images with STREAM's captions."""
         loss, said = self._look()
         picture = caption_grid(
-            to_uint8(self._batch["images"][-1][:_GRID]),
+            to_uint8(self._batch["images"][-1][:_GRID]).numpy(),
             _texts(self._tokenizer.detokenize(said[:_GRID])),
         )
         return {"val_cross_entropy": float(loss)}, {"captions": picture}
@@ -113,7 +114,7 @@ class GlamObserver:
                     tokenizer.max_words,
                 )
             )
-            made["images"] = [images_to_uint8(images) for images in made["images"]]
+            made["images"] = [to_uint8(images) for images in made["images"]]
             return made
 
         self._make = make
