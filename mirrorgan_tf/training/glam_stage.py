@@ -127,8 +127,10 @@ class GlamStage:
         made_from = {
             "words": words,
             "sentence": sentence,
-            "padding_mask": padding_mask_from_lengths(batch["lengths"], words.shape[1]),
-            **self._noise(sentence.shape[0], step),
+            "padding_mask": padding_mask_from_lengths(
+                batch["lengths"], self.config.max_words
+            ),
+            **self._noise(batch["ids"].shape[0], step),
         }
         variables = self.glam.trainable_variables
         with tf.GradientTape() as tape:

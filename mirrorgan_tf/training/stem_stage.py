@@ -54,7 +54,7 @@ def damsm_losses(
         gather_examples(tensor)
         for tensor in (regions, code, words, sentence, lengths, class_ids)
     )
-    mask = padding_mask_from_lengths(lengths, words.shape[1])
+    mask = padding_mask_from_lengths(lengths, config.max_words)
     by_word = matching_losses(
         word_similarity(
             regions,
