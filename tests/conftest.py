@@ -20,3 +20,9 @@ def reference():
     if not REFERENCE.is_dir():
         pytest.skip(f"the golden tensors are not on this machine ({REFERENCE})")
     return REFERENCE
+
+
+@pytest.fixture(scope="session")
+def two_replicas():
+    """The only strategy of two replicas: keys of collectives are not shared."""
+    return tf.distribute.MirroredStrategy(["cpu:0", "cpu:1"])

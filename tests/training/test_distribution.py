@@ -9,11 +9,6 @@ from mirrorgan_tf.training import distribution
 SEED = (3, 4)
 
 
-@pytest.fixture(scope="module")
-def two():
-    return tf.distribute.MirroredStrategy(["cpu:0", "cpu:1"])
-
-
 def _run(strategy, function, *values):
     """Runs on a global batch; returns the replicas' results in order."""
     dataset = tf.data.Dataset.from_tensors(values)
@@ -22,19 +17,21 @@ def _run(strategy, function, *values):
     return strategy.experimental_local_results(results)
 
 
-def test_shares_add_up_to_the_global_mean(two):
+def test_shares_add_up_to_the_global_mean(two_replicas):
     values = np.arange(8, dtype=np.float32)
     weights = np.array([1, 0, 2, 0, 0, 0, 0, 1], np.float32)
-    shares = _run(two, distribution.global_mean, values, weights)
+    shares = _run(two_replicas, distribution.global_mean, values, weights)
     assert len(shares) == 2
     assert sum(shares).numpy() == pytest.approx(np.average(values, weights=weights))
-    nothing = _run(two, distribution.global_mean, values, np.zeros(8, np.float32))
+    nothing = _run(
+        two_replicas, distribution.global_mean, values, np.zeros(8, np.float32)
+    )
     assert sum(nothing).numpy() == 0
 
 
-def test_wrong_sentences_come_from_the_whole_batch(two):
+def test_wrong_sentences_come_from_the_whole_batch(two_replicas):
     sentences = np.arange(12, dtype=np.float32).reshape(6, 2)
-    results = _run(two, distribution.next_example, sentences)
+    results = _run(two_replicas, distribution.next_example, sentences)
     rows = np.concatenate([rows.numpy() for rows, _ in results])
     weights = np.concatenate([weights.numpy() for _, weights in results])
     np.testing.assert_array_equal(rows[:5], sentences[1:])
@@ -44,14 +41,14 @@ def test_wrong_sentences_come_from_the_whole_batch(two):
 @pytest.mark.parametrize(
     "draw", [distribution.example_normal, distribution.example_uniform]
 )
-def test_replicas_draw_different_noise_that_one_replica_draws_too(two, draw):
+def test_replicas_draw_different_noise_that_one_replica_draws_too(two_replicas, draw):
     one = tf.distribute.OneDeviceStrategy("/cpu:0")
 
     def noise(x):
         return draw((x.shape[0], 5), seed=tf.constant(SEED))
 
     batch = np.zeros(6, np.float32)
-    halves = [half.numpy() for half in _run(two, noise, batch)]
+    halves = [half.numpy() for half in _run(two_replicas, noise, batch)]
     assert halves[0].shape == (3, 5)
     assert not np.isclose(halves[0], halves[1]).any()
     (whole,) = _run(one, noise, batch)
@@ -64,20 +61,20 @@ def test_noise_is_standard_normal():
     assert abs(draws.std() - 1) < 0.02
 
 
-def test_the_gradient_of_the_global_batch_is_clipped(two):
+def test_the_gradient_of_the_global_batch_is_clipped(two_replicas):
     gradient = np.array([[3.0, 0.0], [0.0, 4.0]], np.float32)
 
     def clip(row):
         clipped, norm = distribution.clip_global_gradient([row[0]], 2.5)
         return clipped[0], norm
 
-    results = _run(two, clip, gradient)
+    results = _run(two_replicas, clip, gradient)
     summed = sum(clipped.numpy() for clipped, _ in results)
     np.testing.assert_allclose(summed, np.array([3.0, 4.0]) / 2, rtol=1e-6)
     assert [norm.numpy() for _, norm in results] == pytest.approx([5, 5])
 
 
-def test_gathering_keeps_the_order_and_passes_gradients(two):
+def test_gathering_keeps_the_order_and_passes_gradients(two_replicas):
     values = np.array([1.0, 2.0, 3.0, 4.0], np.float32)
 
     def gradient(x):
@@ -88,7 +85,7 @@ def test_gathering_keeps_the_order_and_passes_gradients(two):
             loss = tf.reduce_sum(weights * everything**2) / 2
         return everything, tape.gradient(loss, x)
 
-    results = _run(two, gradient, values)
+    results = _run(two_replicas, gradient, values)
     for everything, _ in results:
         np.testing.assert_array_equal(everything, values)
     gradients = np.concatenate([gradient.numpy() for _, gradient in results])
@@ -96,10 +93,10 @@ def test_gathering_keeps_the_order_and_passes_gradients(two):
     np.testing.assert_allclose(gradients, np.arange(1, 5) * 2 * values)
 
 
-def test_a_batch_that_does_not_divide_is_refused(two):
+def test_a_batch_that_does_not_divide_is_refused(two_replicas):
     with pytest.raises(UserError, match="--glam_batch_size=5"):
-        distribution.check_batch_size("glam_batch_size", 5, two)
-    distribution.check_batch_size("glam_batch_size", 6, two)
+        distribution.check_batch_size("glam_batch_size", 5, two_replicas)
+    distribution.check_batch_size("glam_batch_size", 6, two_replicas)
 
 
 def test_strategies_by_name():

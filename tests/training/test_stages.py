@@ -135,12 +135,13 @@ def _train(build, config, strategy, *, steps=3, start=None, sgd=None):
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_one_and_two_replicas_agree(name):
+def test_one_and_two_replicas_agree(name, two_replicas):
     build, config = STAGES[name]
     one = tf.distribute.OneDeviceStrategy("/cpu:0")
-    two = tf.distribute.MirroredStrategy(["cpu:0", "cpu:1"])
     losses_one, start, weights_one = _train(build, config, one, sgd=0.01)
-    losses_two, _, weights_two = _train(build, config, two, start=start, sgd=0.01)
+    losses_two, _, weights_two = _train(
+        build, config, two_replicas, start=start, sgd=0.01
+    )
     for a, b in zip(losses_one, losses_two, strict=True):
         assert a.keys() == b.keys()
         for key in a:
