@@ -1,0 +1,1 @@
+"""birdlets: captioned pictures of birds that this package draws itself."""
