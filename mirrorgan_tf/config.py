@@ -61,7 +61,7 @@ class Config:
 
     # Networks
     base_size: int = _setting(64, "Side of the first image in px, a power of 2.")
-    stages: int = _setting(3, "Images in the cascade, each twice as big.", low=1)
+    scales: int = _setting(3, "Images in the cascade, each twice as big.", low=1)
     generator_width: int = _setting(32, "ngf: channels of a generator stage.", low=1)
     residual_blocks: int = _setting(2, "Residual blocks of a later stage.", low=0)
     discriminator_width: int = _setting(
@@ -156,8 +156,8 @@ class Config:
             raise UserError(
                 f"--base_size={self.base_size}: must be a power of 2, at least 16"
             )
-        if self.stages > 4:
-            raise UserError(f"--stages={self.stages}: must be 1 to 4 (paper: 3)")
+        if self.scales > 4:
+            raise UserError(f"--scales={self.scales}: must be 1 to 4 (paper: 3)")
         if self.words_dim % 2:
             raise UserError(
                 f"--words_dim={self.words_dim}: must be even, half for each direction"
@@ -166,7 +166,7 @@ class Config:
     @property
     def sizes(self) -> tuple[int, ...]:
         """Sides of the cascade's images in px, ascending."""
-        return tuple(self.base_size * 2**stage for stage in range(self.stages))
+        return tuple(self.base_size * 2**scale for scale in range(self.scales))
 
     def fixed_settings(self) -> dict[str, Any]:
         """The settings that a workdir's checkpoints depend on."""

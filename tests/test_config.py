@@ -12,8 +12,8 @@ FLAGS = ("birdlets", "cub", "coco")
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("stages", 0),
-        ("stages", 5),
+        ("scales", 0),
+        ("scales", 5),
         ("base_size", 8),
         ("base_size", 48),
         ("words_dim", 7),
@@ -31,7 +31,7 @@ def test_a_bad_value_is_refused_with_the_flags_name(field, value):
 
 
 def test_sizes_double():
-    assert Config(base_size=16, stages=4).sizes == (16, 32, 64, 128)
+    assert Config(base_size=16, scales=4).sizes == (16, 32, 64, 128)
 
 
 def test_flags_file_gives_the_same_configuration_back(tmp_path):

@@ -25,20 +25,15 @@ def open_dataset(config: Config) -> dict[str, CaptionedImages]:
             "--dataset=cub: there is no reader for CUB yet; use --dry_run to try the "
             "networks, or convert the set to COCO's layout and use --dataset=coco"
         )
-    if config.dataset == "birdlets" and not data_dir.exists():
-        logging.info(
-            "drawing %d + %d birdlets into %s",
-            config.birdlets_train_images,
-            config.birdlets_val_images,
-            data_dir,
-        )
-        write_birdlets(
+    if config.dataset == "birdlets":
+        drawn = write_birdlets(
             data_dir,
             train_images=config.birdlets_train_images,
             val_images=config.birdlets_val_images,
             seed=config.seed,
             progress=_log_progress,
         )
+        logging.info("birdlets %s in %s", "drawn" if drawn else "found", data_dir)
     return {split: read_coco(data_dir, split) for split in ("train", "val")}
 
 

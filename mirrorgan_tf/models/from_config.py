@@ -66,7 +66,7 @@ def build_glam(config: Config) -> Glam:
     """GLAM with conditioning augmentation."""
     glam = Glam(
         base_size=config.base_size,
-        stages=config.stages,
+        stages=config.scales,
         width=config.generator_width,
         residual_blocks=config.residual_blocks,
         noise_dim=config.noise_dim,

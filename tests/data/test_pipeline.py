@@ -170,6 +170,15 @@ def test_crops_and_flips_vary(make):
     assert 0.3 < mirrored.mean() < 0.7
 
 
+def test_mirroring_can_be_left_out(make, run):
+    batches = take(make(flip=False), 8)
+    for batch, other in zip(batches, run, strict=True):
+        pixels, mirrored = batch["images"][1], other["images"][1]
+        assert (pixels[:, :, 0, 0] < pixels[:, :, -1, 0]).all()
+        for image, maybe in zip(pixels, mirrored, strict=True):
+            assert (image == maybe).all() or (image[:, ::-1] == maybe).all()
+
+
 def test_every_caption_is_drawn(make, index):
     drawn = {
         (int(row), caption.decode())

@@ -15,7 +15,7 @@ from mirrorgan_tf.training.stream_stage import StreamStage
 WORDS = 11
 TINY = Config(
     base_size=16,
-    stages=2,
+    scales=2,
     generator_width=4,
     residual_blocks=1,
     discriminator_width=2,

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from mirrorgan_tf.data.birdlets.palette import Color, scaled
 
 __all__ = ["draw_background", "draw_perch"]
 
-# Backgrounds are drawn small and enlarged, which leaves them out of focus.
+# Backgrounds are drawn small, blurred and enlarged: out of focus, without stairs.
 _SIDE = 128
 
 
@@ -22,7 +22,8 @@ def draw_background(name: str, side_px: int, rng: np.random.Generator) -> Image.
     column.putpixel((0, 1), scaled(bottom, light))
     image = column.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
     details(ImageDraw.Draw(image), rng)
-    return image.resize((side_px, side_px), Image.Resampling.BICUBIC)
+    soft = image.filter(ImageFilter.BoxBlur(0.8))
+    return soft.resize((side_px, side_px), Image.Resampling.BICUBIC)
 
 
 def _sky(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
