@@ -26,3 +26,43 @@ def reference():
 def two_replicas():
     """The only strategy of two replicas: keys of collectives are not shared."""
     return tf.distribute.MirroredStrategy(["cpu:0", "cpu:1"])
+
+
+@pytest.fixture(scope="session")
+def trained_workdir(tmp_path_factory):
+    """A finished run's folder with tiny networks of random weights: read only."""
+    from mirrorgan_tf.config import Config
+    from mirrorgan_tf.models.from_config import build_glam, build_stem, build_stream
+    from mirrorgan_tf.text.vocabulary import Vocabulary
+    from mirrorgan_tf.training.checkpoints import StageCheckpoints
+    from mirrorgan_tf.workdir import VOCABULARY_FILE, start_workdir
+
+    config = Config(
+        max_words=6,
+        base_size=16,
+        stages=2,
+        generator_width=4,
+        residual_blocks=1,
+        noise_dim=8,
+        condition_dim=8,
+        embedding_dim=8,
+        words_dim=8,
+        image_encoder="small",
+        image_encoder_weights="none",
+        stream_encoder="small",
+        stream_encoder_weights="none",
+        small_width=4,
+        stream_embedding_dim=8,
+        stream_hidden_dim=8,
+    )
+    words = Vocabulary(["a", "red", "bird", "with", "black", "wings"])
+    path = tmp_path_factory.mktemp("trained")
+    start_workdir(path, config)
+    words.save(path / VOCABULARY_FILE)
+    for stage, parts in (
+        ("stem", {"stem": build_stem(config, len(words) + 1)}),
+        ("stream", {"stream": build_stream(config, len(words) + 1)}),
+        ("glam", {"glam_ema": build_glam(config)}),
+    ):
+        StageCheckpoints(path / stage, parts, keep=1).save()
+    return path

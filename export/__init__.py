@@ -1,0 +1,1 @@
+"""Trained runs to SavedModels: `python -m export`."""

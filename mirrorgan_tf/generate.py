@@ -1,0 +1,158 @@
+"""`python -m mirrorgan_tf.generate --workdir=runs/birdlets --captions='a red bird'`.
+
+Draws an image for each caption into one PNG grid and prints what the redescription
+network reads back from it. --captions may be given many times; --captions_file holds
+one caption a line ('-' is standard input, empty lines are passed over). The same
+caption and seed give the same image, whatever the other captions are.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from absl import flags, logging
+
+from mirrorgan_tf import commands
+from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.pictures import attention_sheet, caption_grid, save_png
+
+__all__ = ["define_flags", "draw_sheet", "main", "read_captions"]
+
+# Letters of a caption that a grid shows.
+_SHOWN = 300
+
+
+def define_flags() -> None:
+    """Defines the command's flags; not at import, where commands would collide."""
+    flags.DEFINE_string("workdir", None, "Folder of a trained run.")
+    flags.DEFINE_multi_string("captions", [], "A caption; may be repeated.")
+    flags.DEFINE_string(
+        "captions_file", None, "File of captions, one a line; - is standard input."
+    )
+    flags.DEFINE_integer(
+        "seed", 0, "Fixes the noise.", lower_bound=-(2**63), upper_bound=2**63 - 1
+    )
+    flags.DEFINE_string("out", "grid.png", "The PNG to write.")
+    flags.DEFINE_bool("scales", False, "Show the images of every scale.")
+    flags.DEFINE_bool(
+        "attention", False, "Show below the grid where each word is looked at."
+    )
+
+
+def read_captions(given: Sequence[str], path: str | None) -> list[str]:
+    """The captions of the flags, then those of the file.
+
+    Bytes that are no UTF-8 become U+FFFD.
+
+    Raises:
+        UserError: there is none, or the file can't be read.
+    """
+    # Command lines hold such bytes as lone surrogates.
+    raw = [caption.encode("utf-8", "surrogateescape") for caption in given]
+    if path is not None:
+        try:
+            content = sys.stdin.buffer.read() if path == "-" else _read(path)
+        except OSError as error:
+            raise UserError(
+                f"--captions_file={path}: can't be read ({error})"
+            ) from None
+        raw += [line.strip() for line in content.splitlines() if line.strip()]
+    if not raw:
+        raise UserError("no caption; give --captions='a red bird' or --captions_file")
+    return [caption.decode("utf-8", "replace") for caption in raw]
+
+
+def draw_sheet(
+    made: dict,
+    captions: Sequence[str],
+    words: Sequence[Sequence[str]],
+    *,
+    scales: bool,
+    attention: bool,
+) -> np.ndarray:
+    """The grid, with attention maps below where asked for.
+
+    Args:
+        made: what `TrainedRun.describe` gives for N captions.
+        captions: N strings, shown with the redescriptions.
+        words: for each caption the words that the network sees.
+        scales: all scales side by side instead of the last one.
+        attention: adds a sheet for each caption and attending stage.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    shown = made["images"] if scales else made["images"][-1:]
+    labels = [
+        f"{_shorten(caption)}\nreads: {redescription}"
+        for caption, redescription in zip(captions, made["redescription"], strict=True)
+    ]
+    cells = list(zip(*shown, strict=True))
+    sheets = [caption_grid(cells, labels, columns=2 if scales else 4)]
+    if attention:
+        sheets += [
+            attention_sheet(made["images"][-1][row], maps[row], words[row])
+            for row in range(len(captions))
+            for maps in made["word_attention"]
+        ]
+    return _stack(sheets)
+
+
+def _stack(sheets):
+    """Sheets one below the other on white."""
+    width = max(sheet.shape[1] for sheet in sheets)
+    pads = [((0, 0), (0, width - sheet.shape[1]), (0, 0)) for sheet in sheets]
+    return np.concatenate(
+        [
+            np.pad(sheet, pad, constant_values=255)
+            for sheet, pad in zip(sheets, pads, strict=True)
+        ]
+    )
+
+
+def _shorten(caption):
+    """A caption on one line, of bounded length."""
+    caption = " ".join(caption.split())
+    return caption if len(caption) <= _SHOWN else caption[: _SHOWN - 1] + "…"
+
+
+def _read(path):
+    return Path(path).read_bytes()
+
+
+def main() -> None:
+    """Opens the run, draws, prints."""
+    asked = flags.FLAGS
+    if not asked.workdir:
+        raise UserError("--workdir is missing; give the --workdir of a training")
+    captions = read_captions(asked.captions, asked.captions_file)
+    # TensorFlow comes with it: not before --help and wrong flags are answered.
+    from mirrorgan_tf.workdir import open_workdir
+
+    run = open_workdir(asked.workdir)
+    if asked.attention and not (run.config.word_attention and run.config.stages > 1):
+        raise UserError(
+            f"--attention: the run in {asked.workdir} has no word attention"
+        )
+    # One at a time: rounding may differ between batch sizes.
+    made = run.describe(captions, asked.seed, batch_size=1)
+    words = [
+        [run.tokenizer.id_to_token(int(word_id)) for word_id in ids[:length]]
+        for ids, length in zip(made["ids"], made["lengths"], strict=True)
+    ]
+    sheet = draw_sheet(
+        made, captions, words, scales=asked.scales, attention=asked.attention
+    )
+    try:
+        save_png(sheet, Path(asked.out))
+    except OSError as error:
+        raise UserError(f"--out={asked.out}: can't be written ({error})") from None
+    for caption, redescription in zip(captions, made["redescription"], strict=True):
+        print(f"{_shorten(caption)} -> {redescription}")
+    logging.info("%d image(s): %s", len(captions), asked.out)
+
+
+if __name__ == "__main__":
+    define_flags()
+    commands.run(main)

@@ -1,0 +1,105 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mirrorgan_tf.workdir import open_workdir
+
+ROOT = Path(__file__).parents[2]
+CONSUMER = Path(__file__).parent / "consumer.py"
+
+
+def export(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "export", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def version(trained_workdir, tmp_path_factory):
+    """The version folder that the command wrote, moved and renamed."""
+    out = tmp_path_factory.mktemp("served") / "birdlets"
+    done = export(f"--workdir={trained_workdir}", f"--out={out}")
+    assert done.returncode == 0, done.stderr
+    assert os.listdir(out) == ["1"]
+    return (out / "1").rename(out.parent / "moved")
+
+
+@pytest.fixture(scope="module")
+def served(version):
+    return tf.saved_model.load(str(version)).signatures["serving_default"]
+
+
+def test_the_signature_is_the_promised_one(served):
+    caption = served.structured_input_signature[1]["caption"]
+    assert (caption.shape.as_list(), caption.dtype) == ([None], tf.string)
+    image = served.structured_outputs["image"]
+    assert (image.shape.as_list(), image.dtype) == ([None, 32, 32, 3], tf.uint8)
+
+
+def test_it_serves_where_only_tensorflow_is(version, tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(CONSUMER), str(version)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["served"]
+
+
+def test_it_carries_the_trained_weights(served, trained_workdir):
+    run = open_workdir(trained_workdir)
+    trained = [
+        variable.numpy()
+        for model in (run.stem, run.glam)
+        for variable in model.variables
+    ]
+    stored = [variable.numpy() for variable in served.variables]
+
+    def prints(arrays):
+        floats = [array for array in arrays if array.dtype == np.float32]
+        return sorted((array.shape, float(array.sum())) for array in floats)
+
+    # The graph leaves out what it has no use for, but invents nothing.
+    assert set(prints(stored)) <= set(prints(trained))
+    assert len(stored) >= len(run.glam.trainable_variables)
+
+
+def test_it_reads_no_file_and_changes_no_variable(version, served):
+    graph = served.graph.as_graph_def()
+    nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
+    ops = {node.op for node in nodes}
+    assert "RandomStandardNormal" in ops
+    assert not {op for op in ops if "Assign" in op or "File" in op or "PyFunc" in op}
+    seeds = [
+        (node.attr["seed"].i, node.attr["seed2"].i)
+        for node in nodes
+        if node.op == "RandomStandardNormal"
+    ]
+    # Zeros: another start at each load.
+    assert set(seeds) == {(0, 0)}
+    assert not list((version / "assets").glob("*"))
+
+
+def test_mistakes_are_one_line(tmp_path):
+    done = export(f"--workdir={tmp_path}", f"--out={tmp_path / 'served'}")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"error: --workdir={tmp_path}: no ")
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "served").exists()
+
+
+def test_missing_flags_are_named():
+    done = export("--workdir=x")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: --out is missing")

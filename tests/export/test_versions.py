@@ -1,0 +1,94 @@
+import errno
+import os
+
+import pytest
+import tensorflow as tf
+
+from export.versions import choose_version, save_version
+from mirrorgan_tf.commands import UserError
+
+
+class Adder(tf.Module):
+    """Stands for a served model: what is saved does not matter here."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+    def add(self, x):
+        return {"y": x + 1}
+
+    def signatures(self):
+        return {"serving_default": self.add}
+
+
+def test_versions_count_on(tmp_path):
+    out = tmp_path / "served" / "adder"
+    assert choose_version(out) == 1
+    assert save_version(Adder(), out) == out / "1"
+    assert save_version(Adder(), out, 7) == out / "7"
+    for name in ("notes", ".partial-x", "-9", "12a"):
+        (out / name).mkdir()
+    assert save_version(Adder(), out) == out / "8"
+    signature = tf.saved_model.load(str(out / "8")).signatures["serving_default"]
+    assert signature(tf.constant([1.0]))["y"].numpy() == [2]
+
+
+def test_nothing_is_overwritten(tmp_path):
+    (tmp_path / "003").mkdir()
+    with pytest.raises(UserError, match="--version=3: .*never"):
+        save_version(Adder(), tmp_path, 3)
+    assert sorted(os.listdir(tmp_path)) == ["003"]
+
+
+@pytest.mark.parametrize("version", [0, -1])
+def test_versions_start_at_one(tmp_path, version):
+    with pytest.raises(UserError, match=f"--version={version}: must be at least 1"):
+        choose_version(tmp_path, version)
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match="--out=.*file: not a folder"):
+        save_version(Adder(), tmp_path / "file")
+    with pytest.raises(UserError, match="--out=.*below: can't be written"):
+        save_version(Adder(), tmp_path / "file" / "below")
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        tf.errors.ResourceExhaustedError(None, None, "disk full"),
+    ],
+)
+def test_a_failed_export_leaves_nothing(tmp_path, monkeypatch, failure):
+    def save_half(model, path, signatures):
+        os.makedirs(path)
+        raise failure
+
+    monkeypatch.setattr(tf.saved_model, "save", save_half)
+    with pytest.raises(UserError, match="can't be written"):
+        save_version(Adder(), tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_interrupted_export_leaves_nothing(tmp_path, monkeypatch):
+    def interrupt(model, path, signatures):
+        os.makedirs(path)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tf.saved_model, "save", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        save_version(Adder(), tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_version_that_appears_meanwhile_is_kept(tmp_path, monkeypatch):
+    def save_late(model, path, signatures):
+        os.makedirs(path)
+        (tmp_path / "1").mkdir()
+        (tmp_path / "1" / "theirs").write_text("x")
+
+    monkeypatch.setattr(tf.saved_model, "save", save_late)
+    with pytest.raises(UserError, match="another export"):
+        save_version(Adder(), tmp_path)
+    assert os.listdir(tmp_path) == ["1"]
+    assert (tmp_path / "1" / "theirs").read_text() == "x"

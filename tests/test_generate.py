@@ -1,0 +1,135 @@
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.generate import draw_sheet, read_captions
+
+ROOT = Path(__file__).parents[1]
+
+
+def generate(*arguments, stdin=b""):
+    return subprocess.run(
+        [sys.executable, "-m", "mirrorgan_tf.generate", *map(str, arguments)],
+        cwd=ROOT,
+        input=stdin,
+        capture_output=True,
+        timeout=300,
+    )
+
+
+def test_captions_come_from_flags_then_file(tmp_path):
+    (tmp_path / "captions.txt").write_bytes(b"one\r\n\n  two \nt\xffhree")
+    captions = read_captions(["zero", ""], str(tmp_path / "captions.txt"))
+    assert captions == ["zero", "", "one", "two", "t\ufffdhree"]
+
+
+def test_captions_come_from_standard_input(monkeypatch):
+    stdin = io.TextIOWrapper(io.BytesIO(b"one\ntwo\n"))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert read_captions([], "-") == ["one", "two"]
+
+
+def test_undecodable_arguments_are_mended():
+    assert read_captions(["red \udcff"], None) == ["red \ufffd"]
+
+
+def test_no_caption_is_a_mistake(tmp_path):
+    with pytest.raises(UserError, match="--captions="):
+        read_captions([], None)
+    with pytest.raises(UserError, match="none.txt"):
+        read_captions([], str(tmp_path / "none.txt"))
+
+
+@pytest.fixture
+def made():
+    """Two captions' results of a cascade of two stages."""
+    rng = np.random.default_rng(0)
+    return {
+        "images": [
+            rng.integers(0, 256, (2, side, side, 3), dtype=np.uint8)
+            for side in (16, 32)
+        ],
+        "word_attention": [rng.random((2, 16, 16, 5))],
+        "redescription": ["a bird", ""],
+    }
+
+
+def draw(made, **changes):
+    asked = {"scales": False, "attention": False, **changes}
+    return draw_sheet(made, ["a red bird", "x" * 999], [["red"], []], **asked)
+
+
+def test_a_sheet_grows_by_what_is_asked_for(made):
+    plain, scales, attention = (
+        draw(made),
+        draw(made, scales=True),
+        draw(made, attention=True),
+    )
+    assert plain.dtype == np.uint8
+    assert scales.shape[1] > 1.8 * plain.shape[1]
+    assert attention.shape[0] > plain.shape[0] + 2 * 128
+    np.testing.assert_array_equal(attention[: plain.shape[0], : plain.shape[1]], plain)
+
+
+def test_the_command_draws_and_prints(trained_workdir, tmp_path):
+    """Also: an image does not depend on the other captions."""
+    first = generate(
+        f"--workdir={trained_workdir}",
+        "--captions=a red bird with black wings",
+        "--captions=",
+        "--captions_file=-",
+        "--seed=7",
+        "--attention",
+        "--scales",
+        f"--out={tmp_path / 'all.png'}",
+        stdin=b"two zebras\n\xff\n",
+    )
+    assert first.returncode == 0, first.stderr
+    lines = first.stdout.decode().splitlines()
+    assert [line.split(" -> ")[0] for line in lines] == [
+        "a red bird with black wings",
+        "",
+        "two zebras",
+        "\ufffd",
+    ]
+    assert PIL.Image.open(tmp_path / "all.png").format == "PNG"
+
+
+def test_an_image_does_not_depend_on_the_others(trained_workdir, tmp_path):
+    wanted = "--captions=a red bird"
+    pictures = []
+    for name, others in (("a", []), ("b", ["--captions=black wings", "--captions="])):
+        done = generate(
+            f"--workdir={trained_workdir}",
+            wanted,
+            *others,
+            "--seed=-3",
+            f"--out={tmp_path / name}.png",
+        )
+        assert done.returncode == 0, done.stderr
+        pictures.append(np.asarray(PIL.Image.open(tmp_path / f"{name}.png")))
+    # The first cell's image: below the margin, 160 px.
+    crops = [picture[6:166, 6:166] for picture in pictures]
+    assert crops[0].std() > 0
+    np.testing.assert_array_equal(*crops)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--captions=a"], b"error: --workdir is missing"),
+        (["--workdir=nowhere"], b"error: no caption"),
+        (["--workdir=nowhere", "--captions=a"], b"error: --workdir=nowhere: no "),
+    ],
+)
+def test_mistakes_are_one_line(arguments, message):
+    done = generate(*arguments)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(message)
+    assert b"Traceback" not in done.stderr
