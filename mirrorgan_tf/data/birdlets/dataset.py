@@ -255,23 +255,20 @@ def _draw_in_processes(folder, counts, seed, workers):
     package_root = str(Path(__file__).resolve().parents[3])
     paths = [package_root, os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    command = [sys.executable, "-m", "mirrorgan_tf.data.birdlets.worker"]
+    job = {"folder": str(folder), "seed": seed, "counts": counts, "workers": workers}
     read_end, write_end = os.pipe()
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "mirrorgan_tf.data.birdlets.worker"],
-            stdin=subprocess.PIPE,
+            [*command, json.dumps(job | {"worker": worker})],
+            stdin=subprocess.DEVNULL,
             stdout=write_end,
             env=environment,
         )
-        for _ in range(workers)
+        for worker in range(workers)
     ]
     os.close(write_end)
     try:
-        for worker, process in enumerate(processes):
-            job = {"folder": str(folder), "seed": seed, "counts": counts}
-            job |= {"worker": worker, "workers": workers}
-            with process.stdin:
-                process.stdin.write(json.dumps(job).encode())
         # The pipe ends when the last worker does.
         with open(read_end, "rb", buffering=0, closefd=False) as pipe:
             while ticks := pipe.read(4096):

@@ -1,4 +1,4 @@
-"""A process that draws its share of a set: job on stdin, a byte an image on stdout."""
+"""A process that draws its share of a set: a byte an image on stdout."""
 
 import json
 import sys
@@ -7,8 +7,11 @@ from mirrorgan_tf.data.birdlets.dataset import draw_files
 
 
 def main() -> int:
-    """Draws every `workers`-th image, starting with the `worker`-th."""
-    job = json.load(sys.stdin)
+    """Draws every `workers`-th image, starting with the `worker`-th.
+
+    The only argument is the job, JSON of folder, seed, counts, workers and worker.
+    """
+    job = json.loads(sys.argv[1])
     jobs = [
         (split, index)
         for split, count in job["counts"].items()
