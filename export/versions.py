@@ -9,7 +9,6 @@ from pathlib import Path
 import tensorflow as tf
 
 from mirrorgan_tf.commands import UserError
-from mirrorgan_tf.serving import ServedModel
 
 __all__ = ["choose_version", "save_version"]
 
@@ -36,11 +35,19 @@ def choose_version(out: Path, version: int | None = None) -> int:
     return version
 
 
-def save_version(model: ServedModel, out: Path, version: int | None = None) -> Path:
+def save_version(
+    module: tf.Module, signatures: dict, out: Path, version: int | None = None
+) -> Path:
     """Writes `out`/`version` as a SavedModel: whole or not at all.
 
     It is written under a hidden name in `out`, which servers pass over, and renamed
     last.
+
+    Args:
+        module: what is saved, with all it tracks.
+        signatures: functions to serve by name.
+        out: folder of all versions; made where there is none.
+        version: as for `choose_version`.
 
     Returns:
         The version's folder.
@@ -56,7 +63,7 @@ def save_version(model: ServedModel, out: Path, version: int | None = None) -> P
         partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=out))
         # One deeper: mkdtemp's own folder can be read by its owner alone.
         whole = partial / "model"
-        tf.saved_model.save(model, str(whole), signatures=model.signatures())
+        tf.saved_model.save(module, str(whole), signatures=signatures)
         os.rename(whole, target)
     except OSError as error:
         if error.errno in (errno.EEXIST, errno.ENOTEMPTY):

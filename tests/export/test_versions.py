@@ -15,18 +15,20 @@ class Adder(tf.Module):
     def add(self, x):
         return {"y": x + 1}
 
-    def signatures(self):
-        return {"serving_default": self.add}
+
+def save(*arguments):
+    module = Adder()
+    return save_version(module, {"serving_default": module.add}, *arguments)
 
 
 def test_versions_count_on(tmp_path):
     out = tmp_path / "served" / "adder"
     assert choose_version(out) == 1
-    assert save_version(Adder(), out) == out / "1"
-    assert save_version(Adder(), out, 7) == out / "7"
+    assert save(out) == out / "1"
+    assert save(out, 7) == out / "7"
     for name in ("notes", ".partial-x", "-9", "12a"):
         (out / name).mkdir()
-    assert save_version(Adder(), out) == out / "8"
+    assert save(out) == out / "8"
     signature = tf.saved_model.load(str(out / "8")).signatures["serving_default"]
     assert signature(tf.constant([1.0]))["y"].numpy() == [2]
 
@@ -34,7 +36,7 @@ def test_versions_count_on(tmp_path):
 def test_nothing_is_overwritten(tmp_path):
     (tmp_path / "003").mkdir()
     with pytest.raises(UserError, match="--version=3: .*never"):
-        save_version(Adder(), tmp_path, 3)
+        save(tmp_path, 3)
     assert sorted(os.listdir(tmp_path)) == ["003"]
 
 
@@ -47,9 +49,9 @@ def test_versions_start_at_one(tmp_path, version):
 def test_a_file_in_the_place_of_the_folder_is_named(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(UserError, match="--out=.*file: not a folder"):
-        save_version(Adder(), tmp_path / "file")
+        save(tmp_path / "file")
     with pytest.raises(UserError, match="--out=.*below: can't be written"):
-        save_version(Adder(), tmp_path / "file" / "below")
+        save(tmp_path / "file" / "below")
 
 
 @pytest.mark.parametrize(
@@ -66,7 +68,7 @@ def test_a_failed_export_leaves_nothing(tmp_path, monkeypatch, failure):
 
     monkeypatch.setattr(tf.saved_model, "save", save_half)
     with pytest.raises(UserError, match="can't be written"):
-        save_version(Adder(), tmp_path)
+        save(tmp_path)
     assert os.listdir(tmp_path) == []
 
 
@@ -77,7 +79,7 @@ def test_an_interrupted_export_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(tf.saved_model, "save", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        save_version(Adder(), tmp_path)
+        save(tmp_path)
     assert os.listdir(tmp_path) == []
 
 
@@ -89,6 +91,6 @@ def test_a_version_that_appears_meanwhile_is_kept(tmp_path, monkeypatch):
 
     monkeypatch.setattr(tf.saved_model, "save", save_late)
     with pytest.raises(UserError, match="another export"):
-        save_version(Adder(), tmp_path)
+        save(tmp_path)
     assert os.listdir(tmp_path) == ["1"]
     assert (tmp_path / "1" / "theirs").read_text() == "x"
