@@ -1,0 +1,1 @@
+"""How good the images are: measures that the training does not use."""
