@@ -131,7 +131,7 @@ def main() -> None:
     from mirrorgan_tf.workdir import open_workdir
 
     run = open_workdir(asked.workdir)
-    if asked.attention and not (run.config.word_attention and run.config.stages > 1):
+    if asked.attention and not (run.config.word_attention and run.config.scales > 1):
         raise UserError(
             f"--attention: the run in {asked.workdir} has no word attention"
         )

@@ -40,7 +40,7 @@ def trained_workdir(tmp_path_factory):
     config = Config(
         max_words=6,
         base_size=16,
-        stages=2,
+        scales=2,
         generator_width=4,
         residual_blocks=1,
         noise_dim=8,
