@@ -15,15 +15,28 @@ class ServedModel(tf.Module):
     """Tokenizer, STEM and GLAM behind signatures for `tf.saved_model.save`.
 
     No call changes a variable, so one loaded model may answer many at once.
+
+    Attributes:
+        signatures: the functions to serve by name.
     """
 
     def __init__(self, tokenizer: CaptionTokenizer, stem: Stem, glam: Glam) -> None:
         """Takes trained parts; `glam` is the averaged generator."""
         super().__init__(name="served_model")
-        self._text_to_image = TextToImage(tokenizer, stem, glam)
+        text_to_image = TextToImage(tokenizer, stem, glam)
+        # The models themselves stay out of sight: saving would trace a signature
+        # of one input for each of them, which theirs don't have.
+        self._tokenizer = tokenizer
+        self._weights = [keras_variable.value for keras_variable in stem.variables]
+        self._weights += [keras_variable.value for keras_variable in glam.variables]
+        self.signatures = {"serving_default": _make_generate(text_to_image)}
 
+
+def _make_generate(
+    text_to_image: TextToImage,
+) -> tf.types.experimental.PolymorphicFunction:
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="caption")])
-    def generate(self, caption: tf.Tensor) -> dict[str, tf.Tensor]:
+    def generate(caption):
         """Makes an image for each caption, another one at each call.
 
         Any bytes are a caption: what holds no known word (empty, punctuation,
@@ -35,13 +48,11 @@ class ServedModel(tf.Module):
         Returns:
             `image`: (N, H, W, 3) uint8, RGB.
         """
-        shape = tf.stack([tf.size(caption), self._text_to_image.noise_dim])
+        shape = tf.stack([tf.size(caption), text_to_image.noise_dim])
         # tf.random.normal's own op, with seeds of 0: any seed set globally while
         # exporting would be frozen in, and each restart would repeat itself.
         noise = tf.raw_ops.RandomStandardNormal(shape=shape, dtype=tf.float32)
-        made = self._text_to_image(caption, noise)
+        made = text_to_image(caption, noise)
         return {"image": to_uint8(made["images"][-1])}
 
-    def signatures(self) -> dict[str, tf.types.experimental.PolymorphicFunction]:
-        """The functions to serve by name."""
-        return {"serving_default": self.generate}
+    return generate
