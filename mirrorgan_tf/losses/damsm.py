@@ -1,0 +1,99 @@
+"""DAMSM: how well images and captions of a batch find each other.
+
+Source: AttnGAN, section 3.2, and its code.
+"""
+
+from keras import ops
+
+__all__ = ["matching_losses", "sentence_similarity", "word_similarity"]
+
+_NEVER = -1e9
+# Squared floor of a vector's length.
+_TINY = 1e-16
+
+
+def word_similarity(
+    regions,
+    words,
+    padding_mask,
+    *,
+    gamma1: float = 4.0,
+    gamma2: float = 5.0,
+    gamma3: float = 10.0,
+):
+    """Similarity of every image with every caption, by regions and words.
+
+    Each word gets a context: region features weighted by a softmax over the
+    caption's words, sharpened by gamma 1, and another over the regions. The
+    cosines of words and contexts are joined by a log-sum-exp over the words.
+
+    Args:
+        regions: (B_images, R, D).
+        words: (B_texts, L, D).
+        padding_mask: (B_texts, L) bool, True = padded: takes no part.
+        gamma1: sharpness of the attention to regions.
+        gamma2: sharpness of the join over words.
+        gamma3: factor of the result.
+
+    Returns:
+        (B_images, B_texts); 0 for a caption without words.
+    """
+    padded = ops.cast(padding_mask, "bool")
+    scores = ops.einsum("ird,tld->itrl", regions, words)
+    by_word = ops.softmax(ops.where(padded[None, :, None, :], _NEVER, scores), axis=-1)
+    attention = ops.softmax(gamma1 * by_word, axis=2)
+    contexts = ops.einsum("itrl,ird->itld", attention, regions)
+    cosines = ops.sum(_unit(contexts) * _unit(words)[None], axis=-1)
+    joined = ops.logsumexp(ops.where(padded[None], _NEVER, gamma2 * cosines), axis=-1)
+    return gamma3 * ops.where(ops.all(padded, axis=-1)[None], 0.0, joined)
+
+
+def sentence_similarity(code, sentence, *, gamma3: float = 10.0):
+    """Cosine of every image's code with every sentence, times gamma 3.
+
+    Args:
+        code: (B_images, D).
+        sentence: (B_texts, D).
+        gamma3: factor of the result.
+
+    Returns:
+        (B_images, B_texts).
+    """
+    return gamma3 * ops.matmul(_unit(code), ops.transpose(_unit(sentence)))
+
+
+def matching_losses(similarity, class_ids=None):
+    """Surprise at the true pairs, both ways.
+
+    Args:
+        similarity: (B, B), image i in row i, its caption in column i.
+        class_ids: (B,) integers; others of an image's class are no negatives.
+            None: all others are.
+
+    Returns:
+        image to text and text to image, each (B,) nats.
+
+    Raises:
+        ValueError: the similarity is not square.
+    """
+    rows, columns = similarity.shape
+    if None not in (rows, columns) and rows != columns:
+        raise ValueError(f"similarity.shape={similarity.shape}; expected a square")
+    index = ops.arange(ops.shape(similarity)[0])
+    own = ops.equal(index[:, None], index[None, :])
+    if class_ids is not None:
+        same_class = ops.equal(class_ids[:, None], class_ids[None, :])
+        similarity = ops.where(
+            ops.logical_and(same_class, ops.logical_not(own)), _NEVER, similarity
+        )
+    true_pairs = ops.sum(ops.where(own, similarity, 0.0), axis=1)
+    return (
+        ops.logsumexp(similarity, axis=1) - true_pairs,
+        ops.logsumexp(similarity, axis=0) - true_pairs,
+    )
+
+
+def _unit(vectors):
+    """Vectors of length 1; a zero vector stays, with a finite gradient."""
+    squares = ops.sum(ops.square(vectors), axis=-1, keepdims=True)
+    return vectors * ops.rsqrt(ops.maximum(squares, _TINY))

@@ -1,0 +1,130 @@
+"""Where each position of a feature map looks: at words, and at the sentence."""
+
+import keras
+from keras import layers, ops
+
+from mirrorgan_tf.models.blocks import dense, full_precision
+
+__all__ = ["SentenceAttention", "WordAttention", "padding_mask_from_lengths"]
+
+_NEVER = -1e9
+
+
+def padding_mask_from_lengths(lengths, max_words: int):
+    """Marks the padded words.
+
+    Args:
+        lengths: (B,) integers, words of each caption.
+        max_words: L.
+
+    Returns:
+        (B, L) bool, True = padded.
+    """
+    positions = ops.arange(max_words, dtype="int32")
+    return positions[None, :] >= ops.cast(lengths, "int32")[:, None]
+
+
+@keras.saving.register_keras_serializable(package="mirrorgan_tf")
+class WordAttention(layers.Layer):
+    """Mixes, at each position, the words that fit its features.
+
+    Words are projected to the features' channels; softmax over the words of their
+    inner products with the features; the context is the weighted sum of the
+    projected words. The softmax is in full precision.
+
+    Padded words get no attention, and a caption without words gives context 0.
+    (The authors' code masks wrongly for batches above 1: AttnGAN issue 93.)
+
+    Args:
+        channels: of the features.
+
+    Source: MirrorGAN, eq. 4.
+    """
+
+    def __init__(self, channels: int, **kwargs):
+        super().__init__(**kwargs)
+        self.channels = channels
+        self.projection = dense(channels, dtype=self.dtype_policy)
+
+    def build(self, features_shape, words_shape):
+        """Makes the variables."""
+        self.projection.build(words_shape)
+        self.built = True
+
+    def call(self, features, words, padding_mask=None):
+        """Attends to words.
+
+        Args:
+            features: (B, h, w, channels).
+            words: (B, L, D).
+            padding_mask: (B, L) bool, True = padded; none = all are words.
+
+        Returns:
+            context (B, h, w, channels) and attention (B, h, w, L).
+        """
+        _, height, width, channels = features.shape
+        words = self.projection(words)
+        positions = ops.reshape(features, (-1, height * width, channels))
+        scores = full_precision(ops.matmul(positions, ops.transpose(words, (0, 2, 1))))
+        if padding_mask is None:
+            attention = ops.softmax(scores, axis=-1)
+        else:
+            padded = ops.cast(padding_mask, "bool")[:, None, :]
+            attention = ops.softmax(ops.where(padded, _NEVER, scores), axis=-1)
+            # Matters where every word is padded.
+            attention = ops.where(padded, 0.0, attention)
+        context = ops.matmul(ops.cast(attention, words.dtype), words)
+        return (
+            ops.reshape(context, (-1, height, width, channels)),
+            ops.reshape(attention, (-1, height, width, words.shape[1])),
+        )
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return super().get_config() | {"channels": self.channels}
+
+
+@keras.saving.register_keras_serializable(package="mirrorgan_tf")
+class SentenceAttention(layers.Layer):
+    """Weighs, at each position, the channels of the projected sentence.
+
+    attention = softmax over channels of a 1×1 projection of (features · v), where
+    v is the projected s_ca; the context is v · attention. The softmax is in full
+    precision.
+
+    Args:
+        channels: of the features.
+
+    Source: the authors' code; the paper's eq. 5 has no 1×1 projection.
+    """
+
+    def __init__(self, channels: int, **kwargs):
+        super().__init__(**kwargs)
+        self.channels = channels
+        self.projection = dense(channels, use_bias=True, dtype=self.dtype_policy)
+        self.mixing = dense(channels, dtype=self.dtype_policy)
+
+    def build(self, features_shape, condition_shape):
+        """Makes the variables."""
+        self.projection.build(condition_shape)
+        self.mixing.build((None, None, None, self.channels))
+        self.built = True
+
+    def call(self, features, condition):
+        """Attends to the sentence.
+
+        Args:
+            features: (B, h, w, channels).
+            condition: (B, D'), s_ca.
+
+        Returns:
+            context and attention, each (B, h, w, channels).
+        """
+        sentence = self.projection(condition)[:, None, None, :]
+        scores = full_precision(self.mixing(features * sentence))
+        attention = ops.softmax(scores, axis=-1)
+        return sentence * ops.cast(attention, sentence.dtype), attention
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return super().get_config() | {"channels": self.channels}

@@ -1,0 +1,148 @@
+"""What generator and discriminators are made of."""
+
+import keras
+from keras import layers, ops
+
+__all__ = [
+    "GLU",
+    "ResidualBlock",
+    "UpBlock",
+    "batch_normalization",
+    "conv",
+    "dense",
+    "full_precision",
+]
+
+
+def conv(
+    channels: int, kernel_size: int, *, strides: int = 1, use_bias: bool = False, dtype
+) -> layers.Conv2D:
+    """A 'same' convolution, orthogonal at the start (authors' code)."""
+    return layers.Conv2D(
+        channels,
+        kernel_size,
+        strides=strides,
+        padding="same",
+        use_bias=use_bias,
+        kernel_initializer=keras.initializers.Orthogonal(),
+        dtype=dtype,
+    )
+
+
+def dense(units: int, *, use_bias: bool = False, dtype) -> layers.Dense:
+    """A dense layer, orthogonal at the start (authors' code)."""
+    return layers.Dense(
+        units,
+        use_bias=use_bias,
+        kernel_initializer=keras.initializers.Orthogonal(),
+        dtype=dtype,
+    )
+
+
+def batch_normalization(*, momentum: float = 0.9, dtype) -> layers.BatchNormalization:
+    """Batch norm over the global batch, scale N(1, 0.02) (authors' code).
+
+    Keras' momentum is what PyTorch's lacks to 1. The running variance is the
+    batch's own; PyTorch keeps the unbiased estimate, n / (n - 1) times as large.
+    """
+    return layers.BatchNormalization(
+        momentum=momentum,
+        epsilon=1e-5,
+        gamma_initializer=keras.initializers.RandomNormal(1.0, 0.02),
+        # Only the TensorFlow backend has replicas that normalise each on its own.
+        synchronized=keras.backend.backend() == "tensorflow",
+        dtype=dtype,
+    )
+
+
+def full_precision(x):
+    """Casts half precision to float32; wider floats stay."""
+    return ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
+
+
+@keras.saving.register_keras_serializable(package="mirrorgan_tf")
+class GLU(layers.Layer):
+    """Gated linear unit: (..., 2C) to (..., C), first half · sigmoid(second)."""
+
+    def call(self, x):
+        """Gates the first half of the channels with the second."""
+        values, gates = ops.split(x, 2, axis=-1)
+        return values * ops.sigmoid(gates)
+
+    def compute_output_shape(self, input_shape):
+        """Half the channels."""
+        return (*input_shape[:-1], input_shape[-1] // 2)
+
+
+@keras.saving.register_keras_serializable(package="mirrorgan_tf")
+class UpBlock(layers.Layer):
+    """Doubles the side: nearest neighbour, conv 3×3, batch norm, GLU.
+
+    (B, h, w, any) to (B, 2h, 2w, channels).
+
+    Args:
+        channels: of the result.
+    """
+
+    def __init__(self, channels: int, **kwargs):
+        super().__init__(**kwargs)
+        self.channels = channels
+        self.upsampling = layers.UpSampling2D(2, dtype=self.dtype_policy)
+        self.conv = conv(2 * channels, 3, dtype=self.dtype_policy)
+        self.norm = batch_normalization(dtype=self.dtype_policy)
+        self.glu = GLU(dtype=self.dtype_policy)
+
+    def build(self, input_shape):
+        """Makes the variables."""
+        self.conv.build((None, None, None, input_shape[-1]))
+        self.norm.build((None, None, None, 2 * self.channels))
+        self.built = True
+
+    def call(self, x, training=False):
+        """(B, h, w, any) to (B, 2h, 2w, channels)."""
+        return self.glu(self.norm(self.conv(self.upsampling(x)), training=training))
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return super().get_config() | {"channels": self.channels}
+
+
+@keras.saving.register_keras_serializable(package="mirrorgan_tf")
+class ResidualBlock(layers.Layer):
+    """Two convolutions with a GLU between, added to the input.
+
+    (B, h, w, channels) to the same. Nothing follows the sum (authors' code).
+
+    Args:
+        channels: of input and result.
+    """
+
+    def __init__(self, channels: int, **kwargs):
+        super().__init__(**kwargs)
+        self.channels = channels
+        self.conv1 = conv(2 * channels, 3, dtype=self.dtype_policy)
+        self.norm1 = batch_normalization(dtype=self.dtype_policy)
+        self.glu = GLU(dtype=self.dtype_policy)
+        self.conv2 = conv(channels, 3, dtype=self.dtype_policy)
+        self.norm2 = batch_normalization(dtype=self.dtype_policy)
+
+    def build(self, input_shape):
+        """Makes the variables."""
+        if input_shape[-1] != self.channels:
+            raise ValueError(
+                f"input_shape={input_shape}; expected {self.channels} channels"
+            )
+        self.conv1.build((None, None, None, self.channels))
+        self.norm1.build((None, None, None, 2 * self.channels))
+        self.conv2.build((None, None, None, self.channels))
+        self.norm2.build((None, None, None, self.channels))
+        self.built = True
+
+    def call(self, x, training=False):
+        """(B, h, w, channels) to the same."""
+        hidden = self.glu(self.norm1(self.conv1(x), training=training))
+        return x + self.norm2(self.conv2(hidden), training=training)
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return super().get_config() | {"channels": self.channels}

@@ -1,0 +1,158 @@
+"""Discriminators: one a scale, each with an unconditional and a conditional head."""
+
+import keras
+from keras import layers, ops
+
+from mirrorgan_tf.models.blocks import batch_normalization, conv, full_precision
+
+__all__ = ["ConvBlock", "Discriminator"]
+
+_SLOPE = 0.2
+
+
+@keras.saving.register_keras_serializable(package="mirrorgan_tf")
+class ConvBlock(layers.Layer):
+    """Convolution without bias, batch norm, LeakyReLU 0.2.
+
+    Args:
+        channels: of the result.
+        kernel_size: side of the kernel in px.
+        strides: 1 keeps the side, 2 halves it.
+        normalized: False leaves batch norm out.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        kernel_size: int,
+        strides: int = 1,
+        normalized: bool = True,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.channels = channels
+        self.kernel_size = kernel_size
+        self.strides = strides
+        # 'same' pads 4×4 of stride 2 by one on each side, as PyTorch's padding 1.
+        self.conv = conv(
+            channels, kernel_size, strides=strides, dtype=self.dtype_policy
+        )
+        self.norm = batch_normalization(dtype=self.dtype_policy) if normalized else None
+
+    def build(self, input_shape):
+        """Makes the variables."""
+        self.conv.build((None, None, None, input_shape[-1]))
+        if self.norm:
+            self.norm.build((None, None, None, self.channels))
+        self.built = True
+
+    def call(self, x, training=False):
+        """(B, h, w, any) to (B, h / strides, w / strides, channels)."""
+        x = self.conv(x)
+        if self.norm:
+            x = self.norm(x, training=training)
+        return ops.leaky_relu(x, _SLOPE)
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return super().get_config() | {
+            "channels": self.channels,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "normalized": self.norm is not None,
+        }
+
+
+@keras.saving.register_keras_serializable(package="mirrorgan_tf")
+class Discriminator(keras.Model):
+    """Judges images of one size, alone and together with a sentence.
+
+    The trunk halves the side down to 4, doubling the channels from `width` on,
+    then brings them back to 8·width where they got beyond. The paper's are 64, 128
+    and 256; below 64 the trunk's first layers are left out, so that it still ends
+    at 8·width.
+
+    Args:
+        size: side of the images in px, a power of 2 from 16 up.
+        width: ndf, channels of the first layer at 64 px and more.
+
+    Raises:
+        ValueError: an argument is out of its range.
+
+    Source: the authors' code (AttnGAN's discriminators).
+    """
+
+    def __init__(self, size: int, width: int = 64, **kwargs):
+        super().__init__(**kwargs)
+        if size < 16 or size & (size - 1):
+            raise ValueError(f"size={size}; expected a power of 2, at least 16")
+        self.size = size
+        self.width = width
+        policy = self.dtype_policy
+        halvings = (size // 4).bit_length() - 1
+        first = max(0, 4 - halvings)
+        self.down_blocks = [
+            ConvBlock(width * 2**i, 4, strides=2, normalized=i > first, dtype=policy)
+            for i in range(first, first + halvings)
+        ]
+        self.narrow_blocks = [
+            ConvBlock(width * 2**i, 3, dtype=policy)
+            for i in reversed(range(3, halvings - 1))
+        ]
+        self.joint_block = ConvBlock(8 * width, 3, dtype=policy)
+        self.unconditional_head = self._head()
+        self.conditional_head = self._head()
+
+    def _head(self):
+        return conv(1, 4, strides=4, use_bias=True, dtype=self.dtype_policy)
+
+    def build(self, images_shape, sentence_shape):
+        """Makes the variables."""
+        channels = 3
+        for block in [*self.down_blocks, *self.narrow_blocks]:
+            block.build((None, None, None, channels))
+            channels = block.channels
+        self.joint_block.build((None, 4, 4, channels + sentence_shape[-1]))
+        for head in (self.unconditional_head, self.conditional_head):
+            head.build((None, 4, 4, channels))
+        self.built = True
+
+    def features(self, images, training=False):
+        """Images (B, size, size, 3) in [-1, 1] to features (B, 4, 4, 8·width)."""
+        x = images
+        for block in [*self.down_blocks, *self.narrow_blocks]:
+            x = block(x, training=training)
+        return x
+
+    def unconditional(self, features):
+        """Features to logits (B,) of "real"."""
+        return self._logits(self.unconditional_head(features))
+
+    def conditional(self, features, sentence, training=False):
+        """Features and sentence (B, D) to logits (B,) of "real and it fits"."""
+        tiled = ops.tile(
+            ops.cast(sentence, features.dtype)[:, None, None, :], (1, 4, 4, 1)
+        )
+        joint = self.joint_block(
+            ops.concatenate([features, tiled], axis=-1), training=training
+        )
+        return self._logits(self.conditional_head(joint))
+
+    def call(self, images, sentence, training=False):
+        """Judges images (B, size, size, 3) with sentences (B, D).
+
+        Returns:
+            Unconditional and conditional logits, each (B,).
+        """
+        features = self.features(images, training=training)
+        return (
+            self.unconditional(features),
+            self.conditional(features, sentence, training=training),
+        )
+
+    def _logits(self, x):
+        return full_precision(ops.reshape(x, (-1,)))
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return super().get_config() | {"size": self.size, "width": self.width}

@@ -1,0 +1,100 @@
+"""STEM: captions to word and sentence embeddings."""
+
+import keras
+from keras import layers, ops
+
+from mirrorgan_tf.models.attention import padding_mask_from_lengths
+
+__all__ = ["Stem"]
+
+
+@keras.saving.register_keras_serializable(package="mirrorgan_tf")
+class Stem(keras.Model):
+    """Text encoder: word vectors through a bidirectional LSTM.
+
+    Args:
+        vocabulary_size: rows of the embedding, id 0 counted.
+        embedding_dim: length of a word vector.
+        words_dim: D, half of it for each direction.
+        dropout: share of word vectors' numbers that training drops.
+
+    Raises:
+        ValueError: words_dim is odd.
+
+    Source: MirrorGAN, section 3.1; AttnGAN's text encoder.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        embedding_dim: int = 300,
+        words_dim: int = 256,
+        dropout: float = 0.5,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if words_dim % 2:
+            raise ValueError(f"words_dim={words_dim}; expected an even number")
+        self.vocabulary_size = vocabulary_size
+        self.embedding_dim = embedding_dim
+        self.words_dim = words_dim
+        self.dropout = dropout
+        self.embedding = layers.Embedding(
+            vocabulary_size,
+            embedding_dim,
+            embeddings_initializer=keras.initializers.RandomUniform(-0.1, 0.1),
+            dtype=self.dtype_policy,
+        )
+        self.forward_lstm = self._lstm(go_backwards=False)
+        self.backward_lstm = self._lstm(go_backwards=True)
+
+    def _lstm(self, *, go_backwards):
+        return layers.LSTM(
+            self.words_dim // 2,
+            return_sequences=True,
+            return_state=True,
+            go_backwards=go_backwards,
+            # cuDNN refuses captions without words, and XLA refuses cuDNN.
+            use_cudnn=False,
+            dtype=self.dtype_policy,
+        )
+
+    def build(self, ids_shape, lengths_shape=None):
+        """Makes the variables."""
+        self.embedding.build((None, None))
+        for lstm in (self.forward_lstm, self.backward_lstm):
+            lstm.build((None, ids_shape[-1], self.embedding_dim))
+        self.built = True
+
+    def call(self, ids, lengths, dropout_uniform=None):
+        """Encodes captions.
+
+        Args:
+            ids: (B, L) int32; those past a caption's end may be anything known.
+            lengths: (B,) int32, words of each caption, 0 to L.
+            dropout_uniform: (B, L, embedding_dim) in [0, 1): given, inverted
+                dropout acts on the word vectors; none, it doesn't.
+
+        Returns:
+            words (B, L, D), 0 past the caption's end, and sentence (B, D): the
+            final hidden states, forward then backward; 0 for an empty caption.
+        """
+        vectors = self.embedding(ids)
+        if dropout_uniform is not None:
+            kept = ops.cast(dropout_uniform >= self.dropout, vectors.dtype)
+            vectors = vectors * kept / (1.0 - self.dropout)
+        true_words = ops.logical_not(padding_mask_from_lengths(lengths, ids.shape[1]))
+        ahead, last, _ = self.forward_lstm(vectors, mask=true_words)
+        back, first, _ = self.backward_lstm(vectors, mask=true_words)
+        words = ops.concatenate([ahead, ops.flip(back, axis=1)], axis=-1)
+        words = words * ops.cast(true_words, words.dtype)[:, :, None]
+        return words, ops.concatenate([last, first], axis=-1)
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return super().get_config() | {
+            "vocabulary_size": self.vocabulary_size,
+            "embedding_dim": self.embedding_dim,
+            "words_dim": self.words_dim,
+            "dropout": self.dropout,
+        }
