@@ -37,7 +37,7 @@ def main() -> None:
     version = choose_version(out, asked.version)
     run = open_workdir(asked.workdir)
     model = ServedModel(run.tokenizer, run.stem, run.glam)
-    target = save_version(model, model.signatures(), out, version)
+    target = save_version(model, model.endpoints, out, version)
     side = run.config.sizes[-1]
     logging.info(
         "%s: serving_default, caption string [N] -> image uint8 [N, %d, %d, 3]",

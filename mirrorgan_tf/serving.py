@@ -17,7 +17,7 @@ class ServedModel(tf.Module):
     No call changes a variable, so one loaded model may answer many at once.
 
     Attributes:
-        signatures: the functions to serve by name.
+        endpoints: the functions to serve as signatures, by name.
     """
 
     def __init__(self, tokenizer: CaptionTokenizer, stem: Stem, glam: Glam) -> None:
@@ -29,7 +29,7 @@ class ServedModel(tf.Module):
         self._tokenizer = tokenizer
         self._weights = [keras_variable.value for keras_variable in stem.variables]
         self._weights += [keras_variable.value for keras_variable in glam.variables]
-        self.signatures = {"serving_default": _make_generate(text_to_image)}
+        self.endpoints = {"serving_default": _make_generate(text_to_image)}
 
 
 def _make_generate(
@@ -48,11 +48,15 @@ def _make_generate(
         Returns:
             `image`: (N, H, W, 3) uint8, RGB.
         """
-        shape = tf.stack([tf.size(caption), text_to_image.noise_dim])
+        count = tf.size(caption)
+        # TensorFlow's 1×1 convolution fails on an empty batch (2.21, CPU).
+        fill = tf.fill([tf.maximum(1 - count, 0)], "")
+        captions = tf.concat([caption, fill], 0)
+        shape = tf.stack([tf.size(captions), text_to_image.noise_dim])
         # tf.random.normal's own op, with seeds of 0: any seed set globally while
         # exporting would be frozen in, and each restart would repeat itself.
         noise = tf.raw_ops.RandomStandardNormal(shape=shape, dtype=tf.float32)
-        made = text_to_image(caption, noise)
-        return {"image": to_uint8(made["images"][-1])}
+        made = text_to_image(captions, noise)
+        return {"image": to_uint8(made["images"][-1][:count])}
 
     return generate

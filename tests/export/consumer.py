@@ -1,22 +1,42 @@
-"""Loads a SavedModel where nothing but TensorFlow and TF Text can be imported."""
+"""Loads a SavedModel where neither this package nor Keras Hub can be imported.
 
-import importlib.abc
+consumer.py VERSION_FOLDER package|ops: TF Text comes by its Python package, which
+imports Keras itself, or by its op libraries alone, with Keras not to be found.
+"""
+
 import sys
 
+BLOCKED = {"mirrorgan_tf", "keras_nlp", "keras_hub", "export"}
+if sys.argv[2] == "ops":
+    BLOCKED.add("keras")
 
-class Blocker(importlib.abc.MetaPathFinder):
-    blocked = ("mirrorgan_tf", "keras", "keras_nlp", "keras_hub", "export")
+
+class Without:
+    """A finder that doesn't find the blocked packages, as if not installed."""
+
+    def __init__(self, finder):
+        self.finder = finder
 
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in self.blocked:
-            raise ModuleNotFoundError(f"{name} is blocked", name=name)
+        if name.split(".")[0] in BLOCKED:
+            return None
+        return self.finder.find_spec(name, path, target)
 
 
-sys.meta_path.insert(0, Blocker())
+sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
+
+import importlib.util  # noqa: E402
+import pathlib  # noqa: E402
 
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
-import tensorflow_text  # noqa: E402, F401
+
+if sys.argv[2] == "ops":
+    package = importlib.util.find_spec("tensorflow_text").submodule_search_locations[0]
+    for library in sorted((pathlib.Path(package) / "python" / "ops").glob("_*.so")):
+        tf.load_op_library(str(library))
+else:
+    import tensorflow_text  # noqa: F401
 
 model = tf.saved_model.load(sys.argv[1])
 serve = model.signatures["serving_default"]
@@ -49,5 +69,5 @@ for wrong in (tf.constant([1.0]), tf.constant([["a"]]), tf.constant("a")):
 for old, variable in zip(before, serve.variables, strict=True):
     np.testing.assert_array_equal(old, variable.numpy())
 imported = {name.split(".")[0] for name in sys.modules}
-assert not imported & set(Blocker.blocked), imported & set(Blocker.blocked)
+assert not imported & BLOCKED, imported & BLOCKED
 print("served")

@@ -34,8 +34,14 @@ def version(trained_workdir, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def served(version):
-    return tf.saved_model.load(str(version)).signatures["serving_default"]
+def loaded(version):
+    return tf.saved_model.load(str(version))
+
+
+@pytest.fixture
+def served(loaded):
+    # The loaded object must outlive its signature: it holds the variables.
+    return loaded.signatures["serving_default"]
 
 
 def test_the_signature_is_the_promised_one(served):
@@ -45,9 +51,10 @@ def test_the_signature_is_the_promised_one(served):
     assert (image.shape.as_list(), image.dtype) == ([None, 32, 32, 3], tf.uint8)
 
 
-def test_it_serves_where_only_tensorflow_is(version, tmp_path):
+@pytest.mark.parametrize("text_by", ["package", "ops"])
+def test_it_serves_where_only_tensorflow_is(version, tmp_path, text_by):
     done = subprocess.run(
-        [sys.executable, str(CONSUMER), str(version)],
+        [sys.executable, str(CONSUMER), str(version), text_by],
         cwd=tmp_path,
         capture_output=True,
         text=True,
