@@ -49,7 +49,8 @@ def _make_generate(
             `image`: (N, H, W, 3) uint8, RGB.
         """
         count = tf.size(caption)
-        # TensorFlow's 1×1 convolution fails on an empty batch (2.21, CPU).
+        # An empty batch leaves TensorFlow 2.21's oneDNN convolution with as many
+        # channels as it came with, and the next layer fails.
         fill = tf.fill([tf.maximum(1 - count, 0)], "")
         captions = tf.concat([caption, fill], 0)
         shape = tf.stack([tf.size(captions), text_to_image.noise_dim])
