@@ -104,11 +104,9 @@ def main() -> None:
     )
     report = {"workdir": str(workdir), "step": run.step, "seed": values.seed} | report
     text = to_markdown(report)
-    text += (
-        f"\nsamples.png: {_SAMPLES} of these captions taken at random, none chosen.\n"
-    )
+    text += f"\nrandom_samples.png: {_SAMPLES} of them at random, none chosen.\n"
     folder = workdir / "evaluation"
-    save_png(sheet, folder / "samples.png")
+    save_png(sheet, folder / "random_samples.png")
     (folder / "report.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
     (folder / "report.md").write_text(text, encoding="utf-8")
     print(text)

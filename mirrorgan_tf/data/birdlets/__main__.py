@@ -15,7 +15,8 @@ What is written is COCO 2014's layout, which `--dataset=coco` reads as well:
   birdlets.json                          the flags of the set
 
 The folder appears when it is whole. If it holds the very same set already, nothing
-is done; if anything else, the command refuses.
+is done; if anything else, the command refuses. A command that was killed leaves
+only a hidden folder beside it, .NAME.partial-..., which may be deleted.
 """
 
 import sys

@@ -161,6 +161,22 @@ def test_interrupted_writing_leaves_nothing(tmp_path, mistake):
     assert not any(tmp_path.iterdir())
 
 
+def test_killed_writing_leaves_no_set(tmp_path):
+    code = (
+        "import os, signal, sys\n"
+        "from mirrorgan_tf.data.birdlets.dataset import write_birdlets\n"
+        "def stop(done, total):\n"
+        "    if done == 60: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "write_birdlets(sys.argv[1], train_images=150, val_images=9, seed=1,\n"
+        "               workers=2, progress=stop)\n"
+    )
+    folder = tmp_path / "set"
+    killed = subprocess.run([sys.executable, "-c", code, folder], cwd=ROOT)
+    assert killed.returncode == -9
+    assert not folder.exists()
+    assert write_birdlets(folder, train_images=2, val_images=1, seed=1)
+
+
 def test_failing_worker_is_told_and_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(dataset.sys, "executable", "/bin/false")
     with pytest.raises(UserError, match="failed"):
