@@ -1,0 +1,73 @@
+"""Their parameters into our models, and the way back."""
+
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.convert.names import pytorch_entries
+
+__all__ = ["load_pytorch_state", "pytorch_state"]
+
+# PyTorch counts the batches a batch norm has seen; nothing depends on it.
+_IGNORED = "num_batches_tracked"
+
+
+def load_pytorch_state(model: keras.Model, state: Mapping[str, np.ndarray]) -> None:
+    """Sets every variable of a model from the original's state.
+
+    Nothing is changed unless everything fits.
+
+    Args:
+        model: built Stem, Glam, Discriminator or StreamDecoder.
+        state: their name to array, in their layouts.
+
+    Raises:
+        UserError: entries are missing, unknown or of the wrong shape; names all.
+        TypeError: see `pytorch_entries`.
+    """
+    entries = pytorch_entries(model)
+    expected = {}
+    for entry in entries:
+        expected |= entry.their_shapes()
+    given = {name: a for name, a in state.items() if name.split(".")[-1] != _IGNORED}
+    problems = _describe_misfits(expected, given)
+    if problems:
+        raise UserError(
+            f"the parameters do not fit {type(model).__name__}: {'; '.join(problems)}"
+        )
+    for entry in entries:
+        arrays = (np.asarray(given[name]) for name in entry.names)
+        entry.variable.assign(entry.to_ours(*arrays))
+
+
+def pytorch_state(model: keras.Model) -> dict[str, np.ndarray]:
+    """A model's variables by the original's names, in its layouts.
+
+    `load_pytorch_state` of the result changes nothing.
+    """
+    state = {}
+    for entry in pytorch_entries(model):
+        ours = keras.ops.convert_to_numpy(entry.variable)
+        state |= zip(entry.names, entry.to_theirs(ours), strict=True)
+    return state
+
+
+def _describe_misfits(expected, given):
+    missing = [name for name in expected if name not in given]
+    unknown = [name for name in given if name not in expected]
+    misshapen = [
+        f"{name} {np.shape(given[name])}, expected {shape}"
+        for name, shape in expected.items()
+        if name in given and tuple(np.shape(given[name])) != tuple(shape)
+    ]
+    return [
+        f"{kind}: {', '.join(names)}"
+        for kind, names in (
+            ("missing", missing),
+            ("unknown", unknown),
+            ("misshapen", misshapen),
+        )
+        if names
+    ]

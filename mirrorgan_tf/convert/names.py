@@ -1,0 +1,155 @@
+"""What the original networks call the parameters of ours."""
+
+import functools
+
+import keras
+import numpy as np
+
+from mirrorgan_tf.convert.layouts import (
+    Entry,
+    batch_norm_entries,
+    conv_entry,
+    dense_entries,
+    lstm_entries,
+    pointwise_entry,
+    same_entry,
+)
+from mirrorgan_tf.models.discriminators import ConvBlock, Discriminator
+from mirrorgan_tf.models.glam import FirstStage, Glam, LaterStage
+from mirrorgan_tf.models.stem import Stem
+from mirrorgan_tf.models.stream import StreamDecoder
+
+__all__ = ["pytorch_entries"]
+
+
+@functools.singledispatch
+def pytorch_entries(model: keras.Model) -> list[Entry]:
+    """Every variable of a built model with its names in the original.
+
+    Raises:
+        TypeError: the original has no such network, or no mapping is known.
+    """
+    raise TypeError(
+        f"model={model!r}; expected Stem, Glam, Discriminator, StreamDecoder"
+    )
+
+
+@pytorch_entries.register
+def _(model: Stem) -> list[Entry]:
+    return [
+        same_entry("encoder.weight", model.embedding.embeddings),
+        *lstm_entries("rnn", "l0", model.forward_lstm),
+        *lstm_entries("rnn", "l0_reverse", model.backward_lstm),
+    ]
+
+
+@pytorch_entries.register
+def _(model: StreamDecoder) -> list[Entry]:
+    return [
+        same_entry("embed.weight", model.embedding.embeddings),
+        *lstm_entries("lstm", "l0", model.lstm),
+        *dense_entries("linear", model.projection),
+    ]
+
+
+@pytorch_entries.register
+def _(model: Glam) -> list[Entry]:
+    entries = dense_entries("ca_net.fc", model.conditioning.dense)
+    entries += _first_stage_entries("h_net1", model.first_stage)
+    for i, stage in enumerate(model.later_stages, start=2):
+        entries += _later_stage_entries(f"h_net{i}", stage)
+    for i, head in enumerate(model.image_heads, start=1):
+        entries.append(conv_entry(f"img_net{i}.img.0.weight", head.conv))
+    return entries
+
+
+@pytorch_entries.register
+def _(model: Discriminator) -> list[Entry]:
+    entries = []
+    # The first module goes down to 1/16 (or to 4×4 if that comes first).
+    position = 0
+    for block in model.down_blocks[:4]:
+        entries += _block_entries("img_code_s16", position, block)
+        # Convolution, batch norm if there is one, activation.
+        position += 3 if block.norm else 2
+    for i, block in enumerate(model.down_blocks[4:]):
+        entries += _block_entries(f"img_code_s{32 * 2**i}", 0, block)
+    last = 16 * 2 ** len(model.narrow_blocks)
+    for i, block in enumerate(model.narrow_blocks, start=1):
+        entries += _block_entries(f"img_code_s{last}_{i}", 0, block)
+    for module, head in (
+        ("UNCOND_DNET", model.unconditional_head),
+        ("COND_DNET", model.conditional_head),
+    ):
+        entries += [
+            conv_entry(f"{module}.outlogits.0.weight", head),
+            same_entry(f"{module}.outlogits.0.bias", head.bias),
+        ]
+    return entries + _block_entries("COND_DNET.jointConv", 0, model.joint_block)
+
+
+def _block_entries(module: str, position: int, block: ConvBlock) -> list[Entry]:
+    entries = [conv_entry(f"{module}.{position}.weight", block.conv)]
+    if block.norm:
+        entries += batch_norm_entries(f"{module}.{position + 1}", block.norm)
+    return entries
+
+
+def _first_stage_entries(module: str, stage: FirstStage) -> list[Entry]:
+    # Their features are (half of the GLU, channel, y, x), ours (half, y, x, channel).
+    channels = stage.channels
+
+    def to_ours(array):
+        split = array.reshape(2, channels, 4, 4, *array.shape[1:])
+        return np.moveaxis(split, 1, 3).reshape(array.shape)
+
+    def to_theirs(array):
+        split = array.reshape(2, 4, 4, channels, *array.shape[1:])
+        return np.moveaxis(split, 3, 1).reshape(array.shape)
+
+    entries = [
+        Entry(
+            (f"{module}.fc.0.weight",),
+            stage.dense.kernel,
+            lambda array: to_ours(array).T,
+            lambda array: (to_theirs(array.T),),
+        ),
+        *batch_norm_entries(f"{module}.fc.1", stage.norm, (to_ours, to_theirs)),
+    ]
+    for i, block in enumerate(stage.up_blocks, start=1):
+        entries += _up_entries(f"{module}.upsample{i}", block)
+    return entries
+
+
+def _later_stage_entries(module: str, stage: LaterStage) -> list[Entry]:
+    entries = []
+    if stage.words:
+        entries.append(
+            pointwise_entry(f"{module}.att.conv_context.weight", stage.words.projection)
+        )
+    if stage.sentence:
+        entries.append(
+            pointwise_entry(
+                f"{module}.att.conv_sentence_vis.weight", stage.sentence.mixing
+            )
+        )
+        entries += dense_entries(f"{module}.att.linear", stage.sentence.projection)
+    for i, block in enumerate(stage.residual_blocks):
+        inner = f"{module}.residual.{i}.block"
+        entries += [
+            conv_entry(f"{inner}.0.weight", block.conv1),
+            *batch_norm_entries(f"{inner}.1", block.norm1),
+            conv_entry(f"{inner}.3.weight", block.conv2),
+            *batch_norm_entries(f"{inner}.4", block.norm2),
+        ]
+    entries += _up_entries(f"{module}.upsample", stage.up_block)
+    if stage.narrowing:
+        entries.append(conv_entry(f"{module}.conv.weight", stage.narrowing))
+    return entries
+
+
+def _up_entries(module, block):
+    return [
+        conv_entry(f"{module}.1.weight", block.conv),
+        *batch_norm_entries(f"{module}.2", block.norm),
+    ]
