@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import keras
 import tensorflow as tf
 
 from mirrorgan_tf.commands import UserError
@@ -17,7 +18,7 @@ class StageCheckpoints:
     def __init__(self, folder: Path, objects: dict, *, keep: int):
         """Takes trackables by name; call inside the strategy's scope."""
         self.step = tf.Variable(0, dtype=tf.int64, name="step")
-        self._checkpoint = tf.train.Checkpoint(step=self.step, **objects)
+        self._checkpoint = tf.train.Checkpoint(step=self.step, **_trackables(objects))
         self._manager = tf.train.CheckpointManager(
             self._checkpoint, str(folder), max_to_keep=keep
         )
@@ -61,15 +62,32 @@ def restore_part(folder: Path, objects: dict) -> None:
             f"{folder}: no checkpoint; train stage {folder.name} first "
             f"(python -m mirrorgan_tf.train --stages={folder.name} ...)"
         )
-    _restore(tf.train.Checkpoint(**objects), latest, partial=True)
+    _restore(tf.train.Checkpoint(**_trackables(objects)), latest, partial=True)
+
+
+def _trackables(objects):
+    """Keras models as lists of all their variables, other objects as they are.
+
+    TensorFlow does not see Keras layers that stand in a list: given a model, it
+    saves the rest and says nothing.
+    """
+    if isinstance(objects, dict):
+        return {name: _trackables(value) for name, value in objects.items()}
+    if isinstance(objects, list | tuple):
+        return [_trackables(value) for value in objects]
+    if isinstance(objects, keras.Model):
+        # Paths hold counters that depend on what was built before; order doesn't.
+        return [variable.value for variable in objects.variables]
+    return objects
 
 
 def _restore(checkpoint, path, *, partial):
     try:
         status = checkpoint.restore(path)
         if partial:
-            status.expect_partial()
-        status.assert_existing_objects_matched()
+            status.expect_partial().assert_existing_objects_matched()
+        else:
+            status.assert_consumed()
     except (AssertionError, ValueError) as error:
         raise UserError(
             f"{path}: the checkpoint is of other networks ({_first_line(error)}); "

@@ -73,23 +73,30 @@ class StreamObserver:
         @tf.function
         def look():
             images = batch["images"][-1]
+            captions = {"ids": batch["ids"], "lengths": batch["lengths"]}
             # One replica's share is the whole: this runs outside the strategy.
-            loss = redescription_loss(
-                stream, images, batch["ids"], batch["lengths"], with_end=True
-            )
+            own = redescription_loss(stream, images, **captions, with_end=True)
+            images_rolled = tf.roll(images, 1, axis=0)
+            other = redescription_loss(stream, images_rolled, **captions, with_end=True)
             said = greedy(stream.decoder, stream.encoder(images), tokenizer.max_words)
-            return loss, said
+            return own, other, said
 
         self._look = look
 
     def __call__(self) -> Observation:
-        """Validation cross entropy, and images with STREAM's captions."""
-        loss, said = self._look()
+        """Cross entropy of own and of other images' captions; images captioned.
+
+        What lies between the two is what STREAM sees in an image.
+        """
+        own, other, said = self._look()
         picture = caption_grid(
             to_uint8(self._batch["images"][-1][:_GRID]).numpy(),
             _texts(self._tokenizer.detokenize(said[:_GRID])),
         )
-        return {"val_cross_entropy": float(loss)}, {"captions": picture}
+        return {
+            "val_cross_entropy": float(own),
+            "val_cross_entropy_other_image": float(other),
+        }, {"captions": picture}
 
 
 class GlamObserver:
