@@ -4,6 +4,7 @@ import keras
 from keras import layers, ops
 
 __all__ = [
+    "BatchNormalization",
     "GLU",
     "ResidualBlock",
     "UpBlock",
@@ -45,7 +46,7 @@ def batch_normalization(*, momentum: float = 0.9, dtype) -> layers.BatchNormaliz
     Keras' momentum is what PyTorch's lacks to 1. The running variance is the
     batch's own; PyTorch keeps the unbiased estimate, n / (n - 1) times as large.
     """
-    return layers.BatchNormalization(
+    return BatchNormalization(
         momentum=momentum,
         epsilon=1e-5,
         gamma_initializer=keras.initializers.RandomNormal(1.0, 0.02),
@@ -53,6 +54,22 @@ def batch_normalization(*, momentum: float = 0.9, dtype) -> layers.BatchNormaliz
         synchronized=keras.backend.backend() == "tensorflow",
         dtype=dtype,
     )
+
+
+@keras.saving.register_keras_serializable(package="mirrorgan_tf")
+class BatchNormalization(layers.BatchNormalization):
+    """Keras' batch norm with an exact variance for vectors.
+
+    Synchronised moments are taken as E[x²] - E[x]², which cancels where few numbers
+    lie close together: vectors (B, C) of a small batch. There x is centred first.
+    """
+
+    def _moments(self, inputs, mask):
+        if len(inputs.shape) > 2 or not self.synchronized:
+            return super()._moments(inputs, mask)
+        centre, _ = super()._moments(ops.stop_gradient(inputs), mask)
+        rest, variance = super()._moments(inputs - centre, mask)
+        return centre + rest, variance
 
 
 def full_precision(x):
