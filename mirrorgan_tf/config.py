@@ -89,7 +89,9 @@ class Config:
         choices=("small", "inception_v3", "resnet152"),
     )
     stream_encoder_weights: str = _setting(
-        "imagenet", "Its weights: imagenet, none, or a weights file."
+        "imagenet",
+        "Its weights: imagenet, none, a weights file, or stem: those that DAMSM's "
+        "image encoder has learned.",
     )
     small_width: int = _setting(32, "First layer's channels of backbone small.", low=1)
     stream_embedding_dim: int = _setting(
@@ -158,6 +160,14 @@ class Config:
             )
         if self.scales > 4:
             raise UserError(f"--scales={self.scales}: must be 1 to 4 (paper: 3)")
+        if (
+            self.stream_encoder_weights == "stem"
+            and self.stream_encoder != self.image_encoder
+        ):
+            raise UserError(
+                "--stream_encoder_weights=stem: --stream_encoder must be "
+                f"--image_encoder, {self.image_encoder}, not {self.stream_encoder}"
+            )
         if self.words_dim % 2:
             raise UserError(
                 f"--words_dim={self.words_dim}: must be even, half for each direction"

@@ -114,10 +114,12 @@ class Training:
         return stage, observers.StemObserver(stage, observed)
 
     def _build_stream(self, observed):
-        stage = StreamStage(
-            self.config,
-            from_config.build_stream(self.config, len(self.vocabulary) + 1),
-        )
+        stream = from_config.build_stream(self.config, len(self.vocabulary) + 1)
+        if self.config.stream_encoder_weights == "stem":
+            encoder = from_config.build_image_encoder(self.config)
+            restore_part(self.workdir / "stem", {"image_encoder": encoder})
+            stream.encoder.backbone.set_weights(encoder.backbone.get_weights())
+        stage = StreamStage(self.config, stream)
         return stage, observers.StreamObserver(stage, observed, self.tokenizer)
 
     def _build_glam(self, observed):

@@ -23,6 +23,7 @@ FLAGS = ("birdlets", "cub", "coco")
         ("generator_learning_rate", float("nan")),
         ("glam_batch_size", 1),
         ("seed", -1),
+        ("stream_encoder_weights", "stem"),
     ],
 )
 def test_a_bad_value_is_refused_with_the_flags_name(field, value):

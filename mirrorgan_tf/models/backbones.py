@@ -46,7 +46,8 @@ def build_backbone(
 class SmallBackbone(layers.Layer):
     """A small trainable CNN for images of 64 px; others are resized to that.
 
-    Feature map (B, 8, 8, 4·width), pooled vector (B, 8·width).
+    Feature map (B, 8, 8, 4·width), code (B, 128·width): the last map (4, 4, 8·width)
+    as it lies, since where a colour is tells which part of a bird has it.
 
     Args:
         width: channels of the first layer.
@@ -58,7 +59,7 @@ class SmallBackbone(layers.Layer):
         super().__init__(**kwargs)
         self.width = width
         self.region_dim = 4 * width
-        self.pooled_dim = 8 * width
+        self.pooled_dim = 4 * 4 * 8 * width
         self.convs = [
             conv(width * 2**i, 3, strides=2, dtype=self.dtype_policy) for i in range(4)
         ]
@@ -80,7 +81,7 @@ class SmallBackbone(layers.Layer):
         for convolution, norm in zip(self.convs, self.norms, strict=True):
             x = ops.relu(norm(convolution(x), training=training))
             maps.append(x)
-        return maps[2], ops.mean(maps[3], axis=(1, 2))
+        return maps[2], ops.reshape(maps[3], (-1, self.pooled_dim))
 
     def get_config(self):
         """The constructor's arguments."""

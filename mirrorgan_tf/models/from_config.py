@@ -44,11 +44,15 @@ def build_image_encoder(config: Config) -> ImageEncoder:
 
 
 def build_stream(config: Config, vocabulary_size: int) -> Stream:
-    """STREAM's encoder and decoder; `vocabulary_size` counts id 0."""
+    """STREAM's encoder and decoder; `vocabulary_size` counts id 0.
+
+    Weights "stem" are the caller's to set.
+    """
+    weights = config.stream_encoder_weights
     stream = Stream(
         StreamEncoder(
             backbone=config.stream_encoder,
-            weights=config.stream_encoder_weights,
+            weights="none" if weights == "stem" else weights,
             width=config.small_width,
             feature_dim=config.stream_embedding_dim,
         ),
