@@ -1,5 +1,6 @@
 """A folder of golden tensors: reading it, and what of it was compared."""
 
+import dataclasses
 import re
 import zipfile
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 
 from mirrorgan_tf.commands import UserError
 
-__all__ = ["GoldenFile", "MissingGoldenError", "Report"]
+__all__ = ["GoldenFile", "Line", "MissingGoldenError", "Report"]
 
 _PARAMETER = "param/"
 # Of their largest number; rounding in batch statistics stays far below.
@@ -73,18 +74,36 @@ class GoldenFile:
         return [key for key in self._arrays if key not in self._taken]
 
 
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """One quantity: its relative error and the largest to pass."""
+
+    name: str
+    error: float
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the error is small enough."""
+        return bool(self.error <= self.tolerance)
+
+
 class Report:
     """Prints a line for each quantity; counts failures and gaps."""
 
     def __init__(self) -> None:
-        self.quantities = 0
-        self.failures = []
-        self.gaps = []
+        self.lines: list[Line] = []
+        self.gaps: list[str] = []
+
+    @property
+    def failures(self) -> list[str]:
+        """Names of the quantities that don't agree."""
+        return [line.name for line in self.lines if not line.passed]
 
     @property
     def passed(self) -> bool:
         """Whether everything was compared and agreed."""
-        return bool(self.quantities) and not self.failures and not self.gaps
+        return bool(self.lines) and not self.failures and not self.gaps
 
     def compare(self, name: str, ours, theirs, tolerance: float) -> None:
         """Compares floats.
@@ -137,9 +156,8 @@ class Report:
         print(f"NOT COMPARED  {text}")
 
     def _line(self, name, error, tolerance, note=""):
-        self.quantities += 1
-        verdict = "ok" if error <= tolerance else "FAIL"
-        if verdict == "FAIL":
-            self.failures.append(name)
+        line = Line(name, float(error), tolerance)
+        self.lines.append(line)
+        verdict = "ok" if line.passed else "FAIL"
         note = f"  ({note})" if note else ""
-        print(f"{name:<54} {error:9.2e}  {tolerance:7.0e}  {verdict}{note}")
+        print(f"{name:<58} {error:9.2e}  {tolerance:7.0e}  {verdict}{note}")

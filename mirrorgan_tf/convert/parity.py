@@ -66,15 +66,15 @@ def check_folder(folder: str | Path) -> Report:
     for name, check in _CHECKS.items():
         if name not in goldens:
             continue
-        before = report.quantities
+        before = len(report.lines)
         arguments = (goldens,) if check is check_adversarial else ()
         _run(name, lambda: check(goldens[name], *arguments, report), report)  # noqa: B023
-        if report.quantities == before:
+        if len(report.lines) == before:
             report.gap(f"{name}.npz: nothing in it was compared")
     for name, golden in goldens.items():
         for key in golden.untaken():
             report.gap(f"{name}.npz: {key}")
-    if not report.quantities and not report.gaps:
+    if not report.lines and not report.gaps:
         raise UserError(f"{folder}: holds nothing to compare")
     return report
 
@@ -123,7 +123,7 @@ def _main(argv):
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(
-        f"{report.quantities} quantities, {len(report.failures)} failed, "
+        f"{len(report.lines)} quantities, {len(report.failures)} failed, "
         f"{len(report.gaps)} not compared"
     )
     return 0 if report.passed else 1

@@ -2,13 +2,13 @@
 
 import keras
 from keras import ops
+
+from mirrorgan_tf.config import Config
 from mirrorgan_tf.models.discriminators import Discriminator
 from mirrorgan_tf.models.glam import Glam
 from mirrorgan_tf.models.image_encoder import ImageEncoder
 from mirrorgan_tf.models.stem import Stem
 from mirrorgan_tf.models.stream import Stream, StreamDecoder, StreamEncoder
-
-from mirrorgan_tf.config import Config
 
 __all__ = [
     "build_discriminators",

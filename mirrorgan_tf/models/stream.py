@@ -172,8 +172,11 @@ class Stream(keras.Model):
 
     def build(self, images_shape, ids_shape):
         """Makes the variables."""
-        self.encoder.build(images_shape)
-        self.decoder.build((None, self.encoder.feature_dim), ids_shape)
+        # A saved model's parts come back built.
+        if not self.encoder.built:
+            self.encoder.build(images_shape)
+        if not self.decoder.built:
+            self.decoder.build((None, self.encoder.feature_dim), ids_shape)
         self.built = True
 
     def call(self, images, ids, training=False):

@@ -1,0 +1,126 @@
+import numpy as np
+import pytest
+
+from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.convert import sizes
+from mirrorgan_tf.convert.loading import load_pytorch_state, pytorch_state
+from mirrorgan_tf.models.discriminators import Discriminator
+from mirrorgan_tf.models.glam import Glam
+from mirrorgan_tf.models.image_encoder import ImageEncoder
+from mirrorgan_tf.models.stem import Stem
+from mirrorgan_tf.models.stream import StreamDecoder
+
+
+def _glam(**kwargs):
+    glam = Glam(**kwargs)
+    glam.build((None, None, 6), (None, 6))
+    return glam
+
+
+def _discriminator(size):
+    discriminator = Discriminator(size, width=2)
+    discriminator.build((None, size, size, 3), (None, 6))
+    return discriminator
+
+
+def _stem():
+    stem = Stem(7, embedding_dim=3, words_dim=8)
+    stem.build((None, 5))
+    return stem
+
+
+def _decoder():
+    decoder = StreamDecoder(7, embedding_dim=3, hidden_dim=4)
+    decoder.build((None, 3))
+    return decoder
+
+
+SMALL = {"width": 2, "noise_dim": 3, "condition_dim": 5}
+CASES = {
+    "stem": (_stem, sizes.make_stem),
+    "decoder": (_decoder, sizes.make_stream_decoder),
+    "glam": (lambda: _glam(**SMALL), sizes.make_glam),
+    "one stage": (lambda: _glam(base_size=16, stages=1, **SMALL), sizes.make_glam),
+    "four stages": (
+        lambda: _glam(base_size=8, stages=4, residual_blocks=3, **SMALL),
+        sizes.make_glam,
+    ),
+    "attngan": (
+        lambda: _glam(base_size=8, sentence_attention=False, **SMALL),
+        sizes.make_glam,
+    ),
+    **{
+        f"discriminator {size}": (
+            lambda size=size: _discriminator(size),
+            sizes.make_discriminator,
+        )
+        for size in (64, 128, 256, 512)
+    },
+}
+
+
+def _randomise(model):
+    random = np.random.default_rng(0)
+    model.set_weights([random.normal(size=w.shape) for w in model.get_weights()])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_there_and_back_changes_nothing(name):
+    make, make_from_state = CASES[name]
+    model = make()
+    _randomise(model)
+    state = pytorch_state(model)
+    # Sizes are read off the state alone.
+    again = make_from_state(state)
+    for a, b in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    state_again = pytorch_state(again)
+    assert state.keys() == state_again.keys()
+    ignored = {"name", "dtype", "trainable", "stages"} | (
+        {"dropout"} if name == "stem" else set()
+    )
+    config, config_again = model.get_config(), again.get_config()
+    if name == "one stage":
+        # Nothing there has residual blocks.
+        ignored.add("residual_blocks")
+    for key in config.keys() - ignored:
+        assert config[key] == config_again[key], key
+
+
+def test_every_misfit_is_named_and_nothing_changed():
+    stem = _stem()
+    before = stem.get_weights()
+    state = pytorch_state(stem)
+    state["rnn.num_batches_tracked"] = np.array(3)
+    load_pytorch_state(stem, state)
+    state["encoder.weight"] = np.ones((7, 4))
+    del state["rnn.bias_ih_l0"], state["rnn.weight_hh_l0"]
+    state["decoder.weight"] = np.ones(3)
+    with pytest.raises(UserError) as error:
+        load_pytorch_state(stem, state)
+    text = str(error.value)
+    for part in (
+        "missing: ",
+        "rnn.bias_ih_l0",
+        "rnn.weight_hh_l0",
+        "unknown: decoder.weight",
+        "encoder.weight (7, 4), expected (7, 3)",
+    ):
+        assert part in text
+    assert "tracked" not in text and "reverse" not in text
+    for a, b in zip(before, stem.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_two_biases_add():
+    stem = _stem()
+    state = pytorch_state(stem)
+    state["rnn.bias_hh_l0"] = state["rnn.bias_hh_l0"] + 1.0
+    before = stem.forward_lstm.cell.bias.numpy()
+    load_pytorch_state(stem, state)
+    np.testing.assert_allclose(stem.forward_lstm.cell.bias.numpy(), before + 1.0)
+
+
+def test_a_model_without_names_is_refused():
+    with pytest.raises(TypeError, match="expected Stem"):
+        pytorch_state(ImageEncoder("small", "none", width=1, words_dim=2))

@@ -1,0 +1,93 @@
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mirrorgan_tf.losses.damsm import (
+    matching_losses,
+    sentence_similarity,
+    word_similarity,
+)
+
+B, R, L, D = 3, 6, 4, 5
+
+
+def _normal(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def _mask(*lengths):
+    return np.arange(L) >= np.array(lengths)[:, None]
+
+
+def test_sentence_similarity_is_the_cosine():
+    codes, sentences = _normal(2, D), _normal(3, D, seed=1)
+    expected = [
+        [a @ b / np.linalg.norm(a) / np.linalg.norm(b) for b in sentences]
+        for a in codes
+    ]
+    result = sentence_similarity(codes, sentences, gamma3=10.0)
+    np.testing.assert_allclose(result, 10 * np.array(expected), rtol=1e-4)
+
+
+def test_words_that_are_all_the_regions_are_perfectly_similar():
+    # One direction everywhere: every cosine is 1, whatever the attention.
+    direction = _normal(D)
+    regions = np.tile(direction, (1, R, 1))
+    words = np.tile(2 * direction, (2, L, 1))
+    result = word_similarity(
+        regions, words, _mask(4, 2), gamma1=4.0, gamma2=5.0, gamma3=10.0
+    )
+    expected = [10 * (5 + math.log(4)), 10 * (5 + math.log(2))]
+    np.testing.assert_allclose(result[0], expected, rtol=1e-5)
+
+
+def test_the_order_of_regions_does_not_matter_and_padding_takes_no_part():
+    regions, words, mask = _normal(B, R, D), _normal(B, L, D, seed=1), _mask(4, 2, 1)
+    expected = word_similarity(regions, words, mask)
+    other = np.where(mask[..., None], 7.0, words).astype(np.float32)
+    np.testing.assert_allclose(
+        word_similarity(regions[:, ::-1], other, mask), expected, rtol=1e-4
+    )
+    cut = word_similarity(regions, words[1:2, :2], mask[1:2, :2])
+    np.testing.assert_allclose(cut[:, 0], expected[:, 1], rtol=1e-4)
+
+
+def test_an_empty_caption_is_finite_and_so_is_the_gradient():
+    words = tf.Variable(_normal(B, L, D) * ~_mask(4, 0, 2)[..., None])
+    regions = tf.Variable(_normal(B, R, D))
+    with tf.GradientTape() as tape:
+        similarity = word_similarity(regions, words, _mask(4, 0, 2))
+        loss = sum(map(tf.reduce_sum, matching_losses(similarity)))
+    np.testing.assert_array_equal(similarity[:, 1], np.zeros(B))
+    for gradient in tape.gradient(loss, [words, regions]):
+        assert np.isfinite(gradient).all()
+
+
+def test_matching_is_symmetric():
+    similarity = _normal(B, B)
+    one_way, other_way = matching_losses(similarity)
+    swapped = matching_losses(similarity.T)
+    np.testing.assert_allclose(one_way, swapped[1], rtol=1e-6)
+    np.testing.assert_allclose(other_way, swapped[0], rtol=1e-6)
+
+
+def test_matching_without_a_clue_is_a_guess():
+    for losses in matching_losses(np.zeros((B, B), np.float32)):
+        np.testing.assert_allclose(losses, np.full(B, math.log(B)), rtol=1e-6)
+
+
+def test_others_of_the_class_are_no_negatives():
+    guess = np.zeros((B, B), np.float32)
+    for losses in matching_losses(guess, np.array([1, 0, 1])):
+        np.testing.assert_allclose(
+            losses, [math.log(2), math.log(3), math.log(2)], rtol=1e-6
+        )
+    for losses in matching_losses(guess, np.array([1, 1, 1])):
+        np.testing.assert_allclose(losses, np.zeros(B), atol=1e-6)
+
+
+def test_only_a_square_can_be_matched():
+    with pytest.raises(ValueError, match="square"):
+        matching_losses(np.zeros((2, 3), np.float32))

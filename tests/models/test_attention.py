@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from mirrorgan_tf.models.attention import (
+    SentenceAttention,
+    WordAttention,
+    padding_mask_from_lengths,
+)
+
+
+def _normal(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+FEATURES = _normal(3, 2, 5, 4)
+WORDS = _normal(3, 6, 7, seed=1)
+LENGTHS = np.array([6, 2, 0], np.int32)
+
+
+@pytest.fixture(scope="module")
+def attention():
+    layer = WordAttention(4)
+    layer(FEATURES, WORDS)
+    return layer
+
+
+def test_mask_marks_what_lies_past_the_end():
+    np.testing.assert_array_equal(
+        padding_mask_from_lengths(np.array([2, 0]), 3),
+        [[False, False, True], [True, True, True]],
+    )
+
+
+def test_padded_words_get_no_attention_in_a_batch(attention):
+    mask = padding_mask_from_lengths(LENGTHS, 6)
+    context, maps = attention(FEATURES, WORDS, padding_mask=mask)
+    context, maps = context.numpy(), maps.numpy()
+    assert maps.shape == (3, 2, 5, 6) and context.shape == FEATURES.shape
+    assert not maps[1, ..., 2:].any() and not maps[2].any()
+    np.testing.assert_allclose(maps[:2].sum(-1), 1.0, rtol=1e-6)
+    # The same as captions cut to their length, each alone.
+    cut_context, cut_maps = attention(FEATURES[1:2], WORDS[1:2, :2])
+    np.testing.assert_allclose(maps[1:2, ..., :2], cut_maps, atol=1e-6)
+    np.testing.assert_allclose(context[1:2], cut_context, atol=1e-6)
+
+
+def test_a_caption_without_words_gives_no_context(attention):
+    mask = padding_mask_from_lengths(LENGTHS, 6)
+    context, _ = attention(FEATURES, WORDS, padding_mask=mask)
+    assert not context.numpy()[2].any()
+
+
+def test_attention_is_the_formula(attention):
+    # Paper, eq. 4, one position at a time.
+    projected = WORDS @ attention.projection.kernel.numpy()
+    scores = FEATURES[0, 1, 2] @ projected[0].T
+    weights = np.exp(scores) / np.exp(scores).sum()
+    context, maps = attention(FEATURES, WORDS)
+    np.testing.assert_allclose(maps[0, 1, 2], weights, rtol=1e-5)
+    np.testing.assert_allclose(context[0, 1, 2], weights @ projected[0], rtol=1e-4)
+
+
+def test_sentence_attention_weighs_channels():
+    layer = SentenceAttention(4)
+    condition = _normal(3, 5)
+    context, maps = layer(FEATURES, condition)
+    np.testing.assert_allclose(maps.numpy().sum(-1), 1.0, rtol=1e-6)
+    sentence = condition @ layer.projection.kernel.numpy()
+    np.testing.assert_allclose(context, maps * sentence[:, None, None], rtol=1e-4)

@@ -1,0 +1,70 @@
+import keras
+import numpy as np
+import pytest
+
+from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.models import backbones
+from mirrorgan_tf.models.backbones import build_backbone
+
+
+def _images(size, seed=0):
+    random = np.random.default_rng(seed)
+    return random.uniform(-1, 1, (1, size, size, 3)).astype(np.float32)
+
+
+def test_small_is_trainable_and_averages_bigger_images():
+    backbone = build_backbone("small", width=2)
+    regions, pooled = backbone(_images(64))
+    assert regions.shape == (1, 8, 8, backbone.region_dim)
+    assert pooled.shape == (1, backbone.pooled_dim)
+    assert len(backbone.trainable_variables) == 12
+    images = _images(64)
+    bigger = images.repeat(2, axis=1).repeat(2, axis=2)
+    np.testing.assert_allclose(backbone(bigger)[1], backbone(images)[1], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name, cells, channels", [("inception_v3", 17, 768), ("resnet152", 14, 1024)]
+)
+def test_imagenet_networks_by_shape(name, cells, channels):
+    # Symbolically: no weight is made, nothing is computed.
+    with keras.StatelessScope(initialize_variables=False):
+        backbone = build_backbone(name)
+        regions, pooled = backbone(keras.KerasTensor((2, 64, 64, 3)))
+    assert regions.shape == (2, cells, cells, channels)
+    assert pooled.shape == (2, 2048)
+    assert not backbone.trainable_variables
+
+
+def test_resnet_is_given_what_it_was_trained_on(monkeypatch):
+    seen = []
+
+    class Network:
+        def __call__(self, images, training):
+            seen.append((np.asarray(images), training))
+            return images, images
+
+    with keras.StatelessScope(initialize_variables=False):
+        backbone = build_backbone("resnet152")
+    monkeypatch.setattr(backbone, "network", Network())
+    white = np.ones((1, 224, 224, 3), np.float32)
+    backbone.call(white, training=True)
+    ((images, training),) = seen
+    # Blue, green, red of 255 less ImageNet's means.
+    np.testing.assert_allclose(
+        images[0, 0, 0], 255 - np.array([103.939, 116.779, 123.68]), rtol=1e-5
+    )
+    assert training is False
+
+
+def test_weights_that_cannot_be_had(monkeypatch, tmp_path):
+    class Network:
+        def load_weights(self, path):
+            raise OSError(f"Unable to open {path}")
+
+    with pytest.raises(UserError, match="inception_v3: Unable to open gone.h5"):
+        backbones._load_weights(Network(), "inception_v3", "InceptionV3", "gone.h5")
+    with pytest.raises(UserError, match="small has no weights file"):
+        build_backbone("small", weights="file.h5")
+    with pytest.raises(ValueError, match="name='vgg'"):
+        build_backbone("vgg")

@@ -1,0 +1,101 @@
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mirrorgan_tf.models.redescription import beam, greedy, log_likelihood
+from mirrorgan_tf.models.stream import StreamDecoder
+
+WORDS = 4
+
+
+def _features(rows, seed=0):
+    return np.random.default_rng(seed).normal(size=(rows, 3)).astype(np.float32)
+
+
+def _decoder(vocabulary_size, seed=0):
+    decoder = StreamDecoder(vocabulary_size, embedding_dim=3, hidden_dim=5)
+    decoder(_features(1), np.zeros((1, 2), np.int32))
+    random = np.random.default_rng(seed)
+    # Far from uniform, so that greedy and best differ.
+    decoder.set_weights(
+        [random.normal(size=w.shape, scale=1.5) for w in decoder.get_weights()]
+    )
+    return decoder
+
+
+@pytest.fixture(scope="module")
+def decoder():
+    return _decoder(3, seed=1)
+
+
+def _best(decoder, feature):
+    """The likeliest of all captions, by trying each."""
+    captions = []
+    for length in range(WORDS + 1):
+        for words in itertools.product(
+            range(1, decoder.vocabulary_size), repeat=length
+        ):
+            captions.append([*words, *[0] * (WORDS - length)])
+    ids = np.array(captions, np.int32)
+    scores = log_likelihood(decoder, np.repeat(feature[None], len(ids), 0), ids).numpy()
+    # They are all there is.
+    np.testing.assert_allclose(np.exp(scores).sum(), 1.0, rtol=1e-4)
+    return ids[scores.argmax()], scores.max()
+
+
+def test_a_wide_beam_finds_the_best_of_all(decoder):
+    features = _features(5)
+    found = beam(decoder, features, WORDS, beams=40).numpy()
+    differs = False
+    for row, feature in enumerate(features):
+        ids, score = _best(decoder, feature)
+        np.testing.assert_array_equal(found[row], ids)
+        greedy_ids = greedy(decoder, features[row : row + 1], WORDS)
+        greedy_score = log_likelihood(decoder, features[row : row + 1], greedy_ids)
+        assert score >= greedy_score.numpy()[0] - 1e-5
+        differs |= not np.array_equal(greedy_ids[0], ids)
+    assert differs, "the seed makes greedy search perfect: the test shows nothing"
+
+
+def test_one_beam_is_greedy():
+    decoder = _decoder(9, seed=3)
+    features = _features(6)
+    np.testing.assert_array_equal(
+        beam(decoder, features, 7, beams=1), greedy(decoder, features, 7)
+    )
+
+
+def test_greedy_takes_the_likeliest_word_and_stops():
+    decoder = _decoder(5, seed=1)
+    features = _features(8)
+    ids = greedy(decoder, features, 6).numpy()
+    logits = decoder(features, ids).numpy()
+    for row in range(len(ids)):
+        ended = False
+        for place in range(6):
+            expected = 0 if ended else logits[row, place].argmax()
+            assert ids[row, place] == expected
+            ended |= ids[row, place] == 0
+    assert (ids == 0).any() and (ids > 0).any()
+
+
+def test_without_stop_words_follow_the_end():
+    decoder = _decoder(5, seed=1)
+    features = _features(8)
+    ids = greedy(decoder, features, 6, stop_at_end=False).numpy()
+    np.testing.assert_array_equal(ids, decoder(features, ids).numpy().argmax(-1))
+    assert (ids[greedy(decoder, features, 6).numpy() == 0] > 0).any()
+
+
+def test_searches_are_traced_once_for_every_batch_size(decoder):
+    @tf.function(input_signature=[tf.TensorSpec((None, 3))])
+    def search(features):
+        return greedy(decoder, features, WORDS), beam(decoder, features, WORDS, beams=3)
+
+    for rows in (1, 4):
+        features = _features(rows)
+        by_greedy, by_beam = search(features)
+        np.testing.assert_array_equal(by_greedy, greedy(decoder, features, WORDS))
+        np.testing.assert_array_equal(by_beam, beam(decoder, features, WORDS, beams=3))

@@ -1,0 +1,93 @@
+"""Every model: config round trip, and a saved copy that does the same."""
+
+import keras
+import numpy as np
+import pytest
+
+from mirrorgan_tf.models.discriminators import Discriminator
+from mirrorgan_tf.models.glam import Glam
+from mirrorgan_tf.models.image_encoder import ImageEncoder
+from mirrorgan_tf.models.stem import Stem
+from mirrorgan_tf.models.stream import Stream, StreamDecoder, StreamEncoder
+
+SMALL = {"backbone": "small", "weights": "none", "width": 2}
+
+
+def _normal(*shape):
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+
+IDS = np.array([[1, 2, 3], [4, 0, 0]], np.int32)
+LENGTHS = np.array([3, 1], np.int32)
+IMAGES = np.tanh(_normal(2, 16, 16, 3))
+MODELS = {
+    "stem": (
+        lambda: Stem(5, embedding_dim=4, words_dim=6, dropout=0.3),
+        (IDS, LENGTHS),
+    ),
+    "glam": (
+        lambda: Glam(16, 2, width=2, residual_blocks=1, noise_dim=3, condition_dim=4),
+        (_normal(2, 3, 6), _normal(2, 6), _normal(2, 3), _normal(2, 4)),
+    ),
+    "attngan": (
+        lambda: Glam(
+            8, 2, 2, 0, noise_dim=3, condition_dim=4, sentence_attention=False
+        ),
+        (_normal(2, 3, 6), _normal(2, 6), _normal(2, 3), _normal(2, 4)),
+    ),
+    "discriminator": (lambda: Discriminator(16, width=2), (IMAGES, _normal(2, 6))),
+    "image_encoder": (lambda: ImageEncoder(**SMALL, words_dim=6), (IMAGES,)),
+    "stream": (
+        lambda: Stream(
+            StreamEncoder(**SMALL, feature_dim=4), StreamDecoder(5, 4, hidden_dim=3)
+        ),
+        (IMAGES, IDS),
+    ),
+}
+
+
+def _flat(outputs):
+    return [keras.ops.convert_to_numpy(x) for x in keras.tree.flatten(outputs)]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_config_round_trip(name):
+    model = MODELS[name][0]()
+    again = type(model).from_config(model.get_config())
+    assert again.get_config() == model.get_config()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_saved_model_gives_the_same(name, tmp_path):
+    make, inputs = MODELS[name]
+    model = make()
+    expected = _flat(model(*inputs))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert type(loaded) is type(model)
+    for ours, theirs in zip(_flat(loaded(*inputs)), expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_mixed_precision_runs_and_gives_full_precision_where_it_counts(name):
+    make, inputs = MODELS[name]
+    expected = _flat(make()(*inputs))
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = make()
+        outputs = model(*inputs)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    flat = _flat(
+        keras.tree.map_structure(lambda x: keras.ops.cast(x, "float32"), outputs)
+    )
+    assert [x.shape for x in flat] == [x.shape for x in expected]
+    assert all(np.isfinite(x).all() for x in flat)
+    assert {variable.dtype for variable in model.trainable_variables} == {"float32"}
+    if isinstance(outputs, dict):
+        for x in keras.tree.flatten(outputs):
+            assert keras.backend.standardize_dtype(x.dtype) == "float32"
+        sums = np.sum(_flat(outputs["word_attention"])[0], axis=-1)
+        np.testing.assert_allclose(sums, 1.0, rtol=1e-5)
