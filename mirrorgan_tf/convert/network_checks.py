@@ -29,7 +29,7 @@ __all__ = [
 
 TOLERANCE = 1e-4
 
-# AttnGAN's configurations; a golden file does not hold them.
+# AttnGAN's configurations, where the file does not say otherwise.
 _GAMMAS = {"gamma1": 4.0, "gamma2": 5.0, "gamma3": 10.0}
 
 
@@ -99,9 +99,13 @@ def check_damsm(golden: GoldenFile, report: Report) -> None:
     words = np.moveaxis(golden.take("words"), 1, 2)
     mask = padding_mask_from_lengths(golden.take("lengths"), words.shape[1])
     regions = np.moveaxis(regions.reshape(*regions.shape[:2], -1), 1, 2)
-    by_word = word_similarity(regions, words, mask, **_GAMMAS)
+    gammas = {
+        name: float(golden.take(name)) if name in golden else value
+        for name, value in _GAMMAS.items()
+    }
+    by_word = word_similarity(regions, words, mask, **gammas)
     by_sentence = sentence_similarity(
-        golden.take("image_code"), golden.take("sentence"), gamma3=_GAMMAS["gamma3"]
+        golden.take("image_code"), golden.take("sentence"), gamma3=gammas["gamma3"]
     )
     for kind in ("noclass", "class"):
         if not golden.keys(f"{kind}/"):

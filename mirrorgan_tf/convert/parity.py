@@ -99,6 +99,12 @@ def _check_tokenizer(path: Path, report: Report) -> None:
         raise UserError(
             f"{path}: is no JSON list of captions with tokens ({error!r})"
         ) from error
+    for key in sorted({key for example in examples for key in example}):
+        if key not in ("caption", "tokens"):
+            report.gap(f"{path.name}: {key}")
+    if not examples:
+        report.gap(f"{path.name}: it is empty")
+        return
     report.compare_exactly(
         "tokenizer/words",
         split_words(captions).to_list(),

@@ -87,9 +87,10 @@ def matching_losses(similarity, class_ids=None):
             ops.logical_and(same_class, ops.logical_not(own)), _NEVER, similarity
         )
     true_pairs = ops.sum(ops.where(own, similarity, 0.0), axis=1)
+    # Subtracted inside: similarities are tens, and a small loss would drown.
     return (
-        ops.logsumexp(similarity, axis=1) - true_pairs,
-        ops.logsumexp(similarity, axis=0) - true_pairs,
+        ops.logsumexp(similarity - true_pairs[:, None], axis=1),
+        ops.logsumexp(similarity - true_pairs[None, :], axis=0),
     )
 
 

@@ -147,8 +147,27 @@ def test_wrong_tokens_fail(tmp_path):
     assert "tokenizer/words" in parity.check_folder(tmp_path).failures
 
 
+def test_tokens_with_more_or_nothing_beside_are_named(tmp_path):
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps([{"caption": "A bird", "tokens": ["a", "bird"]}]))
+    assert parity.check_folder(tmp_path).passed
+    path.write_text(json.dumps([{"caption": "", "tokens": [], "tags": []}]))
+    assert parity.check_folder(tmp_path).gaps == ["tokenizer.json: tags"]
+    path.write_text("[]")
+    assert not parity.check_folder(tmp_path).passed
+
+
 @pytest.mark.parametrize(
-    "name, content", [("stem.npz", b"PK\x03\x04 cut"), ("tokenizer.json", b"{")]
+    "name, content",
+    [
+        ("stem.npz", b"PK\x03\x04 cut"),
+        ("stem.npz", b""),
+        ("stem.npz", b"\x93NUMPY\x01\x00"),
+        ("tokenizer.json", b"{"),
+        ("tokenizer.json", b"\xff"),
+        ("tokenizer.json", b"{}3"),
+        ("tokenizer.json", b'[{"caption": "a"}]'),
+    ],
 )
 def test_a_broken_file_is_a_user_error(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)

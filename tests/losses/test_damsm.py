@@ -78,6 +78,12 @@ def test_matching_without_a_clue_is_a_guess():
         np.testing.assert_allclose(losses, np.full(B, math.log(B)), rtol=1e-6)
 
 
+def test_a_small_loss_between_big_similarities_is_exact():
+    similarity = 60 * np.ones((2, 2), np.float32) + 8 * np.eye(2, dtype=np.float32)
+    for losses in matching_losses(similarity):
+        np.testing.assert_allclose(losses, np.full(2, math.log1p(math.exp(-8))), 1e-5)
+
+
 def test_others_of_the_class_are_no_negatives():
     guess = np.zeros((B, B), np.float32)
     for losses in matching_losses(guess, np.array([1, 0, 1])):
