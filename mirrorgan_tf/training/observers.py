@@ -131,7 +131,7 @@ class GlamObserver:
         made = self._make()
         images = [scale.numpy() for scale in made["images"]]
         texts = [
-            f"{caption}\n→ {said}"
+            f"{caption}\nreads: {said}"
             for caption, said in zip(self._captions, _texts(made["said"]), strict=True)
         ]
         pictures = {

@@ -1,0 +1,186 @@
+"""The road from nothing to a served image, each command as a user runs it."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.config import Config
+from mirrorgan_tf.options import read_config
+from mirrorgan_tf.workdir import open_workdir, start_workdir
+
+ROOT = Path(__file__).parents[1]
+SMALL = [
+    "--flagfile=flags/birdlets.cfg",
+    "--birdlets_train_images=48",
+    "--birdlets_val_images=24",
+    "--scales=2",
+    "--generator_width=4",
+    "--discriminator_width=2",
+    "--small_width=4",
+    "--stem_steps=4",
+    "--stem_batch_size=8",
+    "--stream_steps=4",
+    "--stream_batch_size=8",
+    "--glam_batch_size=8",
+    "--log_every=2",
+    "--checkpoint_every=2",
+    "--picture_every=100",
+]
+
+
+def run(module, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+@pytest.fixture(scope="module")
+def road(tmp_path_factory):
+    """A small run, stopped after two steps of GLAM and gone on with."""
+    folder = tmp_path_factory.mktemp("road")
+    where = [f"--workdir={folder}/run", f"--data_dir={folder}/data"]
+    first = run("mirrorgan_tf.train", *SMALL, *where, "--glam_steps=2")
+    second = run("mirrorgan_tf.train", *SMALL, *where, "--glam_steps=5")
+    return folder, where, first, second
+
+
+@pytest.mark.slow
+def test_one_command_trains_all_stages_and_goes_on(road):
+    folder, _, first, second = road
+    assert first.returncode == 0, first.stderr
+    for stage in ("stem 4/4", "stream 4/4", "glam 2/2"):
+        assert re.search(rf"{stage} \| ETA .* images/s \| ", first.stderr), stage
+    assert second.returncode == 0, second.stderr
+    assert "glam: going on from step 2" in second.stderr
+    assert "stem 4/4" not in second.stderr
+    pictures = {path.name for path in (folder / "run" / "pictures").iterdir()}
+    assert {
+        "data.png",
+        "stem_similarity_000004.png",
+        "stream_captions_000004.png",
+        "glam_samples_000005.png",
+        "glam_scales_000005.png",
+        "glam_attention_000005.png",
+    } <= pictures
+    for name in pictures:
+        assert np.asarray(Image.open(folder / "run" / "pictures" / name)).std() > 0
+
+
+@pytest.mark.slow
+def test_a_finished_run_has_nothing_left(road):
+    _, where, _, _ = road
+    again = run("mirrorgan_tf.train", *SMALL, *where, "--glam_steps=5")
+    assert again.returncode == 0
+    assert "nothing left to train" in again.stderr
+
+
+@pytest.mark.slow
+def test_other_flags_on_a_workdir_are_refused(road):
+    folder, where, _, _ = road
+    before = (folder / "run" / "flags.cfg").read_text()
+    refused = run(
+        "mirrorgan_tf.train", *SMALL, *where, "--generator_width=6", "--seed=5"
+    )
+    assert refused.returncode == 1
+    assert "--generator_width=6 (was 4), --seed=5 (was 1)" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert (folder / "run" / "flags.cfg").read_text() == before
+
+
+@pytest.mark.slow
+def test_the_run_draws_is_judged_and_is_served(road):
+    folder, where, _, _ = road
+    drawn = run(
+        "mirrorgan_tf.generate",
+        where[0],
+        "--captions=a red bird with black wings",
+        f"--out={folder}/grid.png",
+    )
+    assert drawn.returncode == 0, drawn.stderr
+    assert np.asarray(Image.open(folder / "grid.png")).std() > 0
+    served = run("export", where[0], f"--out={folder}/served")
+    assert served.returncode == 0, served.stderr
+    assert (folder / "served" / "1" / "saved_model.pb").is_file()
+    opened = open_workdir(folder / "run")
+    assert opened.step == 5
+    images = opened.generate(["a red bird", ""], seed=3)
+    assert [scale.shape for scale in images] == [(2, 16, 16, 3), (2, 32, 32, 3)]
+    alone = opened.generate(["a red bird"], seed=3)
+    # A row may be rounded another way in another batch.
+    np.testing.assert_allclose(
+        alone[-1][0].astype(int), images[-1][0].astype(int), atol=1
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["cub", "birdlets"])
+def test_dry_run_needs_no_data(name, tmp_path):
+    small = ["--generator_width=2", "--discriminator_width=2", "--residual_blocks=1"]
+    backbones = ["--image_encoder=small", "--stream_encoder=small"]
+    done = run(
+        "mirrorgan_tf.train",
+        f"--flagfile=flags/{name}.cfg",
+        f"--workdir={tmp_path}/run",
+        "--dry_run",
+        *small,
+        *backbones,
+    )
+    assert done.returncode == 0, done.stderr
+    for text in ("generator (GLAM)", "peak memory", "glam: a full run is"):
+        assert text in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["birdlets", "cub", "coco"])
+def test_flagfiles_are_valid(name, tmp_path):
+    lines = (ROOT / "flags" / f"{name}.cfg").read_text().splitlines(keepends=True)
+    # The one flag that is no setting: a workdir does not hold its own name.
+    settings = [line for line in lines if not line.startswith("--workdir=")]
+    assert len(settings) == len(lines) - 1
+    (tmp_path / "flags.cfg").write_text("".join(settings))
+    assert read_config(tmp_path / "flags.cfg").dataset == name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--stages=stem,gan"], "'gan' is no stage"),
+        (["--scales=9"], "--scales=9: must be 1 to 4"),
+        (["--dataset=mnist"], "--dataset=mnist"),
+        (["extra"], "unexpected argument 'extra'"),
+    ],
+)
+def test_bad_flags_are_one_clear_line(arguments, words, tmp_path):
+    refused = run("mirrorgan_tf.train", *arguments, f"--workdir={tmp_path}/run")
+    assert refused.returncode == 1
+    assert words in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_workdir_remembers_its_flags(tmp_path):
+    config = Config(seed=3)
+    start_workdir(tmp_path / "run", config)
+    assert read_config(tmp_path / "run" / "flags.cfg") == config
+    start_workdir(tmp_path / "run", Config(seed=3, glam_steps=7))
+    assert read_config(tmp_path / "run" / "flags.cfg").glam_steps == 7
+    with pytest.raises(UserError, match=r"--seed=4 \(was 3\)"):
+        start_workdir(tmp_path / "run", Config(seed=4))
+
+
+def test_opening_what_is_no_run_says_so(tmp_path):
+    with pytest.raises(UserError, match="no flags.cfg in it"):
+        open_workdir(tmp_path)
+    start_workdir(tmp_path, Config())
+    with pytest.raises(UserError, match="vocabulary.txt"):
+        open_workdir(tmp_path)
