@@ -1,5 +1,6 @@
 """What every command shares: a user's mistake is one line, never a traceback."""
 
+import logging as python_logging
 import os
 import sys
 from collections.abc import Callable
@@ -40,4 +41,6 @@ def run(main: Callable[[], int | None]) -> None:
     logging.use_absl_handler()
     logging.set_verbosity(logging.INFO)
     logging.get_absl_handler().setFormatter(None)
+    # It says everything twice, and nothing that is of use here.
+    python_logging.getLogger("tensorflow").setLevel(python_logging.WARNING)
     app.run(guarded)

@@ -7,7 +7,6 @@ left out, those begun are gone on with.
 import functools
 from pathlib import Path
 
-import tensorflow as tf
 from absl import flags, logging
 
 from mirrorgan_tf import commands, options
@@ -16,7 +15,6 @@ from mirrorgan_tf.config import Config
 from mirrorgan_tf.data.pipeline import make_dataset
 from mirrorgan_tf.data.sources import open_dataset
 from mirrorgan_tf.models import from_config
-from mirrorgan_tf.pictures import save_png
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
 from mirrorgan_tf.training import observers
@@ -98,11 +96,7 @@ class Training:
                 )
             )
         )
-        sheet = observers.sample_sheet(batch)
-        path = self.workdir / "pictures" / "data.png"
-        save_png(sheet, path)
-        with tf.summary.create_file_writer(str(self.workdir / "logs")).as_default():
-            tf.summary.image("data", sheet[None], step=0)
+        path = observers.show_data(batch, self.workdir)
         logging.info("training images with captions: %s", path)
 
     def _build_stem(self, observed):

@@ -1,8 +1,9 @@
 """What a person sees of a stage: validation figures and pictures.
 
-Each function returns (scalars by name, uint8 pictures by name) for a fixed batch
-of the validation split.
+Each observer looks at a fixed batch of the validation split.
 """
+
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -10,7 +11,12 @@ import tensorflow as tf
 from mirrorgan_tf.data.transforms import to_uint8
 from mirrorgan_tf.losses.damsm import sentence_similarity
 from mirrorgan_tf.models.redescription import greedy
-from mirrorgan_tf.pictures import attention_sheet, caption_grid, heat_map
+from mirrorgan_tf.pictures import (
+    attention_sheet,
+    caption_grid,
+    heat_map,
+    save_png,
+)
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text_to_image import TextToImage, seeded_noise
 from mirrorgan_tf.training.glam_stage import GlamStage
@@ -18,18 +24,23 @@ from mirrorgan_tf.training.loop import Observation
 from mirrorgan_tf.training.stem_stage import StemStage
 from mirrorgan_tf.training.stream_stage import StreamStage, redescription_loss
 
-__all__ = ["GlamObserver", "StemObserver", "StreamObserver", "sample_sheet"]
+__all__ = ["GlamObserver", "StemObserver", "StreamObserver", "show_data"]
 
 _GRID = 16
 _SHOWN_WORDS = 15
 _SEED = 0
 
 
-def sample_sheet(batch: dict) -> np.ndarray:
-    """Training images with the captions drawn for them."""
-    return caption_grid(
+def show_data(batch: dict, workdir: Path) -> Path:
+    """Draws training images with the captions drawn for them; returns the PNG."""
+    sheet = caption_grid(
         to_uint8(batch["images"][-1][:_GRID]).numpy(), _texts(batch["caption"][:_GRID])
     )
+    path = workdir / "pictures" / "data.png"
+    save_png(sheet, path)
+    with tf.summary.create_file_writer(str(workdir / "logs")).as_default():
+        tf.summary.image("data", sheet[None], step=0)
+    return path
 
 
 class StemObserver:
