@@ -25,9 +25,8 @@ from mirrorgan_tf.training.glam_stage import GlamStage
 from mirrorgan_tf.training.loop import run_stage
 from mirrorgan_tf.training.stem_stage import StemStage
 from mirrorgan_tf.training.stream_stage import StreamStage
-from mirrorgan_tf.workdir import VOCABULARY_FILE, start_workdir
+from mirrorgan_tf.workdir import STAGES, VOCABULARY_FILE, start_workdir
 
-STAGES = ("stem", "stream", "glam")
 _OBSERVED = 100
 
 _WORKDIR = flags.DEFINE_string("workdir", "runs/birdlets", "Folder of the run.")

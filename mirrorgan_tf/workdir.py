@@ -25,7 +25,9 @@ from mirrorgan_tf.text.vocabulary import Vocabulary
 from mirrorgan_tf.text_to_image import TextToImage, seeded_noise
 from mirrorgan_tf.training.checkpoints import restore_part, saved_step
 
-__all__ = ["TrainedRun", "open_workdir", "start_workdir"]
+__all__ = ["STAGES", "TrainedRun", "open_workdir", "start_workdir"]
+
+STAGES = ("stem", "stream", "glam")
 
 FLAGS_FILE = "flags.cfg"
 VOCABULARY_FILE = "vocabulary.txt"
@@ -34,12 +36,15 @@ VOCABULARY_FILE = "vocabulary.txt"
 def start_workdir(path: Path, config: Config) -> None:
     """Makes the folder of a run, or checks that it is of the same configuration.
 
+    A folder in which no stage has begun takes any configuration.
+
     Raises:
         UserError: the folder belongs to a run of other flags, which are named, or
             cannot be written.
     """
     flags_path = path / FLAGS_FILE
-    if flags_path.exists():
+    begun = any((path / stage).exists() for stage in STAGES)
+    if begun and flags_path.exists():
         before = read_config(flags_path).fixed_settings()
         now = config.fixed_settings()
         changed = [
@@ -55,6 +60,8 @@ def start_workdir(path: Path, config: Config) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
         write_config(config, flags_path)
+        if not begun:
+            (path / VOCABULARY_FILE).unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"--workdir={path}: cannot be written: {error}") from None
 

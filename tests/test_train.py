@@ -172,10 +172,19 @@ def test_a_workdir_remembers_its_flags(tmp_path):
     config = Config(seed=3)
     start_workdir(tmp_path / "run", config)
     assert read_config(tmp_path / "run" / "flags.cfg") == config
+    (tmp_path / "run" / "stem").mkdir()
     start_workdir(tmp_path / "run", Config(seed=3, glam_steps=7))
     assert read_config(tmp_path / "run" / "flags.cfg").glam_steps == 7
     with pytest.raises(UserError, match=r"--seed=4 \(was 3\)"):
         start_workdir(tmp_path / "run", Config(seed=4))
+
+
+def test_until_a_stage_has_begun_flags_may_change(tmp_path):
+    start_workdir(tmp_path, Config(seed=3))
+    (tmp_path / "vocabulary.txt").write_text("old\n")
+    start_workdir(tmp_path, Config(seed=4))
+    assert read_config(tmp_path / "flags.cfg").seed == 4
+    assert not (tmp_path / "vocabulary.txt").exists()
 
 
 def test_opening_what_is_no_run_says_so(tmp_path):

@@ -58,18 +58,28 @@ def batch_normalization(*, momentum: float = 0.9, dtype) -> layers.BatchNormaliz
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
 class BatchNormalization(layers.BatchNormalization):
-    """Keras' batch norm with an exact variance for vectors.
+    """Keras' batch norm with moments that rounding leaves alone.
 
-    Synchronised moments are taken as E[x²] - E[x]², which cancels where few numbers
-    lie close together: vectors (B, C) of a small batch. There x is centred first.
+    Keras adds up all positions of a batch in one go, hundreds of thousands at
+    256 px, and takes a synchronised variance as E[x²] - E[x]², which cancels for
+    vectors of a small batch. Here each row, then each image is averaged first, and
+    the variance is that of x - E[x].
     """
 
     def _moments(self, inputs, mask):
-        if len(inputs.shape) > 2 or not self.synchronized:
+        if mask is not None:
             return super()._moments(inputs, mask)
-        centre, _ = super()._moments(ops.stop_gradient(inputs), mask)
-        rest, variance = super()._moments(inputs - centre, mask)
-        return centre + rest, variance
+        mean = self._global_mean(inputs)
+        # The variance does not move with the mean: there is nothing to pass back.
+        centred = inputs - ops.stop_gradient(mean)
+        return mean, self._global_mean(ops.square(centred))
+
+    def _global_mean(self, x):
+        """(B, .., C) to (C,), over the batches of all replicas."""
+        while len(x.shape) > 2:
+            x = ops.mean(x, axis=-2)
+        mean, _ = ops.moments(x, axes=[0], synchronized=self.synchronized)
+        return mean
 
 
 def full_precision(x):
