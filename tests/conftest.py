@@ -29,20 +29,17 @@ def two_replicas():
 
 
 @pytest.fixture(scope="session")
-def trained_workdir(tmp_path_factory):
-    """A finished run's folder with tiny networks of random weights: read only."""
+def tiny_config():
+    """Settings of networks as small as they get."""
     from mirrorgan_tf.config import Config
-    from mirrorgan_tf.models.from_config import build_glam, build_stem, build_stream
-    from mirrorgan_tf.text.vocabulary import Vocabulary
-    from mirrorgan_tf.training.checkpoints import StageCheckpoints
-    from mirrorgan_tf.workdir import VOCABULARY_FILE, start_workdir
 
-    config = Config(
+    return Config(
         max_words=6,
         base_size=16,
         scales=2,
         generator_width=4,
         residual_blocks=1,
+        discriminator_width=2,
         noise_dim=8,
         condition_dim=8,
         embedding_dim=8,
@@ -55,6 +52,17 @@ def trained_workdir(tmp_path_factory):
         stream_embedding_dim=8,
         stream_hidden_dim=8,
     )
+
+
+@pytest.fixture(scope="session")
+def trained_workdir(tmp_path_factory, tiny_config):
+    """A finished run's folder with tiny networks of random weights: read only."""
+    from mirrorgan_tf.models.from_config import build_glam, build_stem, build_stream
+    from mirrorgan_tf.text.vocabulary import Vocabulary
+    from mirrorgan_tf.training.checkpoints import StageCheckpoints
+    from mirrorgan_tf.workdir import VOCABULARY_FILE, start_workdir
+
+    config = tiny_config
     words = Vocabulary(["a", "red", "bird", "with", "black", "wings"])
     path = tmp_path_factory.mktemp("trained")
     start_workdir(path, config)

@@ -99,3 +99,11 @@ def test_others_of_the_class_are_no_negatives():
 def test_only_a_square_can_be_matched():
     with pytest.raises(ValueError, match="square"):
         matching_losses(np.zeros((2, 3), np.float32))
+
+
+def test_a_sentence_of_nothing_is_pulled_nowhere():
+    sentence = tf.Variable(np.stack([_normal(D), np.zeros(D, np.float32)]))
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(sentence_similarity(_normal(2, D, seed=1), sentence))
+    gradient = tape.gradient(loss, sentence).numpy()
+    assert gradient[0].any() and not gradient[1].any()
