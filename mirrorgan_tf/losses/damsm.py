@@ -95,6 +95,7 @@ def matching_losses(similarity, class_ids=None):
 
 
 def _unit(vectors):
-    """Vectors of length 1; a zero vector stays, with a finite gradient."""
+    """Vectors of length 1; zero vectors stay, and get no gradient."""
     squares = ops.sum(ops.square(vectors), axis=-1, keepdims=True)
-    return vectors * ops.rsqrt(ops.maximum(squares, _TINY))
+    scale = ops.rsqrt(ops.maximum(squares, _TINY))
+    return vectors * ops.where(squares > _TINY, scale, 0.0)
