@@ -30,7 +30,7 @@ def main() -> None:
             raise UserError(f"--{name} is missing; give --workdir=RUN --out=FOLDER")
     # TensorFlow is imported late, so that --help and wrong flags answer at once.
     from export.versions import choose_version, save_version
-    from mirrorgan_tf.serving import ServedModel
+    from mirrorgan_tf.serving.served_model import ServedModel
     from mirrorgan_tf.workdir import open_workdir
 
     out = Path(asked.out)

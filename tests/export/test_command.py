@@ -1,4 +1,3 @@
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,33 +8,7 @@ import tensorflow as tf
 
 from mirrorgan_tf.workdir import open_workdir
 
-ROOT = Path(__file__).parents[2]
 CONSUMER = Path(__file__).parent / "consumer.py"
-
-
-def export(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "export", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-
-
-@pytest.fixture(scope="module")
-def version(trained_workdir, tmp_path_factory):
-    """The version folder that the command wrote, moved and renamed."""
-    out = tmp_path_factory.mktemp("served") / "birdlets"
-    done = export(f"--workdir={trained_workdir}", f"--out={out}")
-    assert done.returncode == 0, done.stderr
-    assert os.listdir(out) == ["1"]
-    return (out / "1").rename(out.parent / "moved")
-
-
-@pytest.fixture(scope="module")
-def loaded(version):
-    return tf.saved_model.load(str(version))
 
 
 @pytest.fixture
@@ -52,9 +25,9 @@ def test_the_signature_is_the_promised_one(served):
 
 
 @pytest.mark.parametrize("text_by", ["package", "ops"])
-def test_it_serves_where_only_tensorflow_is(version, tmp_path, text_by):
+def test_it_serves_where_only_tensorflow_is(exported, tmp_path, text_by):
     done = subprocess.run(
-        [sys.executable, str(CONSUMER), str(version), text_by],
+        [sys.executable, str(CONSUMER), str(exported), text_by],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -82,7 +55,7 @@ def test_it_carries_the_trained_weights(served, trained_workdir):
     assert len(stored) >= len(run.glam.trainable_variables)
 
 
-def test_it_reads_no_file_and_changes_no_variable(version, served):
+def test_it_reads_no_file_and_changes_no_variable(exported, served):
     graph = served.graph.as_graph_def()
     nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
     ops = {node.op for node in nodes}
@@ -95,10 +68,10 @@ def test_it_reads_no_file_and_changes_no_variable(version, served):
     ]
     # Zeros: another start at each load.
     assert set(seeds) == {(0, 0)}
-    assert not list((version / "assets").glob("*"))
+    assert not list((exported / "assets").glob("*"))
 
 
-def test_mistakes_are_one_line(tmp_path):
+def test_mistakes_are_one_line(export, tmp_path):
     done = export(f"--workdir={tmp_path}", f"--out={tmp_path / 'served'}")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(f"error: --workdir={tmp_path}: no ")
@@ -106,7 +79,7 @@ def test_mistakes_are_one_line(tmp_path):
     assert not (tmp_path / "served").exists()
 
 
-def test_missing_flags_are_named():
+def test_missing_flags_are_named(export):
     done = export("--workdir=x")
     assert done.returncode == 1
     assert done.stderr.startswith("error: --out is missing")

@@ -1,0 +1,1 @@
+"""What is served: signatures over tokenizer, STEM, GLAM and STREAM."""
