@@ -51,13 +51,15 @@ class WordAttention(layers.Layer):
         self.projection.build(words_shape)
         self.built = True
 
-    def call(self, features, words, padding_mask=None):
+    def call(self, features, words, padding_mask=None, word_weights=None):
         """Attends to words.
 
         Args:
             features: (B, h, w, channels).
             words: (B, L, D).
             padding_mask: (B, L) bool, True = padded; none = all are words.
+            word_weights: (B, L), at least 0; in place of a mask: a word of weight 2
+                counts as if it stood there twice, one of weight 0 not at all.
 
         Returns:
             context (B, h, w, channels) and attention (B, h, w, L).
@@ -66,6 +68,10 @@ class WordAttention(layers.Layer):
         words = self.projection(words)
         positions = ops.reshape(features, (-1, height * width, channels))
         scores = full_precision(ops.matmul(positions, ops.transpose(words, (0, 2, 1))))
+        if word_weights is not None:
+            word_weights = full_precision(word_weights)[:, None, :]
+            padding_mask = word_weights[:, 0] <= 0
+            scores += ops.log(ops.maximum(word_weights, 1e-30))
         if padding_mask is None:
             attention = ops.softmax(scores, axis=-1)
         else:

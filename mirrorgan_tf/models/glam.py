@@ -118,7 +118,15 @@ class LaterStage(layers.Layer):
         self.up_block.build((None, None, None, 2 * self.width))
         self.built = True
 
-    def call(self, features, words, condition, padding_mask=None, training=False):
+    def call(
+        self,
+        features,
+        words,
+        condition,
+        padding_mask=None,
+        word_weights=None,
+        training=False,
+    ):
         """Refines and doubles.
 
         Args:
@@ -126,6 +134,7 @@ class LaterStage(layers.Layer):
             words: (B, L, D).
             condition: (B, D'), s_ca.
             padding_mask: (B, L) bool, True = padded.
+            word_weights: see `WordAttention`.
             training: batch statistics.
 
         Returns:
@@ -135,7 +144,9 @@ class LaterStage(layers.Layer):
         parts = [features]
         word_map = sentence_map = None
         if self.words:
-            context, word_map = self.words(features, words, padding_mask=padding_mask)
+            context, word_map = self.words(
+                features, words, padding_mask=padding_mask, word_weights=word_weights
+            )
             parts.append(context)
         if self.sentence:
             context, sentence_map = self.sentence(features, condition)
@@ -266,6 +277,7 @@ class Glam(keras.Model):
         noise,
         condition_noise,
         padding_mask=None,
+        word_weights=None,
         training=False,
     ):
         """Makes images.
@@ -276,6 +288,7 @@ class Glam(keras.Model):
             noise: (B, noise_dim), z from N(0, 1).
             condition_noise: (B, condition_dim) from N(0, 1).
             padding_mask: (B, L) bool, True = padded; none = all are words.
+            word_weights: (B, L), in place of the mask: see `WordAttention`.
             training: batch statistics.
 
         Returns:
@@ -291,7 +304,12 @@ class Glam(keras.Model):
         word_maps, sentence_maps = [], []
         for stage, head in zip(self.later_stages, self.image_heads[1:], strict=True):
             features, word_map, sentence_map = stage(
-                features, words, s_ca, padding_mask=padding_mask, training=training
+                features,
+                words,
+                s_ca,
+                padding_mask=padding_mask,
+                word_weights=word_weights,
+                training=training,
             )
             images.append(head(features))
             word_maps.append(word_map)

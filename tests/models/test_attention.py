@@ -67,3 +67,24 @@ def test_sentence_attention_weighs_channels():
     np.testing.assert_allclose(maps.numpy().sum(-1), 1.0, rtol=1e-6)
     sentence = condition @ layer.projection.kernel.numpy()
     np.testing.assert_allclose(context, maps * sentence[:, None, None], rtol=1e-4)
+
+
+def test_a_words_weight_counts_it_as_often(attention):
+    weights = np.array([[2, 1, 0, 0, 0, 0]] * 3, np.float32)
+    context, maps = attention(FEATURES, WORDS, word_weights=weights)
+    twice = WORDS[:, [0, 0, 1]]
+    expected_context, expected_maps = attention(FEATURES, twice)
+    np.testing.assert_allclose(context, expected_context, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        maps.numpy()[..., 0], expected_maps.numpy()[..., :2].sum(-1), rtol=1e-5
+    )
+    assert not maps.numpy()[..., 2:].any()
+
+
+def test_weights_of_one_and_zero_are_a_mask(attention):
+    mask = padding_mask_from_lengths(LENGTHS, 6)
+    by_mask = attention(FEATURES, WORDS, padding_mask=mask)
+    weights = 1.0 - np.asarray(mask, np.float32)
+    by_weights = attention(FEATURES, WORDS, word_weights=weights)
+    for one, other in zip(by_mask, by_weights, strict=True):
+        np.testing.assert_array_equal(one, other)
