@@ -36,7 +36,7 @@ def main() -> None:
     out = Path(asked.out)
     version = choose_version(out, asked.version)
     run = open_workdir(asked.workdir)
-    model = ServedModel(run.tokenizer, run.stem, run.glam)
+    model = ServedModel(run.tokenizer, run.stem, run.glam, run.stream)
     target = save_version(model, model.endpoints, out, version)
     side = run.config.sizes[-1]
     logging.info(

@@ -33,24 +33,75 @@ class TextToImage(tf.Module):
             noise: (B, noise_dim) from N(0, 1).
 
         Returns:
-            What `Glam` returns, with `ids` (B, L), `lengths` (B,), `words` and
-            `sentence` beside.
+            What `Glam` returns, with what `embed` gives beside.
         """
+        embedded = self.embed(captions)
+        mask = padding_mask_from_lengths(embedded["lengths"], self.tokenizer.max_words)
+        made = self.draw(
+            embedded["words"], embedded["sentence"], noise, padding_mask=mask
+        )
+        return made | embedded
+
+    def embed(self, captions: tf.Tensor) -> dict:
+        """Captions (B,) to `ids` (B, L), `lengths` (B,), `words` and `sentence`."""
         ids, lengths = self.tokenizer(captions)
         words, sentence = self.stem(ids, lengths)
-        made = self.glam(
-            words,
-            sentence,
-            noise[:, : self.glam.noise_dim],
-            noise[:, self.glam.noise_dim :],
-            padding_mask=padding_mask_from_lengths(lengths, self.tokenizer.max_words),
-        )
-        return made | {
+        return {
             "ids": ids,
             "lengths": lengths,
             "words": words,
             "sentence": sentence,
         }
+
+    def interpolate(
+        self,
+        captions: tf.Tensor,
+        others: tf.Tensor,
+        weights: tf.Tensor,
+        noise: tf.Tensor,
+    ) -> dict:
+        """Makes images between two captions.
+
+        The sentences are mixed, and the words of both are attended to, each as much
+        as its caption weighs: the image moves without a jump from one to the other.
+
+        Args:
+            captions: (B,) strings.
+            others: (B,) strings.
+            weights: (B,) in [0, 1], the share of `others`.
+            noise: (B, noise_dim) from N(0, 1).
+
+        Returns:
+            What `Glam` returns; word attention is of 2L words.
+        """
+        shares = 1.0 - weights[:, None], weights[:, None]
+        ends = self.embed(captions), self.embed(others)
+        sentence = sum(
+            share * end["sentence"] for share, end in zip(shares, ends, strict=True)
+        )
+        word_weights = [
+            share
+            * tf.sequence_mask(end["lengths"], self.tokenizer.max_words, share.dtype)
+            for share, end in zip(shares, ends, strict=True)
+        ]
+        return self.draw(
+            tf.concat([end["words"] for end in ends], axis=1),
+            sentence,
+            noise,
+            word_weights=tf.concat(word_weights, axis=1),
+        )
+
+    def draw(
+        self, words: tf.Tensor, sentence: tf.Tensor, noise: tf.Tensor, **attending
+    ):
+        """Embeddings and noise (B, noise_dim) to what `Glam` returns."""
+        return self.glam(
+            words,
+            sentence,
+            noise[:, : self.glam.noise_dim],
+            noise[:, self.glam.noise_dim :],
+            **attending,
+        )
 
 
 def seeded_noise(seeds: tf.Tensor, dim: int) -> tf.Tensor:

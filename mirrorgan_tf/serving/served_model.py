@@ -1,63 +1,282 @@
 """What is served: captions to images as a module that carries everything it needs."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from mirrorgan_tf.data.transforms import to_uint8
 from mirrorgan_tf.models.glam import Glam
+from mirrorgan_tf.models.redescription import greedy, log_likelihood
 from mirrorgan_tf.models.stem import Stem
+from mirrorgan_tf.models.stream import Stream
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
-from mirrorgan_tf.text_to_image import TextToImage
+from mirrorgan_tf.text_to_image import TextToImage, seeded_noise
 
 __all__ = ["ServedModel"]
 
+_CAPTION = {"caption": tf.string}
+_SEEDED = {"caption": tf.string, "seed": tf.int64}
+_BETWEEN = {
+    "caption_from": tf.string,
+    "caption_to": tf.string,
+    "weight": tf.float32,
+    "seed": tf.int64,
+}
+_JPEG_QUALITY = 95
+
 
 class ServedModel(tf.Module):
-    """Tokenizer, STEM and GLAM behind signatures for `tf.saved_model.save`.
+    """Tokenizer, STEM, GLAM and STREAM behind signatures for `tf.saved_model.save`.
 
-    No call changes a variable, so one loaded model may answer many at once.
+    Any bytes are a caption: what holds no known word (empty, punctuation, unknown
+    words, invalid UTF-8) gives an image of no particular content. Inputs are (N,),
+    and so many rows come out, 0 too. With a seed a row is computed on its own:
+    caption and seed fix every bit of it, whatever stands beside it. No call changes
+    a variable, so one loaded model may answer many at once.
 
     Attributes:
-        endpoints: the functions to serve as signatures, by name.
+        endpoints: the concrete functions to serve as signatures, by name.
     """
 
-    def __init__(self, tokenizer: CaptionTokenizer, stem: Stem, glam: Glam) -> None:
-        """Takes trained parts; `glam` is the averaged generator."""
+    def __init__(
+        self,
+        tokenizer: CaptionTokenizer,
+        stem: Stem,
+        glam: Glam,
+        stream: Stream | None = None,
+        *,
+        candidates: int = 4,
+        max_batch: int = 32,
+    ) -> None:
+        """Takes trained parts.
+
+        Args:
+            tokenizer: with its vocabulary.
+            stem: text encoder.
+            glam: the generator to serve.
+            stream: None leaves out `redescribe` and `best_of`.
+            candidates: images that `best_of` chooses from.
+            max_batch: rows of a request; more are an InvalidArgumentError.
+        """
         super().__init__(name="served_model")
-        text_to_image = TextToImage(tokenizer, stem, glam)
         # The models themselves stay out of sight: saving would trace a signature
         # of one input for each of them, which theirs don't have.
         self._tokenizer = tokenizer
-        self._weights = [keras_variable.value for keras_variable in stem.variables]
-        self._weights += [keras_variable.value for keras_variable in glam.variables]
-        self.endpoints = {"serving_default": _make_generate(text_to_image)}
+        models = [stem, glam] if stream is None else [stem, glam, stream]
+        self._weights = [
+            variable.value for model in models for variable in model.variables
+        ]
+        answers = _Answers(TextToImage(tokenizer, stem, glam), stream, candidates)
+        endpoints = {
+            "serving_default": _at_once(answers.image, _CAPTION, max_batch),
+            "png": _at_once(answers.png, _CAPTION, max_batch),
+            "jpeg": _at_once(answers.jpeg, _CAPTION, max_batch),
+            "seeded": _row_by_row(answers.seeded, _SEEDED, max_batch),
+            "interpolate": _row_by_row(answers.interpolate, _BETWEEN, max_batch),
+            "explain": _row_by_row(answers.explain, _SEEDED, max_batch),
+            "embed": _at_once(answers.embed, _CAPTION, max_batch),
+        }
+        if stream is not None:
+            endpoints |= {
+                "redescribe": _row_by_row(answers.redescribe, _SEEDED, max_batch),
+                "best_of": _row_by_row(answers.best_of, _SEEDED, max_batch),
+            }
+        self.endpoints = endpoints
 
 
-def _make_generate(
-    text_to_image: TextToImage,
-) -> tf.types.experimental.PolymorphicFunction:
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="caption")])
-    def generate(caption):
-        """Makes an image for each caption, another one at each call.
+class _Answers:
+    """What each signature answers to a batch of at least one row."""
 
-        Any bytes are a caption: what holds no known word (empty, punctuation,
-        unknown words, invalid UTF-8) gives an image of no particular content.
+    def __init__(self, text_to_image, stream, candidates):
+        self._text_to_image = text_to_image
+        self._stream = stream
+        self._candidates = candidates
 
-        Args:
-            caption: string (N,), UTF-8; N may be 0.
-
-        Returns:
-            `image`: (N, H, W, 3) uint8, RGB.
-        """
-        count = tf.size(caption)
-        # An empty batch leaves TensorFlow 2.21's oneDNN convolution with as many
-        # channels as it came with, and the next layer fails.
-        fill = tf.fill([tf.maximum(1 - count, 0)], "")
-        captions = tf.concat([caption, fill], 0)
-        shape = tf.stack([tf.size(captions), text_to_image.noise_dim])
+    def image(self, caption):
+        """Images with fresh noise."""
+        shape = tf.stack([tf.size(caption), self._text_to_image.noise_dim])
         # tf.random.normal's own op, with seeds of 0: any seed set globally while
         # exporting would be frozen in, and each restart would repeat itself.
         noise = tf.raw_ops.RandomStandardNormal(shape=shape, dtype=tf.float32)
-        made = text_to_image(captions, noise)
-        return {"image": to_uint8(made["images"][-1][:count])}
+        return {"image": to_uint8(self._text_to_image(caption, noise)["images"][-1])}
 
-    return generate
+    def png(self, caption):
+        """PNG files with fresh noise."""
+        return self._files(caption, tf.io.encode_png)
+
+    def jpeg(self, caption):
+        """JPEG files with fresh noise."""
+        return self._files(
+            caption, lambda image: tf.io.encode_jpeg(image, quality=_JPEG_QUALITY)
+        )
+
+    def _files(self, caption, encode):
+        images = self.image(caption)["image"]
+        return {"image_bytes": tf.map_fn(encode, images, fn_output_signature=tf.string)}
+
+    def seeded(self, caption, seed):
+        """Images that caption and seed fix."""
+        return {"image": to_uint8(self._make(caption, seed)["images"][-1])}
+
+    def interpolate(self, caption_from, caption_to, weight, seed):
+        """Images between two captions; not a number counts as 0."""
+        weight = tf.where(tf.math.is_nan(weight), 0.0, weight)
+        made = self._text_to_image.interpolate(
+            caption_from,
+            caption_to,
+            tf.clip_by_value(weight, 0.0, 1.0),
+            seeded_noise(seed, self._text_to_image.noise_dim),
+        )
+        return {"image": to_uint8(made["images"][-1])}
+
+    def explain(self, caption, seed):
+        """All scales, and where words and sentence were looked at."""
+        made = self._make(caption, seed)
+        answer = {
+            f"image_{images.shape[1]}": to_uint8(images) for images in made["images"]
+        }
+        for maps in made["word_attention"]:
+            answer[f"word_attention_{maps.shape[1]}"] = maps
+        for maps in made["sentence_attention"]:
+            answer[f"sentence_attention_{maps.shape[1]}"] = _concentration(maps)
+        tokenizer = self._text_to_image.tokenizer
+        answer["words"] = tokenizer.detokenize(made["ids"][..., tf.newaxis])
+        answer["length"] = made["lengths"]
+        return answer
+
+    def redescribe(self, caption, seed):
+        """Images, what STREAM reads in them, and how well the caption fits."""
+        image, feature, ids = self._seen(caption, seed)
+        read = greedy(self._stream.decoder, feature, ids.shape[1])
+        return {
+            "image": image,
+            "redescription": self._text_to_image.tokenizer.detokenize(read),
+            "log_likelihood": log_likelihood(self._stream.decoder, feature, ids),
+        }
+
+    def best_of(self, caption, seed):
+        """The candidate that the caption fits best; the first of equals."""
+
+        def judge(candidate_seed):
+            image, feature, ids = self._seen(caption, candidate_seed[tf.newaxis])
+            return image[0], log_likelihood(self._stream.decoder, feature, ids)[0]
+
+        seeds = seed[0] + tf.range(self._candidates, dtype=tf.int64)
+        side = self._text_to_image.glam.sizes[-1]
+        images, scores = tf.map_fn(
+            judge,
+            seeds,
+            parallel_iterations=1,
+            fn_output_signature=(
+                tf.TensorSpec([side, side, 3], tf.uint8),
+                tf.TensorSpec([], tf.float32),
+            ),
+        )
+        best = tf.argmax(scores)
+        return {
+            "image": images[best][tf.newaxis],
+            "seed": seeds[best][tf.newaxis],
+            "log_likelihood": scores[best][tf.newaxis],
+        }
+
+    def embed(self, caption):
+        """STEM's embeddings."""
+        embedded = self._text_to_image.embed(caption)
+        return {
+            "words": embedded["words"],
+            "sentence": embedded["sentence"],
+            "length": embedded["lengths"],
+        }
+
+    def _make(self, caption, seed):
+        noise = seeded_noise(seed, self._text_to_image.noise_dim)
+        return self._text_to_image(caption, noise)
+
+    def _seen(self, caption, seed):
+        made = self._make(caption, seed)
+        feature = self._stream.encoder(made["images"][-1])
+        return to_uint8(made["images"][-1]), feature, made["ids"]
+
+
+def _concentration(weights):
+    """(.., C) that sum to 1 to (..): 0 where all are alike, 1 where one has all."""
+    entropy = -tf.reduce_sum(tf.math.xlogy(weights, weights), axis=-1)
+    most = tf.math.log(tf.cast(max(weights.shape[-1], 2), weights.dtype))
+    return tf.clip_by_value(1.0 - entropy / most, 0.0, 1.0)
+
+
+def _at_once(answer: Callable, inputs: dict, max_batch: int):
+    """A signature that answers all rows together."""
+
+    def endpoint(**rows):
+        count = _checked_count(rows, max_batch)
+        # An empty batch leaves TensorFlow 2.21's oneDNN convolution with as many
+        # channels as it came with, and the next layer fails.
+        fill = tf.fill([tf.maximum(1 - count, 0)], "")
+        filled = {name: tf.concat([value, fill], 0) for name, value in rows.items()}
+        return {name: made[:count] for name, made in answer(**filled).items()}
+
+    return _signature(endpoint, answer, inputs)
+
+
+def _row_by_row(answer: Callable, inputs: dict, max_batch: int):
+    """A signature that answers each row as if it were alone.
+
+    How a convolution rounds depends on the size of its batch.
+    """
+    one = {name: tf.TensorSpec([1], dtype) for name, dtype in inputs.items()}
+
+    def endpoint(**rows):
+        _checked_count(rows, max_batch)
+        outputs = tf.function(answer).get_concrete_function(**one).structured_outputs
+        return tf.map_fn(
+            lambda row: {
+                name: made[0]
+                for name, made in answer(
+                    **{name: value[tf.newaxis] for name, value in row.items()}
+                ).items()
+            },
+            rows,
+            # One after the other: a row fills all cores, and memory stays flat.
+            parallel_iterations=1,
+            fn_output_signature={
+                name: tf.TensorSpec(made.shape[1:], made.dtype)
+                for name, made in outputs.items()
+            },
+        )
+
+    return _signature(endpoint, answer, inputs)
+
+
+def _signature(endpoint, answer, inputs):
+    endpoint.__name__ = answer.__name__
+    endpoint.__doc__ = answer.__doc__
+    return tf.function(endpoint, autograph=False).get_concrete_function(
+        **{name: tf.TensorSpec([None], dtype, name) for name, dtype in inputs.items()}
+    )
+
+
+def _checked_count(rows: dict, max_batch: int) -> tf.Tensor:
+    """Rows of a request, the same in all inputs and not too many.
+
+    Nothing that uses the inputs runs before the checks have passed.
+    """
+    first, *others = rows
+    count = tf.size(rows[first])
+    checks = [
+        tf.debugging.assert_equal(
+            tf.size(rows[name]), count, f"{name} and {first} differ in their number"
+        )
+        for name in others
+    ]
+    checks.append(
+        tf.debugging.assert_less_equal(
+            count,
+            max_batch,
+            f"too many captions; at most {max_batch} a request (--max_batch)",
+        )
+    )
+    with tf.control_dependencies(checks):
+        for name in rows:
+            rows[name] = tf.identity(rows[name])
+        return tf.identity(count)
