@@ -13,12 +13,15 @@ __all__ = ["TextToImage", "seeded_noise"]
 class TextToImage(tf.Module):
     """The chain from caption strings to images, all in-graph."""
 
-    def __init__(self, tokenizer: CaptionTokenizer, stem: Stem, glam: Glam):
-        """Takes trained parts."""
+    def __init__(
+        self, tokenizer: CaptionTokenizer, stem: Stem, glam: Glam, *, xla: bool = False
+    ):
+        """Takes trained parts; `xla` compiles the generator, once a batch size."""
         super().__init__(name="text_to_image")
         self.tokenizer = tokenizer
         self.stem = stem
         self.glam = glam
+        self.xla = xla
 
     @property
     def noise_dim(self) -> int:
@@ -95,13 +98,20 @@ class TextToImage(tf.Module):
         self, words: tf.Tensor, sentence: tf.Tensor, noise: tf.Tensor, **attending
     ):
         """Embeddings and noise (B, noise_dim) to what `Glam` returns."""
-        return self.glam(
-            words,
-            sentence,
-            noise[:, : self.glam.noise_dim],
-            noise[:, self.glam.noise_dim :],
-            **attending,
-        )
+
+        def glam(words, sentence, noise, attending):
+            return self.glam(
+                words,
+                sentence,
+                noise[:, : self.glam.noise_dim],
+                noise[:, self.glam.noise_dim :],
+                **attending,
+            )
+
+        if self.xla:
+            # A new one at each trace: what it captures belongs to the caller's graph.
+            glam = tf.function(glam, jit_compile=True, autograph=False)
+        return glam(words, sentence, noise, attending)
 
 
 def seeded_noise(seeds: tf.Tensor, dim: int) -> tf.Tensor:

@@ -47,6 +47,7 @@ class ServedModel(tf.Module):
         *,
         candidates: int = 4,
         max_batch: int = 32,
+        xla: bool = False,
     ) -> None:
         """Takes trained parts.
 
@@ -57,6 +58,7 @@ class ServedModel(tf.Module):
             stream: None leaves out `redescribe` and `best_of`.
             candidates: images that `best_of` chooses from.
             max_batch: rows of a request; more are an InvalidArgumentError.
+            xla: compile the generator where it is served, once a batch size.
         """
         super().__init__(name="served_model")
         # The models themselves stay out of sight: saving would trace a signature
@@ -66,7 +68,8 @@ class ServedModel(tf.Module):
         self._weights = [
             variable.value for model in models for variable in model.variables
         ]
-        answers = _Answers(TextToImage(tokenizer, stem, glam), stream, candidates)
+        text_to_image = TextToImage(tokenizer, stem, glam, xla=xla)
+        answers = _Answers(text_to_image, stream, candidates)
         endpoints = {
             "serving_default": _at_once(answers.image, _CAPTION, max_batch),
             "png": _at_once(answers.png, _CAPTION, max_batch),

@@ -155,6 +155,19 @@ def test_files_hold_images(ask):
         assert files[0] != files[1]
 
 
+def test_compiled_images_are_the_same(run, ask):
+    model = ServedModel(run.tokenizer, run.stem, run.glam, xla=True)
+    made = model.endpoints["seeded"](
+        caption=tf.constant(CAPTIONS), seed=tf.constant(SEEDS, tf.int64)
+    )
+    assert_like(
+        made["image"].numpy(), ask("seeded", caption=CAPTIONS, seed=SEEDS)["image"]
+    )
+    fresh = model.endpoints["serving_default"]
+    assert fresh(caption=tf.constant([], tf.string))["image"].shape == (0, 32, 32, 3)
+    assert fresh(caption=tf.constant(["a"] * 3))["image"].shape == (3, 32, 32, 3)
+
+
 def test_what_networks_lack_is_not_served(run, tiny_config):
     config = dataclasses.replace(
         tiny_config, word_attention=False, sentence_attention=False
