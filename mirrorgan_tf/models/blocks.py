@@ -6,13 +6,24 @@ from keras import layers, ops
 __all__ = [
     "BatchNormalization",
     "GLU",
+    "Orthogonal",
     "ResidualBlock",
     "UpBlock",
     "batch_normalization",
     "conv",
     "dense",
     "full_precision",
+    "normalized",
 ]
+
+
+@keras.saving.register_keras_serializable(package="mirrorgan_tf")
+class Orthogonal(keras.initializers.Orthogonal):
+    """Keras' initializer for any dtype: its QR knows no bfloat16."""
+
+    def __call__(self, shape, dtype=None):
+        """Draws in float32."""
+        return ops.cast(super().__call__(shape, "float32"), dtype or "float32")
 
 
 def conv(
@@ -25,7 +36,7 @@ def conv(
         strides=strides,
         padding="same",
         use_bias=use_bias,
-        kernel_initializer=keras.initializers.Orthogonal(),
+        kernel_initializer=Orthogonal(),
         dtype=dtype,
     )
 
@@ -35,7 +46,7 @@ def dense(units: int, *, use_bias: bool = False, dtype) -> layers.Dense:
     return layers.Dense(
         units,
         use_bias=use_bias,
-        kernel_initializer=keras.initializers.Orthogonal(),
+        kernel_initializer=Orthogonal(),
         dtype=dtype,
     )
 
@@ -82,6 +93,11 @@ class BatchNormalization(layers.BatchNormalization):
         return mean
 
 
+def normalized(x, norm, *, training):
+    """Through a batch norm, or as it is where that is None (folded, for serving)."""
+    return x if norm is None else norm(x, training=training)
+
+
 def full_precision(x):
     """Casts half precision to float32; wider floats stay."""
     return ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
@@ -109,29 +125,37 @@ class UpBlock(layers.Layer):
 
     Args:
         channels: of the result.
+        normalization: False has a bias in place of the batch norm.
     """
 
-    def __init__(self, channels: int, **kwargs):
+    def __init__(self, channels: int, normalization: bool = True, **kwargs):
         super().__init__(**kwargs)
+        policy = self.dtype_policy
         self.channels = channels
-        self.upsampling = layers.UpSampling2D(2, dtype=self.dtype_policy)
-        self.conv = conv(2 * channels, 3, dtype=self.dtype_policy)
-        self.norm = batch_normalization(dtype=self.dtype_policy)
+        self.normalization = normalization
+        self.upsampling = layers.UpSampling2D(2, dtype=policy)
+        self.conv = conv(2 * channels, 3, use_bias=not normalization, dtype=policy)
+        self.norm = batch_normalization(dtype=policy) if normalization else None
         self.glu = GLU(dtype=self.dtype_policy)
 
     def build(self, input_shape):
         """Makes the variables."""
         self.conv.build((None, None, None, input_shape[-1]))
-        self.norm.build((None, None, None, 2 * self.channels))
+        if self.norm:
+            self.norm.build((None, None, None, 2 * self.channels))
         self.built = True
 
     def call(self, x, training=False):
         """(B, h, w, any) to (B, 2h, 2w, channels)."""
-        return self.glu(self.norm(self.conv(self.upsampling(x)), training=training))
+        x = self.conv(self.upsampling(x))
+        return self.glu(normalized(x, self.norm, training=training))
 
     def get_config(self):
         """The constructor's arguments."""
-        return super().get_config() | {"channels": self.channels}
+        return super().get_config() | {
+            "channels": self.channels,
+            "normalization": self.normalization,
+        }
 
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
@@ -142,16 +166,20 @@ class ResidualBlock(layers.Layer):
 
     Args:
         channels: of input and result.
+        normalization: False has biases in place of the batch norms.
     """
 
-    def __init__(self, channels: int, **kwargs):
+    def __init__(self, channels: int, normalization: bool = True, **kwargs):
         super().__init__(**kwargs)
+        policy = self.dtype_policy
+        use_bias = not normalization
         self.channels = channels
-        self.conv1 = conv(2 * channels, 3, dtype=self.dtype_policy)
-        self.norm1 = batch_normalization(dtype=self.dtype_policy)
-        self.glu = GLU(dtype=self.dtype_policy)
-        self.conv2 = conv(channels, 3, dtype=self.dtype_policy)
-        self.norm2 = batch_normalization(dtype=self.dtype_policy)
+        self.normalization = normalization
+        self.conv1 = conv(2 * channels, 3, use_bias=use_bias, dtype=policy)
+        self.norm1 = batch_normalization(dtype=policy) if normalization else None
+        self.glu = GLU(dtype=policy)
+        self.conv2 = conv(channels, 3, use_bias=use_bias, dtype=policy)
+        self.norm2 = batch_normalization(dtype=policy) if normalization else None
 
     def build(self, input_shape):
         """Makes the variables."""
@@ -160,16 +188,20 @@ class ResidualBlock(layers.Layer):
                 f"input_shape={input_shape}; expected {self.channels} channels"
             )
         self.conv1.build((None, None, None, self.channels))
-        self.norm1.build((None, None, None, 2 * self.channels))
         self.conv2.build((None, None, None, self.channels))
-        self.norm2.build((None, None, None, self.channels))
+        if self.normalization:
+            self.norm1.build((None, None, None, 2 * self.channels))
+            self.norm2.build((None, None, None, self.channels))
         self.built = True
 
     def call(self, x, training=False):
         """(B, h, w, channels) to the same."""
-        hidden = self.glu(self.norm1(self.conv1(x), training=training))
-        return x + self.norm2(self.conv2(hidden), training=training)
+        hidden = self.glu(normalized(self.conv1(x), self.norm1, training=training))
+        return x + normalized(self.conv2(hidden), self.norm2, training=training)
 
     def get_config(self):
         """The constructor's arguments."""
-        return super().get_config() | {"channels": self.channels}
+        return super().get_config() | {
+            "channels": self.channels,
+            "normalization": self.normalization,
+        }

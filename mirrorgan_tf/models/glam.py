@@ -12,6 +12,7 @@ from mirrorgan_tf.models.blocks import (
     conv,
     dense,
     full_precision,
+    normalized,
 )
 from mirrorgan_tf.models.conditioning import ConditioningAugmentation
 
@@ -27,26 +28,32 @@ class FirstStage(layers.Layer):
     Args:
         size: side in px, a power of 2.
         width: ngf, channels of the result.
+        normalization: False has biases in place of the batch norms.
     """
 
-    def __init__(self, size: int, width: int, **kwargs):
+    def __init__(self, size: int, width: int, normalization: bool = True, **kwargs):
         super().__init__(**kwargs)
+        policy = self.dtype_policy
         self.size = size
         self.width = width
+        self.normalization = normalization
         doublings = (size // 4).bit_length() - 1
         self.channels = width * 2**doublings
-        self.dense = dense(2 * 16 * self.channels, dtype=self.dtype_policy)
-        self.norm = batch_normalization(dtype=self.dtype_policy)
-        self.glu = GLU(dtype=self.dtype_policy)
+        self.dense = dense(
+            2 * 16 * self.channels, use_bias=not normalization, dtype=policy
+        )
+        self.norm = batch_normalization(dtype=policy) if normalization else None
+        self.glu = GLU(dtype=policy)
         self.up_blocks = [
-            UpBlock(width * 2**i, dtype=self.dtype_policy)
+            UpBlock(width * 2**i, normalization=normalization, dtype=policy)
             for i in reversed(range(doublings))
         ]
 
     def build(self, input_shape):
         """Makes the variables."""
         self.dense.build(input_shape)
-        self.norm.build((None, 2 * 16 * self.channels))
+        if self.norm:
+            self.norm.build((None, 2 * 16 * self.channels))
         channels = self.channels
         for block in self.up_blocks:
             block.build((None, None, None, channels))
@@ -55,7 +62,7 @@ class FirstStage(layers.Layer):
 
     def call(self, x, training=False):
         """(B, any) to (B, size, size, width)."""
-        x = self.glu(self.norm(self.dense(x), training=training))
+        x = self.glu(normalized(self.dense(x), self.norm, training=training))
         x = ops.reshape(x, (-1, 4, 4, self.channels))
         for block in self.up_blocks:
             x = block(x, training=training)
@@ -63,7 +70,11 @@ class FirstStage(layers.Layer):
 
     def get_config(self):
         """The constructor's arguments."""
-        return super().get_config() | {"size": self.size, "width": self.width}
+        return super().get_config() | {
+            "size": self.size,
+            "width": self.width,
+            "normalization": self.normalization,
+        }
 
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
@@ -79,6 +90,7 @@ class LaterStage(layers.Layer):
         residual_blocks: their number.
         word_attention: mix words in (paper, eq. 4).
         sentence_attention: mix the sentence in (paper, eq. 5).
+        normalization: False has biases in place of the batch norms.
     """
 
     def __init__(
@@ -87,10 +99,12 @@ class LaterStage(layers.Layer):
         residual_blocks: int,
         word_attention: bool = True,
         sentence_attention: bool = True,
+        normalization: bool = True,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.width = width
+        self.normalization = normalization
         policy = self.dtype_policy
         self.words = WordAttention(width, dtype=policy) if word_attention else None
         self.sentence = (
@@ -101,9 +115,10 @@ class LaterStage(layers.Layer):
             None if self.merged == 2 * width else conv(2 * width, 1, dtype=policy)
         )
         self.residual_blocks = [
-            ResidualBlock(2 * width, dtype=policy) for _ in range(residual_blocks)
+            ResidualBlock(2 * width, normalization=normalization, dtype=policy)
+            for _ in range(residual_blocks)
         ]
-        self.up_block = UpBlock(width, dtype=policy)
+        self.up_block = UpBlock(width, normalization=normalization, dtype=policy)
 
     def build(self, features_shape, words_shape, condition_shape):
         """Makes the variables."""
@@ -165,6 +180,7 @@ class LaterStage(layers.Layer):
             "residual_blocks": len(self.residual_blocks),
             "word_attention": self.words is not None,
             "sentence_attention": self.sentence is not None,
+            "normalization": self.normalization,
         }
 
 
@@ -202,6 +218,8 @@ class Glam(keras.Model):
         condition_dim: D', length of s_ca.
         word_attention: False takes it out (ablation).
         sentence_attention: False takes it out (ablation; AttnGAN).
+        normalization: False has biases in place of the batch norms: for serving, see
+            `serving.folding`.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -219,6 +237,7 @@ class Glam(keras.Model):
         condition_dim: int = 100,
         word_attention: bool = True,
         sentence_attention: bool = True,
+        normalization: bool = True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -236,15 +255,19 @@ class Glam(keras.Model):
         self.condition_dim = condition_dim
         self.word_attention = word_attention
         self.sentence_attention = sentence_attention
+        self.normalization = normalization
         policy = self.dtype_policy
         self.conditioning = ConditioningAugmentation(condition_dim, dtype=policy)
-        self.first_stage = FirstStage(base_size, width, dtype=policy)
+        self.first_stage = FirstStage(
+            base_size, width, normalization=normalization, dtype=policy
+        )
         self.later_stages = [
             LaterStage(
                 width,
                 residual_blocks,
                 word_attention=word_attention,
                 sentence_attention=sentence_attention,
+                normalization=normalization,
                 dtype=policy,
             )
             for _ in range(stages - 1)
@@ -334,4 +357,5 @@ class Glam(keras.Model):
             "condition_dim": self.condition_dim,
             "word_attention": self.word_attention,
             "sentence_attention": self.sentence_attention,
+            "normalization": self.normalization,
         }

@@ -9,6 +9,8 @@ from mirrorgan_tf.models.glam import Glam
 from mirrorgan_tf.models.redescription import greedy, log_likelihood
 from mirrorgan_tf.models.stem import Stem
 from mirrorgan_tf.models.stream import Stream
+from mirrorgan_tf.serving.folding import fold_batch_norm
+from mirrorgan_tf.serving.weights import StoredWeights
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text_to_image import TextToImage, seeded_noise
 
@@ -47,6 +49,8 @@ class ServedModel(tf.Module):
         *,
         candidates: int = 4,
         max_batch: int = 32,
+        dtype: str = "float32",
+        quantize: str | None = None,
         xla: bool = False,
     ) -> None:
         """Takes trained parts.
@@ -54,35 +58,44 @@ class ServedModel(tf.Module):
         Args:
             tokenizer: with its vocabulary.
             stem: text encoder.
-            glam: the generator to serve.
+            glam: the generator to serve; batch norms are folded.
             stream: None leaves out `redescribe` and `best_of`.
             candidates: images that `best_of` chooses from.
             max_batch: rows of a request; more are an InvalidArgumentError.
+            dtype: what the generator computes in and is stored in; STEM and STREAM,
+                which are judged by small differences, keep to their own.
+            quantize: None or "int8", see `StoredWeights`.
             xla: compile the generator where it is served, once a batch size.
         """
         super().__init__(name="served_model")
         # The models themselves stay out of sight: saving would trace a signature
         # of one input for each of them, which theirs don't have.
         self._tokenizer = tokenizer
+        glam = fold_batch_norm(glam, dtype)
         models = [stem, glam] if stream is None else [stem, glam, stream]
-        self._weights = [
-            variable.value for model in models for variable in model.variables
-        ]
+        self._weights = StoredWeights(models, quantize)
         text_to_image = TextToImage(tokenizer, stem, glam, xla=xla)
         answers = _Answers(text_to_image, stream, candidates)
+
+        def at_once(answer):
+            return _signature(_at_once(answer, max_batch), _CAPTION, self._weights)
+
+        def row_by_row(answer, inputs=_SEEDED):
+            return _signature(_row_by_row(answer, max_batch), inputs, self._weights)
+
         endpoints = {
-            "serving_default": _at_once(answers.image, _CAPTION, max_batch),
-            "png": _at_once(answers.png, _CAPTION, max_batch),
-            "jpeg": _at_once(answers.jpeg, _CAPTION, max_batch),
-            "seeded": _row_by_row(answers.seeded, _SEEDED, max_batch),
-            "interpolate": _row_by_row(answers.interpolate, _BETWEEN, max_batch),
-            "explain": _row_by_row(answers.explain, _SEEDED, max_batch),
-            "embed": _at_once(answers.embed, _CAPTION, max_batch),
+            "serving_default": at_once(answers.image),
+            "png": at_once(answers.png),
+            "jpeg": at_once(answers.jpeg),
+            "seeded": row_by_row(answers.seeded),
+            "interpolate": row_by_row(answers.interpolate, _BETWEEN),
+            "explain": row_by_row(answers.explain),
+            "embed": at_once(answers.embed),
         }
         if stream is not None:
             endpoints |= {
-                "redescribe": _row_by_row(answers.redescribe, _SEEDED, max_batch),
-                "best_of": _row_by_row(answers.best_of, _SEEDED, max_batch),
+                "redescribe": row_by_row(answers.redescribe),
+                "best_of": row_by_row(answers.best_of),
             }
         self.endpoints = endpoints
 
@@ -208,8 +221,8 @@ def _concentration(weights):
     return tf.clip_by_value(1.0 - entropy / most, 0.0, 1.0)
 
 
-def _at_once(answer: Callable, inputs: dict, max_batch: int):
-    """A signature that answers all rows together."""
+def _at_once(answer: Callable, max_batch: int) -> Callable:
+    """Answers all rows together."""
 
     def endpoint(**rows):
         count = _checked_count(rows, max_batch)
@@ -219,18 +232,18 @@ def _at_once(answer: Callable, inputs: dict, max_batch: int):
         filled = {name: tf.concat([value, fill], 0) for name, value in rows.items()}
         return {name: made[:count] for name, made in answer(**filled).items()}
 
-    return _signature(endpoint, answer, inputs)
+    return endpoint
 
 
-def _row_by_row(answer: Callable, inputs: dict, max_batch: int):
-    """A signature that answers each row as if it were alone.
+def _row_by_row(answer: Callable, max_batch: int) -> Callable:
+    """Answers each row as if it were alone.
 
     How a convolution rounds depends on the size of its batch.
     """
-    one = {name: tf.TensorSpec([1], dtype) for name, dtype in inputs.items()}
 
     def endpoint(**rows):
         _checked_count(rows, max_batch)
+        one = {name: tf.TensorSpec([1], value.dtype) for name, value in rows.items()}
         outputs = tf.function(answer).get_concrete_function(**one).structured_outputs
         return tf.map_fn(
             lambda row: {
@@ -248,13 +261,17 @@ def _row_by_row(answer: Callable, inputs: dict, max_batch: int):
             },
         )
 
-    return _signature(endpoint, answer, inputs)
+    return endpoint
 
 
-def _signature(endpoint, answer, inputs):
-    endpoint.__name__ = answer.__name__
-    endpoint.__doc__ = answer.__doc__
-    return tf.function(endpoint, autograph=False).get_concrete_function(
+def _signature(endpoint: Callable, inputs: dict, weights: StoredWeights):
+    """A concrete function of rows of any number."""
+
+    def weighted(**rows):
+        with weights.in_use():
+            return endpoint(**rows)
+
+    return tf.function(weighted, autograph=False).get_concrete_function(
         **{name: tf.TensorSpec([None], dtype, name) for name, dtype in inputs.items()}
     )
 

@@ -155,6 +155,23 @@ def test_files_hold_images(ask):
         assert files[0] != files[1]
 
 
+@pytest.mark.parametrize("options", [{"dtype": "bfloat16"}, {"quantize": "int8"}])
+def test_smaller_numbers_make_nearly_the_same_image(run, ask, options):
+    model = ServedModel(run.tokenizer, run.stem, run.glam, run.stream, **options)
+    made = model.endpoints["seeded"](
+        caption=tf.constant(CAPTIONS), seed=tf.constant(SEEDS, tf.int64)
+    )["image"].numpy()
+    exact = ask("seeded", caption=CAPTIONS, seed=SEEDS)["image"]
+    assert 0 < np.abs(made.astype(int) - exact).mean() < 3
+    # Weights in floats take two bytes, or one, of four.
+    plain = ServedModel(run.tokenizer, run.stem, run.glam, run.stream)
+    assert stored_bytes(model) < stored_bytes(plain)
+
+
+def stored_bytes(model):
+    return sum(variable.numpy().nbytes for variable in model.variables)
+
+
 def test_compiled_images_are_the_same(run, ask):
     model = ServedModel(run.tokenizer, run.stem, run.glam, xla=True)
     made = model.endpoints["seeded"](

@@ -1,0 +1,83 @@
+import itertools
+
+import keras
+import numpy as np
+import pytest
+
+from mirrorgan_tf.models.blocks import BatchNormalization
+from mirrorgan_tf.models.glam import Glam
+from mirrorgan_tf.serving.folding import fold_batch_norm
+
+
+def _normal(*shape, seed):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+INPUTS = (
+    _normal(3, 5, 6, seed=1),
+    _normal(3, 6, seed=2),
+    _normal(3, 7, seed=3),
+    _normal(3, 9, seed=4),
+)
+
+
+def trained(**settings):
+    """A generator whose norms are far from where they start."""
+    settings = {"base_size": 8, "width": 4, "residual_blocks": 1} | settings
+    glam = Glam(noise_dim=7, condition_dim=9, **settings)
+    glam(*INPUTS)
+    draws = np.random.default_rng(0)
+    for layer in glam._flatten_layers():
+        if isinstance(layer, BatchNormalization):
+            size = layer.gamma.shape
+            layer.gamma.assign(draws.normal(1, 0.3, size))
+            layer.beta.assign(draws.normal(0, 0.3, size))
+            layer.moving_mean.assign(draws.normal(0, 0.5, size))
+            layer.moving_variance.assign(draws.uniform(0.3, 2, size))
+    return glam
+
+
+@pytest.mark.parametrize(
+    "stages, word_attention, sentence_attention",
+    [(1, True, True), *itertools.product([3], [True, False], [True, False])],
+)
+def test_images_stay(stages, word_attention, sentence_attention):
+    glam = trained(
+        stages=stages,
+        word_attention=word_attention,
+        sentence_attention=sentence_attention,
+    )
+    before = glam.get_weights()
+    folded = fold_batch_norm(glam)
+    made, expected = folded(*INPUTS), glam(*INPUTS)
+    for name in ("images", "word_attention", "sentence_attention"):
+        for one, other in zip(made[name], expected[name], strict=True):
+            np.testing.assert_allclose(one, other, atol=2e-5)
+    for old, new in zip(before, glam.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_no_norm_is_left():
+    folded = fold_batch_norm(trained())
+    norms = keras.layers.BatchNormalization
+    assert not [x for x in folded._flatten_layers() if isinstance(x, norms)]
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "mixed_bfloat16"])
+def test_half_precision_stays_near(dtype):
+    glam = trained()
+    folded = fold_batch_norm(glam, dtype)
+    made, expected = folded(*INPUTS), glam(*INPUTS)
+    for one, other in zip(made["images"], expected["images"], strict=True):
+        assert keras.backend.standardize_dtype(one.dtype) == "float32"
+        difference = np.abs(np.asarray(one) - np.asarray(other))
+        assert 0 < difference.mean() < 0.05
+
+
+def test_it_is_saved_and_loaded(tmp_path):
+    folded = fold_batch_norm(trained())
+    folded.save(tmp_path / "folded.keras")
+    loaded = keras.saving.load_model(tmp_path / "folded.keras")
+    np.testing.assert_array_equal(
+        loaded(*INPUTS)["images"][-1], folded(*INPUTS)["images"][-1]
+    )
