@@ -1,8 +1,7 @@
 """`python -m export --workdir=runs/birdlets --out=served/birdlets`.
 
-Writes the run's averaged generator as a SavedModel, in the next version folder of
---out. Its signature `serving_default` turns `caption` (string [N]) into `image`
-(uint8 [N, H, W, 3]).
+Writes a trained run as a SavedModel for TensorFlow Serving, in the next version folder
+of --out. README lists its signatures; captions go in, images come out.
 """
 
 from pathlib import Path
@@ -12,6 +11,8 @@ from absl import flags, logging
 from mirrorgan_tf import commands
 from mirrorgan_tf.commands import UserError
 
+_OPTIONS = ("dtype", "quantize", "ema", "xla", "max_batch", "candidates")
+
 
 def define_flags() -> None:
     """Defines the command's flags."""
@@ -19,6 +20,30 @@ def define_flags() -> None:
     flags.DEFINE_string("out", None, "Folder of all versions of the served model.")
     flags.DEFINE_integer(
         "version", None, "Version to write, from 1; default: the next one in --out."
+    )
+    flags.DEFINE_enum(
+        "dtype",
+        "float32",
+        ["float32", "bfloat16", "float16"],
+        "What the generator computes in.",
+    )
+    flags.DEFINE_enum(
+        "quantize", "none", ["none", "int8"], "Store kernels in eight bits."
+    )
+    flags.DEFINE_bool("ema", True, "Export the averaged generator, not the last.")
+    flags.DEFINE_bool(
+        "xla", False, "Compile the generator where it is served, once a batch size."
+    )
+    flags.DEFINE_integer(
+        "max_batch", 32, "Captions that a request may hold.", lower_bound=1
+    )
+    flags.DEFINE_integer(
+        "candidates", 4, "Images that best_of chooses from.", lower_bound=1
+    )
+    flags.DEFINE_bool(
+        "redescription",
+        True,
+        "Export STREAM too: signatures redescribe and best_of.",
     )
 
 
@@ -29,21 +54,51 @@ def main() -> None:
         if not asked[name].value:
             raise UserError(f"--{name} is missing; give --workdir=RUN --out=FOLDER")
     # TensorFlow is imported late, so that --help and wrong flags answer at once.
-    from export.versions import choose_version, save_version
+    from export.manifest import manifest, write_manifest
+    from export.versions import choose_version, folder_bytes, save_version
+    from export.warmup import write_warmup
     from mirrorgan_tf.serving.served_model import ServedModel
     from mirrorgan_tf.workdir import open_workdir
 
     out = Path(asked.out)
     version = choose_version(out, asked.version)
-    run = open_workdir(asked.workdir)
-    model = ServedModel(run.tokenizer, run.stem, run.glam, run.stream)
-    target = save_version(model, model.endpoints, out, version)
-    side = run.config.sizes[-1]
-    logging.info(
-        "%s: serving_default, caption string [N] -> image uint8 [N, %d, %d, 3]",
-        target,
-        side,
-        side,
+    run = open_workdir(asked.workdir, ema=asked.ema)
+    model = ServedModel(
+        run.tokenizer,
+        run.stem,
+        run.glam,
+        run.stream if asked.redescription else None,
+        candidates=asked.candidates,
+        max_batch=asked.max_batch,
+        dtype=asked.dtype,
+        quantize=None if asked.quantize == "none" else asked.quantize,
+        xla=asked.xla,
+    )
+    options = {name: asked[name].value for name in (*_OPTIONS, "redescription")}
+
+    def complete(folder):
+        write_manifest(manifest(run, options, model.endpoints), folder)
+        if not write_warmup(model.endpoints, folder):
+            logging.info(
+                "no warm-up requests: they need tensorflow-serving-api "
+                "(pip install 'mirrorgan_tf[serving]')"
+            )
+
+    target = save_version(model, model.endpoints, out, version, complete=complete)
+    for name, endpoint in sorted(model.endpoints.items()):
+        logging.info("  %s: %s", name, _describe(endpoint))
+    logging.info("%s: %.1f MB", target, folder_bytes(target) / 1e6)
+
+
+def _describe(endpoint):
+    inputs = endpoint.structured_input_signature[1]
+    outputs = endpoint.structured_outputs
+    return " -> ".join(
+        ", ".join(
+            f"{name} {spec.dtype.name} {['N', *spec.shape[1:]]}".replace("'", "")
+            for name, spec in specs.items()
+        )
+        for specs in (inputs, outputs)
     )
 
 

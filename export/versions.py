@@ -1,16 +1,19 @@
 """Numbered version folders, as TensorFlow Serving reads them."""
 
+import contextlib
 import errno
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import tensorflow as tf
+from absl import logging
 
 from mirrorgan_tf.commands import UserError
 
-__all__ = ["choose_version", "save_version"]
+__all__ = ["choose_version", "folder_bytes", "save_version"]
 
 
 def choose_version(out: Path, version: int | None = None) -> int:
@@ -36,7 +39,12 @@ def choose_version(out: Path, version: int | None = None) -> int:
 
 
 def save_version(
-    module: tf.Module, signatures: dict, out: Path, version: int | None = None
+    module: tf.Module,
+    signatures: dict,
+    out: Path,
+    version: int | None = None,
+    *,
+    complete: Callable[[Path], None] = lambda folder: None,
 ) -> Path:
     """Writes `out`/`version` as a SavedModel: whole or not at all.
 
@@ -48,6 +56,7 @@ def save_version(
         signatures: functions to serve by name.
         out: folder of all versions; made where there is none.
         version: as for `choose_version`.
+        complete: writes what else belongs into the folder, before it has its name.
 
     Returns:
         The version's folder.
@@ -63,7 +72,9 @@ def save_version(
         partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=out))
         # One deeper: mkdtemp's own folder can be read by its owner alone.
         whole = partial / "model"
-        tf.saved_model.save(module, str(whole), signatures=signatures)
+        with _quiet():
+            tf.saved_model.save(module, str(whole), signatures=signatures)
+        complete(whole)
         os.rename(whole, target)
     except OSError as error:
         if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
@@ -77,3 +88,19 @@ def save_version(
         if partial is not None:
             shutil.rmtree(partial, ignore_errors=True)
     return target
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Without what saving says of renamed inputs and shards: nobody can act on it."""
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+
+
+def folder_bytes(folder: Path) -> int:
+    """Size of all files in a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -148,8 +148,12 @@ class TrainedRun:
         return self.describe(captions, seed, batch_size=batch_size)["images"]
 
 
-def open_workdir(path: str | Path) -> TrainedRun:
-    """Opens a run for making images, with the averaged generator.
+def open_workdir(path: str | Path, *, ema: bool = True) -> TrainedRun:
+    """Opens a run for making images.
+
+    Args:
+        path: the run's folder.
+        ema: take the averaged generator; else the one that was trained last.
 
     Raises:
         UserError: it is no workdir, not trained yet, damaged, or of networks that
@@ -171,7 +175,7 @@ def open_workdir(path: str | Path) -> TrainedRun:
     glam = build_glam(config)
     restore_part(path / "stem", {"stem": stem})
     restore_part(path / "stream", {"stream": stream})
-    restore_part(path / "glam", {"glam_ema": glam})
+    restore_part(path / "glam", {"glam_ema" if ema else "glam": glam})
     return TrainedRun(
         path=path,
         config=config,

@@ -70,7 +70,7 @@ def trained_workdir(tmp_path_factory, tiny_config):
     for stage, parts in (
         ("stem", {"stem": build_stem(config, len(words) + 1)}),
         ("stream", {"stream": build_stream(config, len(words) + 1)}),
-        ("glam", {"glam_ema": build_glam(config)}),
+        ("glam", {"glam_ema": build_glam(config), "glam": build_glam(config)}),
     ):
         StageCheckpoints(path / stage, parts, keep=1).save()
     return path
