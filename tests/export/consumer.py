@@ -1,7 +1,8 @@
 """Loads a SavedModel where neither this package nor Keras Hub can be imported.
 
-consumer.py VERSION_FOLDER package|ops: TF Text comes by its Python package, which
-imports Keras itself, or by its op libraries alone, with Keras not to be found.
+consumer.py VERSION_FOLDER package|ops OUT.npz: TF Text comes by its Python package,
+which imports Keras itself, or by its op libraries alone, with Keras not to be found.
+What is the same at every start goes to OUT.npz.
 """
 
 import sys
@@ -38,36 +39,89 @@ if sys.argv[2] == "ops":
 else:
     import tensorflow_text  # noqa: F401
 
+CAPTION = "a red bird with black wings"
+CAPTIONS = [CAPTION, "", "black", "a bird"]
+SEEDS = [7, -3, 0, 2**63 - 1]
+
 model = tf.saved_model.load(sys.argv[1])
-serve = model.signatures["serving_default"]
-before = [variable.numpy() for variable in serve.variables]
+variables = {v.ref(): v for s in model.signatures.values() for v in s.variables}
+before = {ref: variable.numpy() for ref, variable in variables.items()}
 
 
-def images(*captions):
-    made = serve(caption=tf.constant(list(captions), tf.string))["image"].numpy()
-    assert made.dtype == np.uint8
-    assert made.shape == (len(captions), 32, 32, 3), made.shape
-    return made
+def ask(signature, **inputs):
+    function = model.signatures[signature]
+    specs = function.structured_input_signature[1]
+    tensors = {k: tf.constant(v, specs[k].dtype) for k, v in inputs.items()}
+    answer = {name: value.numpy() for name, value in function(**tensors).items()}
+    for name, spec in function.structured_outputs.items():
+        rows = len(next(iter(inputs.values())))
+        assert answer[name].shape == (rows, *spec.shape[1:]), (signature, name)
+    return answer
 
 
-assert images().size == 0
-one = images("a red bird with black wings")
-assert one.std() > 0
-assert (images("a red bird with black wings") != one).any()
-three = images("a red bird", "a red bird", "a red bird")
+def same(one, other):
+    np.testing.assert_array_equal(one, other)
+
+
+# Fresh noise at each call and for each row.
+one = ask("serving_default", caption=[CAPTION])["image"]
+assert one.dtype == np.uint8 and one.std() > 0
+assert (ask("serving_default", caption=[CAPTION])["image"] != one).any()
+three = ask("serving_default", caption=["a red bird"] * 3)["image"]
 assert (three[0] != three[1]).any() and (three[1] != three[2]).any()
-odd = ["", " ", "?!", "zebra qwerty", b"\xff\xfe", b"\x00", "日本", "red " * 10_000]
-for caption, image in zip(odd, images(*odd), strict=True):
-    # NaN would become one constant colour.
-    assert image.std() > 0, caption
-for wrong in (tf.constant([1.0]), tf.constant([["a"]]), tf.constant("a")):
-    try:
-        serve(caption=wrong)
-    except (TypeError, ValueError, tf.errors.InvalidArgumentError):
-        continue
-    raise AssertionError(f"accepted {wrong}")
-for old, variable in zip(before, serve.variables, strict=True):
-    np.testing.assert_array_equal(old, variable.numpy())
+for signature, magic in (("png", b"\x89PNG"), ("jpeg", b"\xff\xd8")):
+    files = ask(signature, caption=[CAPTION, ""])["image_bytes"]
+    assert all(content.startswith(magic) for content in files)
+    assert tf.io.decode_image(files[0]).shape == one.shape[1:]
+
+# A seed fixes its row: alone, in any batch, beside dummies.
+seeded = ask("seeded", caption=CAPTIONS, seed=SEEDS)["image"]
+for row in range(4):
+    alone = ask("seeded", caption=CAPTIONS[row : row + 1], seed=SEEDS[row : row + 1])
+    same(alone["image"][0], seeded[row])
+padded = ask("seeded", caption=[*CAPTIONS, "", "", ""], seed=[*SEEDS, 0, 0, 0])
+same(padded["image"][:4], seeded)
+
+explained = ask("explain", caption=CAPTIONS, seed=SEEDS)
+last = max(int(k[6:]) for k in explained if k.startswith("image_"))
+same(explained[f"image_{last}"], seeded)
+for name, maps in explained.items():
+    if name.startswith("word_attention_"):
+        for row, length in zip(maps, explained["length"], strict=True):
+            np.testing.assert_allclose(row.sum(-1), float(length > 0), atol=1e-5)
+            assert not row[..., length:].any()
+    if name.startswith("sentence_attention_"):
+        assert maps.min() >= 0 and maps.max() <= 1
+shown = [b" ".join(w for w in words if w).decode() for words in explained["words"]]
+assert shown == CAPTIONS, shown
+
+ends = ask(
+    "interpolate",
+    caption_from=[CAPTION] * 3,
+    caption_to=["black"] * 3,
+    weight=[0, 0.5, 1],
+    seed=[7] * 3,
+)["image"].astype(int)
+goals = ask("seeded", caption=[CAPTION, "black"], seed=[7, 7])["image"].astype(int)
+assert abs(ends[0] - goals[0]).max() <= 1 and abs(ends[2] - goals[1]).max() <= 1
+assert (ends[1] != ends[0]).any() and (ends[1] != ends[2]).any()
+
+described = ask("redescribe", caption=CAPTIONS, seed=SEEDS)
+same(described["image"], seeded)
+assert (described["log_likelihood"] < 0).all()
+best = ask("best_of", caption=CAPTIONS, seed=SEEDS)
+again = ask("redescribe", caption=CAPTIONS, seed=best["seed"])
+same(again["image"], best["image"])
+same(again["log_likelihood"], best["log_likelihood"])
+assert (best["log_likelihood"] >= described["log_likelihood"]).all()
+
+embedded = ask("embed", caption=CAPTIONS)
+same(embedded["length"], explained["length"])
+assert not embedded["words"][1].any() and not embedded["sentence"][1].any()
+
+for ref, variable in variables.items():
+    same(before[ref], variable.numpy())
 imported = {name.split(".")[0] for name in sys.modules}
 assert not imported & BLOCKED, imported & BLOCKED
+np.savez(sys.argv[3], seeded=seeded, best=best["image"], words=embedded["words"])
 print("served")
