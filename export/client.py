@@ -1,0 +1,315 @@
+"""`python -m export.client --server=localhost:8500 --captions='a red bird'`.
+
+Asks TensorFlow Serving for images of captions, by gRPC or (--rest) by HTTP, and writes
+them as files, one a caption. `GrpcClient` and `RestClient` do the same for programs.
+"""
+
+import base64
+import json
+import random
+import re
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import flags, logging
+from PIL import Image
+
+from mirrorgan_tf import commands
+from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.generate import read_captions
+
+__all__ = ["GrpcClient", "RestClient"]
+
+_SIGNATURES = ("png", "jpeg", "serving_default", "seeded", "redescribe", "best_of")
+_SEEDED = ("seeded", "redescribe", "best_of")
+# Seconds before the first new try; each further one waits twice as long.
+_WAIT_S = 0.2
+
+
+class _Again(Exception):
+    """A failure that may pass."""
+
+
+class GrpcClient:
+    """Asks a server by gRPC; needs tensorflow-serving-api.
+
+    Args:
+        server: HOST:PORT.
+        model: its name there.
+        version: a number; None is the newest.
+        timeout_s: for a request, with all its tries.
+        retries: further tries while the server is unavailable or overloaded.
+
+    Raises:
+        UserError: tensorflow-serving-api is not installed.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        model: str,
+        version: int | None = None,
+        *,
+        timeout_s: float = 60.0,
+        retries: int = 5,
+    ) -> None:
+        try:
+            import grpc
+            from tensorflow_serving.apis import (
+                predict_pb2,
+                prediction_service_pb2_grpc,
+            )
+        except ImportError:
+            raise UserError(
+                "gRPC needs tensorflow-serving-api: pip install "
+                "'mirrorgan_tf[serving]', or ask by --rest"
+            ) from None
+        self._server, self._model, self._version = server, model, version
+        self._timeout_s, self._retries = timeout_s, retries
+        self._request = predict_pb2.PredictRequest
+        self._error, codes = grpc.RpcError, grpc.StatusCode
+        self._may_pass = {codes.UNAVAILABLE, codes.RESOURCE_EXHAUSTED}
+        # A client takes no more than 4 MB by default: 21 images of 256 px.
+        channel = grpc.insecure_channel(
+            server, options=[("grpc.max_receive_message_length", -1)]
+        )
+        self._stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+
+    def predict(self, signature: str, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
+        """Answers a batch.
+
+        Args:
+            signature: its name.
+            inputs: arrays (N,) by name; captions as str or bytes.
+
+        Returns:
+            Arrays by name, strings as bytes.
+
+        Raises:
+            UserError: the server refuses, or does not answer in time.
+        """
+        import tensorflow as tf
+
+        request = self._request()
+        request.model_spec.name = self._model
+        request.model_spec.signature_name = signature
+        if self._version is not None:
+            request.model_spec.version.value = self._version
+        for name, value in inputs.items():
+            request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+
+        def call(left_s):
+            try:
+                return self._stub.Predict(request, timeout=left_s)
+            except self._error as error:
+                message = f"{error.code().name}: {error.details()}"
+                if error.code() in self._may_pass:
+                    raise _Again(message) from None
+                raise UserError(f"{self._server}: {message}") from None
+
+        reply = _patiently(call, self._server, self._timeout_s, self._retries)
+        return {name: tf.make_ndarray(value) for name, value in reply.outputs.items()}
+
+
+class RestClient:
+    """Asks a server by its REST API; arguments and errors as `GrpcClient`.
+
+    Slower for images as arrays, which travel as decimal numbers; signature png is not.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        model: str,
+        version: int | None = None,
+        *,
+        timeout_s: float = 60.0,
+        retries: int = 5,
+    ) -> None:
+        base = server if "://" in server else f"http://{server}"
+        place = f"/v1/models/{model}" + (f"/versions/{version}" if version else "")
+        self._url = f"{base}{place}:predict"
+        self._server = server
+        self._timeout_s, self._retries = timeout_s, retries
+
+    def predict(self, signature: str, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
+        """As `GrpcClient.predict`; numbers come as int64 and float64, images uint8."""
+        body = {
+            "signature_name": signature,
+            "inputs": {name: _to_json(value) for name, value in inputs.items()},
+        }
+        request = urllib.request.Request(
+            self._url,
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )
+
+        def call(left_s):
+            try:
+                with urllib.request.urlopen(request, timeout=left_s) as reply:
+                    return json.load(reply)["outputs"]
+            except urllib.error.HTTPError as error:
+                message = f"HTTP {error.code}: {_error_text(error)}"
+                if error.code in (429, 502, 503):
+                    raise _Again(message) from None
+                raise UserError(f"{self._server}: {message}") from None
+            except (urllib.error.URLError, ConnectionError) as error:
+                raise _Again(str(getattr(error, "reason", error))) from None
+            except (ValueError, KeyError, TypeError):
+                raise UserError(
+                    f"{self._server}: its answer is not TensorFlow Serving's"
+                ) from None
+            except TimeoutError:
+                raise _Again("no answer in time") from None
+
+        outputs = _patiently(call, self._server, self._timeout_s, self._retries)
+        if not isinstance(outputs, dict):
+            # A single output comes without its name.
+            name = "image_bytes" if signature in ("png", "jpeg") else "image"
+            outputs = {name: outputs}
+        return {name: _from_json(name, value) for name, value in outputs.items()}
+
+
+def _patiently(call: Callable, server: str, timeout_s: float, retries: int):
+    """call(seconds left), again and again while it may help and time is left."""
+    deadline = time.monotonic() + timeout_s
+    for attempt in range(retries + 1):
+        left_s = deadline - time.monotonic()
+        try:
+            return call(max(left_s, 0.001))
+        except _Again as failure:
+            wait_s = _WAIT_S * 2**attempt * random.uniform(0.5, 1.0)
+            if attempt == retries or time.monotonic() + wait_s >= deadline:
+                raise UserError(
+                    f"{server}: {failure} ({attempt + 1} tries in "
+                    f"{timeout_s - (deadline - time.monotonic()):.1f} s); is it "
+                    "running, and is --timeout_s long enough?"
+                ) from None
+            time.sleep(wait_s)
+
+
+def _to_json(value):
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return {"b64": base64.b64encode(value).decode()}
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    return [_to_json(item) for item in value] if isinstance(value, list) else value
+
+
+def _from_json(name, value):
+    if name.endswith("_bytes"):
+        files = [base64.b64decode(item["b64"]) for item in value]
+        return np.array(files, object)
+    if name.startswith("image"):
+        return np.array(value, np.uint8)
+    array = np.array(value)
+    if array.dtype.kind == "U":
+        array = np.vectorize(str.encode, otypes=[object])(array)
+    return array
+
+
+def _error_text(error):
+    content = error.read()
+    try:
+        return json.loads(content)["error"]
+    except (ValueError, KeyError, TypeError):
+        return error.reason
+
+
+def define_flags() -> None:
+    """Defines the command's flags."""
+    flags.DEFINE_string(
+        "server", None, "HOST:PORT; TensorFlow Serving's are 8500, and 8501 for --rest."
+    )
+    flags.DEFINE_bool("rest", False, "Ask by HTTP instead of gRPC.")
+    flags.DEFINE_string("model", "birdlets", "The model's name on the server.")
+    flags.DEFINE_integer("model_version", None, "Default: the newest.", lower_bound=1)
+    flags.DEFINE_enum("signature", "png", _SIGNATURES, "What to ask for.")
+    flags.DEFINE_multi_string("captions", [], "A caption; may be repeated.")
+    flags.DEFINE_string(
+        "captions_file", None, "File of captions, one a line; - is standard input."
+    )
+    flags.DEFINE_integer(
+        "seed",
+        0,
+        f"Fixes the noise ({', '.join(_SEEDED)}).",
+        lower_bound=-(2**63),
+        upper_bound=2**63 - 1,
+    )
+    flags.DEFINE_string("out", "images", "Folder for the images.")
+    flags.DEFINE_integer("batch_size", 16, "Captions a request.", lower_bound=1)
+    flags.DEFINE_float(
+        "timeout_s", 60.0, "For a request, with all its tries.", lower_bound=0.001
+    )
+    flags.DEFINE_integer("retries", 5, "Further tries of a request.", lower_bound=0)
+
+
+def main() -> None:
+    """Asks, writes the images, prints what else is answered."""
+    asked = flags.FLAGS
+    if not asked.server:
+        raise UserError("--server is missing; give --server=HOST:PORT")
+    captions = read_captions(asked.captions, asked.captions_file)
+    client = (RestClient if asked.rest else GrpcClient)(
+        asked.server,
+        asked.model,
+        asked.model_version,
+        timeout_s=asked.timeout_s,
+        retries=asked.retries,
+    )
+    start = time.monotonic()
+    for first in range(0, len(captions), asked.batch_size):
+        batch = captions[first : first + asked.batch_size]
+        inputs = {"caption": batch}
+        if asked.signature in _SEEDED:
+            inputs["seed"] = np.full(len(batch), asked.seed, np.int64)
+        answer = client.predict(asked.signature, inputs)
+        for row, caption in enumerate(batch):
+            path = _write(answer, row, caption, first + row + 1, Path(asked.out))
+            facts = [str(path), *_facts(answer, row)]
+            print(f"{caption[:100]} -> {', '.join(facts)}")
+        done = first + len(batch)
+        rate = done / (time.monotonic() - start)
+        left_s = (len(captions) - done) / rate
+        logging.info(
+            "%d/%d, %.1f images/s, ETA %.0f s", done, len(captions), rate, left_s
+        )
+
+
+def _write(answer, row, caption, number, folder):
+    slug = re.sub(r"[^a-z0-9]+", "-", caption.lower())[:40].strip("-")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if "image_bytes" in answer:
+            content = bytes(answer["image_bytes"][row])
+            suffix = "jpg" if content.startswith(b"\xff\xd8") else "png"
+            path = folder / f"{number:04d}-{slug}.{suffix}"
+            path.write_bytes(content)
+        else:
+            path = folder / f"{number:04d}-{slug}.png"
+            Image.fromarray(answer["image"][row]).save(path)
+    except OSError as error:
+        raise UserError(f"--out={folder}: can't be written ({error})") from None
+    return path
+
+
+def _facts(answer, row):
+    if "redescription" in answer:
+        yield f"reads: {answer['redescription'][row].decode()}"
+    if "seed" in answer:
+        yield f"seed {answer['seed'][row]}"
+    if "log_likelihood" in answer:
+        yield f"log likelihood {answer['log_likelihood'][row]:.2f}"
+
+
+if __name__ == "__main__":
+    define_flags()
+    commands.run(main)

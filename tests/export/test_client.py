@@ -1,0 +1,311 @@
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+pytest.importorskip("tensorflow_serving", reason="extra serving is not installed")
+
+import grpc  # noqa: E402
+from tensorflow_serving.apis import (  # noqa: E402
+    get_model_metadata_pb2,
+    prediction_service_pb2_grpc,
+)
+
+from export.client import GrpcClient, RestClient  # noqa: E402
+from mirrorgan_tf.commands import UserError  # noqa: E402
+from tests.export.hosts import Host, serve_grpc, serve_rest  # noqa: E402
+
+ROOT = Path(__file__).parents[2]
+CAPTIONS = ["a red bird with black wings", "", "black"]
+SEEDS = np.array([7, -3, 2**63 - 1])
+CLIENTS = {"grpc": GrpcClient, "rest": RestClient}
+
+
+@pytest.fixture(scope="module")
+def host(loaded):
+    return Host(loaded)
+
+
+@pytest.fixture(autouse=True)
+def healthy(host):
+    host.failures_left, host.delay_s, host.requests = 0, 0.0, 0
+
+
+@pytest.fixture(scope="module")
+def own_addresses(host):
+    servers = {"grpc": serve_grpc(host), "rest": serve_rest(host)}
+    yield {kind: address for kind, (address, _) in servers.items()}
+    for _, stop in servers.values():
+        stop()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def real_addresses(exported):
+    binary = os.environ.get("TENSORFLOW_MODEL_SERVER") or shutil.which(
+        "tensorflow_model_server"
+    )
+    if binary is None:
+        pytest.skip("there is no tensorflow_model_server (PATH or its variable)")
+    ports = {"grpc": free_port(), "rest": free_port()}
+    server = subprocess.Popen(
+        [
+            binary,
+            f"--port={ports['grpc']}",
+            f"--rest_api_port={ports['rest']}",
+            "--model_name=birdlets",
+            f"--model_base_path={exported.parent}",
+        ]
+    )
+    status = f"http://127.0.0.1:{ports['rest']}/v1/models/birdlets"
+    for _ in range(120):
+        try:
+            if b"AVAILABLE" in urllib.request.urlopen(status).read():
+                break
+        except OSError:
+            pass
+        time.sleep(0.5)
+    yield {kind: f"127.0.0.1:{port}" for kind, port in ports.items()}
+    server.terminate()
+    server.wait()
+
+
+@pytest.fixture(scope="module", params=["own", "real"])
+def addresses(request):
+    return request.getfixturevalue(f"{request.param}_addresses")
+
+
+@pytest.fixture(params=CLIENTS)
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def client(kind, addresses):
+    return CLIENTS[kind](addresses[kind], "birdlets")
+
+
+def test_answers_are_the_models(client, loaded):
+    inputs = {"caption": CAPTIONS, "seed": SEEDS}
+    for name in ("seeded", "redescribe", "best_of", "explain"):
+        expected = loaded.signatures[name](
+            caption=tf.constant(CAPTIONS), seed=tf.constant(SEEDS)
+        )
+        answer = client.predict(name, inputs)
+        assert set(answer) == set(expected)
+        for key, value in expected.items():
+            value = value.numpy()
+            if value.dtype == np.float32:
+                np.testing.assert_allclose(answer[key], value, rtol=1e-6)
+            else:
+                np.testing.assert_array_equal(answer[key], value)
+
+
+def test_files_and_embeddings_travel(client, loaded):
+    files = client.predict("png", {"caption": CAPTIONS})["image_bytes"]
+    assert [tf.io.decode_png(content).shape for content in files] == [(32, 32, 3)] * 3
+    image = client.predict("serving_default", {"caption": ["a"]})["image"]
+    assert image.shape == (1, 32, 32, 3)
+    words = client.predict("embed", {"caption": CAPTIONS})["words"]
+    expected = loaded.signatures["embed"](caption=tf.constant(CAPTIONS))["words"]
+    np.testing.assert_allclose(words, expected, rtol=1e-6)
+
+
+def test_a_path_between_captions(client):
+    ends = {"caption_from": ["red"] * 2, "caption_to": ["black"] * 2}
+    numbers = {"weight": np.array([0, 1], np.float32), "seed": np.array([1, 1])}
+    images = client.predict("interpolate", ends | numbers)["image"]
+    assert images.shape == (2, 32, 32, 3) and (images[0] != images[1]).any()
+
+
+def test_any_bytes_are_a_caption(client):
+    captions = [b"\xff\xfe red", b"a bird", b"\x00"]
+    lengths = client.predict("embed", {"caption": captions})["length"]
+    assert lengths.tolist() == [1, 2, 0]
+
+
+@pytest.mark.parametrize(
+    "signature, inputs, said",
+    [
+        ("nonsense", {"caption": ["a"]}, "nonsense"),
+        ("seeded", {"caption": ["a"]}, "seed"),
+        ("png", {"caption": [["a"]]}, "caption"),
+        ("png", {"caption": ["a"] * 33}, "at most 32 a request"),
+    ],
+)
+def test_malformed_requests_are_refused_in_one_line(client, signature, inputs, said):
+    with pytest.raises(UserError, match=said) as failure:
+        client.predict(signature, inputs)
+    assert "Traceback" not in str(failure.value)
+
+
+def test_an_unknown_model_is_named(kind, addresses):
+    stranger = CLIENTS[kind](addresses[kind], "parrots")
+    with pytest.raises(UserError, match="NOT_FOUND|404"):
+        stranger.predict("png", {"caption": ["a"]})
+    assert CLIENTS[kind](addresses[kind], "birdlets", 1).predict(
+        "png", {"caption": ["a"]}
+    )
+
+
+def test_the_grpc_metadata_name_every_signature(addresses, loaded):
+    stub = prediction_service_pb2_grpc.PredictionServiceStub(
+        grpc.insecure_channel(addresses["grpc"])
+    )
+    request = get_model_metadata_pb2.GetModelMetadataRequest()
+    request.model_spec.name = "birdlets"
+    request.metadata_field.append("signature_def")
+    signatures = get_model_metadata_pb2.SignatureDefMap()
+    stub.GetModelMetadata(request).metadata["signature_def"].Unpack(signatures)
+    named = set(signatures.signature_def) - {"__saved_model_init_op"}
+    assert named == set(loaded.signatures)
+    best = signatures.signature_def["best_of"]
+    assert best.inputs["seed"].dtype == tf.int64.as_datatype_enum
+
+
+def post(addresses, body, place="/v1/models/birdlets:predict"):
+    request = urllib.request.Request(
+        f"http://{addresses['rest']}{place}", json.dumps(body).encode()
+    )
+    return json.load(urllib.request.urlopen(request))
+
+
+def test_rests_row_format(addresses, loaded):
+    rows = [{"caption": "red", "seed": 1}, {"caption": "black", "seed": 2}]
+    reply = post(addresses, {"signature_name": "best_of", "instances": rows})
+    expected = loaded.signatures["best_of"](
+        caption=tf.constant(["red", "black"]), seed=tf.constant([1, 2], tf.int64)
+    )
+    assert [row["seed"] for row in reply["predictions"]] == expected[
+        "seed"
+    ].numpy().tolist()
+    bare = post(addresses, {"signature_name": "png", "instances": ["red", "a bird"]})
+    assert [set(row) for row in bare["predictions"]] == [{"b64"}] * 2
+
+
+def test_rest_says_what_is_wrong(addresses):
+    with pytest.raises(urllib.error.HTTPError) as failure:
+        post(addresses, {"instances": [{"colour": "red"}]})
+    assert failure.value.code == 400 and "error" in json.load(failure.value)
+
+
+def test_a_busy_server_is_asked_again(kind, own_addresses, host):
+    host.failures_left = 2
+    client = CLIENTS[kind](own_addresses[kind], "birdlets")
+    assert len(client.predict("png", {"caption": ["a"]})["image_bytes"]) == 1
+    assert host.requests == 3
+
+
+def test_what_is_wrong_is_not_asked_again(kind, own_addresses, host):
+    client = CLIENTS[kind](own_addresses[kind], "birdlets")
+    with pytest.raises(UserError):
+        client.predict("nonsense", {"caption": ["a"]})
+    assert host.requests == 1
+
+
+def test_tries_end(kind, own_addresses, host):
+    host.failures_left = 100
+    client = CLIENTS[kind](own_addresses[kind], "birdlets", retries=1)
+    with pytest.raises(UserError, match=r"told to fail \(2 tries"):
+        client.predict("png", {"caption": ["a"]})
+    assert host.requests == 2
+
+
+def test_the_deadline_holds_for_all_tries(kind, own_addresses, host):
+    host.delay_s = 3.0
+    client = CLIENTS[kind](own_addresses[kind], "birdlets", timeout_s=0.5)
+    start = time.monotonic()
+    with pytest.raises(UserError, match="DEADLINE_EXCEEDED|timed out|in time"):
+        client.predict("png", {"caption": ["a"]})
+    assert time.monotonic() - start < 2.5
+
+
+def test_a_stopped_server_is_named(kind):
+    address = f"127.0.0.1:{free_port()}"
+    client = CLIENTS[kind](address, "birdlets", retries=1, timeout_s=5)
+    with pytest.raises(UserError, match=f"^{address}: .*is it running"):
+        client.predict("png", {"caption": ["a"]})
+
+
+class Big(tf.Module):
+    """Answers with 6 MB."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="caption")])
+    def serve(self, caption):
+        return {"image": tf.zeros([tf.size(caption), 1000, 2000, 3], tf.uint8)}
+
+
+def test_replies_beyond_4_mb_pass(tmp_path):
+    big = Big()
+    tf.saved_model.save(big, tmp_path, signatures={"serving_default": big.serve})
+    address, stop = serve_grpc(Host(tf.saved_model.load(tmp_path)))
+    answer = GrpcClient(address, "birdlets").predict(
+        "serving_default", {"caption": ["a"]}
+    )
+    assert answer["image"].nbytes == 6_000_000
+    stop()
+
+
+def run_client(*arguments, stdin=b""):
+    done = subprocess.run(
+        [sys.executable, "-m", "export.client", *arguments],
+        cwd=ROOT,
+        input=stdin,
+        capture_output=True,
+        timeout=120,
+    )
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def test_the_shell_gets_pictures(kind, own_addresses, tmp_path):
+    status, out, err = run_client(
+        f"--server={own_addresses[kind]}",
+        f"--rest={kind == 'rest'}",
+        "--signature=best_of",
+        "--captions_file=-",
+        "--batch_size=2",
+        f"--out={tmp_path}",
+        stdin=b"a red bird\nblack\n\nWings!\n",
+    )
+    assert status == 0, err
+    files = sorted(tmp_path.iterdir())
+    assert [file.name for file in files] == [
+        "0001-a-red-bird.png",
+        "0002-black.png",
+        "0003-wings.png",
+    ]
+    for file in files:
+        with Image.open(file) as image:
+            assert image.size == (32, 32)
+    assert out.count("log likelihood -") == 3
+    assert "3/3" in err and "images/s" in err
+
+
+def test_the_shells_mistakes_are_one_line(tmp_path):
+    for arguments, said in (
+        ([], "--server is missing"),
+        (["--server=127.0.0.1:1"], "no caption"),
+        (
+            ["--server=127.0.0.1:1", "--rest", "--captions=a", "--retries=0"],
+            "127.0.0.1:1: ",
+        ),
+    ):
+        status, _, err = run_client(*arguments, f"--out={tmp_path}")
+        assert status == 1 and err.splitlines()[-1].startswith("error: ")
+        assert said in err and "Traceback" not in err
