@@ -5,11 +5,13 @@ them as files, one a caption. `GrpcClient` and `RestClient` do the same for prog
 """
 
 import base64
+import http.client
 import json
 import random
 import re
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -25,8 +27,9 @@ from mirrorgan_tf.generate import read_captions
 
 __all__ = ["GrpcClient", "RestClient"]
 
-_SIGNATURES = ("png", "jpeg", "serving_default", "seeded", "redescribe", "best_of")
-_SEEDED = ("seeded", "redescribe", "best_of")
+_SEEDED = ("seeded", "redescribe", "best_of", "interpolate")
+_SIGNATURES = ("png", "jpeg", "serving_default", *_SEEDED)
+_DTYPES = {"DT_STRING": "O", "DT_FLOAT": "float32", "DT_DOUBLE": "float64"}
 # Seconds before the first new try; each further one waits twice as long.
 _WAIT_S = 0.2
 
@@ -110,9 +113,10 @@ class GrpcClient:
                 message = f"{error.code().name}: {error.details()}"
                 if error.code() in self._may_pass:
                     raise _Again(message) from None
-                raise UserError(f"{self._server}: {message}") from None
+                raise UserError(f"{self._server}: {_one_line(message)}") from None
 
-        reply = _patiently(call, self._server, self._timeout_s, self._retries)
+        deadline = time.monotonic() + self._timeout_s
+        reply = _patiently(call, self._server, deadline, self._retries)
         return {name: tf.make_ndarray(value) for name, value in reply.outputs.items()}
 
 
@@ -132,65 +136,101 @@ class RestClient:
         retries: int = 5,
     ) -> None:
         base = server if "://" in server else f"http://{server}"
-        place = f"/v1/models/{model}" + (f"/versions/{version}" if version else "")
-        self._url = f"{base}{place}:predict"
+        self._url = f"{base}/v1/models/{urllib.parse.quote(model, safe='')}"
+        if version is not None:
+            self._url += f"/versions/{version}"
         self._server = server
         self._timeout_s, self._retries = timeout_s, retries
+        self._signatures: dict | None = None
 
     def predict(self, signature: str, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
-        """As `GrpcClient.predict`; numbers come as int64 and float64, images uint8."""
+        """As `GrpcClient.predict`."""
         body = {
             "signature_name": signature,
+            # By columns: rows would have no way to say that there is none.
             "inputs": {name: _to_json(value) for name, value in inputs.items()},
         }
-        request = urllib.request.Request(
-            self._url,
-            json.dumps(body).encode(),
-            {"Content-Type": "application/json"},
-        )
+        deadline = time.monotonic() + self._timeout_s
+        reply = self._ask(f"{self._url}:predict", json.dumps(body).encode(), deadline)
+        if self._signatures is None:
+            # JSON has neither types nor empty shapes, nor a lone output's name.
+            self._signatures = self._ask(f"{self._url}/metadata", None, deadline)
+        try:
+            listed = self._signatures["metadata"]["signature_def"]["signature_def"]
+            infos, outputs = listed[signature]["outputs"], reply["outputs"]
+            if len(infos) == 1:
+                outputs = {next(iter(infos)): outputs}
+            return {
+                name: _from_json(value, infos[name]) for name, value in outputs.items()
+            }
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise self._stranger() from None
+
+    def _ask(self, url, content, deadline):
+        """The JSON that the server answers."""
 
         def call(left_s):
             try:
+                request = urllib.request.Request(
+                    url, content, {"Content-Type": "application/json"}
+                )
                 with urllib.request.urlopen(request, timeout=left_s) as reply:
-                    return json.load(reply)["outputs"]
+                    return json.loads(_read(reply, deadline))
             except urllib.error.HTTPError as error:
                 message = f"HTTP {error.code}: {_error_text(error)}"
                 if error.code in (429, 502, 503):
                     raise _Again(message) from None
-                raise UserError(f"{self._server}: {message}") from None
-            except (urllib.error.URLError, ConnectionError) as error:
-                raise _Again(str(getattr(error, "reason", error))) from None
-            except (ValueError, KeyError, TypeError):
-                raise UserError(
-                    f"{self._server}: its answer is not TensorFlow Serving's"
-                ) from None
-            except TimeoutError:
-                raise _Again("no answer in time") from None
+                raise UserError(f"{self._server}: {_one_line(message)}") from None
+            except OSError as error:
+                reason = getattr(error, "reason", error)
+                if isinstance(reason, TimeoutError):
+                    raise _Again("no answer in time") from None
+                if isinstance(reason, ConnectionError):
+                    raise _Again(str(reason)) from None
+                raise UserError(f"{self._server}: {_one_line(reason)}") from None
+            except (ValueError, http.client.HTTPException):
+                raise self._stranger() from None
 
-        outputs = _patiently(call, self._server, self._timeout_s, self._retries)
-        if not isinstance(outputs, dict):
-            # A single output comes without its name.
-            name = "image_bytes" if signature in ("png", "jpeg") else "image"
-            outputs = {name: outputs}
-        return {name: _from_json(name, value) for name, value in outputs.items()}
+        return _patiently(call, self._server, deadline, self._retries)
+
+    def _stranger(self):
+        return UserError(
+            f"{self._server}: what answers is not TensorFlow Serving's REST API; "
+            "its port is 8501 by default"
+        )
 
 
-def _patiently(call: Callable, server: str, timeout_s: float, retries: int):
+def _patiently(call: Callable, server: str, deadline: float, retries: int):
     """call(seconds left), again and again while it may help and time is left."""
-    deadline = time.monotonic() + timeout_s
+    start = time.monotonic()
     for attempt in range(retries + 1):
-        left_s = deadline - time.monotonic()
         try:
-            return call(max(left_s, 0.001))
+            return call(max(deadline - time.monotonic(), 0.001))
         except _Again as failure:
             wait_s = _WAIT_S * 2**attempt * random.uniform(0.5, 1.0)
             if attempt == retries or time.monotonic() + wait_s >= deadline:
                 raise UserError(
-                    f"{server}: {failure} ({attempt + 1} tries in "
-                    f"{timeout_s - (deadline - time.monotonic()):.1f} s); is it "
+                    f"{server}: {_one_line(failure)} ({attempt + 1} tries in "
+                    f"{time.monotonic() - start:.1f} s); is it "
                     "running, and is --timeout_s long enough?"
                 ) from None
             time.sleep(wait_s)
+
+
+def _read(reply, deadline):
+    """The whole body; a socket's own timeout begins anew with each byte."""
+    content = bytearray()
+    while part := reply.read1(1 << 20):
+        content += part
+        if time.monotonic() > deadline:
+            raise TimeoutError
+    if reply.length:
+        raise ConnectionResetError("the answer broke off")
+    return bytes(content)
+
+
+def _one_line(message):
+    return " ".join(str(message).split())
 
 
 def _to_json(value):
@@ -204,16 +244,20 @@ def _to_json(value):
     return [_to_json(item) for item in value] if isinstance(value, list) else value
 
 
-def _from_json(name, value):
-    if name.endswith("_bytes"):
-        files = [base64.b64decode(item["b64"]) for item in value]
-        return np.array(files, object)
-    if name.startswith("image"):
-        return np.array(value, np.uint8)
-    array = np.array(value)
-    if array.dtype.kind == "U":
-        array = np.vectorize(str.encode, otypes=[object])(array)
+def _from_json(value, info):
+    """The array of an output; `info` is what the metadata say of it."""
+    dtype = _DTYPES.get(info["dtype"]) or info["dtype"].removeprefix("DT_").lower()
+    array = np.array(_to_bytes(value) if dtype == "O" else value, dtype)
+    if not array.size:
+        dims = info["tensor_shape"].get("dim", [])
+        array = array.reshape(0, *(max(int(dim["size"]), 0) for dim in dims[1:]))
     return array
+
+
+def _to_bytes(value):
+    if isinstance(value, list):
+        return [_to_bytes(item) for item in value]
+    return base64.b64decode(value["b64"]) if isinstance(value, dict) else value.encode()
 
 
 def _error_text(error):
@@ -244,6 +288,9 @@ def define_flags() -> None:
         lower_bound=-(2**63),
         upper_bound=2**63 - 1,
     )
+    flags.DEFINE_integer(
+        "steps", 8, "Images from one caption to another (interpolate).", lower_bound=2
+    )
     flags.DEFINE_string("out", "images", "Folder for the images.")
     flags.DEFINE_integer("batch_size", 16, "Captions a request.", lower_bound=1)
     flags.DEFINE_float(
@@ -265,26 +312,50 @@ def main() -> None:
         timeout_s=asked.timeout_s,
         retries=asked.retries,
     )
+    labels, inputs = _rows(asked, captions)
     start = time.monotonic()
-    for first in range(0, len(captions), asked.batch_size):
-        batch = captions[first : first + asked.batch_size]
-        inputs = {"caption": batch}
-        if asked.signature in _SEEDED:
-            inputs["seed"] = np.full(len(batch), asked.seed, np.int64)
-        answer = client.predict(asked.signature, inputs)
-        for row, caption in enumerate(batch):
-            path = _write(answer, row, caption, first + row + 1, Path(asked.out))
+    for first in range(0, len(labels), asked.batch_size):
+        batch = labels[first : first + asked.batch_size]
+        answer = client.predict(
+            asked.signature,
+            {name: value[first : first + len(batch)] for name, value in inputs.items()},
+        )
+        for row, label in enumerate(batch):
+            path = _write(answer, row, label, first + row + 1, Path(asked.out))
             facts = [str(path), *_facts(answer, row)]
-            print(f"{caption[:100]} -> {', '.join(facts)}")
+            print(f"{label[:100]} -> {', '.join(facts)}")
         done = first + len(batch)
         rate = done / (time.monotonic() - start)
-        left_s = (len(captions) - done) / rate
+        left_s = (len(labels) - done) / rate
         logging.info(
-            "%d/%d, %.1f images/s, ETA %.0f s", done, len(captions), rate, left_s
+            "%d/%d, %.1f images/s, ETA %.0f s", done, len(labels), rate, left_s
         )
 
 
+def _rows(asked, captions):
+    """What to call each image, and the inputs of all of them by name."""
+    if asked.signature == "interpolate":
+        if len(captions) != 2:
+            raise UserError(
+                f"--signature=interpolate: needs two captions, not {len(captions)}"
+            )
+        weights = np.linspace(0, 1, asked.steps, dtype=np.float32)
+        labels = [f"{' to '.join(captions)} {weight:.2f}" for weight in weights]
+        inputs = {
+            "caption_from": captions[:1] * asked.steps,
+            "caption_to": captions[1:] * asked.steps,
+            "weight": weights,
+        }
+    else:
+        labels, inputs = captions, {"caption": captions}
+    if asked.signature in _SEEDED:
+        inputs["seed"] = np.full(len(labels), asked.seed, np.int64)
+    return labels, inputs
+
+
 def _write(answer, row, caption, number, folder):
+    if not {"image", "image_bytes"} & set(answer):
+        raise UserError("the model answers no image; is --model one of ours?")
     slug = re.sub(r"[^a-z0-9]+", "-", caption.lower())[:40].strip("-")
     try:
         folder.mkdir(parents=True, exist_ok=True)

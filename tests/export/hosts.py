@@ -1,8 +1,10 @@
 """Small servers that answer as TensorFlow Serving does, over loopback."""
 
 import base64
+import contextlib
 import http.server
 import json
+import re
 import threading
 import time
 from concurrent import futures
@@ -10,13 +12,19 @@ from concurrent import futures
 import grpc
 import numpy as np
 import tensorflow as tf
+from google.protobuf import json_format
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     predict_pb2,
     prediction_service_pb2_grpc,
 )
 
-_CODES = {"INVALID_ARGUMENT": 400, "NOT_FOUND": 404, "UNAVAILABLE": 503}
+_HTTP_CODES = {
+    "INVALID_ARGUMENT": 400,
+    "FAILED_PRECONDITION": 400,
+    "NOT_FOUND": 404,
+    "UNAVAILABLE": 503,
+}
 
 
 class Refusal(Exception):
@@ -36,38 +44,116 @@ class Host:
         self.delay_s = 0.0
         self.requests = 0
 
-    def predict(self, name, version, signature, inputs):
-        """inputs: from a signature's specs to tensors by name."""
+    def find(self, name, version):
+        """Refuses what is not served here."""
+        if name != self.name or version not in (None, self.version):
+            asked = (
+                f"Latest({name})" if version is None else f"Specific({name}, {version})"
+            )
+            raise Refusal("NOT_FOUND", f"Servable not found for request: {asked}")
+
+    def receive(self):
+        """Counts a request; fails or dawdles if told to."""
         self.requests += 1
         time.sleep(self.delay_s)
         if self.failures_left > 0:
             self.failures_left -= 1
             raise Refusal("UNAVAILABLE", "the host was told to fail")
-        if name != self.name or version not in (None, self.version):
-            raise Refusal("NOT_FOUND", f"Servable not found for request: {name}")
-        signature = signature or "serving_default"
-        if signature not in self.loaded.signatures:
+
+    def specs(self, signature):
+        """A signature's inputs and outputs; None where there is no such signature."""
+        function = self.loaded.signatures.get(signature)
+        if function is None:
+            return None
+        return function.structured_input_signature[1], function.structured_outputs
+
+    def predict(self, signature, arrays, output_filter=()):
+        """Checks in TensorFlow Serving's order, all before any work."""
+        found = self.specs(signature)
+        if found is None:
             raise Refusal(
-                "INVALID_ARGUMENT", f"Serving signature key {signature!r} not found."
+                "FAILED_PRECONDITION", f'Serving signature key "{signature}" not found.'
             )
-        function = self.loaded.signatures[signature]
-        specs = function.structured_input_signature[1]
-        tensors = inputs(specs)
-        if set(tensors) != set(specs):
-            raise Refusal(
-                "INVALID_ARGUMENT",
-                f"input keys {sorted(tensors)}, expected {sorted(specs)}",
-            )
+        specs, outputs = found
+        if set(arrays) != set(specs):
+            raise Refusal("INVALID_ARGUMENT", _mismatch(set(arrays), set(specs)))
+        for alias in output_filter:
+            if alias not in outputs:
+                raise Refusal(
+                    "INVALID_ARGUMENT",
+                    f"output tensor alias not found in signature: {alias} Outputs "
+                    f"expected to be in the set {_braces(outputs)}.",
+                )
+        if len(set(output_filter)) < len(output_filter):
+            raise Refusal("INVALID_ARGUMENT", "duplicate output tensor alias")
+        tensors = {key: tf.constant(value) for key, value in arrays.items()}
         for key, spec in specs.items():
-            value = tensors[key]
-            if value.dtype != spec.dtype or not spec.shape.is_compatible_with(
-                value.shape
-            ):
-                raise Refusal("INVALID_ARGUMENT", f"{key}: expected {spec}")
+            tensor = tensors[key]
+            if tensor.dtype != spec.dtype:
+                raise Refusal(
+                    "INVALID_ARGUMENT",
+                    f"{key}: expects arg[0] to be {spec.dtype.name} but "
+                    f"{tensor.dtype.name} is provided",
+                )
+            if not spec.shape.is_compatible_with(tensor.shape):
+                raise Refusal(
+                    "INVALID_ARGUMENT",
+                    f"{key}: shape {tensor.shape} is incompatible with {spec.shape}",
+                )
         try:
-            return function(**tensors)
+            made = self.loaded.signatures[signature](**tensors)
         except tf.errors.InvalidArgumentError as error:
             raise Refusal("INVALID_ARGUMENT", error.message) from None
+        return {
+            key: value.numpy()
+            for key, value in made.items()
+            if not output_filter or key in output_filter
+        }
+
+    def metadata(self, fields=("signature_def",)):
+        """GetModelMetadataResponse."""
+        if not fields:
+            raise Refusal(
+                "INVALID_ARGUMENT",
+                "GetModelMetadataRequest must specify at least one metadata_field",
+            )
+        for field in fields:
+            if field != "signature_def":
+                raise Refusal(
+                    "INVALID_ARGUMENT", f"Metadata field {field} is not supported"
+                )
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        for name in self.loaded.signatures:
+            definition = signatures.signature_def[name]
+            definition.method_name = "tensorflow/serving/predict"
+            sides = definition.inputs, definition.outputs
+            for side, specs in zip(sides, self.specs(name), strict=True):
+                for key, spec in specs.items():
+                    side[key].dtype = spec.dtype.as_datatype_enum
+                    side[key].tensor_shape.CopyFrom(spec.shape.as_proto())
+        response = get_model_metadata_pb2.GetModelMetadataResponse()
+        response.model_spec.name = self.name
+        response.model_spec.version.value = self.version
+        response.metadata["signature_def"].Pack(signatures)
+        return response
+
+
+def _braces(names):
+    return "{" + ",".join(sorted(names)) + "}"
+
+
+def _mismatch(sent, needed):
+    if len(sent) == len(needed):
+        return (
+            f"input tensor alias not found in signature: {min(sent - needed)}. "
+            f"Inputs expected to be in the set {_braces(needed)}."
+        )
+    return (
+        f"input size does not match signature: {len(sent)}!={len(needed)} "
+        f"len({_braces(sent)}) != len({_braces(needed)}). "
+        f"Sent extra: {_braces(sent - needed)}. "
+        f"Missing but required: {_braces(needed - sent)}."
+    )
 
 
 class _Service(prediction_service_pb2_grpc.PredictionServiceServicer):
@@ -75,44 +161,47 @@ class _Service(prediction_service_pb2_grpc.PredictionServiceServicer):
         self.host = host
 
     def Predict(self, request, context):  # noqa: N802
-        spec = request.model_spec
-        version = spec.version.value if spec.HasField("version") else None
-
-        def inputs(_):
-            return {
-                key: tf.constant(tf.make_ndarray(value))
-                for key, value in request.inputs.items()
-            }
-
-        try:
-            outputs = self.host.predict(spec.name, version, spec.signature_name, inputs)
-        except Refusal as refusal:
-            context.abort(getattr(grpc.StatusCode, refusal.code), str(refusal))
+        with _aborting(context):
+            self.host.receive()
+            spec = self._find(request)
+            signature = spec.signature_name or "serving_default"
+            arrays = {}
+            for key, value in request.inputs.items():
+                try:
+                    arrays[key] = tf.make_ndarray(value)
+                except (TypeError, ValueError):
+                    raise Refusal(
+                        "INVALID_ARGUMENT", f"tensor parsing error: {key}"
+                    ) from None
+            outputs = self.host.predict(signature, arrays, request.output_filter)
         response = predict_pb2.PredictResponse()
-        response.model_spec.CopyFrom(spec)
+        response.model_spec.name = spec.name
+        response.model_spec.signature_name = signature
+        response.model_spec.version.value = self.host.version
         for key, value in outputs.items():
-            if not request.output_filter or key in request.output_filter:
-                response.outputs[key].CopyFrom(tf.make_tensor_proto(value.numpy()))
+            response.outputs[key].CopyFrom(tf.make_tensor_proto(value))
         return response
 
     def GetModelMetadata(self, request, context):  # noqa: N802
-        if request.model_spec.name != self.host.name:
-            context.abort(grpc.StatusCode.NOT_FOUND, "Servable not found for request")
-        signatures = get_model_metadata_pb2.SignatureDefMap()
-        for name, function in self.host.loaded.signatures.items():
-            definition = signatures.signature_def[name]
-            specs = function.structured_input_signature[1]
-            for side, infos in (
-                (definition.inputs, specs),
-                (definition.outputs, function.structured_outputs),
-            ):
-                for key, spec in infos.items():
-                    side[key].dtype = spec.dtype.as_datatype_enum
-                    side[key].tensor_shape.CopyFrom(spec.shape.as_proto())
-        response = get_model_metadata_pb2.GetModelMetadataResponse()
-        response.model_spec.name = self.host.name
-        response.metadata["signature_def"].Pack(signatures)
-        return response
+        with _aborting(context):
+            self._find(request)
+            return self.host.metadata(request.metadata_field)
+
+    def _find(self, request):
+        spec = request.model_spec
+        if not request.HasField("model_spec"):
+            raise Refusal("INVALID_ARGUMENT", "Missing ModelSpec")
+        version = spec.version.value if spec.HasField("version") else None
+        self.host.find(spec.name, version)
+        return spec
+
+
+@contextlib.contextmanager
+def _aborting(context):
+    try:
+        yield
+    except Refusal as refusal:
+        context.abort(getattr(grpc.StatusCode, refusal.code), str(refusal))
 
 
 def serve_grpc(host):
@@ -129,10 +218,82 @@ def serve_grpc(host):
     return f"127.0.0.1:{port}", lambda: server.stop(0).wait()
 
 
-def _decoded(value):
-    if isinstance(value, dict) and set(value) == {"b64"}:
-        return base64.b64decode(value["b64"])
-    return [_decoded(item) for item in value] if isinstance(value, list) else value
+def _is_base64(value):
+    return isinstance(value, dict) and set(value) == {"b64"}
+
+
+def _is_row(value):
+    return isinstance(value, dict) and not _is_base64(value)
+
+
+def _tensor(value, dtype):
+    """JSON to an array, with no number taken for another sort of number."""
+
+    def leaf(item):
+        if _is_base64(item) and dtype == tf.string:
+            return base64.b64decode(item["b64"])
+        fits = {
+            tf.string: isinstance(item, str),
+            tf.int64: type(item) is int,
+            tf.float32: type(item) in (int, float),
+        }[dtype]
+        if not fits:
+            raise Refusal(
+                "INVALID_ARGUMENT",
+                f"JSON Value: {json.dumps(item)} is not of expected type: {dtype.name}",
+            )
+        return item.encode() if isinstance(item, str) else item
+
+    def walk(item):
+        return [walk(part) for part in item] if isinstance(item, list) else leaf(item)
+
+    try:
+        return np.array(walk(value), dtype.as_numpy_dtype)
+    except (ValueError, OverflowError):
+        raise Refusal(
+            "INVALID_ARGUMENT", "Encountered list at unexpected size or level"
+        ) from None
+
+
+def _columns_of_rows(rows, specs):
+    if not isinstance(rows, list):
+        raise Refusal("INVALID_ARGUMENT", "Excepting 'instances' to be an list/array")
+    if not rows:
+        raise Refusal("INVALID_ARGUMENT", "No values in 'instances' array")
+    if not _is_row(rows[0]):
+        if len(specs) > 1:
+            raise Refusal(
+                "INVALID_ARGUMENT",
+                "instances is a plain list, but expecting list of objects as multiple "
+                "input tensors required as per tensorinfo_map",
+            )
+        return {next(iter(specs)): rows}
+    for number, row in enumerate(rows):
+        if not _is_row(row) or set(row) != set(specs):
+            raise Refusal(
+                "INVALID_ARGUMENT",
+                f"Failed to process element: {number} of 'instances' list. JSON object:"
+                f" {json.dumps(row)} must only have keys: {','.join(sorted(specs))}",
+            )
+    return {key: [row[key] for row in rows] for key in specs}
+
+
+def _columns(inputs, specs):
+    if not _is_row(inputs):
+        if len(specs) > 1:
+            raise Refusal(
+                "INVALID_ARGUMENT",
+                "inputs is a plain value/list, but expecting an object as multiple "
+                "input tensors required as per tensorinfo_map",
+            )
+        return {next(iter(specs)): inputs}
+    for key in specs:
+        if key not in inputs:
+            raise Refusal(
+                "INVALID_ARGUMENT", f"Missing named input: {key} in 'inputs' object."
+            )
+    # What the signature does not name is passed over.
+    return {key: inputs[key] for key in specs}
 
 
 def _encoded(name, array):
@@ -150,70 +311,92 @@ def _encoded(name, array):
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):  # noqa: N802
-        host = self.server.host
-        if self.path != f"/v1/models/{host.name}":
-            return self.answer(404, {"error": f"Could not find {self.path}"})
-        state = {"version": str(host.version), "state": "AVAILABLE"}
-        return self.answer(200, {"model_version_status": [state]})
+        self.reply(self.describe)
 
     def do_POST(self):  # noqa: N802
         content = self.rfile.read(int(self.headers["Content-Length"]))
+        self.reply(lambda: self.predict(content))
+
+    def reply(self, make):
         try:
-            self.answer(200, self.predict(content))
+            self.answer(200, make())
         except Refusal as refusal:
-            self.answer(_CODES[refusal.code], {"error": str(refusal)})
+            self.answer(_HTTP_CODES[refusal.code], {"error": str(refusal)})
+
+    def place(self, ending):
+        """Name and version of the path; refuses any other path."""
+        path = r"/v1/models/([^/:]+)(?:/versions/(\d+))?" + ending
+        found = re.fullmatch(path, self.path)
+        if not found:
+            raise Refusal(
+                "INVALID_ARGUMENT", f"Malformed request: {self.command} {self.path}"
+            )
+        return found[1], int(found[2]) if found[2] else None
+
+    def describe(self):
+        host = self.server.host
+        if self.path.endswith("/metadata"):
+            host.find(*self.place("/metadata"))
+            # Defaults are written out, and 64-bit numbers are strings.
+            return json_format.MessageToDict(
+                host.metadata(),
+                preserving_proto_field_name=True,
+                always_print_fields_with_no_presence=True,
+            )
+        name, version = self.place("")
+        if name != host.name or version not in (None, host.version):
+            what = "any versions" if version is None else f"version {version}"
+            raise Refusal("NOT_FOUND", f"Could not find {what} of model {name}")
+        state = {
+            "version": str(host.version),
+            "state": "AVAILABLE",
+            "status": {"error_code": "OK", "error_message": ""},
+        }
+        return {"model_version_status": [state]}
 
     def predict(self, content):
-        place, _, verb = self.path.partition(":")
-        parts = place.strip("/").split("/")
-        if verb != "predict" or parts[:2] != ["v1", "models"]:
-            raise Refusal("INVALID_ARGUMENT", f"Malformed request: POST {self.path}")
-        version = int(parts[4]) if len(parts) > 4 else None
+        host = self.server.host
+        host.receive()
+        name, version = self.place(":predict")
         try:
             body = json.loads(content)
         except ValueError:
             raise Refusal("INVALID_ARGUMENT", "JSON Parse error") from None
-        rows = "instances" in body
-
-        def inputs(specs):
-            if rows:
-                named = [
-                    item
-                    if isinstance(item, dict) and set(item) != {"b64"}
-                    else {next(iter(specs)): item}
-                    for item in body["instances"]
-                ]
-                columns = {key: [row[key] for row in named] for key in named[0]}
-            else:
-                columns = body.get("inputs")
-                if not isinstance(columns, dict):
-                    columns = {next(iter(specs)): columns}
-            try:
-                return {
-                    key: tf.constant(_decoded(value), specs[key].dtype)
-                    for key, value in columns.items()
-                }
-            except (TypeError, ValueError, KeyError) as error:
-                raise Refusal("INVALID_ARGUMENT", f"{error}") from None
-
-        outputs = {
-            key: _encoded(key, value.numpy())
-            for key, value in self.server.host.predict(
-                parts[2], version, body.get("signature_name"), inputs
-            ).items()
-        }
-        single = len(outputs) == 1
-        if not rows:
-            return {"outputs": next(iter(outputs.values())) if single else outputs}
-        count = len(next(iter(outputs.values())))
-        if single:
-            return {"predictions": next(iter(outputs.values()))}
-        return {
-            "predictions": [
-                {key: value[row] for key, value in outputs.items()}
-                for row in range(count)
-            ]
-        }
+        if not isinstance(body, dict):
+            raise Refusal("INVALID_ARGUMENT", f"JSON Value: {body} Is not object")
+        host.find(name, version)
+        signature = body.get("signature_name") or "serving_default"
+        found = host.specs(signature)
+        if found is None:
+            raise Refusal(
+                "INVALID_ARGUMENT",
+                f'Serving signature name: "{signature}" not found in signature def',
+            )
+        if {"instances", "inputs"} <= set(body):
+            raise Refusal(
+                "INVALID_ARGUMENT", "expecting only one of 'inputs' or 'instances'"
+            )
+        if "instances" in body:
+            columns = _columns_of_rows(body["instances"], found[0])
+        elif "inputs" in body:
+            columns = _columns(body["inputs"], found[0])
+        else:
+            raise Refusal("INVALID_ARGUMENT", "Missing 'inputs' or 'instances' key")
+        made = host.predict(
+            signature,
+            {
+                key: _tensor(value, found[0][key].dtype)
+                for key, value in columns.items()
+            },
+        )
+        outputs = {key: _encoded(key, value) for key, value in made.items()}
+        # A lone output comes without its name.
+        alone = next(iter(outputs.values())) if len(outputs) == 1 else None
+        if "inputs" in body:
+            return {"outputs": outputs if alone is None else alone}
+        count = len(body["instances"])
+        rows = [{key: outputs[key][row] for key in outputs} for row in range(count)]
+        return {"predictions": rows if alone is None else alone}
 
     def answer(self, code, body):
         content = json.dumps(body).encode()
