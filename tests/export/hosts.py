@@ -248,11 +248,14 @@ def _tensor(value, dtype):
         return [walk(part) for part in item] if isinstance(item, list) else leaf(item)
 
     try:
-        return np.array(walk(value), dtype.as_numpy_dtype)
+        array = np.array(walk(value), dtype.as_numpy_dtype)
+        if any(isinstance(item, list) for item in array.ravel()):
+            raise ValueError("lists of different depth")
     except (ValueError, OverflowError):
         raise Refusal(
             "INVALID_ARGUMENT", "Encountered list at unexpected size or level"
         ) from None
+    return array
 
 
 def _columns_of_rows(rows, specs):
