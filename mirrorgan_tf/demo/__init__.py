@@ -1,0 +1,1 @@
+"""A web page for a served model: `python -m mirrorgan_tf.demo`."""

@@ -1,0 +1,48 @@
+"""`python -m mirrorgan_tf.demo --saved_model=served/birdlets`.
+
+Opens a web page at http://127.0.0.1:8000: type a caption, see its image, where each
+word was looked at, and what the model reads back from the image.
+"""
+
+from absl import flags, logging
+
+from mirrorgan_tf import commands
+from mirrorgan_tf.commands import UserError
+
+
+def define_flags() -> None:
+    """Defines the command's flags."""
+    flags.DEFINE_string(
+        "saved_model", None, "What `python -m export` wrote: a version, or all of them."
+    )
+    flags.DEFINE_string("host", "127.0.0.1", "Address to listen at.")
+    flags.DEFINE_integer(
+        "port", 8000, "0 takes any free one.", lower_bound=0, upper_bound=65535
+    )
+
+
+def main() -> None:
+    """Loads the model and serves until Ctrl-C."""
+    asked = flags.FLAGS
+    if not asked.saved_model:
+        raise UserError("--saved_model is missing; give what `python -m export` wrote")
+    # TensorFlow comes with it: not before --help and wrong flags are answered.
+    from mirrorgan_tf.demo.model import DemoModel
+    from mirrorgan_tf.demo.server import make_server
+
+    model = DemoModel(asked.saved_model)
+    try:
+        server = make_server(model, asked.host, asked.port)
+    except OSError as error:
+        raise UserError(
+            f"--host={asked.host} --port={asked.port}: can't listen there "
+            f"({error.strerror}); choose another --port"
+        ) from None
+    with server:
+        logging.info("http://%s:%d (Ctrl-C ends)", asked.host, server.server_port)
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    define_flags()
+    commands.run(main)

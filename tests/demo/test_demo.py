@@ -1,0 +1,223 @@
+import base64
+import io
+import json
+import shutil
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.demo.model import DemoModel
+from mirrorgan_tf.demo.server import make_server
+
+CAPTION = "a red bird with black wings"
+
+
+@pytest.fixture(scope="module")
+def model(exported):
+    return DemoModel(exported.parent)
+
+
+@pytest.fixture
+def server(model):
+    with make_server(model, "127.0.0.1", 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def address(server):
+    return f"http://127.0.0.1:{server.server_port}"
+
+
+def get(address, **query):
+    url = f"{address}/api/generate?{urllib.parse.urlencode(query)}"
+    with urllib.request.urlopen(url) as reply:
+        return json.load(reply)
+
+
+def picture(url):
+    assert url.startswith("data:image/png;base64,")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))))
+
+
+def test_the_api_tells_what_the_model_does(address, loaded):
+    answer = get(address, caption=f"{CAPTION} zebra", seed=-7)
+    inputs = {"caption": tf.constant([CAPTION]), "seed": tf.constant([-7], tf.int64)}
+    explained = loaded.signatures["explain"](**inputs)
+    for side in (16, 32):
+        np.testing.assert_array_equal(
+            picture(answer["images"][str(side)]), explained[f"image_{side}"][0]
+        )
+    assert answer["words"] == CAPTION.split() and answer["seed"] == "-7"
+    (maps,) = answer["attention"].values()
+    for word, told in enumerate(maps):
+        weights = explained["word_attention_16"][0, ..., word].numpy()
+        assert told["greatest"] == pytest.approx(weights.max())
+        np.testing.assert_allclose(
+            picture(told["map"]), 255 * weights / weights.max(), atol=0.51
+        )
+    read = loaded.signatures["redescribe"](**inputs)
+    assert answer["redescription"] == read["redescription"][0].numpy().decode()
+    assert answer["log_likelihood"] == pytest.approx(float(read["log_likelihood"][0]))
+
+
+def test_the_best_is_the_models_choice(address, loaded):
+    best = loaded.signatures["best_of"](
+        caption=tf.constant([CAPTION]), seed=tf.constant([2**62], tf.int64)
+    )
+    answer = get(address, caption=CAPTION, seed=2**62, best=1)
+    # As text: JavaScript would round it.
+    assert answer["seed"] == str(int(best["seed"][0]))
+    np.testing.assert_array_equal(picture(answer["images"]["32"]), best["image"][0])
+
+
+@pytest.mark.parametrize("caption", ["", "zebra", "日本", "\x00", "a" * 2000])
+def test_any_caption_has_a_picture(address, caption):
+    assert picture(get(address, caption=caption, seed=1)["images"]["32"]).std() > 0
+
+
+@pytest.mark.parametrize(
+    "path, status, said",
+    [
+        ("/api/generate?caption=a&seed=x", 400, "seed"),
+        ("/api/generate?caption=a&seed=9223372036854775808", 400, "64 bits"),
+        (f"/api/generate?caption={'a' * 2001}", 400, "2000 letters"),
+        ("/../setup.cfg", 404, "there is no"),
+        ("/page.html", 404, "there is no"),
+    ],
+)
+def test_what_is_wrong_is_said(address, path, status, said):
+    with pytest.raises(urllib.error.HTTPError) as failure:
+        urllib.request.urlopen(address + path)
+    assert failure.value.code == status
+    assert said in json.load(failure.value)["error"]
+
+
+def test_wrong_models_are_one_line(tmp_path, exported):
+    for path, said in (
+        (tmp_path / "none", "no SavedModel there"),
+        (tmp_path, "no SavedModel there"),
+    ):
+        with pytest.raises(UserError, match=said):
+            DemoModel(path)
+    broken = tmp_path / "2"
+    shutil.copytree(exported, broken)
+    (broken / "saved_model.pb").write_bytes(b"nonsense")
+    with pytest.raises(UserError, match="can't be loaded"):
+        DemoModel(tmp_path)
+    plain = tf.Module()
+    plain.serve = tf.function(lambda x: x, input_signature=[tf.TensorSpec([None])])
+    tf.saved_model.save(plain, tmp_path / "3", signatures=plain.serve)
+    with pytest.raises(UserError, match="no signature explain"):
+        DemoModel(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    webdriver = pytest.importorskip("selenium.webdriver", reason="no selenium")
+    chrome = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if not (chrome and driver):
+        pytest.skip("there is no Chromium with its driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chrome
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield browser
+    browser.quit()
+
+
+class Page:
+    def __init__(self, browser, address):
+        self.browser = browser
+        browser.get("about:blank")
+        browser.get(address)
+
+    def one(self, selector):
+        return self.browser.find_element("css selector", selector)
+
+    def wait(self, condition):
+        end = time.monotonic() + 20
+        while not (value := condition()):
+            assert time.monotonic() < end, self.one("#status").text
+            time.sleep(0.05)
+        return value
+
+    def run(self, script):
+        return self.browser.execute_script(f"return {script}")
+
+
+def red_of_overlay(page):
+    """The overlay's red, (16, 16)."""
+    pixels = page.run(
+        "Array.from(document.getElementById('overlay').getContext('2d')"
+        ".getImageData(0, 0, 16, 16).data)"
+    )
+    return np.array(pixels).reshape(16, 16, 4)[..., 0]
+
+
+@pytest.mark.slow
+def test_a_person_sees_image_attention_and_redescription(browser, address, loaded):
+    from selenium.webdriver import ActionChains, Keys
+
+    page = Page(browser, address)
+    # The caption has the focus: type, and Enter.
+    ActionChains(browser).send_keys(f"{CAPTION} zebra", Keys.ENTER).perform()
+    page.wait(lambda: page.one("#result").is_displayed())
+    page.wait(lambda: page.run("document.getElementById('image').naturalWidth") == 32)
+    expected = loaded.signatures["redescribe"](
+        caption=tf.constant([CAPTION]), seed=tf.constant([1], tf.int64)
+    )["redescription"][0]
+    assert page.one("#redescription").text == expected.numpy().decode()
+    assert page.one("#words s").text == "zebra"
+    assert page.one("#image").get_attribute("alt") == f"Image of: {CAPTION} zebra"
+    buttons = browser.find_elements("css selector", "#words button")
+    assert [button.text for button in buttons] == CAPTION.split()
+
+    (maps,) = get(address, caption=CAPTION, seed=1)["attention"].values()
+    assert page.one("#overlay").get_attribute("class") == ""
+    for word in (1, 2):
+        ActionChains(browser).move_to_element(buttons[word]).perform()
+        page.wait(lambda: "on" in page.one("#overlay").get_attribute("class"))
+        assert f"“{buttons[word].text}”" in page.one("#strength").text
+        grey = picture(maps[word]["map"]).astype(int)
+        # Red comes first: three times the attention's grey.
+        page.wait(
+            lambda: (red_of_overlay(page) == np.minimum(255, 3 * grey)).all()  # noqa: B023
+        )
+    # By keyboard as well.
+    page.run("document.querySelector('#words button').focus()")
+    page.wait(lambda: "“a”" in page.one("#strength").text)
+
+    # The address holds caption and seed.
+    link = browser.current_url
+    shown = page.one("#image").get_attribute("src")
+    again = Page(browser, link)
+    again.wait(lambda: again.one("#result").is_displayed())
+    assert again.one("#image").get_attribute("src") == shown
+
+
+@pytest.mark.slow
+def test_a_person_is_told_what_went_wrong(browser, model):
+    server = make_server(model, "127.0.0.1", 0)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    page = Page(browser, f"http://127.0.0.1:{server.server_port}")
+    page.one("#seed").clear()
+    page.one("#seed").send_keys("seven\n")
+    page.wait(lambda: "whole number" in page.one("#status").text)
+    assert page.one("#status").get_attribute("class") == "error"
+    server.shutdown()
+    server.server_close()
+    page.one("#dice").click()
+    page.wait(lambda: "does not answer" in page.one("#status").text)
+    assert page.one("#go").is_enabled()
