@@ -75,8 +75,7 @@ class GrpcClient:
         self._server, self._model, self._version = server, model, version
         self._timeout_s, self._retries = timeout_s, retries
         self._request = predict_pb2.PredictRequest
-        self._error, codes = grpc.RpcError, grpc.StatusCode
-        self._may_pass = {codes.UNAVAILABLE, codes.RESOURCE_EXHAUSTED}
+        self._error, self._codes = grpc.RpcError, grpc.StatusCode
         # A client takes no more than 4 MB by default: 21 images of 256 px.
         channel = grpc.insecure_channel(
             server, options=[("grpc.max_receive_message_length", -1)]
@@ -98,6 +97,8 @@ class GrpcClient:
         """
         import tensorflow as tf
 
+        codes = self._codes
+        may_pass = {codes.UNAVAILABLE, codes.RESOURCE_EXHAUSTED}
         request = self._request()
         request.model_spec.name = self._model
         request.model_spec.signature_name = signature
@@ -111,8 +112,10 @@ class GrpcClient:
                 return self._stub.Predict(request, timeout=left_s)
             except self._error as error:
                 message = f"{error.code().name}: {error.details()}"
-                if error.code() in self._may_pass:
+                if error.code() in may_pass:
                     raise _Again(message) from None
+                if error.code() is codes.DEADLINE_EXCEEDED:
+                    message += "; is --timeout_s long enough?"
                 raise UserError(f"{self._server}: {_one_line(message)}") from None
 
         deadline = time.monotonic() + self._timeout_s

@@ -244,9 +244,18 @@ def test_the_deadline_holds_for_all_tries(kind, own_addresses, host):
     host.delay_s = 3.0
     client = CLIENTS[kind](own_addresses[kind], "birdlets", timeout_s=0.5)
     start = time.monotonic()
-    with pytest.raises(UserError, match="DEADLINE_EXCEEDED|timed out|in time"):
+    with pytest.raises(UserError, match="(DEADLINE_EXCEEDED|in time).*--timeout_s"):
         client.predict("png", {"caption": ["a"]})
     assert time.monotonic() - start < 2.5
+
+
+def test_tries_end_with_the_deadline(kind, own_addresses, host):
+    host.failures_left = 1000
+    client = CLIENTS[kind](own_addresses[kind], "birdlets", timeout_s=0.7, retries=999)
+    with pytest.raises(UserError, match="told to fail .*--timeout_s"):
+        client.predict("png", {"caption": ["a"]})
+    # Waits of 0.1 s and more that double.
+    assert host.requests <= 4
 
 
 def test_an_answer_in_drops_meets_the_deadline():
@@ -337,7 +346,7 @@ def run_client(*arguments, stdin=b""):
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
-def test_the_shell_gets_pictures(kind, own_addresses, tmp_path):
+def test_the_shell_gets_pictures(kind, own_addresses, host, tmp_path):
     status, out, err = run_client(
         f"--server={own_addresses[kind]}",
         f"--rest={kind == 'rest'}",
@@ -348,6 +357,7 @@ def test_the_shell_gets_pictures(kind, own_addresses, tmp_path):
         stdin=b"a red bird\nblack\n\nWings!\n",
     )
     assert status == 0, err
+    assert host.requests == 2
     files = sorted(tmp_path.iterdir())
     assert [file.name for file in files] == [
         "0001-a-red-bird.png",
