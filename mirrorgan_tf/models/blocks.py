@@ -14,7 +14,13 @@ __all__ = [
     "dense",
     "full_precision",
     "normalized",
+    "upsampled_conv",
 ]
+
+
+# Side in px from which summing a kernel's taps costs less than it saves: below, there
+# are as many channels as pixels.
+_WORTH_IT = 16
 
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
@@ -98,6 +104,45 @@ def normalized(x, norm, *, training):
     return x if norm is None else norm(x, training=training)
 
 
+def upsampled_conv(x, kernel):
+    """Nearest-neighbour upsampling by 2, then a 'same' 3×3 convolution.
+
+    Of three neighbours at twice the side two are the same pixel. So each of the four
+    corners of a pixel is a 2×2 convolution at the side there is, with sums of the
+    kernel's taps: 4/9 of the multiplications.
+
+    Args:
+        x: (B, h, w, channels).
+        kernel: (3, 3, channels, any).
+
+    Returns:
+        (B, 2h, 2w, any).
+    """
+    _, height, width, _ = x.shape
+    rows = []
+    for down in (0, 1):
+        halves = _two_taps(kernel, down, axis=0)
+        corners = [
+            ops.conv(
+                ops.pad(x, ((0, 0), (1 - down, down), (1 - right, right), (0, 0))),
+                _two_taps(halves, right, axis=1),
+                padding="valid",
+            )
+            for right in (0, 1)
+        ]
+        rows.append(ops.stack(corners, axis=3))
+    # (B, h, 2, w, 2, any)
+    x = ops.stack(rows, axis=2)
+    return ops.reshape(x, (-1, 2 * height, 2 * width, kernel.shape[-1]))
+
+
+def _two_taps(kernel, second, axis):
+    """Three taps as two: the first or the second pixel of a pair sees two as one."""
+    before, here, after = ops.split(kernel, 3, axis=axis)
+    pair = (before + here, after) if second else (before, here + after)
+    return ops.concatenate(pair, axis=axis)
+
+
 def full_precision(x):
     """Casts half precision to float32; wider floats stay."""
     return ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
@@ -147,7 +192,12 @@ class UpBlock(layers.Layer):
 
     def call(self, x, training=False):
         """(B, h, w, any) to (B, 2h, 2w, channels)."""
-        x = self.conv(self.upsampling(x))
+        if x.shape[1] < _WORTH_IT:
+            x = self.conv(self.upsampling(x))
+        else:
+            x = upsampled_conv(x, self.conv.kernel)
+            if self.conv.use_bias:
+                x = x + self.conv.bias
         return self.glu(normalized(x, self.norm, training=training))
 
     def get_config(self):

@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
+from keras import ops
 
-from mirrorgan_tf.models.blocks import GLU, BatchNormalization, ResidualBlock, UpBlock
+from mirrorgan_tf.models.blocks import (
+    GLU,
+    BatchNormalization,
+    ResidualBlock,
+    UpBlock,
+    upsampled_conv,
+)
 
 
 def _normal(*shape):
@@ -55,3 +62,22 @@ def test_blocks_keep_their_shapes():
     assert ResidualBlock(6)(_normal(2, 4, 5, 6)).shape == (2, 4, 5, 6)
     with pytest.raises(ValueError, match="6 channels"):
         ResidualBlock(6)(_normal(2, 4, 5, 3))
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 3, 4), (1, 1, 1, 2)])
+def test_upsampling_within_the_convolution(shape):
+    x, kernel = _normal(*shape), _normal(3, 3, shape[-1], 6)
+    large = np.repeat(np.repeat(x, 2, axis=1), 2, axis=2)
+    expected = ops.conv(large, kernel, padding="same")
+    np.testing.assert_allclose(upsampled_conv(x, kernel), expected, atol=1e-5)
+
+
+def test_an_up_block_is_the_same_at_any_side():
+    # From some side on it upsamples within the convolution.
+    block = UpBlock(3, normalization=False)
+    x = _normal(1, 32, 32, 4)
+    whole = block(x).numpy()
+    part = block(x[:, :8, :8]).numpy()
+    assert whole.shape == (1, 64, 64, 3)
+    # But for the border, where one sees padding.
+    np.testing.assert_allclose(part[:, :15, :15], whole[:, :15, :15], atol=1e-5)
