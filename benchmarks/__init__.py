@@ -1,0 +1,1 @@
+"""Timings, each with the machine's own rates beside."""

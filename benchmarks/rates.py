@@ -1,0 +1,62 @@
+"""How fast this machine multiplies: `python -m benchmarks.rates`.
+
+Times of other machines mean something only beside rates like these.
+"""
+
+import time
+from collections.abc import Callable
+
+import tensorflow as tf
+
+__all__ = ["best_seconds", "measure_rates"]
+
+_SIDE = 4096
+# Batch, side, channels in and out: the generator's largest convolution.
+_CONV = (1, 128, 64, 128)
+
+
+def best_seconds(function: Callable[[], object], *, tries: int = 5) -> float:
+    """Seconds of the fastest call, after one that is not counted."""
+    function()
+    times = []
+    for _ in range(tries):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def measure_rates() -> dict[str, float]:
+    """GFLOP/s of a 4096³ matmul and a 3×3 convolution, by name."""
+    rates = {}
+    for dtype in (tf.float32, tf.bfloat16):
+        square = tf.cast(tf.random.normal([_SIDE, _SIDE]), dtype)
+        rates[f"matmul {dtype.name}"] = _rate(
+            2 * _SIDE**3, tf.linalg.matmul, square, square
+        )
+        batch, side, channels, filters = _CONV
+        image = tf.cast(tf.random.normal([batch, side, side, channels]), dtype)
+        kernel = tf.cast(tf.random.normal([3, 3, channels, filters]), dtype)
+        for name, xla in (("", False), (" XLA", True)):
+            convolve = tf.function(
+                lambda x, k: tf.nn.conv2d(x, k, 1, "SAME"), jit_compile=xla
+            )
+            rates[f"convolution {dtype.name}{name}"] = _rate(
+                2 * 9 * batch * side**2 * channels * filters, convolve, image, kernel
+            )
+    return rates
+
+
+def _rate(operations, function, *inputs):
+    return operations / best_seconds(lambda: function(*inputs).numpy()) / 1e9
+
+
+def main() -> None:
+    """Prints a Markdown table."""
+    print("| what | GFLOP/s |\n| --- | --- |")
+    for name, rate in measure_rates().items():
+        print(f"| {name} | {rate:.0f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,209 @@
+"""What serving the paper's generator takes: `python -m benchmarks.serve`.
+
+Exports a generator of paper size (CUB: 256 px, random weights) in several ways; each is
+measured in a process of its own. Prints Markdown tables, in about five minutes on two
+cores.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from mirrorgan_tf import commands  # noqa: F401  (quiets TensorFlow before its import)
+
+# What the original's generator took for one image, fp32 and 2 threads, on a machine of
+# these rates.
+_ORIGINAL_S = 0.115
+_ORIGINAL_RATES = {"matmul float32": 195, "convolution float32": 82}
+
+_WAYS = {
+    "float32": {},
+    "float32, XLA": {"xla": True},
+    "bfloat16": {"dtype": "bfloat16"},
+    "bfloat16, XLA": {"dtype": "bfloat16", "xla": True},
+    "float16": {"dtype": "float16"},
+    "int8 weights": {"quantize": "int8"},
+}
+_BATCHES = (1, 8, 32)
+_CAPTION = "a red bird with black wings"
+_VOCABULARY = 5450
+
+
+def export_all(folder: Path) -> None:
+    """Writes every way as a SavedModel of the same weights."""
+    import keras
+
+    from export.versions import save_version
+    from mirrorgan_tf.config import Config
+    from mirrorgan_tf.models.from_config import build_glam, build_stem
+    from mirrorgan_tf.serving.served_model import ServedModel
+    from mirrorgan_tf.text.tokenizer import CaptionTokenizer
+    from mirrorgan_tf.text.vocabulary import Vocabulary
+
+    keras.utils.set_random_seed(1)
+    config = Config()
+    words = _CAPTION.split()
+    words += [f"w{i}" for i in range(_VOCABULARY - 1 - len(words))]
+    tokenizer = CaptionTokenizer(Vocabulary(words), config.max_words)
+    stem, glam = build_stem(config, _VOCABULARY), build_glam(config)
+    for name, options in _WAYS.items():
+        model = ServedModel(tokenizer, stem, glam, **options)
+        save_version(model, model.endpoints, folder / name)
+
+
+def measure(folder: Path) -> dict:
+    """Latencies, memory and what the images are, in this process."""
+    start = time.perf_counter()
+    import numpy as np
+    import tensorflow as tf
+    import tensorflow_text  # noqa: F401  (registers the tokenizer's op)
+
+    from benchmarks.rates import best_seconds
+
+    imported = time.perf_counter()
+    model = tf.saved_model.load(str(folder))
+    serve = model.signatures["serving_default"]
+    serve(caption=tf.constant([_CAPTION]))["image"].numpy()
+    first = time.perf_counter()
+    told = {"import": imported - start, "first": first - imported}
+    for batch in _BATCHES:
+        captions = tf.constant([_CAPTION] * batch)
+        told[f"batch {batch}"] = best_seconds(
+            lambda captions=captions: serve(caption=captions)["image"].numpy(),
+            tries=10 if batch == 1 else 3,
+        )
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        told[f"memory {batch}"] = peak / 2**20
+    seeded = model.signatures["seeded"](
+        caption=tf.constant([_CAPTION] * 4), seed=tf.range(4, dtype=tf.int64)
+    )
+    np.save(folder / "seeded.npy", seeded["image"].numpy())
+    return told
+
+
+def profile(folder: Path) -> tuple[float, list]:
+    """Share of the ops' time in convolutions and matmuls, and the ten longest ops.
+
+    From a trace of ten calls at batch 1, as TensorFlow's own profiler records it.
+    """
+    import collections
+
+    import tensorflow as tf
+    import tensorflow_text  # noqa: F401  (registers the tokenizer's op)
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+    model = tf.saved_model.load(str(folder))
+    serve = model.signatures["serving_default"]
+    caption = tf.constant([_CAPTION])
+    serve(caption=caption)
+    with tempfile.TemporaryDirectory() as place:
+        with tf.profiler.experimental.Profile(place):
+            for _ in range(10):
+                serve(caption=caption)["image"].numpy()
+        (trace,) = Path(place).rglob("*.xplane.pb")
+        space = xplane_pb2.XSpace.FromString(trace.read_bytes())
+    times = collections.Counter()
+    for plane in space.planes:
+        for line in plane.lines:
+            for event in line.events:
+                # Ops are named "node:Op"; what runs them, and what they run, is not.
+                name = plane.event_metadata[event.metadata_id].name
+                node, _, kind = name.rpartition(":")
+                if node and kind.isidentifier() and ":" not in node:
+                    times[kind] += event.duration_ps
+    linear = sum(t for op, t in times.items() if "Conv" in op or "MatMul" in op)
+    whole = sum(times.values())
+    return linear / whole, [(op, t / whole) for op, t in times.most_common(10)]
+
+
+def compare(folder: Path) -> dict[str, tuple[float, int, float]]:
+    """Mean and largest difference in levels, and SSIM, to float32, by way."""
+    import numpy as np
+    import tensorflow as tf
+
+    images = {name: np.load(folder / name / "1" / "seeded.npy") for name in _WAYS}
+    exact = images["float32"]
+    return {
+        name: (
+            np.abs(made.astype(int) - exact).mean(),
+            np.abs(made.astype(int) - exact).max(),
+            float(tf.reduce_mean(tf.image.ssim(tf.constant(made), exact, 255))),
+        )
+        for name, made in images.items()
+    }
+
+
+def main() -> None:
+    """Exports, measures each way in a process of its own, prints."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        _in_a_process("export", folder)
+        told = {n: _in_a_process("measure", folder / n / "1") for n in _WAYS}
+        sizes = {
+            name: sum(f.stat().st_size for f in (folder / name).rglob("*.*")) / 1e6
+            for name in _WAYS
+        }
+        errors = _in_a_process("compare", folder)
+        share, longest = _in_a_process("profile", folder / "float32" / "1")
+    rates = _in_a_process("rates", folder)
+    print("| " + " | ".join(["GFLOP/s", *rates]) + " |")
+    print("|" + " --- |" * (len(rates) + 1))
+    print("| " + " | ".join(["", *(f"{rate:.0f}" for rate in rates.values())]) + " |\n")
+    columns = [f"batch {batch}" for batch in _BATCHES]
+    header = ["export", "MB", "cold load to first image"]
+    header += [f"{c}: ms, images/s, peak GiB" for c in columns]
+    header += ["pixel error: mean, max", "SSIM"]
+    print("| " + " | ".join(header) + " |\n|" + " --- |" * len(header))
+    for name, row in told.items():
+        cells = [name, f"{sizes[name]:.1f}", f"{row['first']:.1f} s"]
+        for batch in _BATCHES:
+            seconds = row[f"batch {batch}"]
+            memory = row[f"memory {batch}"]
+            cells.append(f"{1e3 * seconds:.0f}, {batch / seconds:.1f}, {memory:.2f}")
+        mean, most, ssim = errors[name]
+        cells += [f"{mean:.2f}, {most}", f"{ssim:.4f}"]
+        print("| " + " | ".join(cells) + " |")
+    print("\nThe original's generator, one image: 115 ms where rates were", end=" ")
+    print(", ".join(f"{name} {rate}" for name, rate in _ORIGINAL_RATES.items()) + ".")
+    for name in _WAYS:
+        ratio = _ORIGINAL_S / told[name]["batch 1"]
+        print(f"{name}: {ratio:.2f} times as fast, caption to image.")
+    print(
+        f"\nIn convolutions and matmuls, float32 at batch 1: {share:.0%} of the time."
+    )
+    print("Longest: " + ", ".join(f"{op} {part:.1%}" for op, part in longest))
+
+
+def _in_a_process(job, folder):
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.serve", job, str(folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _rates(folder):
+    from benchmarks.rates import measure_rates
+
+    return measure_rates()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 1:
+        main()
+    else:
+        jobs = {
+            "export": export_all,
+            "measure": measure,
+            "compare": compare,
+            "profile": profile,
+            "rates": _rates,
+        }
+        result = jobs[sys.argv[1]](Path(sys.argv[2]))
+        print(json.dumps(result, default=float))
