@@ -8,7 +8,8 @@ import platform
 from pathlib import Path
 
 import mirrorgan_tf
-from mirrorgan_tf.workdir import VOCABULARY_FILE, TrainedRun
+from mirrorgan_tf.options import read_config
+from mirrorgan_tf.workdir import FLAGS_FILE, VOCABULARY_FILE, TrainedRun
 
 __all__ = ["FILE", "manifest", "write_manifest"]
 
@@ -33,7 +34,7 @@ def manifest(run: TrainedRun, options: dict, endpoints: dict) -> dict:
     """
     return {
         "step": run.step,
-        "flags": dataclasses.asdict(run.config),
+        "flags": dataclasses.asdict(read_config(run.path / FLAGS_FILE)),
         "options": options,
         "packages": {
             "python": platform.python_version(),

@@ -178,7 +178,8 @@ def test_a_person_sees_image_attention_and_redescription(browser, address, loade
     expected = loaded.signatures["redescribe"](
         caption=tf.constant([CAPTION]), seed=tf.constant([1], tf.int64)
     )["redescription"][0]
-    assert page.one("#redescription").text == expected.numpy().decode()
+    # An untrained network may say nothing.
+    assert page.one("#redescription").text == (expected.numpy().decode() or "(nothing)")
     assert page.one("#words s").text == "zebra"
     assert page.one("#image").get_attribute("alt") == f"Image of: {CAPTION} zebra"
     buttons = browser.find_elements("css selector", "#words button")
