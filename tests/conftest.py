@@ -61,11 +61,14 @@ def tiny_config():
 @pytest.fixture(scope="session")
 def trained_workdir(tmp_path_factory, tiny_config):
     """A finished run's folder with tiny networks of random weights: read only."""
+    import keras
+
     from mirrorgan_tf.models.from_config import build_glam, build_stem, build_stream
     from mirrorgan_tf.text.vocabulary import Vocabulary
     from mirrorgan_tf.training.checkpoints import StageCheckpoints
     from mirrorgan_tf.workdir import VOCABULARY_FILE, start_workdir
 
+    keras.utils.set_random_seed(1)
     config = tiny_config
     words = Vocabulary(["a", "red", "bird", "with", "black", "wings"])
     path = tmp_path_factory.mktemp("trained")
