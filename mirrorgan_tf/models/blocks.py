@@ -11,10 +11,11 @@ __all__ = [
     "UpBlock",
     "batch_normalization",
     "conv",
+    "corner_convs",
     "dense",
     "full_precision",
+    "join_corners",
     "normalized",
-    "upsampled_conv",
 ]
 
 
@@ -104,8 +105,8 @@ def normalized(x, norm, *, training):
     return x if norm is None else norm(x, training=training)
 
 
-def upsampled_conv(x, kernel):
-    """Nearest-neighbour upsampling by 2, then a 'same' 3×3 convolution.
+def corner_convs(x, kernel, bias=None):
+    """Nearest-neighbour upsampling by 2, then a 'same' 3×3 convolution, by corners.
 
     Of three neighbours at twice the side two are the same pixel. So each of the four
     corners of a pixel is a 2×2 convolution at the side there is, with sums of the
@@ -114,26 +115,32 @@ def upsampled_conv(x, kernel):
     Args:
         x: (B, h, w, channels).
         kernel: (3, 3, channels, any).
+        bias: (any,), or None.
 
     Returns:
-        (B, 2h, 2w, any).
+        Four times (B, h, w, any), for `join_corners`: upper left, upper right, lower
+        left, lower right.
     """
-    _, height, width, _ = x.shape
-    rows = []
+    corners = []
     for down in (0, 1):
         halves = _two_taps(kernel, down, axis=0)
-        corners = [
-            ops.conv(
+        for right in (0, 1):
+            corner = ops.conv(
                 ops.pad(x, ((0, 0), (1 - down, down), (1 - right, right), (0, 0))),
                 _two_taps(halves, right, axis=1),
                 padding="valid",
             )
-            for right in (0, 1)
-        ]
-        rows.append(ops.stack(corners, axis=3))
+            corners.append(corner if bias is None else ops.add(corner, bias))
+    return corners
+
+
+def join_corners(corners):
+    """Four corners of each pixel, (B, h, w, any), as one (B, 2h, 2w, any)."""
+    _, height, width, channels = corners[0].shape
+    upper, lower = (ops.stack(corners[i : i + 2], axis=3) for i in (0, 2))
     # (B, h, 2, w, 2, any)
-    x = ops.stack(rows, axis=2)
-    return ops.reshape(x, (-1, 2 * height, 2 * width, kernel.shape[-1]))
+    x = ops.stack([upper, lower], axis=2)
+    return ops.reshape(x, (-1, 2 * height, 2 * width, channels))
 
 
 def _two_taps(kernel, second, axis):
@@ -194,11 +201,13 @@ class UpBlock(layers.Layer):
         """(B, h, w, any) to (B, 2h, 2w, channels)."""
         if x.shape[1] < _WORTH_IT:
             x = self.conv(self.upsampling(x))
-        else:
-            x = upsampled_conv(x, self.conv.kernel)
-            if self.conv.use_bias:
-                x = x + self.conv.bias
-        return self.glu(normalized(x, self.norm, training=training))
+            return self.glu(normalized(x, self.norm, training=training))
+        if self.norm:
+            x = join_corners(corner_convs(x, self.conv.kernel))
+            return self.glu(self.norm(x, training=training))
+        # Joined last: half as much to move, and a corner stays in the cache.
+        corners = corner_convs(x, self.conv.kernel, self.conv.bias)
+        return join_corners([self.glu(corner) for corner in corners])
 
     def get_config(self):
         """The constructor's arguments."""
