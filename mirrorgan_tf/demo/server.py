@@ -1,5 +1,6 @@
 """The demo's web server: one page and a small JSON API."""
 
+import contextlib
 import http.server
 import json
 import urllib.parse
@@ -20,8 +21,19 @@ def make_server(
     page = resources.files(__package__).joinpath("page.html").read_bytes()
 
     class Handler(http.server.BaseHTTPRequestHandler):
+        # Seconds that a silent client keeps a thread.
+        timeout = 30
+
         def do_GET(self):  # noqa: N802
-            url = urllib.parse.urlsplit(self.path)
+            # A tab that was closed wants no answer any more.
+            with contextlib.suppress(ConnectionError):
+                self.route()
+
+        def route(self):
+            try:
+                url = urllib.parse.urlsplit(self.path)
+            except ValueError:
+                return self.answer_json(400, {"error": "that is no address"})
             if url.path == "/":
                 self.answer(200, "text/html; charset=utf-8", page)
             elif url.path == "/api/model":

@@ -2,6 +2,7 @@ import base64
 import io
 import json
 import shutil
+import socket
 import threading
 import time
 import urllib.error
@@ -172,7 +173,7 @@ def test_a_person_sees_image_attention_and_redescription(browser, address, loade
 
     page = Page(browser, address)
     # The caption has the focus: type, and Enter.
-    ActionChains(browser).send_keys(f"{CAPTION} zebra", Keys.ENTER).perform()
+    ActionChains(browser).send_keys(f"{CAPTION} Zébra", Keys.ENTER).perform()
     page.wait(lambda: page.one("#result").is_displayed())
     page.wait(lambda: page.run("document.getElementById('image').naturalWidth") == 32)
     expected = loaded.signatures["redescribe"](
@@ -181,7 +182,7 @@ def test_a_person_sees_image_attention_and_redescription(browser, address, loade
     # An untrained network may say nothing.
     assert page.one("#redescription").text == (expected.numpy().decode() or "(nothing)")
     assert page.one("#words s").text == "zebra"
-    assert page.one("#image").get_attribute("alt") == f"Image of: {CAPTION} zebra"
+    assert page.one("#image").get_attribute("alt") == f"Image of: {CAPTION} Zébra"
     buttons = browser.find_elements("css selector", "#words button")
     assert [button.text for button in buttons] == CAPTION.split()
 
@@ -222,3 +223,11 @@ def test_a_person_is_told_what_went_wrong(browser, model):
     page.one("#dice").click()
     page.wait(lambda: "does not answer" in page.one("#status").text)
     assert page.one("#go").is_enabled()
+
+
+def test_a_malformed_address_is_answered(server, capfd):
+    with socket.create_connection(server.server_address) as connection:
+        connection.sendall(b"GET http://[ HTTP/1.0\r\n\r\n")
+        reply = connection.makefile("rb").read()
+    assert b" 400 " in reply.splitlines()[0] and b"no address" in reply
+    assert "Traceback" not in capfd.readouterr().err
