@@ -10,6 +10,7 @@ prediction_log_pb2 = pytest.importorskip("tensorflow_serving.apis.prediction_log
 
 def test_every_signature_answers_its_request(exported, loaded):
     answered = set()
+    sizes = []
     for record in tf.data.TFRecordDataset(str(exported / FILE)):
         log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
         request = log.predict_log.request
@@ -19,12 +20,15 @@ def test_every_signature_answers_its_request(exported, loaded):
             for key, value in request.inputs.items()
         }
         for output in loaded.signatures[name](**inputs).values():
-            assert output.shape[0] == 1
+            assert output.shape[0] == len(next(iter(inputs.values())))
         answered.add(name)
+        sizes += [len(inputs["caption"])] if name == "serving_default" else []
     assert answered == set(loaded.signatures)
+    # Memory is asked for, and paths for large batches are chosen, before it counts.
+    assert sizes == [1, 32]
 
 
 def test_without_the_protos_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_serving.apis", None)
-    assert not write_warmup({}, tmp_path)
+    assert not write_warmup({}, tmp_path, 32)
     assert not list(tmp_path.iterdir())
