@@ -19,7 +19,10 @@ def define_flags() -> None:
     flags.DEFINE_string("workdir", None, "Folder of a trained run.")
     flags.DEFINE_string("out", None, "Folder of all versions of the served model.")
     flags.DEFINE_integer(
-        "version", None, "Version to write, from 1; default: the next one in --out."
+        "version",
+        None,
+        "Version to write, from 1; default: the next one in --out.",
+        lower_bound=1,
     )
     flags.DEFINE_enum(
         "dtype",
@@ -78,7 +81,7 @@ def main() -> None:
 
     def complete(folder):
         write_manifest(manifest(run, options, model.endpoints), folder)
-        if not write_warmup(model.endpoints, folder):
+        if not write_warmup(model.endpoints, folder, asked.max_batch):
             logging.info(
                 "no warm-up requests: they need tensorflow-serving-api "
                 "(pip install 'mirrorgan_tf[serving]')"

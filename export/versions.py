@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import os
 import shutil
 import tempfile
@@ -15,25 +16,35 @@ from mirrorgan_tf.commands import UserError
 
 __all__ = ["choose_version", "folder_bytes", "save_version"]
 
+_PARTIAL = ".partial-"
+
 
 def choose_version(out: Path, version: int | None = None) -> int:
     """The version to write: the one given, or one more than the highest there is.
 
     Raises:
-        UserError: the version is below 1 or there already, or `out` is no folder.
+        UserError: the version is below 1 or there already, or `out` is no folder or
+            can't be read.
     """
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--out={out}: not a folder; give the folder of all versions")
-    names = os.listdir(out) if out.exists() else []
-    present = {int(name) for name in names if name.isascii() and name.isdigit()}
+    try:
+        names = os.listdir(out)
+    except FileNotFoundError:
+        names = []
+    except NotADirectoryError:
+        raise UserError(
+            f"--out={out}: not a folder; give the folder of all versions"
+        ) from None
+    except OSError as error:
+        raise UserError(f"--out={out}: can't be read ({error})") from None
+    present = {int(name): name for name in names if name.isascii() and name.isdigit()}
     if version is None:
         return max(present, default=0) + 1
     if version < 1:
         raise UserError(f"--version={version}: must be at least 1")
     if version in present:
         raise UserError(
-            f"--version={version}: {out / str(version)} is there already and is never"
-            " overwritten; leave out --version to take the next one"
+            f"--version={version}: {out / present[version]} is there already and is"
+            " never overwritten; leave out --version to take the next one"
         )
     return version
 
@@ -49,7 +60,7 @@ def save_version(
     """Writes `out`/`version` as a SavedModel: whole or not at all.
 
     It is written under a hidden name in `out`, which servers pass over, and renamed
-    last.
+    last. What exports that were killed left there is removed.
 
     Args:
         module: what is saved, with all it tracks.
@@ -66,10 +77,12 @@ def save_version(
     """
     version = choose_version(out, version)
     target = out / str(version)
-    partial = None
+    partial = lock = None
     try:
         out.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=out))
+        _remove_abandoned(out)
+        partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=out))
+        lock = _locked(partial)
         # One deeper: mkdtemp's own folder can be read by its owner alone.
         whole = partial / "model"
         with _quiet():
@@ -87,7 +100,31 @@ def save_version(
     finally:
         if partial is not None:
             shutil.rmtree(partial, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
     return target
+
+
+def _remove_abandoned(out):
+    """Removes the partial folders of exports that are no more: nobody locks them."""
+    for folder in out.glob(f"{_PARTIAL}*"):
+        try:
+            lock = _locked(folder)
+        except OSError:
+            continue
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _locked(folder):
+    """Descriptor that holds a folder's lock; the lock dies with its process."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 @contextlib.contextmanager

@@ -53,8 +53,10 @@ def read_config(path: Path) -> Config:
     define_flags(values)
     try:
         rest = values(["flags", f"--flagfile={path}"])
-    except flags.Error as error:
-        raise UserError(f"{path}: {error}") from None
+    except (flags.Error, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{path}: {error}; mend it, or use the version that wrote it"
+        ) from None
     if len(rest) > 1:
         raise UserError(f"{path}: not a flag: {rest[1]!r}")
     return config_from_flags(values)

@@ -23,7 +23,11 @@ from mirrorgan_tf.options import read_config, write_config
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
 from mirrorgan_tf.text_to_image import TextToImage, seeded_noise
-from mirrorgan_tf.training.checkpoints import restore_part, saved_step
+from mirrorgan_tf.training.checkpoints import (
+    latest_checkpoint,
+    restore_part,
+    saved_step,
+)
 
 __all__ = ["STAGES", "TrainedRun", "open_workdir", "start_workdir"]
 
@@ -169,6 +173,9 @@ def open_workdir(path: str | Path, *, ema: bool = True) -> TrainedRun:
     config = dataclasses.replace(
         config, image_encoder_weights="none", stream_encoder_weights="none"
     )
+    # Before the vocabulary: a run that has not begun has none.
+    for stage in STAGES:
+        latest_checkpoint(path / stage)
     vocabulary = Vocabulary.load(path / VOCABULARY_FILE)
     stem = build_stem(config, len(vocabulary) + 1)
     stream = build_stream(config, len(vocabulary) + 1)

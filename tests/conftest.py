@@ -79,7 +79,9 @@ def trained_workdir(tmp_path_factory, tiny_config):
         ("stream", {"stream": build_stream(config, len(words) + 1)}),
         ("glam", {"glam_ema": build_glam(config), "glam": build_glam(config)}),
     ):
-        StageCheckpoints(path / stage, parts, keep=1).save()
+        checkpoints = StageCheckpoints(path / stage, parts, keep=1)
+        checkpoints.step.assign(7)
+        checkpoints.save()
     return path
 
 

@@ -7,8 +7,10 @@ import tensorflow as tf
 
 from mirrorgan_tf.commands import UserError
 
-__all__ = ["StageCheckpoints", "restore_part", "saved_step"]
+__all__ = ["StageCheckpoints", "latest_checkpoint", "restore_part", "saved_step"]
 
+# TensorFlow's reader makes an IndexError of a file that ends too soon.
+_UNREADABLE = (tf.errors.OpError, IndexError)
 _STEP_KEY = "step/.ATTRIBUTES/VARIABLE_VALUE"
 
 
@@ -46,8 +48,28 @@ def saved_step(folder: Path) -> int:
         return 0
     try:
         return int(tf.train.load_variable(latest, _STEP_KEY))
-    except (tf.errors.OpError, ValueError) as error:
+    except (*_UNREADABLE, ValueError) as error:
         raise _unreadable(latest, error) from None
+
+
+def latest_checkpoint(folder: Path) -> str:
+    """The latest checkpoint of a stage that has been trained.
+
+    Raises:
+        UserError: there is none.
+    """
+    latest = tf.train.latest_checkpoint(str(folder))
+    if latest:
+        return latest
+    if (folder / "checkpoint").is_file():
+        raise UserError(
+            f"{folder}: the checkpoint that its file 'checkpoint' names is not there; "
+            "bring its files back, or remove the folder and train the stage again"
+        )
+    raise UserError(
+        f"{folder}: no checkpoint; train stage {folder.name} first "
+        f"(python -m mirrorgan_tf.train --stages={folder.name} ...)"
+    )
 
 
 def restore_part(folder: Path, objects: dict) -> None:
@@ -56,13 +78,8 @@ def restore_part(folder: Path, objects: dict) -> None:
     Raises:
         UserError: there is none, it is damaged or of other networks.
     """
-    latest = tf.train.latest_checkpoint(str(folder))
-    if latest is None:
-        raise UserError(
-            f"{folder}: no checkpoint; train stage {folder.name} first "
-            f"(python -m mirrorgan_tf.train --stages={folder.name} ...)"
-        )
-    _restore(tf.train.Checkpoint(**_trackables(objects)), latest, partial=True)
+    checkpoint = tf.train.Checkpoint(**_trackables(objects))
+    _restore(checkpoint, latest_checkpoint(folder), partial=True)
 
 
 def _trackables(objects):
@@ -93,7 +110,7 @@ def _restore(checkpoint, path, *, partial):
             f"{path}: the checkpoint is of other networks ({_first_line(error)}); "
             "use the flags it was made with, or another --workdir"
         ) from None
-    except tf.errors.OpError as error:
+    except _UNREADABLE as error:
         raise _unreadable(path, error) from None
 
 

@@ -1,4 +1,10 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from mirrorgan_tf.workdir import open_workdir
@@ -26,3 +32,58 @@ def test_missing_flags_are_named(export):
     done = export("--workdir=x")
     assert done.returncode == 1
     assert done.stderr.startswith("error: --out is missing")
+
+
+@pytest.mark.parametrize("version", ["0", "-1", "x"])
+def test_a_bad_version_is_named(export, version):
+    done = export("--workdir=x", "--out=y", f"--version={version}")
+    assert done.returncode == 1
+    assert "--version" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(trained_workdir, tmp_path):
+    # A limit on a file's size fails in the midst of a write, as a full disk does.
+    command = 'ulimit -f 100; exec "$0" -m export "$@"'
+    out = tmp_path / "served"
+    done = subprocess.run(
+        ["bash", "-c", command, sys.executable]
+        + [f"--workdir={trained_workdir}", f"--out={out}"],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"error: --out={out}: can't be writ")
+    assert "Traceback" not in done.stderr
+    assert os.listdir(out) == []
+
+
+def test_options_do_what_they_say(export, trained_workdir, tmp_path):
+    done = export(
+        f"--workdir={trained_workdir}",
+        f"--out={tmp_path}",
+        "--version=5",
+        "--noema",
+        "--dtype=bfloat16",
+        "--quantize=int8",
+        "--max_batch=2",
+        "--noredescription",
+    )
+    assert done.returncode == 0, done.stderr
+    assert os.listdir(tmp_path) == ["5"]
+    signatures = tf.saved_model.load(str(tmp_path / "5")).signatures
+    assert "seeded" in signatures and "redescribe" not in signatures
+    captions, seeds = ["a red bird", "black wings"], [3, 4]
+    served = signatures["seeded"](
+        caption=tf.constant(captions), seed=tf.constant(seeds, tf.int64)
+    )["image"].numpy()
+    errors = {}
+    for ema in (False, True):
+        run = open_workdir(trained_workdir, ema=ema)
+        images = run.describe(captions, seeds, batch_size=1)["images"][-1]
+        errors[ema] = np.abs(served.astype(int) - images).mean()
+    # The two generators have nothing in common but their size.
+    assert errors[False] < 1
+    assert errors[True] > 10 * errors[False]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at most 2 a request"):
+        signatures["png"](caption=tf.constant(["a bird"] * 3))

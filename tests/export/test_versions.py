@@ -1,11 +1,26 @@
 import errno
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import tensorflow as tf
 
 from export.versions import choose_version, save_version
 from mirrorgan_tf.commands import UserError
+
+# Writes all of it, and waits just before it would have its name.
+_SLOW_EXPORT = """
+import sys, time
+from pathlib import Path
+from tests.export.test_versions import Adder, save_version
+def wait(folder):
+    print("written", flush=True)
+    time.sleep(600)
+module = Adder()
+save_version(module, {"serving_default": module.add}, Path(sys.argv[1]), complete=wait)
+"""
 
 
 class Adder(tf.Module):
@@ -35,7 +50,7 @@ def test_versions_count_on(tmp_path):
 
 def test_nothing_is_overwritten(tmp_path):
     (tmp_path / "003").mkdir()
-    with pytest.raises(UserError, match="--version=3: .*never"):
+    with pytest.raises(UserError, match="--version=3: .*/003 is there .*never"):
         save(tmp_path, 3)
     assert sorted(os.listdir(tmp_path)) == ["003"]
 
@@ -50,7 +65,7 @@ def test_a_file_in_the_place_of_the_folder_is_named(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(UserError, match="--out=.*file: not a folder"):
         save(tmp_path / "file")
-    with pytest.raises(UserError, match="--out=.*below: can't be written"):
+    with pytest.raises(UserError, match="--out=.*below: not a folder"):
         save(tmp_path / "file" / "below")
 
 
@@ -94,3 +109,24 @@ def test_a_version_that_appears_meanwhile_is_kept(tmp_path, monkeypatch):
         save(tmp_path)
     assert os.listdir(tmp_path) == ["1"]
     assert (tmp_path / "1" / "theirs").read_text() == "x"
+
+
+def test_a_killed_export_has_no_number_and_is_cleared_away(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-c", _SLOW_EXPORT, str(tmp_path)],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as writer:
+        try:
+            assert writer.stdout.readline() == "written\n"
+            (partial,) = os.listdir(tmp_path)
+            assert partial.startswith(".partial-")
+            # While it lives it is left alone.
+            assert save(tmp_path) == tmp_path / "1"
+            assert sorted(os.listdir(tmp_path)) == [partial, "1"]
+        finally:
+            writer.kill()
+    assert sorted(os.listdir(tmp_path)) == [partial, "1"]
+    assert save(tmp_path) == tmp_path / "2"
+    assert sorted(os.listdir(tmp_path)) == ["1", "2"]

@@ -1,0 +1,65 @@
+import shutil
+
+import pytest
+
+from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.workdir import open_workdir
+
+
+def only_flags(path):
+    for stage in ("stem", "stream", "glam"):
+        shutil.rmtree(path / stage)
+    (path / "vocabulary.txt").unlink()
+
+
+def halved(pattern):
+    def damage(path):
+        (file,) = path.glob(pattern)
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+    return damage
+
+
+def without(pattern):
+    def damage(path):
+        (file,) = path.glob(pattern)
+        file.unlink()
+
+    return damage
+
+
+def told(text):
+    return lambda path: (path / "flags.cfg").open("a").write(f"{text}\n")
+
+
+def no_text(path):
+    (path / "flags.cfg").write_bytes(b"--\xff\xfe=1\n")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (only_flags, "train stage stem first"),
+        (without("flags.cfg"), "give the --workdir of a training"),
+        (no_text, "flags.cfg: .*mend it"),
+        (told("--of_another_version=1"), "of_another_version.*version that wrote it"),
+        (told("--generator_width=8"), "other networks"),
+        (without("vocabulary.txt"), "vocabulary can't be read"),
+        (halved("glam/*.data-*"), "cannot be read"),
+        (halved("glam/*.index"), "cannot be read"),
+        (without("stem/*.data-*"), "cannot be read"),
+        (without("stream/*.index"), "is not there; bring"),
+    ],
+)
+def test_a_damaged_run_is_told_in_a_line(trained_workdir, tmp_path, damage, message):
+    path = tmp_path / "run"
+    shutil.copytree(trained_workdir, path)
+    damage(path)
+    with pytest.raises(UserError, match=message) as caught:
+        open_workdir(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_copy_opens_as_the_run_does(trained_workdir, tmp_path):
+    shutil.copytree(trained_workdir, tmp_path / "run")
+    assert open_workdir(tmp_path / "run").step == 7
