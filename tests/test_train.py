@@ -191,5 +191,5 @@ def test_opening_what_is_no_run_says_so(tmp_path):
     with pytest.raises(UserError, match="no flags.cfg in it"):
         open_workdir(tmp_path)
     start_workdir(tmp_path, Config())
-    with pytest.raises(UserError, match="vocabulary.txt"):
+    with pytest.raises(UserError, match="train stage stem first"):
         open_workdir(tmp_path)
