@@ -17,6 +17,8 @@ class CaptionedImages:
         captions: for each image one or more captions.
         class_ids: (N,) int32; images of one class share it (COCO: all differ).
         image_ids: (N,) int64, the data set's own numbers.
+        boxes: (N, 4) float32, left, top, width and height in px of what an image is
+            about, for a crop around it; None where a data set has none.
 
     Raises:
         ValueError: lengths differ, or an image has no caption.
@@ -26,11 +28,19 @@ class CaptionedImages:
     captions: tuple[tuple[str, ...], ...]
     class_ids: np.ndarray
     image_ids: np.ndarray
+    boxes: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_ids", np.asarray(self.class_ids, np.int32))
         object.__setattr__(self, "image_ids", np.asarray(self.image_ids, np.int64))
-        for name in ("captions", "class_ids", "image_ids"):
+        columns = ["captions", "class_ids", "image_ids"]
+        if self.boxes is not None:
+            boxes = np.asarray(self.boxes, np.float32)
+            if boxes.shape[1:] != (4,):
+                raise ValueError(f"boxes: shape {boxes.shape}; expected (N, 4)")
+            object.__setattr__(self, "boxes", boxes)
+            columns.append("boxes")
+        for name in columns:
             length = len(getattr(self, name))
             if length != len(self.paths):
                 raise ValueError(
