@@ -11,15 +11,12 @@ from mirrorgan_tf.convert.golden import GoldenFile, MissingGoldenError, Report
 from mirrorgan_tf.convert.names import pytorch_entries
 from mirrorgan_tf.convert.network_checks import (
     TOLERANCE,
+    check_discriminators,
     glam_inputs,
     numpy,
-    to_channels_first,
+    to_channels_last,
 )
-from mirrorgan_tf.convert.sizes import (
-    make_discriminator,
-    make_glam,
-    make_stream_decoder,
-)
+from mirrorgan_tf.convert.sizes import make_glam, make_stream_decoder
 from mirrorgan_tf.losses.adversarial import real_loss
 from mirrorgan_tf.losses.kl import kl_to_standard_normal
 from mirrorgan_tf.models.discriminators import Discriminator
@@ -43,14 +40,9 @@ def check_adversarial(
             and their decoder from "stream_decoder".
         report: gets the lines.
     """
-    discriminators = {
-        index: make_discriminator(golden.take_state(f"D{index}/"))
-        for index in sorted(
-            {int(key[1:].split("/")[0]) for key in golden.keys(r"D\d+/param/")}
-        )
-    }
+    discriminators = check_discriminators(golden, report)
     for index, discriminator in discriminators.items():
-        _check_discriminator(index, discriminator, golden, others, report)
+        _check_discriminator_loss(index, discriminator, golden, others, report)
     if "glam" not in others:
         raise MissingGoldenError(
             "errD and the losses need the generator of glam.npz, which is not there"
@@ -59,22 +51,17 @@ def check_adversarial(
         _check_generator_loss(discriminators, golden, others, report)
 
 
-def _check_discriminator(index, discriminator, golden, others, report):
-    real = _images(golden.take(f"real{index}"))
-    sentence = golden.take("sentence")
-    features = discriminator.features(real)
-    ours = {
-        "features": to_channels_first(features),
-        "cond_prob": numpy(ops.sigmoid(discriminator.conditional(features, sentence))),
-        "uncond_prob": numpy(ops.sigmoid(discriminator.unconditional(features))),
-    }
-    if f"eval/image{index}" in others.get("glam", ()):
-        fake = _images(others["glam"].take(f"eval/image{index}"))
-        ours["errD"] = _discriminator_loss(discriminator, real, fake, sentence)
-    for name, value in ours.items():
-        key = f"eval/{name}{index}"
-        if key in golden:
-            report.compare(f"adversarial/{key}", value, golden.take(key), TOLERANCE)
+def _check_discriminator_loss(index, discriminator, golden, others, report):
+    key, image = f"eval/errD{index}", f"eval/image{index}"
+    if key not in golden or image not in others.get("glam", ()):
+        return
+    loss = _discriminator_loss(
+        discriminator,
+        to_channels_last(golden.take(f"real{index}")),
+        to_channels_last(others["glam"].take(image)),
+        golden.take("sentence"),
+    )
+    report.compare(f"adversarial/{key}", loss, golden.take(key), TOLERANCE)
 
 
 def _discriminator_loss(discriminator, real, fake, sentence):
@@ -187,7 +174,3 @@ def _compare_gradients(glam, gradients, golden, report):
         # Nothing may depend on a parameter: one word leaves attention no choice.
         norm = 0.0 if gradient is None else np.linalg.norm(numpy(gradient))
         report.compare(f"adversarial/{key}", norm, golden.take(key), GRADIENT_TOLERANCE)
-
-
-def _images(array):
-    return np.moveaxis(array, 1, -1).astype(np.float32)

@@ -6,7 +6,12 @@ import numpy as np
 from keras import ops
 
 from mirrorgan_tf.convert.golden import GoldenFile, Report
-from mirrorgan_tf.convert.sizes import make_glam, make_stem, make_stream_decoder
+from mirrorgan_tf.convert.sizes import (
+    make_discriminator,
+    make_glam,
+    make_stem,
+    make_stream_decoder,
+)
 from mirrorgan_tf.losses.caption import caption_cross_entropy
 from mirrorgan_tf.losses.damsm import (
     matching_losses,
@@ -14,17 +19,20 @@ from mirrorgan_tf.losses.damsm import (
     word_similarity,
 )
 from mirrorgan_tf.models.attention import padding_mask_from_lengths
+from mirrorgan_tf.models.discriminators import Discriminator
 from mirrorgan_tf.models.redescription import greedy
 
 __all__ = [
     "TOLERANCE",
     "check_damsm",
+    "check_discriminators",
     "check_glam",
     "check_stem",
     "check_stream_decoder",
     "glam_inputs",
     "numpy",
     "to_channels_first",
+    "to_channels_last",
 ]
 
 TOLERANCE = 1e-4
@@ -41,6 +49,11 @@ def numpy(tensor) -> np.ndarray:
 def to_channels_first(tensor) -> np.ndarray:
     """(B, h, w, C) to (B, C, h, w)."""
     return np.moveaxis(numpy(tensor), -1, 1)
+
+
+def to_channels_last(array: np.ndarray) -> np.ndarray:
+    """(B, C, h, w) to (B, h, w, C)."""
+    return np.moveaxis(array, 1, -1)
 
 
 def check_stem(golden: GoldenFile, report: Report) -> None:
@@ -96,17 +109,19 @@ def check_stream_decoder(golden: GoldenFile, report: Report) -> None:
 def check_damsm(golden: GoldenFile, report: Report) -> None:
     """The four DAMSM losses, with and without class masks."""
     regions = golden.take("region_features")
-    words = np.moveaxis(golden.take("words"), 1, 2)
+    words = ops.convert_to_tensor(np.moveaxis(golden.take("words"), 1, 2))
     mask = padding_mask_from_lengths(golden.take("lengths"), words.shape[1])
     regions = np.moveaxis(regions.reshape(*regions.shape[:2], -1), 1, 2)
+    regions, code, sentence = (
+        ops.convert_to_tensor(array)
+        for array in (regions, golden.take("image_code"), golden.take("sentence"))
+    )
     gammas = {
         name: float(golden.take(name)) if name in golden else value
         for name, value in _GAMMAS.items()
     }
     by_word = word_similarity(regions, words, mask, **gammas)
-    by_sentence = sentence_similarity(
-        golden.take("image_code"), golden.take("sentence"), gamma3=gammas["gamma3"]
-    )
+    by_sentence = sentence_similarity(code, sentence, gamma3=gammas["gamma3"])
     for kind in ("noclass", "class"):
         if not golden.keys(f"{kind}/"):
             continue
@@ -121,6 +136,36 @@ def check_damsm(golden: GoldenFile, report: Report) -> None:
                         golden.take(key),
                         TOLERANCE,
                     )
+
+
+def check_discriminators(
+    golden: GoldenFile, report: Report
+) -> dict[int, Discriminator]:
+    """Features and probabilities of real images in adversarial.npz.
+
+    Returns:
+        The discriminators by their number.
+    """
+    discriminators = {
+        index: make_discriminator(golden.take_state(f"D{index}/"))
+        for index in sorted(
+            {int(key[1:].split("/")[0]) for key in golden.keys(r"D\d+/param/")}
+        )
+    }
+    for index, discriminator in discriminators.items():
+        sentence = golden.take("sentence")
+        features = discriminator.features(to_channels_last(golden.take(f"real{index}")))
+        for name, value in (
+            ("features", to_channels_first(features)),
+            ("cond_prob", ops.sigmoid(discriminator.conditional(features, sentence))),
+            ("uncond_prob", ops.sigmoid(discriminator.unconditional(features))),
+        ):
+            key = f"eval/{name}{index}"
+            if key in golden:
+                report.compare(
+                    f"adversarial/{key}", numpy(value), golden.take(key), TOLERANCE
+                )
+    return discriminators
 
 
 def glam_inputs(golden: GoldenFile) -> dict[str, np.ndarray]:
