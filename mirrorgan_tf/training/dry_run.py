@@ -16,7 +16,7 @@ from mirrorgan_tf.training.loop import compile_step
 from mirrorgan_tf.training.stem_stage import StemStage
 from mirrorgan_tf.training.stream_stage import StreamStage
 
-__all__ = ["dry_run"]
+__all__ = ["dry_run", "random_batch"]
 
 # Words of AttnGAN's vocabularies; birdlets' is about as large as said here.
 _VOCABULARY_SIZES = {"birdlets": 200, "cub": 5_450, "coco": 27_297}
@@ -99,7 +99,7 @@ def _log_parameters(stage):
 
 
 def _run_one_step(name, stage, config, strategy, batch_size, words):
-    dataset = tf.data.Dataset.from_tensors(_random_batch(config, batch_size, words))
+    dataset = tf.data.Dataset.from_tensors(random_batch(config, batch_size, words))
     batches = iter(strategy.experimental_distribute_dataset(dataset.repeat(2)))
     with strategy.scope():
         step = tf.Variable(0, dtype=tf.int64)
@@ -122,7 +122,8 @@ def _run_one_step(name, stage, config, strategy, batch_size, words):
     )
 
 
-def _random_batch(config, batch_size, words):
+def random_batch(config: Config, batch_size: int, words: int) -> dict:
+    """A batch of noise, as the pipeline would give it; ids from 1 to words - 1."""
     random = np.random.default_rng(config.seed)
     return {
         "images": tuple(

@@ -1,0 +1,146 @@
+"""How long a training step of GLAM takes at paper size: `python -m benchmarks.train_step`.
+
+Generator, three discriminators and the redescription's loss (CUB, random data and
+weights), each way in a process of its own, beside the machine's rates. "no CNN" has a
+pooled, projected image in place of STREAM's ResNet-152, as the original was timed.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+
+from mirrorgan_tf import commands  # noqa: F401  (quiets TensorFlow before its import)
+
+# Seconds of the original's step of 4 images, without the caption CNN, fp32, 2 threads,
+# and its peak memory, on a machine of these rates.
+_ORIGINAL_S, _ORIGINAL_GIB = 5.54, 3.3
+_ORIGINAL_RATES = {"matmul float32": 195, "convolution float32": 82}
+
+_WAYS = {
+    "float32, no CNN": {},
+    "float32, XLA, no CNN": {"xla": True},
+    "bfloat16, no CNN": {"dtype": "mixed_bfloat16"},
+    "bfloat16, XLA, no CNN": {"dtype": "mixed_bfloat16", "xla": True},
+    "float32": {"cnn": True},
+    "bfloat16": {"dtype": "mixed_bfloat16", "cnn": True},
+}
+_VOCABULARY = 5450
+
+
+def measure(
+    *, dtype: str = "float32", xla: bool = False, cnn: bool = False, batch: int = 4
+) -> dict:
+    """Times one way in this process.
+
+    Returns:
+        seconds of `first` step (tracing and compiling) and of the fastest `step`,
+        `peak` memory in GiB, `operations` of a step in GFLOP, as TensorFlow counts
+        those of its convolutions and matmuls.
+    """
+    start = time.perf_counter()
+    import keras
+    import tensorflow as tf
+
+    from mirrorgan_tf.config import Config
+    from mirrorgan_tf.training.dry_run import random_batch
+    from mirrorgan_tf.training.loop import compile_step
+
+    keras.utils.set_random_seed(1)
+    keras.config.set_dtype_policy(dtype)
+    config = Config(
+        dataset="cub",
+        image_encoder="small",
+        stream_encoder="resnet152",
+        image_encoder_weights="none",
+        stream_encoder_weights="none",
+        glam_batch_size=batch,
+    )
+    strategy = tf.distribute.get_strategy()
+    stage = _stage(config, cnn)
+    step = tf.Variable(0, dtype=tf.int64)
+    train_step = compile_step(stage, strategy, step, jit=xla)
+    data = tf.data.Dataset.from_tensors(random_batch(config, batch, _VOCABULARY))
+    batches = iter(data.repeat())
+    _finish(train_step(batches))
+    told = {"first": time.perf_counter() - start}
+    times = []
+    for _ in range(5):
+        before = time.perf_counter()
+        _finish(train_step(batches))
+        times.append(time.perf_counter() - before)
+    # ru_maxrss is in KiB on Linux.
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return told | {
+        "step": min(times),
+        "peak": peak,
+        "operations": _operations(train_step, batches),
+    }
+
+
+def _stage(config, cnn):
+    from mirrorgan_tf.models import from_config
+    from mirrorgan_tf.training.glam_stage import GlamStage
+
+    stream = from_config.build_stream(config, _VOCABULARY)
+    return GlamStage(
+        config,
+        stem=from_config.build_stem(config, _VOCABULARY),
+        stream=stream if cnn else _Pooled(stream.decoder),
+        image_encoder=from_config.build_image_encoder(config),
+        glam=from_config.build_glam(config),
+        glam_ema=from_config.build_glam(config),
+        discriminators=from_config.build_discriminators(config),
+    )
+
+
+class _Pooled:
+    """STREAM with 4×4 mean colours, projected, in place of its CNN."""
+
+    def __init__(self, decoder):
+        import keras
+
+        self._decoder = decoder
+        self._projection = keras.random.normal((48, decoder.embedding_dim))
+
+    def __call__(self, images, ids, training=False):
+        from keras import ops
+
+        pooled = ops.average_pool(images, images.shape[1] // 4, images.shape[1] // 4)
+        return self._decoder(
+            ops.matmul(ops.reshape(pooled, (-1, 48)), self._projection), ids
+        )
+
+
+def _finish(losses):
+    return [float(loss) for loss in losses.values()]
+
+
+def _operations(train_step, batches):
+    """GFLOP of a step's convolutions and matmuls."""
+    import tensorflow as tf
+
+    options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
+    options["output"] = "none"
+    graph = train_step.get_concrete_function(batches).graph
+    return tf.compat.v1.profiler.profile(graph, options=options).total_float_ops / 1e9
+
+
+def main() -> None:
+    """Measures each way asked for and prints a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ways", default=",".join(_WAYS), help="of: %(default)s")
+    asked = parser.parse_args().ways
+    told = {}
+    for way in (way for way in _WAYS if way in asked):
+        told[way] = _in_a_process("measure", json.dumps(_WAYS[way]))
+        print(way, told[way], flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["measure"]:
+        print(json.dumps(measure(**json.loads(sys.argv[2]))))
+    else:
+        main()
