@@ -58,6 +58,12 @@ class Config:
     min_word_count: int = _setting(
         1, "A word enters the vocabulary from this many uses.", low=1
     )
+    captions_pickle: str = _setting(
+        "",
+        "AttnGAN's captions.pickle: take its words and their ids, as its encoders "
+        "need; else the data set's own words.",
+        runtime=True,
+    )
 
     # Networks
     base_size: int = _setting(64, "Side of the first image in px, a power of 2.")

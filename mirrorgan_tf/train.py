@@ -162,17 +162,27 @@ class Training:
 
     def _open_vocabulary(self):
         path = self.workdir / VOCABULARY_FILE
+        official = self.config.captions_pickle
+        vocabulary = Vocabulary.from_captions_pickle(official) if official else None
         if path.exists():
-            return Vocabulary.load(path)
-        vocabulary = Vocabulary.from_captions(
-            (
-                caption
-                for split in self.splits.values()
-                for captions in split.captions
-                for caption in captions
-            ),
-            minimum_count=self.config.min_word_count,
-        )
+            before = Vocabulary.load(path)
+            if vocabulary not in (None, before):
+                raise UserError(
+                    f"--captions_pickle={official}: other words than {path} has, which "
+                    "the networks were trained on; leave the flag out or choose "
+                    "another --workdir"
+                )
+            return before
+        if vocabulary is None:
+            vocabulary = Vocabulary.from_captions(
+                (
+                    caption
+                    for split in self.splits.values()
+                    for captions in split.captions
+                    for caption in captions
+                ),
+                minimum_count=self.config.min_word_count,
+            )
         vocabulary.save(path)
         return vocabulary
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.data.pickles import load_plain_pickle
 from mirrorgan_tf.text.splitting import split_words
 
 __all__ = ["Vocabulary"]
@@ -74,6 +75,32 @@ class Vocabulary:
         except ValueError as error:
             raise UserError(
                 f"{path}: not a vocabulary, one word a line ({error})"
+            ) from None
+
+    @classmethod
+    def from_captions_pickle(cls, path: str | Path) -> "Vocabulary":
+        """The words of AttnGAN's `captions.pickle`, with the very ids they have there.
+
+        It holds captions of train and test, words by id and ids by word; id 0 is
+        '<end>', our padding. Its encoders' embedding has a row for every id.
+
+        Raises:
+            UserError: the file is missing, unsafe or not what AttnGAN writes.
+        """
+        content = load_plain_pickle(path)
+        try:
+            _, _, words, ids = content
+            listed = [words[word_id] for word_id in range(len(words))]
+            if listed[:1] != ["<end>"]:
+                raise ValueError(f"word 0 is {listed[:1]}; expected '<end>'")
+            if ids != {word: row for row, word in enumerate(listed)}:
+                raise ValueError("ids by word differ from words by id")
+            return cls(listed[1:])
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise UserError(
+                f"{path}: not AttnGAN's captions.pickle ({type(error).__name__}: "
+                f"{error}); expected train captions, test captions, words by id from "
+                "0 on, ids by word"
             ) from None
 
     def save(self, path: str | Path) -> None:

@@ -1,3 +1,5 @@
+import pickle
+
 import pytest
 
 from mirrorgan_tf.commands import UserError
@@ -66,3 +68,53 @@ def test_unknown_words_are_refused():
         Vocabulary(["red", "bird"]).id("owl")
     assert "owl" not in Vocabulary(["red"])
     assert "red" in Vocabulary(["red"])
+
+
+WORDS_BY_ID = {0: "<end>", 1: "owl", 2: "a", 3: "red"}
+IDS_BY_WORD = {"<end>": 0, "owl": 1, "a": 2, "red": 3}
+
+
+def write_pickle(path, *content, protocol=2):
+    path.write_bytes(pickle.dumps(list(content), protocol))
+    return path
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_official_ids_are_kept(tmp_path, protocol):
+    path = write_pickle(
+        tmp_path / "captions.pickle",
+        [[2, 3, 1]],
+        [[1]],
+        WORDS_BY_ID,
+        IDS_BY_WORD,
+        protocol=protocol,
+    )
+    vocabulary = Vocabulary.from_captions_pickle(path)
+    assert len(vocabulary) + 1 == len(WORDS_BY_ID)
+    for word, word_id in IDS_BY_WORD.items():
+        if word_id:
+            assert vocabulary.id(word) == word_id
+            assert vocabulary.word(word_id) == word
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        ([], [], WORDS_BY_ID),
+        ([], [], {}, {}),
+        ([], [], {1: "a"}, {"a": 1}),
+        ([], [], {0: "<end>", 2: "a"}, {"<end>": 0, "a": 2}),
+        ([], [], {0: "a", 1: "<end>"}, {"a": 0, "<end>": 1}),
+        ([], [], WORDS_BY_ID, IDS_BY_WORD | {"owl": 2}),
+        ([], [], WORDS_BY_ID, {"<end>": 0}),
+        ([], [], WORDS_BY_ID | {3: "a"}, IDS_BY_WORD),
+        ([], [], WORDS_BY_ID | {3: "two words"}, IDS_BY_WORD | {"two words": 3}),
+        ([], [], WORDS_BY_ID | {3: 7}, {"<end>": 0, "owl": 1, "a": 2, 7: 3}),
+        ([], [], WORDS_BY_ID | {3: [7]}, IDS_BY_WORD),
+        ([], [], 3, 4),
+    ],
+)
+def test_other_pickles_are_no_vocabulary(tmp_path, content):
+    path = write_pickle(tmp_path / "captions.pickle", *content)
+    with pytest.raises(UserError, match="captions.pickle: not AttnGAN's"):
+        Vocabulary.from_captions_pickle(path)
