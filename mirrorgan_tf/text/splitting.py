@@ -1,9 +1,18 @@
-"""Captions to words, in the graph: normalise, then split."""
+"""Captions to words: normalise, then split; in the graph, or many on the host."""
+
+from collections.abc import Sequence
 
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-__all__ = ["split_words"]
+__all__ = ["split_all", "split_words"]
+
+# Letters to lower case; all but letters, digits, '_' and NUL, which we put between
+# captions, becomes a space.
+_ASCII = bytes(
+    ord(chr(code).lower()) if chr(code).isalnum() or chr(code) in "_\0" else ord(" ")
+    for code in range(128)
+).ljust(256)
 
 
 def split_words(captions: tf.Tensor) -> tf.Tensor | tf.RaggedTensor:
@@ -25,10 +34,40 @@ def split_words(captions: tf.Tensor) -> tf.Tensor | tf.RaggedTensor:
     Source: the authors' `\w+` on lower-cased text with non-ASCII letters dropped;
     NFKD and the marks are ours, so that accents don't break words.
     """
+    return tf.strings.split(_to_ascii_words(captions))
+
+
+def split_all(captions: Sequence[str | bytes]) -> tuple[list[str], list[int]]:
+    """Finds the words that `split_words` finds, many times as fast.
+
+    Args:
+        captions: a data set's, on the host.
+
+    Returns:
+        All words, one caption's after the other's, and how many each has.
+    """
+    texts = list(captions)
+    others = [
+        row
+        for row, text in enumerate(texts)
+        if isinstance(text, bytes) or not text.isascii() or "\0" in text
+    ]
+    if others:
+        words = _to_ascii_words(tf.constant([texts[row] for row in others]))
+        for row, text in zip(others, words.numpy().tolist(), strict=True):
+            texts[row] = text.decode("ascii")
+    joined = "\0".join(texts).encode("ascii").translate(_ASCII).decode("ascii")
+    # A list of words for each caption would keep the garbage collector busy.
+    counts = [len(text.split()) for text in joined.split("\0")] if texts else []
+    return joined.replace("\0", " ").split(), counts
+
+
+def _to_ascii_words(captions: tf.Tensor) -> tf.Tensor:
+    # Separated by spaces.
     text = tf.strings.unicode_transcode(captions, "UTF-8", "UTF-8")
     text = tf_text.normalize_utf8(text, "NFKD")
     text = tf.strings.regex_replace(text, r"\p{M}+", "")
     text = tf.strings.regex_replace(text, r"[^\pL\pN_]+", " ")
     text = tf.strings.regex_replace(text, r"[^\x00-\x7f]+", "")
     # Only ASCII is left, and no other letter's lower case is ASCII after NFKD.
-    return tf.strings.split(tf.strings.lower(text))
+    return tf.strings.lower(text)

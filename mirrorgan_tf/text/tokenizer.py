@@ -4,9 +4,10 @@ import os
 
 import keras
 import keras_nlp
+import numpy as np
 import tensorflow as tf
 
-from mirrorgan_tf.text.splitting import split_words
+from mirrorgan_tf.text.splitting import split_all, split_words
 from mirrorgan_tf.text.vocabulary import Vocabulary
 
 __all__ = ["CaptionTokenizer", "sample_words"]
@@ -70,9 +71,12 @@ class CaptionTokenizer(keras_nlp.tokenizers.Tokenizer):
     def tokenize(self, captions: tf.Tensor) -> tf.Tensor | tf.RaggedTensor:
         """All known words' ids, not cut: ragged int32 (B, words).
 
-        A single string gives a dense (words,).
+        A single string gives a dense (words,). A list of Python strings is split on
+        the host, for whole data sets: the same ids, several times as fast.
         """
         self._check_vocabulary()
+        if isinstance(captions, list):
+            return self._tokenize_on_host(captions)
         captions = tf.convert_to_tensor(captions, tf.string)
         words = split_words(captions)
         if not isinstance(words, tf.RaggedTensor):
@@ -80,6 +84,13 @@ class CaptionTokenizer(keras_nlp.tokenizers.Tokenizer):
             return tf.boolean_mask(ids, ids > 0)
         ids = words.with_flat_values(self._table.lookup(words.flat_values))
         return tf.ragged.boolean_mask(ids, ids > 0)
+
+    def _tokenize_on_host(self, captions: list[str | bytes]) -> tf.RaggedTensor:
+        words, counts = split_all(captions)
+        ids = self._vocabulary.ids(words)
+        known_before = np.append(0, np.cumsum(ids > 0))
+        splits = known_before[np.append(0, np.cumsum(counts, dtype=np.int64))]
+        return tf.RaggedTensor.from_row_splits(ids[ids > 0], splits, validate=False)
 
     def detokenize(self, ids: tf.Tensor | tf.RaggedTensor) -> tf.Tensor:
         """Words joined by spaces, up to the first 0.

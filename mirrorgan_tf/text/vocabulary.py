@@ -1,14 +1,15 @@
 """Words and their ids, kept as one text file."""
 
 import collections
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import tensorflow as tf
+import numpy as np
 
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.data.pickles import load_plain_pickle
-from mirrorgan_tf.text.splitting import split_words
+from mirrorgan_tf.text.splitting import split_all
 
 __all__ = ["Vocabulary"]
 
@@ -49,14 +50,12 @@ class Vocabulary:
         """
         if minimum_count < 1:
             raise ValueError(f"minimum_count={minimum_count}; expected at least 1")
-        captions = list(captions)
-        counts = collections.Counter()
-        for start in range(0, len(captions), _CAPTIONS_AT_ONCE):
-            part = tf.constant(captions[start : start + _CAPTIONS_AT_ONCE])
-            counts.update(split_words(part).flat_values.numpy().tolist())
+        captions, counts = iter(captions), collections.Counter()
+        while part := list(itertools.islice(captions, _CAPTIONS_AT_ONCE)):
+            counts.update(split_all(part)[0])
         kept = [(word, n) for word, n in counts.items() if n >= minimum_count]
         kept.sort(key=lambda pair: (-pair[1], pair[0]))
-        return cls(word.decode("ascii") for word, _ in kept)
+        return cls(word for word, _ in kept)
 
     @classmethod
     def load(cls, path: str | Path) -> "Vocabulary":
@@ -125,6 +124,11 @@ class Vocabulary:
         if word not in self._ids:
             raise ValueError(f"word={word!r}; expected a word of the vocabulary")
         return self._ids[word]
+
+    def ids(self, words: Sequence[str]) -> np.ndarray:
+        """The ids of N words, (N,) int32; 0 for unknown ones."""
+        found = map(self._ids.get, words, itertools.repeat(0))
+        return np.fromiter(found, np.int32, len(words))
 
     def __len__(self) -> int:
         return len(self._words)

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from mirrorgan_tf.commands import UserError
-from mirrorgan_tf.text.splitting import split_words
+from mirrorgan_tf.text.splitting import split_all, split_words
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer, sample_words
 from mirrorgan_tf.text.vocabulary import Vocabulary
 
@@ -32,7 +32,13 @@ def python_rule(text):
 
 
 def split(captions):
-    return split_words(tf.constant(captions, tf.string)).to_list()
+    words = split_words(tf.constant(captions, tf.string)).to_list()
+    on_host, counts = split_all(captions)
+    assert counts == [len(row) for row in words]
+    assert [word.encode() for word in on_host] == [
+        word for row in words for word in row
+    ]
+    return words
 
 
 def test_ascii_captions_match_the_reference(reference):
@@ -108,6 +114,15 @@ def test_ids_are_cut_padded_and_without_unknown_words(tokenizer):
     )
     np.testing.assert_array_equal(lengths, [3, 0, 0, 4, 0])
     assert tokenizer.tokenize(["a a a a bird"]).to_list() == [[1, 1, 1, 1, 3]]
+
+
+def test_a_list_gives_the_ids_that_a_tensor_gives(tokenizer):
+    captions = ["an owl", "", "Réd bird?", b"wings\x00a", "with \0 black", b"\xff", "a"]
+    expected = [[], [], [2, 3], [6, 1], [4, 5], [], [1]]
+    assert tokenizer.tokenize(tf.constant(captions)).to_list() == expected
+    assert tokenizer.tokenize(captions).to_list() == expected
+    assert tokenizer.tokenize([]).to_list() == []
+    assert tokenizer.tokenize(["", "owl"]).to_list() == [[], []]
 
 
 def test_no_captions_give_no_rows(tokenizer):
