@@ -39,7 +39,7 @@ class Config:
     dataset: str = _setting(
         "birdlets",
         "Data set: birdlets is drawn on demand, the others are read.",
-        choices=("birdlets", "coco", "cub"),
+        choices=("birdlets", "coco", "cub", "folder"),
     )
     data_dir: str = _setting("data/birdlets", "Folder of the data set.", runtime=True)
     birdlets_train_images: int = _setting(
@@ -47,6 +47,26 @@ class Config:
     )
     birdlets_val_images: int = _setting(
         500, "Validation images to draw (birdlets).", low=1
+    )
+    coco_images: str = _setting(
+        "",
+        "Your own images in COCO's format: their folder, in data_dir (coco).",
+        runtime=True,
+    )
+    coco_train_json: str = _setting(
+        "", "Your own captions in COCO's format, in data_dir (coco).", runtime=True
+    )
+    coco_val_json: str = _setting(
+        "",
+        "Those for validation; without, a val_share of the others is taken.",
+        runtime=True,
+    )
+    val_share: float = _setting(
+        0.1,
+        "Part of the images for validation, where a set has no split of its own: "
+        "folder, or coco with one JSON.",
+        low=0,
+        high=1,
     )
     cache_images: bool = _setting(
         False, "Keep decoded images in memory (small sets).", runtime=True
@@ -166,6 +186,11 @@ class Config:
             )
         if self.scales > 4:
             raise UserError(f"--scales={self.scales}: must be 1 to 4 (paper: 3)")
+        for name in ("coco_images", "coco_val_json"):
+            if getattr(self, name) and not self.coco_train_json:
+                raise UserError(
+                    f"--{name}={getattr(self, name)}: needs --coco_train_json too"
+                )
         if (
             self.stream_encoder_weights == "stem"
             and self.stream_encoder != self.image_encoder

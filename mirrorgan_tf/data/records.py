@@ -19,6 +19,7 @@ class CaptionedImages:
         image_ids: (N,) int64, the data set's own numbers.
         boxes: (N, 4) float32, left, top, width and height in px of what an image is
             about, for a crop around it; None where a data set has none.
+        notes: what the reader chose or left out, for people.
 
     Raises:
         ValueError: lengths differ, or an image has no caption.
@@ -29,6 +30,7 @@ class CaptionedImages:
     class_ids: np.ndarray
     image_ids: np.ndarray
     boxes: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_ids", np.asarray(self.class_ids, np.int32))

@@ -4,13 +4,15 @@ from pathlib import Path
 
 from absl import logging
 
-from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.data.birdlets.dataset import write_birdlets
-from mirrorgan_tf.data.coco import read_coco
+from mirrorgan_tf.data.coco import read_coco, read_coco_json
+from mirrorgan_tf.data.cub import read_cub
+from mirrorgan_tf.data.folder import read_folder
 from mirrorgan_tf.data.records import CaptionedImages
+from mirrorgan_tf.data.splits import split_by_name
 
-__all__ = ["open_dataset"]
+__all__ = ["all_notes", "open_dataset"]
 
 
 def open_dataset(config: Config) -> dict[str, CaptionedImages]:
@@ -19,24 +21,59 @@ def open_dataset(config: Config) -> dict[str, CaptionedImages]:
     Raises:
         UserError: the data set is missing or broken.
     """
-    data_dir = Path(config.data_dir)
-    if config.dataset == "cub":
-        raise UserError(
-            "--dataset=cub: there is no reader for CUB yet; use --dry_run to try the "
-            "networks, or convert the set to COCO's layout and use --dataset=coco"
-        )
-    if config.dataset == "birdlets":
-        drawn = write_birdlets(
-            data_dir,
-            train_images=config.birdlets_train_images,
-            val_images=config.birdlets_val_images,
-            seed=config.seed,
-            progress=_log_progress,
-        )
-        logging.info("birdlets %s in %s", "drawn" if drawn else "found", data_dir)
-    return {split: read_coco(data_dir, split) for split in ("train", "val")}
+    splits = _READERS[config.dataset](config)
+    for note in all_notes(splits):
+        logging.info("%s", note)
+    return splits
+
+
+def all_notes(splits: dict[str, CaptionedImages]) -> list[str]:
+    """What the readers say, each thing once."""
+    return list(
+        dict.fromkeys(note for index in splits.values() for note in index.notes)
+    )
+
+
+def _open_birdlets(config):
+    drawn = write_birdlets(
+        config.data_dir,
+        train_images=config.birdlets_train_images,
+        val_images=config.birdlets_val_images,
+        seed=config.seed,
+        progress=_log_progress,
+    )
+    logging.info("birdlets %s in %s", "drawn" if drawn else "found", config.data_dir)
+    return _read_both_coco(config.data_dir)
 
 
 def _log_progress(done, total):
     if done % 1000 == 0 or done == total:
         logging.info("drawn %d/%d", done, total)
+
+
+def _open_coco(config):
+    data_dir = Path(config.data_dir)
+    if not config.coco_train_json:
+        return _read_both_coco(data_dir)
+    images = data_dir / config.coco_images
+    train = read_coco_json(data_dir / config.coco_train_json, images)
+    if not config.coco_val_json:
+        return split_by_name(
+            train, images, val_share=config.val_share, seed=config.seed
+        )
+    val = read_coco_json(data_dir / config.coco_val_json, images)
+    return {"train": train, "val": val}
+
+
+def _read_both_coco(data_dir):
+    return {split: read_coco(data_dir, split) for split in ("train", "val")}
+
+
+_READERS = {
+    "birdlets": _open_birdlets,
+    "coco": _open_coco,
+    "cub": lambda config: read_cub(config.data_dir),
+    "folder": lambda config: read_folder(
+        config.data_dir, val_share=config.val_share, seed=config.seed
+    ),
+}

@@ -18,8 +18,9 @@ from mirrorgan_tf.training.stream_stage import StreamStage
 
 __all__ = ["dry_run", "random_batch"]
 
-# Words of AttnGAN's vocabularies; birdlets' is about as large as said here.
-_VOCABULARY_SIZES = {"birdlets": 200, "cub": 5_450, "coco": 27_297}
+# Words of AttnGAN's vocabularies; birdlets' is about as large as said here, and of
+# one's own set nothing is known.
+_VOCABULARY_SIZES = {"birdlets": 200, "cub": 5_450, "coco": 27_297, "folder": 5_450}
 _BATCH = 2
 
 

@@ -5,7 +5,8 @@ import PIL.Image
 import pytest
 
 from mirrorgan_tf.commands import UserError
-from mirrorgan_tf.data.coco import read_coco
+from mirrorgan_tf.data.coco import read_coco, read_coco_json
+from tests.data import trees
 
 CAPTIONS = {
     391895: ["A man on a bike.", "A person rides\n"],
@@ -50,9 +51,16 @@ def test_every_captioned_image_is_read_in_order(tree):
     assert index.class_ids.dtype == np.int32
     assert index.paths[1] == str(tree / "val2014" / "COCO_val2014_000000000042.jpg")
     # Annotation ids fall in this tree, so captions come the other way round.
-    assert index.captions == tuple(
-        tuple(CAPTIONS[image_id][::-1]) for image_id in (7, 42, 391895)
+    assert index.captions == (
+        ("one",),
+        ("b", "bird", "Ein Vogel, schön"),
+        ("A person rides", "A man on a bike."),
     )
+    assert [note.partition(": ")[2] for note in index.notes[1:]] == [
+        "1 empty captions are left out",
+        "1 images without a caption are left out, first "
+        + str(tree / "val2014" / "COCO_val2014_000000000099.jpg"),
+    ]
 
 
 def test_the_order_in_the_file_does_not_matter(tree):
@@ -94,6 +102,9 @@ def test_a_missing_image_folder_is_named(tree):
         {"images": 3, "annotations": []},
         {"images": [{"id": "x", "file_name": "a"}], "annotations": []},
         '{"images": [{"id": 1e999, "file_name": "a"}], "annotations": []}',
+        {"images": [{"id": 2**63, "file_name": "a"}], "annotations": []},
+        {"images": [{"id": 1, "file_name": None}], "annotations": []},
+        "[" * 100_000,
     ],
 )
 def test_broken_captions_are_refused(tree, content):
@@ -111,3 +122,85 @@ def test_bytes_that_are_no_text_are_refused(tree):
 def test_other_splits_are_refused(tree):
     with pytest.raises(ValueError, match="split='test'"):
         read_coco(tree, "test")
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["a.jpg", "a.jpg"], "lists the image a.jpg 2 times"),
+        (["/etc/passwd"], "'/etc/passwd' leads out"),
+        (["a/../../b.jpg"], "leads out"),
+        (["..\\b.jpg"], "leads out"),
+        (["C:\\b.jpg"], "leads out"),
+        ([""], "leads out"),
+        (["a\ud800.jpg"], "not UTF-8"),
+    ],
+)
+def test_odd_file_names_are_refused(tree, names, words):
+    images = [{"id": row, "file_name": name} for row, name in enumerate(names)]
+    notes = [{"id": row, "image_id": row, "caption": "a"} for row in range(len(names))]
+    write(tree, {"images": images, "annotations": notes})
+    with pytest.raises(UserError, match="captions_val2014.json: .*") as told:
+        read_coco(tree, "val")
+    assert words in str(told.value)
+
+
+def test_an_image_listed_twice_is_named(tree):
+    content = read(tree)
+    content["images"].append({"id": 42, "file_name": "other.jpg"})
+    write(tree, content)
+    with pytest.raises(UserError, match="image 42 is listed twice, COCO_val.* other"):
+        read_coco(tree, "val")
+
+
+@pytest.mark.parametrize("year", [2014, 2017])
+def test_both_years_layouts_are_read(tmp_path, year):
+    data_dir = trees.make_coco(tmp_path / "coco", year=year, train_images=5)
+    index = read_coco(data_dir, "train")
+    assert len(index) == 5
+    assert index.notes[0] == f"COCO {year}"
+    for path in index.paths:
+        assert path.startswith(str(data_dir / f"train{year}"))
+        assert PIL.Image.open(path).size in ((40, 30), (30, 40))
+    for captions in index.captions:
+        assert 5 <= len(captions) <= 7
+        assert all(caption == " ".join(caption.split()) for caption in captions)
+
+
+def test_of_two_years_the_papers_is_read(tmp_path):
+    for year in (2017, 2014):
+        trees.make_coco(tmp_path, year=year, train_images=2, val_images=1)
+    assert read_coco(tmp_path, "val").notes[:2] == ("COCO 2014", "not used: COCO 2017")
+    (tmp_path / "annotations" / "captions_val2014.json").unlink()
+    for split in ("train", "val"):
+        assert read_coco(tmp_path, split).notes[0] == "COCO 2017"
+
+
+def test_images_may_lie_in_a_folder_of_that_name(tmp_path):
+    trees.make_coco(tmp_path, train_images=2, val_images=1)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "val2014").rename(tmp_path / "images" / "val2014")
+    assert "/images/val2014/" in read_coco(tmp_path, "val").paths[0]
+
+
+def test_a_folder_too_high_or_too_low_is_told(tmp_path):
+    coco = trees.make_coco(tmp_path / "coco", train_images=2, val_images=1)
+    for wrong in (tmp_path, coco / "annotations"):
+        with pytest.raises(UserError, match=rf"try --data_dir={coco}$"):
+            read_coco(wrong, "train")
+    with pytest.raises(UserError, match="no such folder"):
+        read_coco(tmp_path / "none", "train")
+
+
+def test_someones_own_json_is_read(tmp_path):
+    trees.make_own_coco(tmp_path, images=4)
+    index = read_coco_json(tmp_path / "captions.json", tmp_path / "pictures")
+    assert [path[len(str(tmp_path)) :] for path in index.paths] == [
+        "/pictures/night/0.png",
+        "/pictures/day/1.png",
+        "/pictures/night/2.png",
+        "/pictures/day/3.png",
+    ]
+    (tmp_path / "pictures" / "day" / "3.png").unlink()
+    with pytest.raises(UserError, match=r"day/3\.png: no such image.*1 missing"):
+        read_coco_json(tmp_path / "captions.json", tmp_path / "pictures")

@@ -1,0 +1,98 @@
+"""Parts of an index: training and validation, samples of captions."""
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.data.records import CaptionedImages
+
+__all__ = ["sample_captions", "split_by_name", "take"]
+
+
+def take(index: CaptionedImages, rows: Sequence[int] | np.ndarray) -> CaptionedImages:
+    """The given rows, in the given order."""
+    rows = np.asarray(rows, np.int64)
+    return dataclasses.replace(
+        index,
+        paths=tuple(index.paths[row] for row in rows),
+        captions=tuple(index.captions[row] for row in rows),
+        class_ids=index.class_ids[rows],
+        image_ids=index.image_ids[rows],
+        boxes=None if index.boxes is None else index.boxes[rows],
+    )
+
+
+def split_by_name(
+    index: CaptionedImages, folder: str | Path, *, val_share: float, seed: int
+) -> dict[str, CaptionedImages]:
+    """Parts a set in two by its images' names alone.
+
+    An image is for validation where the SHA-256 of "seed:name", a number in [0, 1),
+    is below the share: it stays there when others come or go. Neither part is empty.
+
+    Args:
+        index: N images.
+        folder: where the names of the images start; not a part of them.
+        val_share: in (0, 1).
+        seed: any integer.
+
+    Returns:
+        "train" and "val".
+
+    Raises:
+        UserError: there is only one image.
+    """
+    if len(index) < 2:
+        raise UserError(
+            f"{index.paths[0]}: the only image; training and validation need one each"
+        )
+    names = [Path(os.path.relpath(path, folder)).as_posix() for path in index.paths]
+    digests = [hashlib.sha256(f"{seed}:{name}".encode()).digest() for name in names]
+    places = np.array([int.from_bytes(digest[:6]) / 2**48 for digest in digests])
+    val = places < val_share
+    # A share that no image happens to fall in still gets the nearest one.
+    val[places.argmin()], val[places.argmax()] = True, False
+    note = f"validation: a share of {val_share:g} of the images, by a hash of the name"
+    index = dataclasses.replace(index, notes=(*index.notes, note))
+    return {
+        "train": take(index, np.flatnonzero(~val)),
+        "val": take(index, np.flatnonzero(val)),
+    }
+
+
+def sample_captions(index: CaptionedImages, count: int, seed: int) -> CaptionedImages:
+    """Draws captions as evaluations do: COCO's 30,000 of the validation split.
+
+    First one caption of every image, in random order; only when each image has had
+    its turn a second one, and so on. The same seed draws the same captions.
+
+    Args:
+        index: N images.
+        count: captions wanted; all there are, where these are fewer.
+        seed: from 0.
+
+    Returns:
+        `count` rows of one caption each; a path comes as often as it was drawn.
+    """
+    counts = np.array([len(captions) for captions in index.captions])
+    rows = np.repeat(np.arange(len(index)), counts)
+    firsts = np.cumsum(counts) - counts
+    rng = np.random.default_rng(seed)
+    # Captions of each image shuffled: their place there is the turn they come in.
+    shuffled = np.lexsort((rng.random(len(rows)), rows))
+    turns = np.arange(len(rows)) - firsts[rows]
+    drawn = np.lexsort((rng.random(len(rows)), turns))[:count]
+    captions = (shuffled - firsts[rows])[drawn]
+    sample = take(index, rows[drawn])
+    return dataclasses.replace(
+        sample,
+        captions=tuple(
+            (some[place],)
+            for some, place in zip(sample.captions, captions, strict=True)
+        ),
+    )
