@@ -93,19 +93,17 @@ def _pickle(place, part, name="filenames"):
 def _from_archive(place, birds):
     parts = {part: _load_list(_pickle(place, part)) for part in ("train", "test")}
     for part, keys in parts.items():
-        path = _pickle(place, part)
-        unknown = [key for key in keys if key not in birds]
-        if unknown:
+        if unknown := [key for key in keys if key not in birds]:
             raise UserError(
-                f"{path}: {unknown[0]!r} is not in images.txt ({len(unknown)} such "
-                "images)"
+                f"{_pickle(place, part)}: {unknown[0]!r} is not in images.txt "
+                f"({len(unknown)} such images)"
             )
         if len(set(keys)) < len(keys):
-            raise UserError(f"{path}: lists an image twice")
-        _check_classes(_pickle(place, part, "class_info"), [birds[key] for key in keys])
-    overlap = set(parts["train"]) & set(parts["test"])
-    if overlap:
+            raise UserError(f"{_pickle(place, part)}: lists an image twice")
+    if overlap := set(parts["train"]) & set(parts["test"]):
         raise UserError(f"{place}: {min(overlap)} is in both train and test")
+    for part, keys in parts.items():
+        _check_classes(_pickle(place, part, "class_info"), [birds[key] for key in keys])
     return _split(*parts.values(), f"split: filenames.pickle of {place}", place, place)
 
 
@@ -123,9 +121,8 @@ def _check_classes(path, birds):
         (class_id, bird.class_id)
         for class_id, bird in zip(class_ids, birds, strict=True)
     }
-    if len(pairs) > len({ours for _, ours in pairs}) or len(pairs) > len(
-        {theirs for theirs, _ in pairs}
-    ):
+    theirs, ours = {theirs for theirs, _ in pairs}, {ours for _, ours in pairs}
+    if not len(pairs) == len(theirs) == len(ours):
         raise UserError(f"{path}: its classes are not those of image_class_labels.txt")
 
 
