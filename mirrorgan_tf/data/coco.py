@@ -1,10 +1,13 @@
 """Reader of COCO's captions, and of anyone's images in COCO's format."""
 
 import contextlib
+import dataclasses
 import gc
 import json
 import os
 from pathlib import Path
+
+import numpy as np
 
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.data.reading import (
@@ -73,22 +76,21 @@ def read_coco_json(
         UserError: the file or an image is missing, or the file says nonsense.
     """
     with _no_garbage_collection():
-        names, captions = _read_captions(Path(path))
-    image_ids = sorted(names)
-    listed = [names[image_id] for image_id in image_ids]
-    check_names(listed, path)
-    check_files(
-        [names[image_id] for image_id in image_ids if image_id in captions],
-        folder,
-        os.path.basename(path),
-    )
-    return index_captioned(
-        [os.path.join(folder, name) for name in listed],
-        [captions.get(image_id, ()) for image_id in image_ids],
-        image_ids=image_ids,
-        source=path,
-        notes=notes or (),
-    )
+        listing = _read_listing(Path(path))
+        check_names(listing.names, path)
+        captioned = [
+            name
+            for name, some in zip(listing.names, listing.captions, strict=True)
+            if some
+        ]
+        check_files(captioned, folder, os.path.basename(path))
+        return index_captioned(
+            [os.path.join(folder, name) for name in listing.names],
+            listing.captions,
+            image_ids=listing.image_ids,
+            source=path,
+            notes=notes or (),
+        )
 
 
 def _annotations(data_dir, split, year):
@@ -121,8 +123,16 @@ def _no_garbage_collection():
             gc.enable()
 
 
-def _read_captions(path: Path) -> tuple[dict[int, str], dict[int, list[str]]]:
-    """File names and captions by image id."""
+@dataclasses.dataclass(frozen=True)
+class _Listing:
+    """Images by rising id, with their captions by rising annotation id."""
+
+    image_ids: np.ndarray
+    names: list[str]
+    captions: list[list[str]]
+
+
+def _read_listing(path: Path) -> _Listing:
     try:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -133,46 +143,47 @@ def _read_captions(path: Path) -> tuple[dict[int, str], dict[int, list[str]]]:
         raise UserError(f"{path}: not valid JSON ({error})") from None
     try:
         images, notes = content["images"], content["annotations"]
-        names = {_id(image["id"]): _text(image["file_name"]) for image in images}
-        captions: dict[int, list[str]] = {}
-        for note in sorted(notes, key=lambda note: _id(note["id"])):
-            captions.setdefault(_id(note["image_id"]), []).append(
-                _text(note["caption"])
-            )
-    except (KeyError, TypeError, ValueError) as error:
+        image_ids, of_images = _ids(images, "id"), _ids(notes, "image_id")
+        note_ids = _ids(notes, "id")
+        names, texts = _strings(images, "file_name"), _strings(notes, "caption")
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(
             f"{path}: not COCO captions ({type(error).__name__}: {error}); expected"
             " `images` with id, file_name and `annotations` with id, image_id, caption"
         ) from None
-    if len(names) < len(images):
-        raise UserError(f"{path}: {_twice(images)}")
-    unknown = captions.keys() - names.keys()
-    if unknown:
+    order = np.argsort(image_ids, kind="stable")
+    image_ids, names = image_ids[order], [names[row] for row in order]
+    twice = np.flatnonzero(image_ids[1:] == image_ids[:-1])
+    if len(twice):
+        row = twice[0]
         raise UserError(
-            f"{path}: captions of image {min(unknown)}, which `images` doesn't list"
+            f"{path}: image {image_ids[row]} is listed twice, {names[row]} and "
+            f"{names[row + 1]}"
         )
-    return names, captions
+    unknown = np.setdiff1d(of_images, image_ids)
+    if len(unknown):
+        raise UserError(
+            f"{path}: captions of image {unknown[0]}, which `images` doesn't list"
+        )
+    order = np.lexsort((note_ids, of_images))
+    texts = [texts[row] for row in order]
+    ends = np.searchsorted(of_images[order], image_ids, side="right").tolist()
+    captions = [texts[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    return _Listing(image_ids, names, captions)
 
 
-def _id(value):
-    if isinstance(value, str):
-        value = int(value)
-    if type(value) is int and -(2**63) <= value < 2**63:
-        return value
-    raise TypeError(f"id {value!r}; expected a 64-bit integer")
+def _ids(entries, key):
+    ids = [entry[key] for entry in entries]
+    if not set(map(type, ids)) <= {int, str}:
+        wrong = next(value for value in ids if type(value) not in (int, str))
+        raise TypeError(f"{key} {wrong!r}; expected an integer")
+    # Digits in quotes are numbers too.
+    return np.array(list(map(int, ids)), np.int64)
 
 
-def _text(value):
-    if isinstance(value, str):
-        return value
-    raise TypeError(f"{value!r}; expected a string")
-
-
-def _twice(images):
-    seen = {}
-    for image in images:
-        image_id, name = _id(image["id"]), image["file_name"]
-        if image_id in seen:
-            return f"image {image_id} is listed twice, {seen[image_id]} and {name}"
-        seen[image_id] = name
-    return ""
+def _strings(entries, key):
+    strings = [entry[key] for entry in entries]
+    if not set(map(type, strings)) <= {str}:
+        wrong = next(value for value in strings if type(value) is not str)
+        raise TypeError(f"{key} {wrong!r}; expected a string")
+    return strings
