@@ -13,7 +13,7 @@ from mirrorgan_tf import commands, options
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.data.pipeline import make_dataset
-from mirrorgan_tf.data.sources import open_dataset
+from mirrorgan_tf.data.sources import all_notes, choose_vocabulary, open_dataset
 from mirrorgan_tf.models import from_config
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
@@ -48,6 +48,8 @@ class Training:
         self.config = config
         self.workdir = workdir
         self.splits = open_dataset(config)
+        for note in all_notes(self.splits):
+            logging.info("%s", note)
         self.vocabulary = self._open_vocabulary()
         self.tokenizer = CaptionTokenizer(self.vocabulary, config.max_words)
         self.strategy = make_strategy(config)
@@ -162,28 +164,16 @@ class Training:
 
     def _open_vocabulary(self):
         path = self.workdir / VOCABULARY_FILE
-        official = self.config.captions_pickle
-        vocabulary = Vocabulary.from_captions_pickle(official) if official else None
-        if path.exists():
-            before = Vocabulary.load(path)
-            if vocabulary not in (None, before):
-                raise UserError(
-                    f"--captions_pickle={official}: other words than {path} has, which "
-                    "the networks were trained on; leave the flag out or choose "
-                    "another --workdir"
-                )
-            return before
-        if vocabulary is None:
-            vocabulary = Vocabulary.from_captions(
-                (
-                    caption
-                    for split in self.splits.values()
-                    for captions in split.captions
-                    for caption in captions
-                ),
-                minimum_count=self.config.min_word_count,
+        if not path.exists():
+            vocabulary = choose_vocabulary(self.config, self.splits)
+            vocabulary.save(path)
+            return vocabulary
+        vocabulary, official = Vocabulary.load(path), self.config.captions_pickle
+        if official and Vocabulary.from_captions_pickle(official) != vocabulary:
+            raise UserError(
+                f"--captions_pickle={official}: not the words of {path}, which this "
+                "run began with; leave the flag out or choose another --workdir"
             )
-        vocabulary.save(path)
         return vocabulary
 
 

@@ -18,7 +18,7 @@ from mirrorgan_tf.data.reading import (
 )
 from mirrorgan_tf.data.records import CaptionedImages
 
-__all__ = ["read_coco", "read_coco_json"]
+__all__ = ["coco_years", "read_coco", "read_coco_json"]
 
 _SPLITS = ("train", "val")
 # The paper's first: it is taken where both are whole.
@@ -43,12 +43,12 @@ def read_coco(data_dir: str | Path, split: str) -> CaptionedImages:
     if split not in _SPLITS:
         raise ValueError(f"split={split!r}; expected 'train' or 'val'")
     data_dir = Path(data_dir)
-    years = _years(data_dir)
+    years = coco_years(data_dir)
     if not years:
         raise UserError(
             f"{data_dir}: no annotations/captions_{split}2014.json or "
             f"captions_{split}2017.json; --data_dir must hold COCO's `annotations`"
-            + nearby(data_dir, _years)
+            + nearby(data_dir, coco_years)
         )
     year, *others = years
     return read_coco_json(
@@ -97,7 +97,7 @@ def _annotations(data_dir, split, year):
     return data_dir / "annotations" / f"captions_{split}{year}.json"
 
 
-def _years(data_dir):
+def coco_years(data_dir: Path) -> list[int]:
     """The years that are there: those with both splits first, then the paper's."""
     splits = {
         year: sum(_annotations(data_dir, split, year).is_file() for split in _SPLITS)

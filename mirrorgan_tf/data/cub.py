@@ -19,7 +19,7 @@ from mirrorgan_tf.data.reading import (
 from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.text.vocabulary import Vocabulary
 
-__all__ = ["read_cub"]
+__all__ = ["find_cub", "read_cub"]
 
 _CAPTIONS = 10
 
@@ -47,8 +47,7 @@ def read_cub(data_dir: str | Path) -> dict[str, CaptionedImages]:
         UserError: something is missing or does not fit together.
     """
     data_dir = Path(data_dir)
-    inside = ("", "CUB_200_2011", os.path.join("birds", "CUB_200_2011"))
-    home = next((data_dir / name for name in inside if _is_home(data_dir / name)), None)
+    home = find_cub(data_dir)
     if home is None:
         raise UserError(
             f"{data_dir}: no CUB-200-2011 (images.txt, images/) here or in CUB_200_2011"
@@ -68,6 +67,13 @@ def read_cub(data_dir: str | Path) -> dict[str, CaptionedImages]:
         name: _index(home, [birds[key] for key in keys], captions, [split.note, note])
         for name, keys in (("train", split.train), ("val", split.val))
     }
+
+
+def find_cub(data_dir: Path) -> Path | None:
+    """The folder of `images.txt`: this one or one inside; None without any."""
+    inside = ("", "CUB_200_2011", os.path.join("birds", "CUB_200_2011"))
+    folders = [data_dir / name for name in inside]
+    return next(filter(_is_home, folders), None)
 
 
 def _is_home(folder: Path) -> bool:

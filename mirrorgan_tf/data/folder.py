@@ -55,7 +55,7 @@ def read_folder(
         index = _read(data_dir, names)
         return split_by_name(index, data_dir, val_share=val_share, seed=seed)
     outside = len(names) - sum(map(len, splits.values()))
-    notes = [f"{outside:,} images outside train and val are not read"] * bool(outside)
+    notes = [f"images outside train and val, not read: {outside:,}"] * bool(outside)
     return {
         "train": _read(data_dir, splits["train"], notes=notes),
         "val": _read(data_dir, splits["val"], first_id=len(splits["train"])),

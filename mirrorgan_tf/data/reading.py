@@ -128,12 +128,12 @@ def index_captioned(
     empty = sum(map(len, captions)) - sum(map(len, cleaned))
     notes = list(notes)
     if empty:
-        notes.append(f"{source}: {empty:,} empty captions are left out")
+        notes.append(f"{source}: empty captions left out: {empty:,}")
     if len(kept) < len(paths):
         first = next(row for row, some in enumerate(cleaned) if not some)
         notes.append(
-            f"{source}: {len(paths) - len(kept):,} images without a caption are left "
-            f"out, first {paths[first]}"
+            f"{source}: images without a caption left out: "
+            f"{len(paths) - len(kept):,}, first {paths[first]}"
         )
     classes = np.arange(len(kept)) if class_ids is None else np.take(class_ids, kept)
     return CaptionedImages(

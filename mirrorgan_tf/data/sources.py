@@ -1,4 +1,4 @@
-"""The data set that a configuration names."""
+"""The data set that a configuration names, and its words."""
 
 from pathlib import Path
 
@@ -6,13 +6,14 @@ from absl import logging
 
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.data.birdlets.dataset import write_birdlets
-from mirrorgan_tf.data.coco import read_coco, read_coco_json
-from mirrorgan_tf.data.cub import read_cub
+from mirrorgan_tf.data.coco import coco_years, read_coco, read_coco_json
+from mirrorgan_tf.data.cub import find_cub, read_cub
 from mirrorgan_tf.data.folder import read_folder
 from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.data.splits import split_by_name
+from mirrorgan_tf.text.vocabulary import Vocabulary
 
-__all__ = ["all_notes", "open_dataset"]
+__all__ = ["all_notes", "choose_vocabulary", "guess_dataset", "open_dataset"]
 
 
 def open_dataset(config: Config) -> dict[str, CaptionedImages]:
@@ -21,17 +22,38 @@ def open_dataset(config: Config) -> dict[str, CaptionedImages]:
     Raises:
         UserError: the data set is missing or broken.
     """
-    splits = _READERS[config.dataset](config)
-    for note in all_notes(splits):
-        logging.info("%s", note)
-    return splits
+    return _READERS[config.dataset](config)
 
 
 def all_notes(splits: dict[str, CaptionedImages]) -> list[str]:
-    """What the readers say, each thing once."""
+    """What the readers chose and left out, each thing once."""
     return list(
         dict.fromkeys(note for index in splits.values() for note in index.notes)
     )
+
+
+def choose_vocabulary(config: Config, splits: dict[str, CaptionedImages]) -> Vocabulary:
+    """The words of --captions_pickle, else those of all captions.
+
+    Raises:
+        UserError: the pickle is missing or not AttnGAN's.
+    """
+    if config.captions_pickle:
+        return Vocabulary.from_captions_pickle(config.captions_pickle)
+    captions = (
+        caption
+        for index in splits.values()
+        for captions in index.captions
+        for caption in captions
+    )
+    return Vocabulary.from_captions(captions, minimum_count=config.min_word_count)
+
+
+def guess_dataset(data_dir: str | Path) -> str:
+    """What --dataset a folder looks like; "folder" if like nothing else."""
+    if find_cub(Path(data_dir)):
+        return "cub"
+    return "coco" if coco_years(Path(data_dir)) else "folder"
 
 
 def _open_birdlets(config):

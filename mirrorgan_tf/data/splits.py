@@ -17,14 +17,14 @@ __all__ = ["sample_captions", "split_by_name", "take"]
 def take(index: CaptionedImages, rows: Sequence[int] | np.ndarray) -> CaptionedImages:
     """The given rows, in the given order."""
     rows = np.asarray(rows, np.int64)
-    return dataclasses.replace(
-        index,
-        paths=tuple(index.paths[row] for row in rows),
-        captions=tuple(index.captions[row] for row in rows),
-        class_ids=index.class_ids[rows],
-        image_ids=index.image_ids[rows],
-        boxes=None if index.boxes is None else index.boxes[rows],
-    )
+    columns = {}
+    for field in dataclasses.fields(index):
+        column = getattr(index, field.name)
+        if isinstance(column, np.ndarray):
+            columns[field.name] = column[rows]
+        elif field.name != "notes" and column is not None:
+            columns[field.name] = tuple(column[row] for row in rows.tolist())
+    return dataclasses.replace(index, **columns)
 
 
 def split_by_name(

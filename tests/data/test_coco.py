@@ -57,8 +57,8 @@ def test_every_captioned_image_is_read_in_order(tree):
         ("A person rides", "A man on a bike."),
     )
     assert [note.partition(": ")[2] for note in index.notes[1:]] == [
-        "1 empty captions are left out",
-        "1 images without a caption are left out, first "
+        "empty captions left out: 1",
+        "images without a caption left out: 1, first "
         + str(tree / "val2014" / "COCO_val2014_000000000099.jpg"),
     ]
 

@@ -58,7 +58,7 @@ def test_folders_train_and_val_are_the_splits(tmp_path):
     splits = read(tmp_path)
     assert [len(index) for index in splits.values()] == [4, 3]
     assert all("/val/" in path for path in splits["val"].paths)
-    assert splits["train"].notes == ("1 images outside train and val are not read",)
+    assert splits["train"].notes == ("images outside train and val, not read: 1",)
 
 
 def test_links_are_followed_once(tmp_path):
@@ -98,8 +98,8 @@ def test_text_that_is_odd_is_read(tmp_path):
         "b.png": ("caf bird",),
         "c.png": ("un oiseau", "foncé"),
     }
-    assert "1 empty captions are left out" in splits["train"].notes[0]
-    assert "2 images without a caption are left out, first" in splits["val"].notes[1]
+    assert "empty captions left out: 1" in splits["train"].notes[0]
+    assert "images without a caption left out: 2, first" in splits["val"].notes[1]
 
 
 def test_mistakes_are_told(tmp_path):

@@ -1,0 +1,198 @@
+"""`python -m mirrorgan_tf.data.check --data_dir=data/mine`: is it fit to train on?
+
+Reads a set as training does, decodes its images, prints what was found and what is
+wrong, and draws a few images with their captions. Without --dataset the layout is
+guessed; the other flags are those of training: --flagfile=flags/cub.cfg will do.
+Exit status 1: a training would stop.
+"""
+
+import itertools
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from absl import flags
+from PIL import Image, ImageDraw, ImageOps
+
+from mirrorgan_tf import commands, options
+from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.config import Config
+from mirrorgan_tf.data.inspection import inspect_images
+from mirrorgan_tf.data.records import CaptionedImages
+from mirrorgan_tf.data.sources import (
+    all_notes,
+    choose_vocabulary,
+    guess_dataset,
+    open_dataset,
+)
+from mirrorgan_tf.data.statistics import (
+    Findings,
+    caption_findings,
+    image_findings,
+    length_histogram,
+    repeated_images,
+)
+from mirrorgan_tf.data.transforms import decode_image
+from mirrorgan_tf.pictures import caption_grid, save_png
+
+__all__ = ["check", "define_flags", "main", "parse_decode", "show_samples"]
+
+_SAMPLES = 12
+_CAPTIONS_SHOWN = 2
+_SECONDS_BETWEEN_LINES = 5
+
+
+def define_flags() -> None:
+    """Defines the command's flags; not at import, where commands would collide."""
+    options.define_flags()
+    flags.DEFINE_string("decode", "all", "Images to decode of a split: all, none or N.")
+    flags.DEFINE_string("out", "check.png", "Picture of samples to write.")
+    flags.DEFINE_string("workdir", None, "Of trainings' flagfiles; not used here.")
+
+
+def check(
+    splits: dict[str, CaptionedImages], config: Config, *, decode: int | None = None
+) -> tuple[str, bool]:
+    """Looks at everything.
+
+    Args:
+        splits: "train" and "val".
+        config: its vocabulary, `max_words` and sizes are used.
+        decode: images to decode of each split, evenly spread; None is all.
+
+    Returns:
+        A report, and whether a training would stop.
+
+    Raises:
+        UserError: --captions_pickle can't be used.
+    """
+    vocabulary = choose_vocabulary(config, splits)
+    captions, words = {}, []
+    for split, index in splits.items():
+        captions[split], lengths = caption_findings(index, vocabulary, config.max_words)
+        words.append(lengths)
+    chosen = {split: _spread(index.paths, decode) for split, index in splits.items()}
+    paths = sum(chosen.values(), [])
+    facts = inspect_images(paths, _Progress(len(paths)))
+    images, rest = {}, iter(facts)
+    for split, some in chosen.items():
+        found = list(itertools.islice(rest, len(some)))
+        images[split] = image_findings(some, found, config.sizes[-1])
+    errors, warnings = (
+        [
+            f"{kind}: {split}: {text}"
+            for findings in (captions, images)
+            for split in splits
+            for text in getattr(findings[split], f"{kind}s")
+        ]
+        for kind in ("error", "warning")
+    )
+    warnings += [f"warning: {text}" for text in repeated_images(paths, facts)]
+    lines = [
+        *all_notes(splits),
+        "",
+        *_table(captions, images),
+        f"\nvocabulary: {len(vocabulary):,} words\n",
+        "words a caption, train and val",
+        *length_histogram(np.concatenate(words)),
+        "",
+        *(errors + warnings or ["no problems"]),
+    ]
+    return "\n".join(lines), bool(errors)
+
+
+def show_samples(index: CaptionedImages, count: int = _SAMPLES) -> np.ndarray:
+    """Images spread over a split, boxes drawn, with captions; (H, W, 3) uint8."""
+    pictures, texts = [], []
+    for row in _spread(range(len(index)), count):
+        try:
+            content = tf.io.read_file(index.paths[row])
+            image = Image.fromarray(decode_image(content).numpy())
+        except tf.errors.OpError:
+            continue
+        if index.boxes is not None:
+            left, top, width, height = index.boxes[row].tolist()
+            ImageDraw.Draw(image).rectangle(
+                (left, top, left + width, top + height), outline="red", width=2
+            )
+        side = max(image.size)
+        pictures.append(np.asarray(ImageOps.pad(image, (side, side), color="white")))
+        texts.append("\n".join(index.captions[row][:_CAPTIONS_SHOWN]))
+    return caption_grid(pictures, texts)
+
+
+class _Progress:
+    """Says on stderr how far it is, every few seconds."""
+
+    def __init__(self, total):
+        self._total = total
+        self._start = self._said = time.monotonic()
+
+    def __call__(self, done):
+        now = time.monotonic()
+        if now - self._said < _SECONDS_BETWEEN_LINES:
+            return
+        self._said = now
+        rate = done / (now - self._start)
+        print(
+            f"decoded {done:,}/{self._total:,}, {rate:.0f} images/s, "
+            f"{(self._total - done) / rate:.0f} s left",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def _spread(things, count):
+    count = len(things) if count is None else min(count, len(things))
+    places = np.linspace(0, len(things) - 1, count).astype(int)
+    return [things[place] for place in places]
+
+
+def _table(captions: dict[str, Findings], images: dict[str, Findings]) -> list[str]:
+    rows = [["", *captions]]
+    for findings in (captions, images):
+        for name in next(iter(findings.values())).rows:
+            rows.append([name, *(found.rows[name] for found in findings.values())])
+    rows.insert(1, ["---"] * len(rows[0]))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "| "
+        + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        + " |"
+        for row in rows
+    ]
+
+
+def parse_decode(text: str) -> int | None:
+    """--decode as a number; None is all. UserError for anything else."""
+    if text in ("all", "none"):
+        return None if text == "all" else 0
+    if not text.isdecimal():
+        raise UserError(f"--decode={text}: must be all, none or a number of images")
+    return int(text)
+
+
+def main() -> int:
+    """Checks what the flags name."""
+    values = flags.FLAGS
+    decode = parse_decode(values.decode)
+    if not values["dataset"].present:
+        values.dataset = guess_dataset(values.data_dir)
+    config = options.config_from_flags()
+    print(f"{config.data_dir}: --dataset={config.dataset}", flush=True)
+    splits = open_dataset(config)
+    report, stops = check(splits, config, decode=decode)
+    print(report)
+    try:
+        save_png(show_samples(splits["train"]), Path(values.out))
+    except OSError as error:
+        raise UserError(f"--out={values.out}: cannot be written: {error}") from None
+    print(f"\nsamples: {values.out}")
+    return int(stops)
+
+
+if __name__ == "__main__":
+    define_flags()
+    commands.run(main)

@@ -1,0 +1,115 @@
+"""What image files are, and which can't be decoded."""
+
+import concurrent.futures
+import dataclasses
+import os
+import warnings
+import zlib
+from collections.abc import Callable, Sequence
+from io import BytesIO
+
+import tensorflow as tf
+from PIL import Image
+
+from mirrorgan_tf.data.transforms import decode_image
+
+__all__ = ["ImageFacts", "inspect_images"]
+
+_ORIENTATION = 0x0112
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageFacts:
+    """One file.
+
+    Attributes:
+        width: px, as stored; 0 if unknown.
+        height: likewise.
+        kind: format and Pillow's mode, such as "JPEG CMYK".
+        turned: EXIF says that it is not upright as stored.
+        size: bytes of the file.
+        checksum: CRC-32 of the file.
+        problem: why it can't be decoded; "" if it can.
+    """
+
+    width: int = 0
+    height: int = 0
+    kind: str = ""
+    turned: bool = False
+    size: int = 0
+    checksum: int = 0
+    problem: str = ""
+
+
+def inspect_images(
+    paths: Sequence[str], progress: Callable[[int], None] | None = None
+) -> list[ImageFacts]:
+    """Decodes every file as training does, on all cores.
+
+    Args:
+        paths: N files.
+        progress: called with the number of files done, after each.
+
+    Returns:
+        N facts, in order.
+    """
+    decode = tf.function(
+        lambda content: tf.size(decode_image(content)),
+        input_signature=[tf.TensorSpec((), tf.string)],
+    )
+    facts = []
+    threads = 2 * (os.cpu_count() or 1)
+    with (
+        warnings.catch_warnings(),
+        concurrent.futures.ThreadPoolExecutor(threads) as pool,
+    ):
+        # Pillow's, on files that are odd but fine.
+        warnings.simplefilter("ignore")
+        try:
+            for done, fact in enumerate(
+                pool.map(lambda path: _inspect(path, decode), paths), start=1
+            ):
+                facts.append(fact)
+                if progress:
+                    progress(done)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return facts
+
+
+def _inspect(path, decode) -> ImageFacts:
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except OSError as error:
+        return ImageFacts(problem=f"can't be read ({error.strerror})")
+    facts = _read_head(content)
+    try:
+        decode(content)
+    except tf.errors.OpError:
+        why = f"is damaged, or {facts.kind} is not read"
+        return dataclasses.replace(facts, problem=facts.problem or why)
+    # What only Pillow can't read does no harm.
+    return dataclasses.replace(facts, problem="")
+
+
+def _read_head(content):
+    if not content:
+        return ImageFacts(problem="is empty")
+    facts = ImageFacts(size=len(content), checksum=zlib.crc32(content))
+    try:
+        with Image.open(BytesIO(content)) as image:
+            # `getexif` would decode a whole PNG.
+            exif = Image.Exif()
+            exif.load(image.info.get("exif", b""))
+            return dataclasses.replace(
+                facts,
+                width=image.width,
+                height=image.height,
+                kind=f"{image.format} {image.mode}",
+                turned=exif.get(_ORIENTATION, 1) in range(2, 9),
+            )
+    # Pillow's formats raise whatever they like.
+    except Exception:
+        return dataclasses.replace(facts, problem="is no image")

@@ -1,0 +1,78 @@
+import zlib
+
+import PIL.Image
+import pytest
+
+from mirrorgan_tf.data.inspection import ImageFacts, inspect_images
+from tests.data.trees import write_image
+
+
+def write(path, content):
+    path.write_bytes(content)
+    return path
+
+
+def turned_by(orientation):
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Files by what they are."""
+    kinds = {
+        "JPEG RGB": ("a.jpg", {}),
+        "JPEG L": ("grey.jpg", {"mode": "L"}),
+        "JPEG CMYK": ("cmyk.jpg", {"mode": "CMYK"}),
+        "PNG P": ("palette.jpg", {"mode": "P", "format": "PNG"}),
+        "PNG RGBA": ("a.png", {"mode": "RGBA"}),
+        "BMP RGB": ("a.bmp", {}),
+        "GIF P": ("a.gif", {}),
+    }
+    for name, how in kinds.values():
+        write_image(tmp_path / name, 20, 10, **dict(how))
+    return {kind: tmp_path / name for kind, (name, _) in kinds.items()}
+
+
+def test_every_kind_is_decoded(files):
+    paths = [str(path) for path in files.values()]
+    calls = []
+    facts = inspect_images(paths, calls.append)
+    assert calls == list(range(1, len(files) + 1))
+    for path, kind, fact in zip(paths, files, facts, strict=True):
+        with open(path, "rb") as file:
+            content = file.read()
+        assert fact == ImageFacts(
+            width=20,
+            height=10,
+            kind=kind,
+            size=len(content),
+            checksum=zlib.crc32(content),
+        )
+
+
+def test_images_that_lie_on_their_side_are_told(tmp_path):
+    for orientation in (1, 3, 6):
+        for ending in ("jpg", "png"):
+            path = tmp_path / f"{orientation}.{ending}"
+            write_image(path, exif=turned_by(orientation))
+    paths = sorted(map(str, tmp_path.iterdir()))
+    assert [fact.turned for fact in inspect_images(paths)] == 2 * [False] + 4 * [True]
+
+
+def test_files_that_cant_be_decoded_are_told(tmp_path, files):
+    whole = files["JPEG RGB"].read_bytes()
+    png = files["PNG RGBA"].read_bytes()
+    bad = {
+        "is empty": write(tmp_path / "empty.jpg", b""),
+        "is no image": write(tmp_path / "text.jpg", b"not an image"),
+        "is damaged, or JPEG RGB": write(tmp_path / "half.jpg", whole[:-40]),
+        "is damaged, or PNG RGBA": write(tmp_path / "half.png", png[:-30]),
+        "can't be read (No such file": tmp_path / "none.jpg",
+        "can't be read (Is a directory": tmp_path,
+    }
+    facts = inspect_images([*map(str, bad.values()), str(files["JPEG RGB"])])
+    for reason, fact in zip(bad, facts[:-1], strict=True):
+        assert fact.problem.startswith(reason)
+    assert not facts[-1].problem
