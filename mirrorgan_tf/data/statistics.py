@@ -1,7 +1,7 @@
 """What can be said about captions and images of a set, as rows and as problems."""
 
 import dataclasses
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -112,14 +112,15 @@ def image_findings(
 
 
 def repeated_images(paths: Sequence[str], facts: Sequence[ImageFacts]) -> list[str]:
-    """A warning where files have the same content."""
-    same = defaultdict(list)
+    """A warning where files have the content of one before them."""
+    first, repeats = {}, []
     for path, fact in zip(paths, facts, strict=True):
         if not fact.problem:
-            same[fact.checksum, fact.size].append(path)
+            before = first.setdefault((fact.checksum, fact.size), path)
+            if before != path:
+                repeats.append(f"{path} = {before}")
     warnings: list[str] = []
-    groups = (" = ".join(group[:3]) for group in same.values() if len(group) > 1)
-    _tell(warnings, "images that are there more than once", groups)
+    _tell(warnings, "images that repeat another", repeats)
     return warnings
 
 
