@@ -80,15 +80,8 @@ def check(
     for split, some in chosen.items():
         found = list(itertools.islice(rest, len(some)))
         images[split] = image_findings(some, found, config.sizes[-1])
-    errors, warnings = (
-        [
-            f"{kind}: {split}: {text}"
-            for findings in (captions, images)
-            for split in splits
-            for text in getattr(findings[split], f"{kind}s")
-        ]
-        for kind in ("error", "warning")
-    )
+    errors = _problems("error", captions, images)
+    warnings = _problems("warning", captions, images)
     warnings += [f"warning: {text}" for text in repeated_images(paths, facts)]
     lines = [
         *all_notes(splits),
@@ -150,11 +143,20 @@ def _spread(things, count):
     return [things[place] for place in places]
 
 
-def _table(captions: dict[str, Findings], images: dict[str, Findings]) -> list[str]:
-    rows = [["", *captions]]
-    for findings in (captions, images):
-        for name in next(iter(findings.values())).rows:
-            rows.append([name, *(found.rows[name] for found in findings.values())])
+def _problems(kind, *findings: dict[str, Findings]) -> list[str]:
+    return [
+        f"{kind}: {split}: {text}"
+        for by_split in findings
+        for split, found in by_split.items()
+        for text in getattr(found, f"{kind}s")
+    ]
+
+
+def _table(*findings: dict[str, Findings]) -> list[str]:
+    rows = [["", *findings[0]]]
+    for by_split in findings:
+        for name in next(iter(by_split.values())).rows:
+            rows.append([name, *(found.rows[name] for found in by_split.values())])
     rows.insert(1, ["---"] * len(rows[0]))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [

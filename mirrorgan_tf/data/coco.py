@@ -5,6 +5,7 @@ import dataclasses
 import gc
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,8 @@ def read_coco(data_dir: str | Path, split: str) -> CaptionedImages:
     """Indexes a split of COCO 2014 or 2017 as it is unpacked.
 
     `annotations/captions_{split}{year}.json` beside the folder `{split}{year}`, or
-    `images/{split}{year}`. Where both are there, 2014 is taken,
-    unless only 2017 has both splits.
+    `images/{split}{year}`. Where both years are there, 2014 is taken, unless only 2017
+    has both splits.
 
     Args:
         data_dir: folder that holds `annotations` and the image folders.
@@ -59,7 +60,7 @@ def read_coco(data_dir: str | Path, split: str) -> CaptionedImages:
 
 
 def read_coco_json(
-    path: str | Path, folder: str | Path, *, notes: list[str] | None = None
+    path: str | Path, folder: str | Path, *, notes: Sequence[str] = ()
 ) -> CaptionedImages:
     """Indexes the images of one captions file.
 
@@ -89,7 +90,7 @@ def read_coco_json(
             listing.captions,
             image_ids=listing.image_ids,
             source=path,
-            notes=notes or (),
+            notes=notes,
         )
 
 

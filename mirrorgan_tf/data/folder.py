@@ -7,7 +7,6 @@ from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.data.reading import (
     check_names,
     index_captioned,
-    nearby,
     read_caption_file,
 )
 from mirrorgan_tf.data.records import CaptionedImages
@@ -40,12 +39,11 @@ def read_folder(
         UserError: no image is there, or one has no text file.
     """
     data_dir = Path(data_dir)
+    if not data_dir.is_dir():
+        raise UserError(f"--data_dir={data_dir}: no such folder")
     names = _find_images(data_dir)
     if not names:
-        raise UserError(
-            f"{data_dir}: no images ({', '.join(_IMAGES)})"
-            + nearby(data_dir, lambda path: bool(_find_images(path)))
-        )
+        raise UserError(f"{data_dir}: no images ({', '.join(_IMAGES)})")
     check_names(names, data_dir)
     splits = {
         split: [name for name in names if name.split(os.sep)[0] == split]

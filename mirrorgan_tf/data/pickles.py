@@ -36,7 +36,7 @@ def load_plain_pickle(path: str | Path) -> Any:
         ) from None
     # Damaged pickles raise whatever their bytes happen to say.
     except Exception as error:
-        detail = " ".join(str(error).split()) or type(error).__name__
+        detail = f"{type(error).__name__}: {ascii(str(error))}"[:200]
         raise UserError(f"{path}: not a whole pickle ({detail})") from None
 
 
@@ -48,7 +48,7 @@ class _PlainUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         known = _KNOWN.get((module, name))
         if known is None:
-            raise _RefusedError(f"{module}.{name}"[:200])
+            raise _RefusedError(ascii(f"{module}.{name}")[:200])
         return known
 
     def persistent_load(self, pid: Any) -> Any:
@@ -74,7 +74,7 @@ class _DType:
     def __init__(self, code: str, align: bool = False, copy: bool = False) -> None:
         dtype = np.dtype(code) if isinstance(code, str) else None
         if dtype is None or dtype.kind not in "?bBiufcSUO" or dtype.subdtype:
-            raise _RefusedError(f"the dtype {code!r}"[:200])
+            raise _RefusedError(f"the dtype {code!a}"[:200])
         self.numpy = dtype
 
     def __setstate__(self, state: tuple) -> None:
@@ -144,7 +144,7 @@ def _frombuffer(values, dtype, shape, order, axis_order=None):
 def _encode(text, encoding="latin1"):
     # Python 3 writes bytes so for protocols that have none.
     if encoding not in ("latin1", "latin-1"):
-        raise _RefusedError(f"the encoding {encoding!r}"[:200])
+        raise _RefusedError(f"the encoding {encoding!a}"[:200])
     return text.encode("latin1")
 
 
