@@ -3,12 +3,12 @@
 Times of other machines mean something only beside rates like these.
 """
 
+import json
+import sys
 import time
 from collections.abc import Callable
 
-import tensorflow as tf
-
-__all__ = ["best_seconds", "measure_rates"]
+__all__ = ["best_seconds", "measure_rates", "rates_table"]
 
 _SIDE = 4096
 # Batch, side, channels in and out: the generator's largest convolution.
@@ -28,6 +28,8 @@ def best_seconds(function: Callable[[], object], *, tries: int = 5) -> float:
 
 def measure_rates() -> dict[str, float]:
     """GFLOP/s of a 4096³ matmul and a 3×3 convolution, by name."""
+    import tensorflow as tf
+
     rates = {}
     for dtype in (tf.float32, tf.bfloat16):
         square = tf.cast(tf.random.normal([_SIDE, _SIDE]), dtype)
@@ -51,12 +53,13 @@ def _rate(operations, function, *inputs):
     return operations / best_seconds(lambda: function(*inputs).numpy()) / 1e9
 
 
-def main() -> None:
-    """Prints a Markdown table."""
-    print("| what | GFLOP/s |\n| --- | --- |")
-    for name, rate in measure_rates().items():
-        print(f"| {name} | {rate:.0f} |")
+def rates_table(rates: dict[str, float]) -> str:
+    """The rates as a Markdown table of one row."""
+    numbers = [f"{rate:.0f}" for rate in rates.values()]
+    rows = [["GFLOP/s", *rates], ["---"] * (len(rates) + 1), ["", *numbers]]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 if __name__ == "__main__":
-    main()
+    measured = measure_rates()
+    print(json.dumps(measured) if sys.argv[1:] == ["json"] else rates_table(measured))

@@ -7,12 +7,13 @@ cores.
 
 import json
 import resource
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.processes import in_a_process
+from benchmarks.rates import rates_table
 from mirrorgan_tf import commands  # noqa: F401  (quiets TensorFlow before its import)
 
 # What the original's generator took for one image, fp32 and 2 threads, on a machine of
@@ -149,10 +150,7 @@ def main() -> None:
         }
         errors = _in_a_process("compare", folder)
         share, longest = _in_a_process("profile", folder / "float32" / "1")
-    rates = _in_a_process("rates", folder)
-    print("| " + " | ".join(["GFLOP/s", *rates]) + " |")
-    print("|" + " --- |" * (len(rates) + 1))
-    print("| " + " | ".join(["", *(f"{rate:.0f}" for rate in rates.values())]) + " |\n")
+    print(rates_table(in_a_process("benchmarks.rates", "json")))
     columns = [f"batch {batch}" for batch in _BATCHES]
     header = ["export", "MB", "cold load to first image"]
     header += [f"{c}: ms, images/s, peak GiB" for c in columns]
@@ -179,19 +177,7 @@ def main() -> None:
 
 
 def _in_a_process(job, folder):
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.serve", job, str(folder)],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def _rates(folder):
-    from benchmarks.rates import measure_rates
-
-    return measure_rates()
+    return in_a_process("benchmarks.serve", job, str(folder))
 
 
 if __name__ == "__main__":
@@ -203,7 +189,6 @@ if __name__ == "__main__":
             "measure": measure,
             "compare": compare,
             "profile": profile,
-            "rates": _rates,
         }
         result = jobs[sys.argv[1]](Path(sys.argv[2]))
         print(json.dumps(result, default=float))

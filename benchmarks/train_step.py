@@ -1,4 +1,4 @@
-"""How long a training step of GLAM takes at paper size: `python -m benchmarks.train_step`.
+"""A training step of GLAM at paper size: `python -m benchmarks.train_step`.
 
 Generator, three discriminators and the redescription's loss (CUB, random data and
 weights), each way in a process of its own, beside the machine's rates. "no CNN" has a
@@ -8,10 +8,11 @@ pooled, projected image in place of STREAM's ResNet-152, as the original was tim
 import argparse
 import json
 import resource
-import subprocess
 import sys
 import time
 
+from benchmarks.processes import in_a_process
+from benchmarks.rates import rates_table
 from mirrorgan_tf import commands  # noqa: F401  (quiets TensorFlow before its import)
 
 # Seconds of the original's step of 4 images, without the caption CNN, fp32, 2 threads,
@@ -129,14 +130,32 @@ def _operations(train_step, batches):
 
 
 def main() -> None:
-    """Measures each way asked for and prints a Markdown table."""
+    """Measures each way asked for and prints Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--ways", default=",".join(_WAYS), help="of: %(default)s")
-    asked = parser.parse_args().ways
-    told = {}
-    for way in (way for way in _WAYS if way in asked):
-        told[way] = _in_a_process("measure", json.dumps(_WAYS[way]))
-        print(way, told[way], flush=True)
+    parser.add_argument("--ways", nargs="+", default=list(_WAYS), choices=_WAYS)
+    rates = in_a_process("benchmarks.rates", "json")
+    print(rates_table(rates))
+    columns = ["step of 4 images", "first step, s", "step, s", "images/s", "peak GiB"]
+    columns += ["GFLOP", "GFLOP/s", "of the convolution's", "times the original"]
+    print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}", flush=True)
+    for way in parser.parse_args().ways:
+        told = in_a_process("benchmarks.train_step", "measure", json.dumps(_WAYS[way]))
+        rate = told["operations"] / told["step"]
+        convolution = rates[f"convolution {way.split(',')[0]}"]
+        cells = [
+            way,
+            f"{told['first']:.0f}",
+            f"{told['step']:.2f}",
+            f"{4 / told['step']:.2f}",
+            f"{told['peak']:.2f}",
+            f"{told['operations']:.0f}",
+            f"{rate:.0f}",
+            f"{rate / convolution:.0%}",
+            "" if _WAYS[way].get("cnn") else f"{_ORIGINAL_S / told['step']:.2f}",
+        ]
+        print(f"| {' | '.join(cells)} |", flush=True)
+    print(f"\nThe original: {_ORIGINAL_S} s, {_ORIGINAL_GIB} GiB, where rates were")
+    print(", ".join(f"{name} {rate}" for name, rate in _ORIGINAL_RATES.items()) + ".")
 
 
 if __name__ == "__main__":
