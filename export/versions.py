@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import fcntl
 import os
 import shutil
 import tempfile
@@ -13,6 +12,7 @@ import tensorflow as tf
 from absl import logging
 
 from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.files import lock_folder
 
 __all__ = ["choose_version", "folder_bytes", "save_version"]
 
@@ -82,7 +82,7 @@ def save_version(
         out.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(out)
         partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=out))
-        lock = _locked(partial)
+        lock = lock_folder(partial)
         # One deeper: mkdtemp's own folder can be read by its owner alone.
         whole = partial / "model"
         with _quiet():
@@ -109,22 +109,11 @@ def _remove_abandoned(out):
     """Removes the partial folders of exports that are no more: nobody locks them."""
     for folder in out.glob(f"{_PARTIAL}*"):
         try:
-            lock = _locked(folder)
+            lock = lock_folder(folder)
         except OSError:
             continue
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
-
-
-def _locked(folder):
-    """Descriptor that holds a folder's lock; the lock dies with its process."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
 
 
 @contextlib.contextmanager

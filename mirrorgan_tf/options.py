@@ -7,6 +7,7 @@ from absl import flags
 
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config, setting_help
+from mirrorgan_tf.files import write_whole
 
 __all__ = ["define_flags", "config_from_flags", "read_config", "write_config"]
 
@@ -44,7 +45,7 @@ def config_from_flags(flag_values: flags.FlagValues = flags.FLAGS) -> Config:
 def write_config(config: Config, path: Path) -> None:
     """Writes every flag, one a line, as a flagfile."""
     lines = [f"--{field.name}={getattr(config, field.name)}\n" for field in _fields()]
-    path.write_text("".join(lines), encoding="utf-8")
+    write_whole(path, "".join(lines))
 
 
 def read_config(path: Path) -> Config:

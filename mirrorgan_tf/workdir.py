@@ -23,11 +23,7 @@ from mirrorgan_tf.options import read_config, write_config
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
 from mirrorgan_tf.text_to_image import TextToImage, seeded_noise
-from mirrorgan_tf.training.checkpoints import (
-    latest_checkpoint,
-    restore_part,
-    saved_step,
-)
+from mirrorgan_tf.training.checkpoints import check_trained, restore_part
 
 __all__ = ["STAGES", "TrainedRun", "open_workdir", "start_workdir"]
 
@@ -175,14 +171,14 @@ def open_workdir(path: str | Path, *, ema: bool = True) -> TrainedRun:
     )
     # Before the vocabulary: a run that has not begun has none.
     for stage in STAGES:
-        latest_checkpoint(path / stage)
+        check_trained(path / stage)
     vocabulary = Vocabulary.load(path / VOCABULARY_FILE)
     stem = build_stem(config, len(vocabulary) + 1)
     stream = build_stream(config, len(vocabulary) + 1)
     glam = build_glam(config)
     restore_part(path / "stem", {"stem": stem})
     restore_part(path / "stream", {"stream": stream})
-    restore_part(path / "glam", {"glam_ema" if ema else "glam": glam})
+    step = restore_part(path / "glam", {"glam_ema" if ema else "glam": glam})
     return TrainedRun(
         path=path,
         config=config,
@@ -190,5 +186,5 @@ def open_workdir(path: str | Path, *, ema: bool = True) -> TrainedRun:
         stem=stem,
         stream=stream,
         glam=glam,
-        step=saved_step(path / "glam"),
+        step=step,
     )

@@ -48,7 +48,7 @@ def no_text(path):
         (halved("glam/*.data-*"), "cannot be read"),
         (halved("glam/*.index"), "cannot be read"),
         (without("stem/*.data-*"), "cannot be read"),
-        (without("stream/*.index"), "is not there; bring"),
+        (without("stream/*.index"), "cannot be read"),
     ],
 )
 def test_a_damaged_run_is_told_in_a_line(trained_workdir, tmp_path, damage, message):

@@ -9,6 +9,7 @@ import numpy as np
 
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.data.pickles import load_plain_pickle
+from mirrorgan_tf.files import write_whole
 from mirrorgan_tf.text.splitting import split_all
 
 __all__ = ["Vocabulary"]
@@ -104,9 +105,7 @@ class Vocabulary:
 
     def save(self, path: str | Path) -> None:
         """Writes one word a line, UTF-8: line k holds the word with id k."""
-        Path(path).write_text(
-            "".join(f"{word}\n" for word in self._words), encoding="utf-8", newline="\n"
-        )
+        write_whole(Path(path), "".join(f"{word}\n" for word in self._words))
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -1,17 +1,34 @@
-"""Checkpoints of a stage: saving, taking up again, reading parts."""
+"""Checkpoints of a stage: saving, taking up again, reading parts.
 
+The files themselves are the list of what there is: `ckpt-<step>.index` and its
+data. One appears whole or not at all, and of those that are there the newest that
+can be read counts; TensorFlow keeps a checksum of every tensor.
+"""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import keras
 import tensorflow as tf
+from absl import logging
 
 from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.files import move_whole, write_whole
 
-__all__ = ["StageCheckpoints", "latest_checkpoint", "restore_part", "saved_step"]
+__all__ = ["StageCheckpoints", "check_trained", "restore_part", "saved_step"]
 
 # TensorFlow's reader makes an IndexError of a file that ends too soon.
 _UNREADABLE = (tf.errors.OpError, IndexError)
 _STEP_KEY = "step/.ATTRIBUTES/VARIABLE_VALUE"
+_ROLLBACKS_KEY = "rollbacks/.ATTRIBUTES/VARIABLE_VALUE"
+_NAME = re.compile(r"ckpt-(\d+)\.(index|data-.*)")
+_PARTIAL = ".partial"
+_STATE_FILE = "checkpoint"
+_Result = TypeVar("_Result")
 
 
 class StageCheckpoints:
@@ -20,66 +37,168 @@ class StageCheckpoints:
     def __init__(self, folder: Path, objects: dict, *, keep: int):
         """Takes trackables by name; call inside the strategy's scope."""
         self.step = tf.Variable(0, dtype=tf.int64, name="step")
-        self._checkpoint = tf.train.Checkpoint(step=self.step, **_trackables(objects))
-        self._manager = tf.train.CheckpointManager(
-            self._checkpoint, str(folder), max_to_keep=keep
-        )
+        self.rollbacks = tf.Variable(0, dtype=tf.int64, name="rollbacks")
+        self._folder = folder
+        self._keep = keep
+        self._objects = objects
+        self._trackables = {"step": self.step, **_trackables(objects)}
+        # Other workers take part in reading the variables, and write nothing.
+        self._writes = tf.distribute.get_strategy().extended.should_checkpoint
 
     def restore(self) -> int:
-        """Loads the latest checkpoint, if any; returns the steps done.
+        """Loads the newest checkpoint that can be read; returns the steps done.
 
         Raises:
-            UserError: it is damaged or of other networks.
+            UserError: there are some, but none can be read, or it is of other
+                networks.
         """
-        latest = self._manager.latest_checkpoint
-        if latest:
-            _restore(self._checkpoint, latest, partial=False)
+        _newest_readable(self._folder, self._restore)
         return int(self.step.numpy())
 
     def save(self) -> None:
-        """Writes a checkpoint of the present step."""
-        self._manager.save(checkpoint_number=int(self.step.numpy()))
+        """Writes a checkpoint of the present step, then removes the oldest.
+
+        Raises:
+            UserError: it cannot be written; those before are as they were.
+        """
+        if not self._writes:
+            with tempfile.TemporaryDirectory() as folder:
+                self._all().write(f"{folder}/ckpt")
+            return
+        step = int(self.step.numpy())
+        partial = self._folder / _PARTIAL
+        try:
+            shutil.rmtree(partial, ignore_errors=True)
+            self._all().write(str(partial / f"ckpt-{step}"))
+            # Only with its index, which comes last, is it a checkpoint.
+            for path in sorted(partial.glob("ckpt-*"), key=lambda p: p.suffix):
+                move_whole(path, self._folder / path.name)
+            self._remove_but_newest(step)
+        except (OSError, tf.errors.OpError) as error:
+            raise UserError(
+                f"{self._folder}: the checkpoint of step {step} cannot be written "
+                f"({_first_line(error)}); those before are intact: make room, then "
+                "give the command again"
+            ) from None
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def not_finite(self) -> list[str]:
+        """Names of the objects in which a number is NaN or infinite."""
+        return [name for name, value in self._objects.items() if not _all_finite(value)]
+
+    def _all(self):
+        checkpoint = tf.train.Checkpoint(rollbacks=self.rollbacks, **self._trackables)
+        # Once asked for, it is written too: `restore` expects it.
+        _ = checkpoint.save_counter
+        return checkpoint
+
+    def _restore(self, path):
+        with_rollbacks = tf.train.load_checkpoint(path).has_tensor(_ROLLBACKS_KEY)
+        # Runs that began before there was a count have none.
+        checkpoint = (
+            self._all() if with_rollbacks else tf.train.Checkpoint(**self._trackables)
+        )
+        _restore(checkpoint, path, partial=False)
+
+    def _remove_but_newest(self, step):
+        """Leaves `keep` up to this step; later ones could not be read."""
+        paths = _checkpoints(self._folder)
+        past = [path for path in paths if _number(path) <= step]
+        kept = past[: self._keep]
+        names = [f'"{path.name}"\n' for path in kept]
+        write_whole(
+            self._folder / _STATE_FILE,
+            f"model_checkpoint_path: {names[0]}"
+            + "".join(f"all_model_checkpoint_paths: {name}" for name in names[::-1]),
+        )
+        for path in set(paths) - set(kept):
+            for file in path.parent.glob(f"{path.name}.*"):
+                file.unlink()
 
 
 def saved_step(folder: Path) -> int:
-    """Steps done by the latest checkpoint in a folder; 0 where there is none."""
-    latest = tf.train.latest_checkpoint(str(folder))
-    if latest is None:
-        return 0
-    try:
-        return int(tf.train.load_variable(latest, _STEP_KEY))
-    except (*_UNREADABLE, ValueError) as error:
-        raise _unreadable(latest, error) from None
+    """Steps done by the newest checkpoint that can be read; 0 where there is none.
 
-
-def latest_checkpoint(folder: Path) -> str:
-    """The latest checkpoint of a stage that has been trained.
+    Reads the whole checkpoint.
 
     Raises:
-        UserError: there is none.
+        UserError: there are some, but none can be read.
     """
-    latest = tf.train.latest_checkpoint(str(folder))
-    if latest:
-        return latest
-    if (folder / "checkpoint").is_file():
+
+    def read(path):
+        reader = tf.train.load_checkpoint(path)
+        for name in reader.get_variable_to_shape_map():
+            reader.get_tensor(name)
+        return int(reader.get_tensor(_STEP_KEY))
+
+    return _newest_readable(folder, read) or 0
+
+
+def check_trained(folder: Path) -> None:
+    """Raises UserError unless the stage of this folder has a checkpoint."""
+    if not _checkpoints(folder):
         raise UserError(
-            f"{folder}: the checkpoint that its file 'checkpoint' names is not there; "
-            "bring its files back, or remove the folder and train the stage again"
+            f"{folder}: no checkpoint; train stage {folder.name} first "
+            f"(python -m mirrorgan_tf.train --stages={folder.name} ...)"
         )
-    raise UserError(
-        f"{folder}: no checkpoint; train stage {folder.name} first "
-        f"(python -m mirrorgan_tf.train --stages={folder.name} ...)"
-    )
 
 
-def restore_part(folder: Path, objects: dict) -> None:
-    """Loads some of a stage's objects from its latest checkpoint.
+def restore_part(folder: Path, objects: dict) -> int:
+    """Loads some of a stage's objects from its newest readable checkpoint.
+
+    Returns:
+        The checkpoint's step.
 
     Raises:
-        UserError: there is none, it is damaged or of other networks.
+        UserError: there is none, none can be read, or it is of other networks.
     """
-    checkpoint = tf.train.Checkpoint(**_trackables(objects))
-    _restore(checkpoint, latest_checkpoint(folder), partial=True)
+    check_trained(folder)
+    step = tf.Variable(0, dtype=tf.int64)
+    checkpoint = tf.train.Checkpoint(step=step, **_trackables(objects))
+    _newest_readable(folder, lambda path: _restore(checkpoint, path, partial=True))
+    return int(step.numpy())
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """What could be restored, newest first.
+
+    Raises:
+        UserError: there were some and their files are gone.
+    """
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    numbers = {int(match[1]) for name in names if (match := _NAME.fullmatch(name))}
+    if _STATE_FILE in names and not numbers:
+        raise UserError(
+            f"{folder}: the checkpoints that its file '{_STATE_FILE}' names are not "
+            "there; bring them back, or remove the folder and train the stage again"
+        )
+    return [folder / f"ckpt-{number}" for number in sorted(numbers, reverse=True)]
+
+
+def _number(path):
+    return int(path.name.removeprefix("ckpt-"))
+
+
+def _newest_readable(folder: Path, read: Callable[[str], _Result]) -> _Result | None:
+    """What `read` makes of the newest checkpoint that it can read, if there are any."""
+    failure = None
+    for path in _checkpoints(folder):
+        try:
+            result = read(str(path))
+        except _UNREADABLE as error:
+            failure = f"{path}: the checkpoint cannot be read ({_first_line(error)})"
+            logging.warning("%s; trying the one before", failure)
+        else:
+            if failure:
+                logging.warning("taking %s instead", path)
+            return result
+    if failure:
+        raise UserError(
+            f"{failure}, nor can any before it; bring its files back from a copy, or "
+            f"remove {folder} to train the stage from the beginning"
+        )
+    return None
 
 
 def _trackables(objects):
@@ -98,6 +217,16 @@ def _trackables(objects):
     return objects
 
 
+def _all_finite(value):
+    if isinstance(value, list | tuple):
+        return all(_all_finite(part) for part in value)
+    return all(
+        bool(tf.reduce_all(tf.math.is_finite(variable.value)))
+        for variable in value.variables
+        if variable.value.dtype.is_floating
+    )
+
+
 def _restore(checkpoint, path, *, partial):
     try:
         status = checkpoint.restore(path)
@@ -110,16 +239,8 @@ def _restore(checkpoint, path, *, partial):
             f"{path}: the checkpoint is of other networks ({_first_line(error)}); "
             "use the flags it was made with, or another --workdir"
         ) from None
-    except _UNREADABLE as error:
-        raise _unreadable(path, error) from None
-
-
-def _unreadable(path, error):
-    return UserError(
-        f"{path}: the checkpoint cannot be read ({_first_line(error)}); remove its "
-        "files and its name in the file 'checkpoint' to go on from the one before"
-    )
 
 
 def _first_line(error):
-    return str(error).strip().splitlines()[0][:200]
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:200]

@@ -1,6 +1,11 @@
+import os
+import resource
+import time
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.models.discriminators import Discriminator
@@ -89,3 +94,167 @@ def test_a_missing_stage_says_what_to_train(tmp_path):
     assert saved_step(tmp_path / "stem") == 0
     with pytest.raises(UserError, match="train stage stem first"):
         restore_part(tmp_path / "stem", {})
+
+
+def _saved(folder, *steps):
+    """Checkpoints of networks whose numbers are their step."""
+    networks = _networks(1)
+    checkpoints = StageCheckpoints(folder, networks, keep=9)
+    for step in steps:
+        checkpoints.step.assign(step)
+        _fill(networks, step)
+        checkpoints.save()
+    return checkpoints
+
+
+def _fill(networks, number):
+    for model in (networks["glam"], *networks["discriminators"]):
+        model.set_weights([np.full_like(w, number) for w in model.get_weights()])
+
+
+def _flip_byte(path, place):
+    data = bytearray(path.read_bytes())
+    data[place % len(data)] ^= 0x10
+    path.write_bytes(data)
+
+
+def _damage(folder, how):
+    data = folder / "ckpt-6.data-00000-of-00001"
+    index = folder / "ckpt-6.index"
+    if how in ("data", "index"):
+        (data if how == "data" else index).unlink()
+    elif how == "short":
+        data.write_bytes(data.read_bytes()[:-9])
+    elif how == "empty":
+        index.write_bytes(b"")
+
+
+@pytest.mark.parametrize("how", ["data", "index", "short", "empty"])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, how, caplog):
+    _saved(tmp_path, 3, 6)
+    _damage(tmp_path, how)
+    networks = _networks(2)
+    assert StageCheckpoints(tmp_path, networks, keep=9).restore() == 3
+    assert all((weight == 3).all() for weight in _weights(networks))
+    assert "ckpt-6: the checkpoint cannot be read" in caplog.text
+    assert "ckpt-3 instead" in caplog.text
+    assert saved_step(tmp_path) == 3
+    assert restore_part(tmp_path, {"glam": networks["glam"]}) == 3
+
+
+def test_every_flipped_byte_of_a_weight_is_noticed(tmp_path):
+    _saved(tmp_path, 3, 6)
+    data = tmp_path / "ckpt-6.data-00000-of-00001"
+    whole = data.read_bytes()
+    networks = _networks(2)
+    checkpoints = StageCheckpoints(tmp_path, networks, keep=9)
+    for place in np.random.default_rng(0).integers(len(whole), size=40):
+        _flip_byte(data, int(place))
+        assert saved_step(tmp_path) == 3
+        assert checkpoints.restore() == 3
+        assert all((weight == 3).all() for weight in _weights(networks))
+        data.write_bytes(whole)
+    assert checkpoints.restore() == 6
+
+
+def test_flipped_bytes_of_the_index_never_load_other_numbers(tmp_path):
+    _saved(tmp_path, 3, 6)
+    index = tmp_path / "ckpt-6.index"
+    whole = index.read_bytes()
+    networks = _networks(2)
+    checkpoints = StageCheckpoints(tmp_path, networks, keep=9)
+    for place in np.random.default_rng(0).integers(len(whole), size=40):
+        _flip_byte(index, int(place))
+        # Some bytes are padding.
+        step = checkpoints.restore()
+        assert step in (3, 6)
+        assert all((weight == step).all() for weight in _weights(networks))
+        index.write_bytes(whole)
+
+
+def test_nothing_begins_anew_where_no_checkpoint_can_be_read(tmp_path):
+    _saved(tmp_path, 3, 6)
+    for path in tmp_path.glob("*.data-*"):
+        path.write_bytes(path.read_bytes()[:-1])
+    for read in (
+        lambda: saved_step(tmp_path),
+        StageCheckpoints(tmp_path, _networks(1), keep=9).restore,
+        lambda: restore_part(tmp_path, {}),
+    ):
+        with pytest.raises(UserError, match="cannot be read .*nor can any before it"):
+            read()
+    for path in tmp_path.glob("ckpt-*"):
+        path.unlink()
+    with pytest.raises(UserError, match="are not there; bring them back"):
+        saved_step(tmp_path)
+
+
+def test_without_the_list_of_checkpoints_the_newest_is_found(tmp_path):
+    _saved(tmp_path, 9, 10)
+    assert tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "ckpt-10")
+    (tmp_path / "checkpoint").unlink()
+    assert saved_step(tmp_path) == 10
+
+
+def test_the_next_save_replaces_what_could_not_be_read(tmp_path):
+    _saved(tmp_path, 3, 6)
+    _damage(tmp_path, "short")
+    checkpoints = StageCheckpoints(tmp_path, _networks(1), keep=2)
+    checkpoints.step.assign(checkpoints.restore() + 1)
+    checkpoints.save()
+    assert {path.stem for path in tmp_path.glob("*.index")} == {"ckpt-3", "ckpt-4"}
+
+
+def test_a_clock_that_goes_back_changes_no_order(tmp_path, monkeypatch):
+    checkpoints = _saved(tmp_path, 3, 6)
+    for path in tmp_path.glob("ckpt-6.*"):
+        os.utime(path, (0, 0))
+    monkeypatch.setattr(time, "time", lambda: 5.0)
+    assert checkpoints.restore() == 6
+    checkpoints.step.assign(8)
+    checkpoints.save()
+    assert saved_step(tmp_path) == 8
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.99])
+def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, share):
+    checkpoints = _saved(tmp_path, 3)
+    size = (tmp_path / "ckpt-3.data-00000-of-00001").stat().st_size
+    checkpoints.step.assign(6)
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(share * size), hard))
+    try:
+        with pytest.raises(UserError, match="step 6 cannot be written.*make room"):
+            checkpoints.save()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    assert {path.name.partition(".")[0] for path in tmp_path.iterdir()} == {
+        "ckpt-3",
+        "checkpoint",
+    }
+    assert saved_step(tmp_path) == 3
+    checkpoints.save()
+    assert saved_step(tmp_path) == 6
+
+
+def test_a_run_from_before_rollbacks_were_counted_goes_on(tmp_path):
+    step = tf.Variable(5, dtype=tf.int64)
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    values = [variable.value for variable in model.variables]
+    manager = tf.train.CheckpointManager(
+        tf.train.Checkpoint(step=step, model=values), str(tmp_path), max_to_keep=1
+    )
+    manager.save(checkpoint_number=5)
+    checkpoints = StageCheckpoints(tmp_path, {"model": model}, keep=1)
+    assert checkpoints.restore() == 5
+    assert checkpoints.rollbacks.numpy() == 0
+
+
+def test_numbers_that_are_not_finite_are_found(tmp_path):
+    networks = _networks(1)
+    checkpoints = StageCheckpoints(tmp_path, networks, keep=1)
+    assert checkpoints.not_finite() == []
+    weights = networks["discriminators"][1].get_weights()
+    weights[-1].flat[0] = np.inf
+    networks["discriminators"][1].set_weights(weights)
+    assert checkpoints.not_finite() == ["discriminators"]
