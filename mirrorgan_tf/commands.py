@@ -1,11 +1,14 @@
 """What every command shares: a user's mistake is one line, never a traceback."""
 
+import json
 import logging as python_logging
+import math
 import os
 import sys
+import time
 from collections.abc import Callable
 
-from absl import app, logging
+from absl import app, flags, logging
 
 # TensorFlow reads this once, at its import; commands import this module first.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -25,6 +28,8 @@ def run(main: Callable[[], int | None]) -> None:
     """
 
     def guarded(argv):
+        as_json = "log_format" in flags.FLAGS and flags.FLAGS.log_format == "json"
+        logging.get_absl_handler().setFormatter(_JsonFormatter() if as_json else None)
         try:
             if len(argv) > 1:
                 raise UserError(
@@ -32,7 +37,10 @@ def run(main: Callable[[], int | None]) -> None:
                 )
             return main()
         except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
+            if as_json:
+                logging.error("%s", error)
+            else:
+                print(f"error: {error}", file=sys.stderr)
             return 1
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
@@ -43,4 +51,34 @@ def run(main: Callable[[], int | None]) -> None:
     logging.get_absl_handler().setFormatter(None)
     # It says everything twice, and nothing that is of use here.
     python_logging.getLogger("tensorflow").setLevel(python_logging.WARNING)
-    app.run(guarded)
+    app.run(guarded, flags_parser=_parse)
+
+
+def _parse(argv):
+    try:
+        return flags.FLAGS(argv)
+    except (flags.Error, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        print(f"error: {reason}; --help lists all flags", file=sys.stderr)
+        sys.exit(1)
+
+
+class _JsonFormatter(python_logging.Formatter):
+    """One JSON object a line: time, level, message, and what the line tells of."""
+
+    def format(self, record):
+        fields = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+        } | getattr(record, "fields", {})
+        return json.dumps(_finite(fields), ensure_ascii=False)
+
+
+def _finite(value):
+    """JSON knows neither NaN nor infinity: null."""
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

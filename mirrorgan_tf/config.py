@@ -168,8 +168,32 @@ class Config:
         runtime=True,
     )
     jit_compile: bool = _setting(False, "Compile the steps with XLA.", runtime=True)
+    deterministic: bool = _setting(
+        False,
+        "Only operations that give the same bits every time; slower.",
+        runtime=True,
+    )
+    on_nan: str = _setting(
+        "stop",
+        "When a loss or a weight is not finite: stop, or rollback to the last "
+        "checkpoint with a new seed.",
+        choices=("stop", "rollback"),
+        runtime=True,
+    )
+    max_rollbacks: int = _setting(
+        3,
+        "Rollbacks of a stage, then it stops (--on_nan=rollback).",
+        low=0,
+        runtime=True,
+    )
 
     # Watching
+    log_format: str = _setting(
+        "text",
+        "Log lines for people, or json: one object a line.",
+        choices=("text", "json"),
+        runtime=True,
+    )
     log_every: int = _setting(20, "Steps between log lines.", low=1, runtime=True)
     picture_every: int = _setting(500, "Steps between pictures.", low=1, runtime=True)
     checkpoint_every: int = _setting(
@@ -180,9 +204,9 @@ class Config:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             _check_field(field, getattr(self, field.name))
-        if self.base_size < 16 or self.base_size & (self.base_size - 1):
+        if self.base_size not in (16, 32, 64, 128, 256):
             raise UserError(
-                f"--base_size={self.base_size}: must be a power of 2, at least 16"
+                f"--base_size={self.base_size}: must be a power of 2, 16 to 256"
             )
         if self.scales > 4:
             raise UserError(f"--scales={self.scales}: must be 1 to 4 (paper: 3)")
@@ -225,12 +249,20 @@ def setting_help(field: dataclasses.Field) -> str:
 
 def _check_field(field: dataclasses.Field, value: Any) -> None:
     flag = f"--{field.name}={value}"
+    if isinstance(value, str) and (value != value.strip() or not value.isprintable()):
+        # A flagfile, which is what `flags.cfg` is, could not hold it.
+        raise UserError(
+            f"--{field.name}={value!r}: must have no line breaks, control characters "
+            "or spaces at its ends"
+        )
     low, high = field.metadata["low"], field.metadata["high"]
     choices = field.metadata["choices"]
     if choices is not None and value not in choices:
         raise UserError(f"{flag}: must be one of {', '.join(choices)}")
     if isinstance(value, float) and not math.isfinite(value):
         raise UserError(f"{flag}: must be finite")
+    if high is None and field.type is int:
+        high = 2**31 - 1
     if low is not None and value < low:
         raise UserError(f"{flag}: must be at least {low}")
     if high is not None and value > high:

@@ -5,8 +5,12 @@ left out, those begun are gone on with.
 """
 
 import functools
+import shlex
+import sys
 from pathlib import Path
 
+import keras
+import tensorflow as tf
 from absl import flags, logging
 
 from mirrorgan_tf import commands, options
@@ -23,9 +27,15 @@ from mirrorgan_tf.training.distribution import check_batch_size, make_strategy
 from mirrorgan_tf.training.dry_run import dry_run
 from mirrorgan_tf.training.glam_stage import GlamStage
 from mirrorgan_tf.training.loop import run_stage
+from mirrorgan_tf.training.signals import Stopped, StopSignals
 from mirrorgan_tf.training.stem_stage import StemStage
 from mirrorgan_tf.training.stream_stage import StreamStage
-from mirrorgan_tf.workdir import STAGES, VOCABULARY_FILE, start_workdir
+from mirrorgan_tf.workdir import (
+    STAGES,
+    VOCABULARY_FILE,
+    hold_workdir,
+    start_workdir,
+)
 
 _OBSERVED = 100
 
@@ -43,10 +53,13 @@ _DRY_RUN = flags.DEFINE_bool(
 class Training:
     """One run: its data and its stages."""
 
-    def __init__(self, config: Config, workdir: Path):
+    def __init__(
+        self, config: Config, workdir: Path, signals: StopSignals | None = None
+    ):
         """Opens or draws the data set and fixes the vocabulary."""
         self.config = config
         self.workdir = workdir
+        self.signals = signals
         self.splits = open_dataset(config)
         for note in all_notes(self.splits):
             logging.info("%s", note)
@@ -67,6 +80,8 @@ class Training:
         batch_size = getattr(self.config, f"{stage}_batch_size")
         check_batch_size(f"{stage}_batch_size", batch_size, self.strategy)
         observed = next(iter(self._validation()))
+        # Each stage begins alike, whatever was trained before it in this process.
+        keras.utils.set_random_seed(self.config.seed)
         with self.strategy.scope():
             stage_object, observe = getattr(self, f"_build_{stage}")(observed)
         sizes = self.config.sizes if stage == "glam" else self.config.sizes[-1:]
@@ -79,6 +94,7 @@ class Training:
             batch_size=batch_size,
             make_dataset=functools.partial(self._batches, sizes, batch_size),
             observe=observe,
+            signals=self.signals,
         )
 
     def show_data(self) -> None:
@@ -135,13 +151,13 @@ class Training:
         restore_part(self.workdir / "stream", {"stream": stage.stream})
         return stage, observers.GlamObserver(stage, observed, self.tokenizer)
 
-    def _batches(self, sizes, batch_size, start_step):
+    def _batches(self, sizes, batch_size, start_step, seed):
         dataset = make_dataset(
             self.splits["train"],
             self.tokenizer,
             sizes=sizes,
             batch_size=batch_size,
-            seed=self.config.seed,
+            seed=seed,
             training=True,
             start_step=start_step,
             max_words=self.config.max_words,
@@ -181,24 +197,39 @@ def main() -> None:
     """Trains what is asked for."""
     config = options.config_from_flags()
     chosen = _chosen_stages()
+    if config.deterministic:
+        keras.utils.set_random_seed(config.seed)
+        tf.config.experimental.enable_op_determinism()
     if _DRY_RUN.value:
         dry_run(config)
         return
-    workdir = Path(_WORKDIR.value)
-    start_workdir(workdir, config)
-    unfinished = [
-        stage
-        for stage in STAGES
-        if saved_step(workdir / stage) < getattr(config, f"{stage}_steps")
-    ]
-    chosen = [stage for stage in STAGES if stage in (chosen or unfinished)]
-    if not set(chosen) & set(unfinished):
-        logging.info("nothing left to train in %s", workdir)
-        return
-    training = Training(config, workdir)
-    training.show_data()
-    for stage in chosen:
-        training.run(stage)
+    with StopSignals() as signals:
+        try:
+            _train(config, Path(_WORKDIR.value), chosen, signals)
+        except Stopped:
+            logging.info(
+                "stopped; what was trained is saved, to go on: "
+                "python -m mirrorgan_tf.train %s",
+                shlex.join(sys.argv[1:]),
+            )
+
+
+def _train(config, workdir, chosen, signals):
+    with hold_workdir(workdir):
+        start_workdir(workdir, config)
+        unfinished = [
+            stage
+            for stage in STAGES
+            if saved_step(workdir / stage) < getattr(config, f"{stage}_steps")
+        ]
+        chosen = [stage for stage in STAGES if stage in (chosen or unfinished)]
+        if not set(chosen) & set(unfinished):
+            logging.info("nothing left to train in %s", workdir)
+            return
+        training = Training(config, workdir, signals)
+        training.show_data()
+        for stage in chosen:
+            training.run(stage)
     logging.info(
         "done; try: python -m mirrorgan_tf.generate --workdir=%s "
         "--captions='a red bird with black wings'",

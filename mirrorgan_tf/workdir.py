@@ -4,16 +4,20 @@
 (`stem`, `stream`, `glam`), `logs/` for TensorBoard, `pictures/`.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.data.transforms import to_uint8
+from mirrorgan_tf.files import lock_folder
 from mirrorgan_tf.models.from_config import build_glam, build_stem, build_stream
 from mirrorgan_tf.models.glam import Glam
 from mirrorgan_tf.models.redescription import greedy
@@ -25,12 +29,41 @@ from mirrorgan_tf.text.vocabulary import Vocabulary
 from mirrorgan_tf.text_to_image import TextToImage, seeded_noise
 from mirrorgan_tf.training.checkpoints import check_trained, restore_part
 
-__all__ = ["STAGES", "TrainedRun", "open_workdir", "start_workdir"]
+__all__ = ["STAGES", "TrainedRun", "hold_workdir", "open_workdir", "start_workdir"]
 
 STAGES = ("stem", "stream", "glam")
 
 FLAGS_FILE = "flags.cfg"
 VOCABULARY_FILE = "vocabulary.txt"
+
+
+@contextlib.contextmanager
+def hold_workdir(path: Path) -> Iterator[None]:
+    """Makes the folder of a run where there is none, and keeps others out of it.
+
+    Raises:
+        UserError: another training is running in it, or it cannot be written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = lock_folder(path)
+    except BlockingIOError:
+        raise UserError(
+            f"--workdir={path}: another training is running in it; wait for its end, "
+            "stop it, or choose another --workdir"
+        ) from None
+    except OSError as error:
+        if not path.is_dir():
+            raise UserError(f"--workdir={path}: cannot be written: {error}") from None
+        logging.warning(
+            "%s cannot be locked against a second training: %s", path, error
+        )
+        lock = None
+    try:
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
 
 
 def start_workdir(path: Path, config: Config) -> None:

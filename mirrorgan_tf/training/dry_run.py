@@ -104,7 +104,9 @@ def _run_one_step(name, stage, config, strategy, batch_size, words):
     batches = iter(strategy.experimental_distribute_dataset(dataset.repeat(2)))
     with strategy.scope():
         step = tf.Variable(0, dtype=tf.int64)
-    train_step = compile_step(stage, strategy, step, jit=config.jit_compile)
+    train_step = compile_step(
+        stage, strategy, step, jit=config.jit_compile, seed=config.seed
+    )
     begun = time.monotonic()
     train_step(batches)
     traced = time.monotonic()

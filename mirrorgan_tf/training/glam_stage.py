@@ -121,7 +121,7 @@ class GlamStage:
         """Moves the average, in cross-replica context."""
         update_average(self.glam_ema, self.glam, decay=self.config.ema_decay, step=step)
 
-    def step(self, batch: dict, step: tf.Tensor) -> dict[str, tf.Tensor]:
+    def step(self, batch: dict, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """Updates each discriminator, then the generator against them."""
         words, sentence = self.stem(batch["ids"], batch["lengths"])
         made_from = {
@@ -130,7 +130,7 @@ class GlamStage:
             "padding_mask": padding_mask_from_lengths(
                 batch["lengths"], self.config.max_words
             ),
-            **self._noise(batch["ids"].shape[0], step),
+            **self._noise(batch["ids"].shape[0], seed),
         }
         variables = self.glam.trainable_variables
         with tf.GradientTape() as tape:
@@ -230,11 +230,11 @@ class GlamStage:
             )
         )
 
-    def _noise(self, batch_size, step):
+    def _noise(self, batch_size, seed):
         config = self.config
         draws = example_normal(
             (batch_size, config.noise_dim + config.condition_dim),
-            seed=tf.stack([config.seed, tf.cast(step, tf.int32)]),
+            seed=seed,
         )
         return {
             "noise": draws[:, : config.noise_dim],

@@ -1,7 +1,5 @@
 """The loop around every stage: steps, log lines, pictures, checkpoints."""
 
-import math
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -12,10 +10,14 @@ from absl import logging
 
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
-from mirrorgan_tf.pictures import save_png
 from mirrorgan_tf.training.checkpoints import StageCheckpoints
+from mirrorgan_tf.training.progress import Board, Observation, Progress
+from mirrorgan_tf.training.signals import StopSignals
 
-__all__ = ["Observation", "Stage", "compile_step", "run_stage"]
+__all__ = ["Stage", "compile_step", "run_stage"]
+
+# A prime: seeds of successive rollbacks are far apart.
+_SEED_STRIDE = 1_000_003
 
 
 class Stage(Protocol):
@@ -24,24 +26,42 @@ class Stage(Protocol):
     name: str
     checkpointed: dict
 
-    def step(self, batch: dict, step: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Updates the models; returns this replica's shares of the losses."""
+    def step(self, batch: dict, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Updates the models; returns this replica's shares of the losses.
+
+        `seed` (2,) int32 is this step's: the run's seed and the step.
+        """
 
 
-# Scalars and uint8 pictures (H, W, 3) by name, of the models as they are now.
-Observation = tuple[dict[str, float], dict[str, np.ndarray]]
+class NotFinite(Exception):
+    """A loss or a weight is NaN or infinite."""
 
 
 def compile_step(
-    stage: Stage, strategy: tf.distribute.Strategy, step: tf.Variable, *, jit: bool
+    stage: Stage,
+    strategy: tf.distribute.Strategy,
+    step: tf.Variable,
+    *,
+    jit: bool,
+    seed: int | Callable[[], tf.Tensor] = 0,
 ) -> Callable[[Iterator], dict[str, tf.Tensor]]:
-    """One traced step over the global batch; returns its losses."""
+    """One traced step over the global batch; returns its losses.
+
+    Args:
+        stage: built under the strategy.
+        strategy: that the models were built under.
+        step: steps done; counted up.
+        jit: compile with XLA.
+        seed: the run's, or what gives it at each step.
+    """
     replica_step = tf.function(stage.step, jit_compile=True) if jit else stage.step
     after_step = getattr(stage, "after_step", None)
 
     @tf.function
     def train_step(iterator):
-        shares = strategy.run(replica_step, (next(iterator), step.read_value()))
+        run_seed = tf.cast(seed() if callable(seed) else seed, tf.int32)
+        step_seed = tf.stack([run_seed, tf.cast(step.read_value(), tf.int32)])
+        shares = strategy.run(replica_step, (next(iterator), step_seed))
         if after_step is not None:
             after_step(step.read_value())
         step.assign_add(1)
@@ -61,8 +81,9 @@ def run_stage(
     workdir: Path,
     steps: int,
     batch_size: int,
-    make_dataset: Callable[[int], tf.data.Dataset],
+    make_dataset: Callable[[int, int], tf.data.Dataset],
     observe: Callable[[], Observation],
+    signals: StopSignals | None = None,
 ) -> None:
     """Trains a stage to `steps` steps, from its latest checkpoint if it has one.
 
@@ -73,11 +94,13 @@ def run_stage(
         workdir: gets `<stage>/` checkpoints, `logs/<stage>/`, `pictures/`.
         steps: where to stop, counted from the stage's beginning.
         batch_size: global, for images/s.
-        make_dataset: first step to global batches from there on.
+        make_dataset: first step and seed to global batches from there on.
         observe: called for pictures.
+        signals: asked after every step whether to stop.
 
     Raises:
         UserError: a loss is not finite, or a checkpoint does not fit.
+        Stopped: a signal asked to; a checkpoint is written.
     """
     with strategy.scope():
         checkpoints = StageCheckpoints(
@@ -86,103 +109,125 @@ def run_stage(
         start = checkpoints.restore()
     if start:
         logging.info("%s: going on from step %d", stage.name, start)
-    writer = tf.summary.create_file_writer(str(workdir / "logs" / stage.name))
-    train_step = compile_step(stage, strategy, checkpoints.step, jit=config.jit_compile)
-    batches = iter(strategy.experimental_distribute_dataset(make_dataset(start)))
-    progress = _Progress(stage.name, start, steps, batch_size)
-    unread = []
-    with writer.as_default():
-        for done in range(start + 1, steps + 1):
-            unread.append(train_step(batches))
-            last = done == steps
-            to_save = last or done % config.checkpoint_every == 0
-            to_show = last or done == start + 1 or done % config.picture_every == 0
-            if to_save or to_show or done % config.log_every == 0:
-                means = _read_losses(stage.name, unread, done)
-                unread = []
-                progress.report(done, means)
-            if to_save:
-                checkpoints.save()
-            if to_show:
-                _show(observe(), stage.name, workdir, done)
-                progress.restart(done)
-    writer.close()
+    elif config.on_nan == "rollback":
+        checkpoints.save()
+    loop = _Loop(stage, config, strategy, checkpoints, steps, signals or StopSignals())
+    board = Board(workdir, stage.name, writes=strategy.extended.should_save_summary)
+    try:
+        while start is not None:
+            progress = Progress(
+                stage.name, board, start=start, steps=steps, batch_size=batch_size
+            )
+            start = loop.run(start, make_dataset, observe, progress)
+    finally:
+        board.close()
 
 
-def _read_losses(stage, unread, done):
-    """Means since the last call; stops at the first that is not finite."""
-    values = {
-        name: np.array([float(losses[name]) for losses in unread]) for name in unread[0]
-    }
-    finite = np.isfinite(list(values.values()))
-    if not finite.all():
-        first = int(np.argmin(finite.all(axis=0)))
-        names = [
-            name for name, row in zip(values, finite, strict=True) if not row[first]
-        ]
-        raise UserError(
-            f"{stage}: loss {', '.join(names)} is not finite at step "
-            f"{done - len(unread) + first + 1}; the last checkpoint is intact: lower "
-            "the learning rate or change --seed in a new --workdir"
-        )
-    return {name: float(row.mean()) for name, row in values.items()}
+class _Loop:
+    """One stage on its way from a step to the last."""
 
-
-def _show(observation, stage, workdir, done):
-    scalars, pictures = observation
-    for name, value in scalars.items():
-        tf.summary.scalar(f"{stage}/{name}", value, step=done)
-    if scalars:
-        logging.info(
-            "%s %d: %s",
-            stage,
-            done,
-            "  ".join(f"{name} {value:.3f}" for name, value in scalars.items()),
-        )
-    for name, picture in pictures.items():
-        tf.summary.image(f"{stage}/{name}", picture[None], step=done)
-        save_png(picture, workdir / "pictures" / f"{stage}_{name}_{done:06d}.png")
-
-
-class _Progress:
-    """Log lines with speed and the time that is left."""
-
-    def __init__(self, stage, start, steps, batch_size):
+    def __init__(self, stage, config, strategy, checkpoints, steps, signals):
         self._stage = stage
+        self._config = config
+        self._strategy = strategy
+        self._checkpoints = checkpoints
         self._steps = steps
-        self._batch_size = batch_size
-        self.restart(start)
-
-    def restart(self, done):
-        """Leaves out of the speed what was no training (tracing, pictures)."""
-        self._since = time.monotonic()
-        self._since_step = done
-
-    def report(self, done, losses):
-        """Logs and summarises the means of the losses."""
-        seconds = max(time.monotonic() - self._since, 1e-9)
-        rate = (done - self._since_step) / seconds
-        left = (self._steps - done) / rate if rate else math.inf
-        for name, value in losses.items():
-            tf.summary.scalar(f"{self._stage}/{name}", value, step=done)
-        images = rate * self._batch_size
-        tf.summary.scalar(f"{self._stage}/images_per_second", images, step=done)
-        logging.info(
-            "%s %d/%d | ETA %s | %.1f images/s | %s",
-            self._stage,
-            done,
-            self._steps,
-            _clock(left),
-            images,
-            "  ".join(f"{name} {value:.3f}" for name, value in losses.items()),
+        self._signals = signals
+        self._train_step = compile_step(
+            stage,
+            strategy,
+            checkpoints.step,
+            jit=config.jit_compile,
+            seed=lambda: self._seed(checkpoints.rollbacks.read_value()),
         )
 
+    def run(self, start, make_dataset, observe, progress) -> int | None:
+        """To the last step, or until a rollback: then the step it went back to."""
+        seed = int(self._seed(self._checkpoints.rollbacks.numpy()))
+        batches = iter(
+            self._strategy.experimental_distribute_dataset(make_dataset(start, seed))
+        )
+        config, unread = self._config, []
+        try:
+            with self._signals.deferred():
+                for done in range(start + 1, self._steps + 1):
+                    unread.append(self._one_step(batches))
+                    last = done == self._steps
+                    to_stop = self._signals.requested
+                    to_save = last or to_stop or done % config.checkpoint_every == 0
+                    to_show = (
+                        last or done == start + 1 or not done % config.picture_every
+                    )
+                    if to_save or to_show or done % config.log_every == 0:
+                        progress.report(done, _read_losses(unread, done))
+                        unread = []
+                    if to_save:
+                        self._save()
+                    if to_stop:
+                        break
+                    if to_show:
+                        progress.show(observe(), done)
+        except NotFinite as error:
+            return self._roll_back(error)
+        return None
 
-def _clock(seconds):
-    if math.isinf(seconds):
-        return "?"
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return (
-        f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
-    )
+    def _one_step(self, batches):
+        try:
+            return self._train_step(batches)
+        except tf.errors.ResourceExhaustedError:
+            raise UserError(
+                f"{self._stage.name}: out of memory; lower "
+                f"--{self._stage.name}_batch_size, or choose smaller networks"
+            ) from None
+
+    def _save(self):
+        broken = self._checkpoints.not_finite()
+        if broken:
+            step = int(self._checkpoints.step.numpy())
+            raise NotFinite(f"{', '.join(broken)} not finite at step {step}")
+        self._checkpoints.save()
+
+    def _seed(self, rollbacks):
+        return (self._config.seed + rollbacks * _SEED_STRIDE) % 2**31
+
+    def _roll_back(self, error):
+        used = int(self._checkpoints.rollbacks.numpy())
+        allowed = self._config.max_rollbacks if self._config.on_nan == "rollback" else 0
+        if used >= allowed:
+            after = f" after {used} rollback(s)" if used else ""
+            raise UserError(
+                f"{self._stage.name}: {error}{after}; the last checkpoint is intact: "
+                "lower the learning rate or change --seed in a new --workdir, or give "
+                "--on_nan=rollback"
+            )
+        start = self._checkpoints.restore()
+        self._checkpoints.rollbacks.assign(used + 1)
+        logging.warning(
+            "%s: %s; back to step %d with a new seed (rollback %d of %d)",
+            self._stage.name,
+            error,
+            start,
+            used + 1,
+            allowed,
+        )
+        return start
+
+
+def _read_losses(unread, done):
+    """Means since the last call; NotFinite at the first that is not."""
+    names = list(unread[0])
+    # One transfer, however many losses and steps.
+    rows = tf.stack([tf.stack([losses[name] for name in names]) for losses in unread])
+    rows = rows.numpy()
+    finite = np.isfinite(rows)
+    if not finite.all():
+        first = int(np.argmin(finite.all(axis=1)))
+        broken = [
+            name for name, good in zip(names, finite[first], strict=True) if not good
+        ]
+        raise NotFinite(
+            f"loss {', '.join(broken)} is not finite at step "
+            f"{done - len(unread) + first + 1}"
+        )
+    means = rows.mean(axis=0, dtype=np.float64)
+    return {name: float(mean) for name, mean in zip(names, means, strict=True)}

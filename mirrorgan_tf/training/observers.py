@@ -20,7 +20,7 @@ from mirrorgan_tf.pictures import (
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text_to_image import TextToImage, seeded_noise
 from mirrorgan_tf.training.glam_stage import GlamStage
-from mirrorgan_tf.training.loop import Observation
+from mirrorgan_tf.training.progress import Observation, tolerant
 from mirrorgan_tf.training.stem_stage import StemStage
 from mirrorgan_tf.training.stream_stage import StreamStage, redescription_loss
 
@@ -37,9 +37,10 @@ def show_data(batch: dict, workdir: Path) -> Path:
         to_uint8(batch["images"][-1][:_GRID]).numpy(), _texts(batch["caption"][:_GRID])
     )
     path = workdir / "pictures" / "data.png"
-    save_png(sheet, path)
-    with tf.summary.create_file_writer(str(workdir / "logs")).as_default():
-        tf.summary.image("data", sheet[None], step=0)
+    with tolerant(path):
+        save_png(sheet, path)
+        with tf.summary.create_file_writer(str(workdir / "logs")).as_default():
+            tf.summary.image("data", sheet[None], step=0)
     return path
 
 

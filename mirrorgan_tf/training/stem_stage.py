@@ -109,14 +109,14 @@ class StemStage:
             "optimizer": self.optimizer,
         }
 
-    def step(self, batch: dict, step: tf.Tensor) -> dict[str, tf.Tensor]:
+    def step(self, batch: dict, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """Updates both encoders on one replica's part of a batch."""
         text_variables = self.stem.trainable_variables
         image_variables = self.image_encoder.trainable_variables
         ids = batch["ids"]
         uniform = example_uniform(
             (*ids.shape, self.config.embedding_dim),
-            seed=tf.stack([self.config.seed, tf.cast(step, tf.int32)]),
+            seed=seed,
         )
         with tf.GradientTape() as tape:
             words, sentence = self.stem(ids, batch["lengths"], dropout_uniform=uniform)

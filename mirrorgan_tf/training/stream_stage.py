@@ -58,9 +58,9 @@ class StreamStage:
         """What a checkpoint of this stage holds."""
         return {"stream": self.stream, "optimizer": self.optimizer}
 
-    def step(self, batch: dict, step: tf.Tensor) -> dict[str, tf.Tensor]:
+    def step(self, batch: dict, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """Updates encoder and decoder on one replica's part of a batch."""
-        del step  # nothing here is random
+        del seed  # nothing here is random
         variables = self.stream.trainable_variables
         with tf.GradientTape() as tape:
             loss = redescription_loss(

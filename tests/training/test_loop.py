@@ -1,3 +1,7 @@
+import os
+import resource
+import signal
+
 import keras
 import numpy as np
 import pytest
@@ -8,57 +12,70 @@ from mirrorgan_tf.config import Config
 from mirrorgan_tf.training.checkpoints import saved_step
 from mirrorgan_tf.training.distribution import global_mean
 from mirrorgan_tf.training.loop import compile_step, run_stage
+from mirrorgan_tf.training.progress import Board
+from mirrorgan_tf.training.signals import Stopped, StopSignals
 
 
 class Line:
-    """Fits y = a · x; the loss is NaN from step `breaks_at` on."""
+    """Fits y = a · x; with `breaks` the loss or the weights are NaN at some steps."""
 
     name = "line"
 
-    def __init__(self, breaks_at=None):
+    def __init__(self, breaks=None, broken="loss"):
         self.model = keras.Sequential(
             [keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="zeros")]
         )
         self.optimizer = keras.optimizers.Adam(0.1)
         self.optimizer.build(self.model.trainable_variables)
         self.checkpointed = {"model": self.model, "optimizer": self.optimizer}
-        self.breaks_at = breaks_at
+        self.breaks = breaks
+        self.broken = broken
         self.traces = 0
 
-    def step(self, batch, step):
+    def step(self, batch, seed):
         self.traces += 1
         with tf.GradientTape() as tape:
             error = self.model(batch) - 3 * batch
             loss = global_mean(error**2)
         variables = self.model.trainable_variables
         self.optimizer.apply(tape.gradient(loss, variables), variables)
-        if self.breaks_at is not None:
-            loss = tf.where(step >= self.breaks_at, np.nan, loss)
-        return {"square": loss, "sound": loss * 0 if self.breaks_at is None else 0.0}
+        if self.breaks is not None:
+            spoilt = tf.where(self.breaks(seed), np.nan, 0.0)
+            if self.broken == "loss":
+                loss += spoilt
+            else:
+                variables[0].assign_add(variables[0] * 0 + spoilt)
+        return {"square": loss, "sound": loss * 0 if self.breaks is None else 0.0}
 
 
-def _data(start):
+def _from_step(number, seed=None):
+    """Steps count from 0; of one seed or of all."""
+    return lambda seeds: (seeds[1] >= number) & (seed is None or seeds[0] == seed)
+
+
+def _data(start, seed=0):
     numbers = np.random.default_rng(0).normal(size=(100, 4, 1)).astype(np.float32)
     return tf.data.Dataset.from_tensor_slices(numbers).skip(start)
 
 
-def _run(stage, workdir, steps, **settings):
-    config = Config(log_every=3, checkpoint_every=4, picture_every=5, **settings)
+def _run(stage, workdir, steps, *, observe=None, signals=None, data=_data, **settings):
+    settings = {"log_every": 3, "checkpoint_every": 4, "picture_every": 5} | settings
     shown = []
 
-    def observe():
+    def show():
         shown.append(1)
         return {"one": 1.0}, {"dot": np.zeros((4, 4, 3), np.uint8)}
 
     run_stage(
         stage,
-        config=config,
+        config=Config(**settings),
         strategy=tf.distribute.OneDeviceStrategy("/cpu:0"),
         workdir=workdir,
         steps=steps,
         batch_size=4,
-        make_dataset=_data,
-        observe=observe,
+        make_dataset=data,
+        observe=observe or show,
+        signals=signals,
     )
     return shown
 
@@ -82,13 +99,107 @@ def test_pictures_and_event_files_are_written(tmp_path):
     assert list((tmp_path / "logs" / "line").glob("events*"))
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
-    with pytest.raises(UserError, match=r"line: loss square is not finite at step 7;"):
-        _run(Line(breaks_at=6), tmp_path, 20)
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        ("loss", "line: loss square is not finite at step 7;"),
+        ("weights", "line: model not finite at step 8;"),
+    ],
+)
+def test_what_is_not_finite_stops_the_run_and_is_not_saved(tmp_path, broken, message):
+    # At the last step whose loss is read before a checkpoint the weights break.
+    begin = {"loss": 6, "weights": 7}[broken]
+    with pytest.raises(UserError, match=message):
+        _run(Line(_from_step(begin), broken), tmp_path, 20)
     assert saved_step(tmp_path / "line") == 4
     taken_up = Line()
     _run(taken_up, tmp_path, 5)
     assert np.isfinite(taken_up.model.get_weights()[0]).all()
+
+
+def test_a_rollback_goes_on_with_another_seed(tmp_path, caplog):
+    asked = []
+
+    def data(start, seed):
+        asked.append((start, seed))
+        return _data(start)
+
+    stage = Line(_from_step(6, seed=1))
+    _run(stage, tmp_path, 14, on_nan="rollback", seed=1, data=data)
+    assert [start for start, _ in asked] == [0, 4]
+    assert asked[0][1] == 1 != asked[1][1]
+    assert "back to step 4 with a new seed (rollback 1 of 3)" in caplog.text
+    assert saved_step(tmp_path / "line") == 14
+    # A run that is taken up again keeps to the new seed.
+    _run(Line(_from_step(6, seed=1)), tmp_path, 18, on_nan="rollback", data=data)
+    assert asked[2] == (14, asked[1][1])
+
+
+def test_before_the_first_checkpoint_a_rollback_begins_anew(tmp_path):
+    stage = Line(_from_step(1, seed=1))
+    _run(stage, tmp_path, 6, on_nan="rollback", seed=1)
+    assert saved_step(tmp_path / "line") == 6
+
+
+def test_rollbacks_end(tmp_path):
+    with pytest.raises(UserError, match=r"at step 7 after 2 rollback\(s\);"):
+        _run(Line(_from_step(6)), tmp_path, 20, on_nan="rollback", max_rollbacks=2)
+    assert saved_step(tmp_path / "line") == 4
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_step_saves_and_stops(tmp_path, number):
+    def observe():
+        os.kill(os.getpid(), number)
+        return {}, {}
+
+    before = signal.getsignal(number)
+    with pytest.raises(Stopped), StopSignals() as signals:
+        # Shows after its first step: the second is the last.
+        _run(Line(), tmp_path / "two", 20, observe=observe, signals=signals)
+    assert signal.getsignal(number) == before
+    assert saved_step(tmp_path / "two" / "line") == 2
+    straight, second = Line(), Line()
+    _run(straight, tmp_path / "straight", 20)
+    _run(second, tmp_path / "two", 20)
+    for a, b in zip(
+        straight.model.get_weights(), second.model.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_second_signal_is_at_once_and_outside_a_stage_the_first():
+    with StopSignals() as signals:
+        with pytest.raises(Stopped):
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert signals.requested
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL
+        # Nothing begins after it.
+        with pytest.raises(Stopped), signals.deferred():
+            pytest.fail("entered")
+
+
+@pytest.mark.parametrize("blocked", ["logs", "pictures"])
+def test_a_log_that_cannot_be_written_stops_nothing(tmp_path, blocked, caplog):
+    (tmp_path / blocked).write_text("no folder")
+    _run(Line(), tmp_path, 8)
+    assert saved_step(tmp_path / "line") == 8
+    assert caplog.text.count("cannot be written, the training goes on without") == 1
+
+
+def test_a_log_on_a_full_disk_stops_nothing(tmp_path, caplog):
+    board = Board(tmp_path, "line")
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
+    try:
+        noise = np.random.default_rng(0).integers(0, 255, (99, 99, 3), np.uint8)
+        board.pictures({"noise": noise}, 1)
+        board.scalars({"loss": 1.0}, 2)
+        board.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    for what in ("TensorBoard's log", "pictures"):
+        assert f"{what} cannot be written, the training goes on" in caplog.text
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):
@@ -117,5 +228,5 @@ def test_the_step_is_traced_once():
     batches = iter(strategy.experimental_distribute_dataset(_data(0)))
     for _ in range(5):
         train_step(batches)
-    assert stage.traces == 1
+    assert stage.traces == train_step.experimental_get_tracing_count() == 1
     assert step.numpy() == 5
