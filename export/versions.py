@@ -1,6 +1,5 @@
 """Numbered version folders, as TensorFlow Serving reads them."""
 
-import contextlib
 import errno
 import os
 import shutil
@@ -9,9 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import tensorflow as tf
-from absl import logging
 
-from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.commands import UserError, quiet
 from mirrorgan_tf.files import lock_folder
 
 __all__ = ["choose_version", "folder_bytes", "save_version"]
@@ -85,7 +83,7 @@ def save_version(
         lock = lock_folder(partial)
         # One deeper: mkdtemp's own folder can be read by its owner alone.
         whole = partial / "model"
-        with _quiet():
+        with quiet():
             tf.saved_model.save(module, str(whole), signatures=signatures)
         complete(whole)
         os.rename(whole, target)
@@ -114,17 +112,6 @@ def _remove_abandoned(out):
             continue
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
-
-
-@contextlib.contextmanager
-def _quiet():
-    """Without what saving says of renamed inputs and shards: nobody can act on it."""
-    before = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
 
 
 def folder_bytes(folder: Path) -> int:

@@ -1,19 +1,20 @@
 """What every command shares: a user's mistake is one line, never a traceback."""
 
+import contextlib
 import json
 import logging as python_logging
 import math
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from absl import app, flags, logging
 
 # TensorFlow reads this once, at its import; commands import this module first.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-__all__ = ["UserError", "run"]
+__all__ = ["UserError", "quiet", "run"]
 
 
 class UserError(Exception):
@@ -54,10 +55,21 @@ def run(main: Callable[[], int | None]) -> None:
     app.run(guarded, flags_parser=_parse)
 
 
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without what TensorFlow says of saving: nobody can act on it."""
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+
+
 def _parse(argv):
     try:
         return flags.FLAGS(argv)
-    except (flags.Error, UnicodeDecodeError) as error:
+    except (flags.Error, OSError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         print(f"error: {reason}; --help lists all flags", file=sys.stderr)
         sys.exit(1)

@@ -1,10 +1,20 @@
 import dataclasses
+import tempfile
+from pathlib import Path
 
 import pytest
+from absl import flags
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
-from mirrorgan_tf.options import read_config, write_config
+from mirrorgan_tf.options import (
+    config_from_flags,
+    define_flags,
+    read_config,
+    write_config,
+)
 
 FLAGS = ("birdlets", "cub", "coco")
 
@@ -56,3 +66,94 @@ def test_runtime_settings_do_not_fix_a_run():
     other = dataclasses.replace(config, generator_width=7)
     assert moved.fixed_settings() == config.fixed_settings()
     assert other.fixed_settings() != config.fixed_settings()
+
+
+FIELDS = {field.name: field for field in dataclasses.fields(Config)}
+SETTINGS = settings(max_examples=60, deadline=None)
+BAD_TEXT = st.sampled_from(
+    ["", " ", "x", "1,5", "1e3x", "--", "None", "0x", "½", "\t", "nan nan", "]"]
+)
+
+
+def _bad_values(field):
+    """Strings that are no value of a flag."""
+    metadata = field.metadata
+    if field.type is bool:
+        return BAD_TEXT.filter(bool)
+    if metadata["choices"]:
+        return st.text(max_size=9).filter(lambda text: text not in metadata["choices"])
+    if field.type is str:
+        return st.sampled_from(["a\nb", " a", "a ", "a\tb", "\0", "a\r", "\x1b[1m"])
+    low, high = metadata["low"], metadata["high"]
+    numbers = st.integers if field.type is int else st.floats
+    bad = BAD_TEXT
+    if field.type is float:
+        bad |= st.sampled_from(["nan", "inf", "-inf", "1e999"])
+    if low is not None:
+        bad |= numbers(max_value=low).filter(lambda n: n < low).map(repr)
+    if high is not None or field.type is int:
+        high = 2**31 - 1 if high is None else high
+        bad |= numbers(min_value=high).filter(lambda n: n > high).map(repr)
+    return bad
+
+
+@SETTINGS
+@given(st.data())
+def test_every_bad_value_is_refused_with_the_flags_name(data):
+    field = FIELDS[data.draw(st.sampled_from(sorted(FIELDS)))]
+    value = data.draw(_bad_values(field))
+    values = flags.FlagValues()
+    define_flags(values)
+    with pytest.raises((UserError, flags.Error), match=field.name):
+        values(["train", f"--{field.name}={value}"])
+        config_from_flags(values)
+
+
+def _good_values(field):
+    metadata = field.metadata
+    if metadata["choices"]:
+        return st.sampled_from(metadata["choices"])
+    if field.type is bool:
+        return st.booleans()
+    if field.type is str:
+        return (
+            st.text().filter(lambda text: text == text.strip()).filter(str.isprintable)
+        )
+    high = 2**31 - 1 if metadata["high"] is None else metadata["high"]
+    if field.type is int:
+        return st.integers(metadata["low"] or 0, high)
+    return st.floats(metadata["low"], metadata["high"], allow_infinity=False)
+
+
+@SETTINGS
+@given(st.data())
+def test_flags_cfg_gives_any_configuration_back(data):
+    names = data.draw(st.lists(st.sampled_from(sorted(FIELDS)), max_size=9))
+    changes = {name: data.draw(_good_values(FIELDS[name])) for name in names}
+    try:
+        config = Config(**changes)
+    except UserError:
+        return  # values that do not go with each other
+    with tempfile.TemporaryDirectory() as folder:
+        write_config(config, Path(folder) / "flags.cfg")
+        assert read_config(Path(folder) / "flags.cfg") == config
+
+
+@SETTINGS
+@given(
+    st.lists(
+        st.sampled_from(
+            [b"--seed=3", b"--seed", b"seed=3", b"--nothing=1", b"--flagfile=/none"]
+        )
+        | st.binary(max_size=30),
+        max_size=5,
+    )
+)
+def test_any_file_is_a_configuration_or_refused_in_one_line(lines):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "flags.cfg"
+        path.write_bytes(b"\n".join(lines))
+        try:
+            assert isinstance(read_config(path), Config)
+        except UserError as error:
+            assert len(str(error).splitlines()) == 1

@@ -1,9 +1,10 @@
 import shutil
+from pathlib import Path
 
 import pytest
 
 from mirrorgan_tf.commands import UserError
-from mirrorgan_tf.workdir import open_workdir
+from mirrorgan_tf.workdir import hold_workdir, open_workdir
 
 
 def only_flags(path):
@@ -63,3 +64,24 @@ def test_a_damaged_run_is_told_in_a_line(trained_workdir, tmp_path, damage, mess
 def test_a_copy_opens_as_the_run_does(trained_workdir, tmp_path):
     shutil.copytree(trained_workdir, tmp_path / "run")
     assert open_workdir(tmp_path / "run").step == 7
+
+
+def test_one_workdir_takes_one_training_at_a_time(tmp_path):
+    path = tmp_path / "run"
+    with hold_workdir(path):
+        with (
+            pytest.raises(UserError, match="another training is running in it"),
+            hold_workdir(path),
+        ):
+            pytest.fail("held twice")
+    with hold_workdir(path):
+        assert path.is_dir()
+
+
+@pytest.mark.parametrize("path", ["/proc/run", "/dev/null/run", "/dev/null"])
+def test_a_workdir_that_cannot_be_written_is_told(path):
+    with (
+        pytest.raises(UserError, match=f"--workdir={path}: cannot be written"),
+        hold_workdir(Path(path)),
+    ):
+        pytest.fail("held")

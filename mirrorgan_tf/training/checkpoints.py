@@ -16,7 +16,7 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.commands import UserError, quiet
 from mirrorgan_tf.files import move_whole, write_whole
 
 __all__ = ["StageCheckpoints", "check_trained", "restore_part", "saved_step"]
@@ -62,14 +62,15 @@ class StageCheckpoints:
             UserError: it cannot be written; those before are as they were.
         """
         if not self._writes:
-            with tempfile.TemporaryDirectory() as folder:
+            with tempfile.TemporaryDirectory() as folder, quiet():
                 self._all().write(f"{folder}/ckpt")
             return
         step = int(self.step.numpy())
         partial = self._folder / _PARTIAL
         try:
             shutil.rmtree(partial, ignore_errors=True)
-            self._all().write(str(partial / f"ckpt-{step}"))
+            with quiet():
+                self._all().write(str(partial / f"ckpt-{step}"))
             # Only with its index, which comes last, is it a checkpoint.
             for path in sorted(partial.glob("ckpt-*"), key=lambda p: p.suffix):
                 move_whole(path, self._folder / path.name)
