@@ -2,19 +2,15 @@
 
 import errno
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import tensorflow as tf
 
 from mirrorgan_tf.commands import UserError, quiet
-from mirrorgan_tf.files import lock_folder
+from mirrorgan_tf.files import whole_folder
 
 __all__ = ["choose_version", "folder_bytes", "save_version"]
-
-_PARTIAL = ".partial-"
 
 
 def choose_version(out: Path, version: int | None = None) -> int:
@@ -75,18 +71,11 @@ def save_version(
     """
     version = choose_version(out, version)
     target = out / str(version)
-    partial = lock = None
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(out)
-        partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=out))
-        lock = lock_folder(partial)
-        # One deeper: mkdtemp's own folder can be read by its owner alone.
-        whole = partial / "model"
-        with quiet():
-            tf.saved_model.save(module, str(whole), signatures=signatures)
-        complete(whole)
-        os.rename(whole, target)
+        with whole_folder(target) as folder:
+            with quiet():
+                tf.saved_model.save(module, str(folder), signatures=signatures)
+            complete(folder)
     except OSError as error:
         if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
             raise UserError(
@@ -95,23 +84,7 @@ def save_version(
         raise UserError(f"--out={out}: can't be written ({error})") from None
     except tf.errors.OpError as error:
         raise UserError(f"--out={out}: can't be written ({error.message})") from None
-    finally:
-        if partial is not None:
-            shutil.rmtree(partial, ignore_errors=True)
-        if lock is not None:
-            os.close(lock)
     return target
-
-
-def _remove_abandoned(out):
-    """Removes the partial folders of exports that are no more: nobody locks them."""
-    for folder in out.glob(f"{_PARTIAL}*"):
-        try:
-            lock = lock_folder(folder)
-        except OSError:
-            continue
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
 
 
 def folder_bytes(folder: Path) -> int:

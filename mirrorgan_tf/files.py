@@ -1,10 +1,16 @@
 """Files that are whole or not there, and folders that one process holds."""
 
+import contextlib
 import fcntl
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["lock_folder", "move_whole", "write_whole"]
+__all__ = ["lock_folder", "move_whole", "whole_folder", "write_whole"]
+
+_PARTIAL = ".partial-"
 
 
 def lock_folder(folder: Path) -> int:
@@ -23,13 +29,51 @@ def lock_folder(folder: Path) -> int:
     return descriptor
 
 
+@contextlib.contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """A folder to make, which gets its name when the block ends: whole or not at all.
+
+    It begins under a hidden name beside `target`. What processes that were killed
+    left there is removed.
+
+    Raises:
+        OSError: it cannot be written; EEXIST or ENOTEMPTY: `target` is there, and
+            not as an empty folder.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(target.parent)
+    partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=target.parent))
+    try:
+        lock = lock_folder(partial)
+        try:
+            # One deeper: mkdtemp's own folder can be read by its owner alone.
+            whole = partial / "whole"
+            yield whole
+            os.rename(whole, target)
+        finally:
+            os.close(lock)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _remove_abandoned(parent):
+    """Removes the partial folders of processes that are no more: nobody locks them."""
+    for folder in parent.glob(f"{_PARTIAL}*/"):
+        try:
+            lock = lock_folder(folder)
+        except OSError:
+            continue
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
 def write_whole(path: Path, text: str) -> None:
     """Writes UTF-8 text; a process that is killed leaves the file as it was.
 
     Raises:
         OSError: it cannot be written; the file is as it was.
     """
-    partial = path.with_name(f".partial-{path.name}")
+    partial = path.with_name(f"{_PARTIAL}{path.name}")
     partial.write_text(text, encoding="utf-8", newline="\n")
     move_whole(partial, path)
 
