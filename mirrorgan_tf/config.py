@@ -12,6 +12,15 @@ from mirrorgan_tf.commands import UserError
 
 __all__ = ["Config", "setting_help"]
 
+# Those of torchvision are for converted checkpoints.
+_BACKBONES = (
+    "small",
+    "inception_v3",
+    "resnet152",
+    "inception_v3_torchvision",
+    "resnet152_torchvision",
+)
+
 
 def _setting(default, help_text, *, low=None, high=None, choices=None, runtime=False):
     """One field; `runtime` settings may differ when a run is taken up again."""
@@ -104,7 +113,7 @@ class Config:
     image_encoder: str = _setting(
         "inception_v3",
         "Backbone of DAMSM's image encoder.",
-        choices=("small", "inception_v3", "resnet152"),
+        choices=_BACKBONES,
     )
     image_encoder_weights: str = _setting(
         "imagenet", "Its weights: imagenet, none, or a weights file."
@@ -112,7 +121,7 @@ class Config:
     stream_encoder: str = _setting(
         "resnet152",
         "Backbone of STREAM's image encoder.",
-        choices=("small", "inception_v3", "resnet152"),
+        choices=_BACKBONES,
     )
     stream_encoder_weights: str = _setting(
         "imagenet",

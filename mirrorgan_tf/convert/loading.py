@@ -1,5 +1,6 @@
 """Their parameters into our models, and the way back."""
 
+import re
 from collections.abc import Mapping
 
 import keras
@@ -10,8 +11,11 @@ from mirrorgan_tf.convert.names import pytorch_entries
 
 __all__ = ["load_pytorch_state", "pytorch_state"]
 
-# PyTorch counts the batches a batch norm has seen; nothing depends on it.
-_IGNORED = "num_batches_tracked"
+# PyTorch counts the batches a batch norm has seen, and torchvision's networks may have
+# their classifiers; nothing depends on either.
+_IGNORED = re.compile(r"(.*\.)?num_batches_tracked|(AuxLogits|fc)\..*")
+# Names of a kind that an error gives; the rest it counts.
+_NAMED = 5
 
 
 def load_pytorch_state(model: keras.Model, state: Mapping[str, np.ndarray]) -> None:
@@ -20,18 +24,19 @@ def load_pytorch_state(model: keras.Model, state: Mapping[str, np.ndarray]) -> N
     Nothing is changed unless everything fits.
 
     Args:
-        model: built Stem, Glam, Discriminator or StreamDecoder.
+        model: built, of a kind that `pytorch_entries` knows.
         state: their name to array, in their layouts.
 
     Raises:
-        UserError: entries are missing, unknown or of the wrong shape; names all.
+        UserError: entries are missing, unknown or of the wrong shape; names the first
+            of each, and counts them.
         TypeError: see `pytorch_entries`.
     """
     entries = pytorch_entries(model)
     expected = {}
     for entry in entries:
         expected |= entry.their_shapes()
-    given = {name: a for name, a in state.items() if name.split(".")[-1] != _IGNORED}
+    given = {name: a for name, a in state.items() if not _IGNORED.fullmatch(name)}
     problems = _describe_misfits(expected, given)
     if problems:
         raise UserError(
@@ -63,7 +68,7 @@ def _describe_misfits(expected, given):
         if name in given and tuple(np.shape(given[name])) != tuple(shape)
     ]
     return [
-        f"{kind}: {', '.join(names)}"
+        f"{kind}: {_enumerate(names)}"
         for kind, names in (
             ("missing", missing),
             ("unknown", unknown),
@@ -71,3 +76,8 @@ def _describe_misfits(expected, given):
         )
         if names
     ]
+
+
+def _enumerate(names):
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

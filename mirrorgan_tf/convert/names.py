@@ -1,6 +1,7 @@
 """What the original networks call the parameters of ours."""
 
 import functools
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -16,10 +17,21 @@ from mirrorgan_tf.convert.layouts import (
 )
 from mirrorgan_tf.models.discriminators import ConvBlock, Discriminator
 from mirrorgan_tf.models.glam import FirstStage, Glam, LaterStage
+from mirrorgan_tf.models.image_encoder import ImageEncoder
 from mirrorgan_tf.models.stem import Stem
-from mirrorgan_tf.models.stream import StreamDecoder
+from mirrorgan_tf.models.stream import StreamDecoder, StreamEncoder
 
 __all__ = ["pytorch_entries"]
+
+# CAPTION_CNN holds torchvision's modules by their places.
+_RESNET_PLACES = {
+    "conv1": 0,
+    "bn1": 1,
+    "layer1": 4,
+    "layer2": 5,
+    "layer3": 6,
+    "layer4": 7,
+}
 
 
 @functools.singledispatch
@@ -29,8 +41,14 @@ def pytorch_entries(model: keras.Model) -> list[Entry]:
     Raises:
         TypeError: the original has no such network, or no mapping is known.
     """
-    raise TypeError(
-        f"model={model!r}; expected Stem, Glam, Discriminator, StreamDecoder"
+    raise _unknown(model)
+
+
+def _unknown(model):
+    return TypeError(
+        f"model={model!r}; expected Stem, Glam, Discriminator, StreamDecoder, "
+        "ImageEncoder on inception_v3_torchvision, or StreamEncoder on "
+        "resnet152_torchvision"
     )
 
 
@@ -49,6 +67,33 @@ def _(model: StreamDecoder) -> list[Entry]:
         same_entry("embed.weight", model.embedding.embeddings),
         *lstm_entries("lstm", "l0", model.lstm),
         *dense_entries("linear", model.projection),
+    ]
+
+
+@pytorch_entries.register
+def _(model: ImageEncoder) -> list[Entry]:
+    if model.backbone_name != "inception_v3_torchvision":
+        raise _unknown(model)
+    return [
+        *_network_entries(model.backbone.network, lambda name: name),
+        pointwise_entry("emb_features.weight", model.region_projection),
+        *dense_entries("emb_cnn_code", model.code_projection),
+    ]
+
+
+@pytorch_entries.register
+def _(model: StreamEncoder) -> list[Entry]:
+    if model.backbone_name != "resnet152_torchvision":
+        raise _unknown(model)
+
+    def placed(name):
+        module, _, rest = name.partition(".")
+        return f"resnet.{_RESNET_PLACES[module]}" + (f".{rest}" if rest else "")
+
+    return [
+        *_network_entries(model.backbone.network, placed),
+        *dense_entries("linear", model.projection),
+        *batch_norm_entries("bn", model.norm),
     ]
 
 
@@ -86,6 +131,19 @@ def _(model: Discriminator) -> list[Entry]:
             same_entry(f"{module}.outlogits.0.bias", head.bias),
         ]
     return entries + _block_entries("COND_DNET.jointConv", 0, model.joint_block)
+
+
+def _network_entries(
+    network: keras.Model, their_name: Callable[[str], str]
+) -> list[Entry]:
+    """Of a network whose layers have torchvision's names."""
+    entries = []
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            entries.append(conv_entry(f"{their_name(layer.name)}.weight", layer))
+        elif isinstance(layer, keras.layers.BatchNormalization):
+            entries += batch_norm_entries(their_name(layer.name), layer)
+    return entries
 
 
 def _block_entries(module: str, position: int, block: ConvBlock) -> list[Entry]:

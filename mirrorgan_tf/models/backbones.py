@@ -1,17 +1,59 @@
 """Image networks that the encoders stand on, by name."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import keras
 from keras import layers, ops
 
 from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.models import torchvision
 from mirrorgan_tf.models.blocks import batch_normalization, conv
 
 __all__ = ["ImagenetBackbone", "SmallBackbone", "build_backbone"]
 
-# name: network, its input's side in px, region features' layer
+
+class _Architecture(NamedTuple):
+    """A network without its head, and what it takes and gives."""
+
+    build: Callable[..., keras.Model]
+    size_px: int
+    region_layer: str
+    # From [-1, 1] to what the weights were trained on; none: [-1, 1].
+    preprocess: Callable | None = None
+    # Whether Keras has weights for it.
+    downloads: bool = False
+
+
+def _from_keras(name):
+    def build(size_px, weights=None):
+        return getattr(keras.applications, name)(
+            include_top=False, weights=weights, input_shape=(size_px, size_px, 3)
+        )
+
+    return build
+
+
+def _resnet_input(images):
+    """From [-1, 1] to 0..255 without ImageNet's mean, blue first."""
+    return keras.applications.resnet.preprocess_input((images + 1.0) * 127.5)
+
+
 _IMAGENET = {
-    "inception_v3": ("InceptionV3", 299, "mixed7"),
-    "resnet152": ("ResNet152", 224, "conv4_block36_out"),
+    "inception_v3": _Architecture(
+        _from_keras("InceptionV3"), 299, "mixed7", downloads=True
+    ),
+    "resnet152": _Architecture(
+        _from_keras("ResNet152"),
+        224,
+        "conv4_block36_out",
+        preprocess=_resnet_input,
+        downloads=True,
+    ),
+    "inception_v3_torchvision": _Architecture(
+        torchvision.inception_v3, 299, "Mixed_6e"
+    ),
+    "resnet152_torchvision": _Architecture(torchvision.resnet152, 224, "layer3"),
 }
 
 
@@ -24,8 +66,11 @@ def build_backbone(
     of any size go in; it resizes them.
 
     Args:
-        name: "small" is trained here; "inception_v3" and "resnet152" stay frozen.
-        weights: "imagenet", "none" or the path of a Keras weights file.
+        name: "small" is trained here; "inception_v3" and "resnet152", and those of
+            torchvision ("inception_v3_torchvision", "resnet152_torchvision"), stay
+            frozen.
+        weights: "imagenet" (not torchvision's: their weights come from the original's
+            checkpoints, see `convert`), "none" or the path of a Keras weights file.
         width: first layer's channels of "small".
         dtype: policy; none is the global one.
 
@@ -90,16 +135,18 @@ class SmallBackbone(layers.Layer):
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
 class ImagenetBackbone(layers.Layer):
-    """A frozen keras.applications network with its own preprocessing.
+    """A frozen network with the preprocessing of its weights.
 
     Inception v3: feature map (B, 17, 17, 768), torchvision's Mixed_6e, and pooled
     (B, 2048). ResNet-152: (B, 14, 14, 1024) and (B, 2048). The authors feed their
-    ResNet with images in [-1, 1]; we give it what it was trained on.
+    ResNet with images in [-1, 1]. "resnet152" gets what ImageNet's weights were
+    trained on; "resnet152_torchvision", which is there for the authors' weights, gets
+    [-1, 1] as theirs does. Both kinds of Inception take [-1, 1].
 
     A saved model holds the weights, so its config asks for none.
 
     Args:
-        architecture: "inception_v3" or "resnet152".
+        architecture: see `build_backbone`.
         weights: "imagenet", "none" or the path of a Keras weights file.
 
     Raises:
@@ -109,17 +156,15 @@ class ImagenetBackbone(layers.Layer):
     def __init__(self, architecture: str, weights: str = "none", **kwargs):
         super().__init__(**kwargs)
         self.architecture = architecture
-        class_name, self.size, region_layer = _IMAGENET[architecture]
-        network = getattr(keras.applications, class_name)(
-            include_top=False,
-            weights=None,
-            input_shape=(self.size, self.size, 3),
-        )
-        _load_weights(network, architecture, class_name, weights)
+        known = _IMAGENET[architecture]
+        self.size = known.size_px
+        self.preprocess = known.preprocess
+        network = known.build(self.size)
+        _load_weights(network, architecture, weights)
         self.network = keras.Model(
             network.input,
             [
-                network.get_layer(region_layer).output,
+                network.get_layer(known.region_layer).output,
                 layers.GlobalAveragePooling2D()(network.output),
             ],
         )
@@ -135,9 +180,8 @@ class ImagenetBackbone(layers.Layer):
     def call(self, images, training=False):
         """Images (B, H, W, 3) to feature map and pooled vector."""
         images = _resize(images, self.size)
-        if self.architecture == "resnet152":
-            # From [-1, 1] to 0..255; Inception takes [-1, 1] as it is.
-            images = keras.applications.resnet.preprocess_input((images + 1.0) * 127.5)
+        if self.preprocess:
+            images = self.preprocess(images)
         # Frozen: batch norm keeps to its own statistics even in training.
         return tuple(self.network(images, training=False))
 
@@ -149,17 +193,20 @@ class ImagenetBackbone(layers.Layer):
         }
 
 
-def _load_weights(network, architecture, class_name, weights):
+def _load_weights(network, architecture, weights):
     if weights == "none":
         return
+    known = _IMAGENET[architecture]
+    if weights == "imagenet" and not known.downloads:
+        raise UserError(
+            f"backbone {architecture} has no imagenet weights to download: they come "
+            "from the original's checkpoints (python -m mirrorgan_tf.convert); give "
+            "none or the path of a Keras weights file"
+        )
     try:
         if weights == "imagenet":
             # The same network again, only to have its weights fetched and cached.
-            pretrained = getattr(keras.applications, class_name)(
-                include_top=False,
-                weights="imagenet",
-                input_shape=network.input_shape[1:],
-            )
+            pretrained = known.build(known.size_px, weights)
             network.set_weights(pretrained.get_weights())
         else:
             network.load_weights(weights)

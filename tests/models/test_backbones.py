@@ -24,7 +24,13 @@ def test_small_is_trainable_and_averages_bigger_images():
 
 
 @pytest.mark.parametrize(
-    "name, cells, channels", [("inception_v3", 17, 768), ("resnet152", 14, 1024)]
+    "name, cells, channels",
+    [
+        ("inception_v3", 17, 768),
+        ("resnet152", 14, 1024),
+        ("inception_v3_torchvision", 17, 768),
+        ("resnet152_torchvision", 14, 1024),
+    ],
 )
 def test_imagenet_networks_by_shape(name, cells, channels):
     # Symbolically: no weight is made, nothing is computed.
@@ -36,7 +42,15 @@ def test_imagenet_networks_by_shape(name, cells, channels):
     assert not backbone.trainable_variables
 
 
-def test_resnet_is_given_what_it_was_trained_on(monkeypatch):
+@pytest.mark.parametrize(
+    "name, given",
+    [
+        # Blue, green, red of 255 less ImageNet's means.
+        ("resnet152", 255 - np.array([103.939, 116.779, 123.68])),
+        ("resnet152_torchvision", [1, 1, 1]),
+    ],
+)
+def test_resnet_is_given_what_it_was_trained_on(monkeypatch, name, given):
     seen = []
 
     class Network:
@@ -45,15 +59,12 @@ def test_resnet_is_given_what_it_was_trained_on(monkeypatch):
             return images, images
 
     with keras.StatelessScope(initialize_variables=False):
-        backbone = build_backbone("resnet152")
+        backbone = build_backbone(name)
     monkeypatch.setattr(backbone, "network", Network())
     white = np.ones((1, 224, 224, 3), np.float32)
     backbone.call(white, training=True)
     ((images, training),) = seen
-    # Blue, green, red of 255 less ImageNet's means.
-    np.testing.assert_allclose(
-        images[0, 0, 0], 255 - np.array([103.939, 116.779, 123.68]), rtol=1e-5
-    )
+    np.testing.assert_allclose(images[0, 0, 0], given, rtol=1e-5)
     assert training is False
 
 
@@ -63,7 +74,9 @@ def test_weights_that_cannot_be_had(monkeypatch, tmp_path):
             raise OSError(f"Unable to open {path}")
 
     with pytest.raises(UserError, match="inception_v3: Unable to open gone.h5"):
-        backbones._load_weights(Network(), "inception_v3", "InceptionV3", "gone.h5")
+        backbones._load_weights(Network(), "inception_v3", "gone.h5")
+    with pytest.raises(UserError, match="no imagenet weights.*mirrorgan_tf.convert"):
+        backbones._load_weights(Network(), "resnet152_torchvision", "imagenet")
     with pytest.raises(UserError, match="small has no weights file"):
         build_backbone("small", weights="file.h5")
     with pytest.raises(ValueError, match="name='vgg'"):
