@@ -1,6 +1,7 @@
 """absl flags to `Config` and back; `flags.cfg` is itself a flagfile."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
@@ -48,10 +49,20 @@ def write_config(config: Config, path: Path) -> None:
     write_whole(path, "".join(lines))
 
 
-def read_config(path: Path) -> Config:
-    """Reads what `write_config` wrote, or any flagfile of these flags."""
+def read_config(path: Path, *, passed_over: Sequence[str] = ()) -> Config:
+    """Reads what `write_config` wrote, or any flagfile of these flags.
+
+    Args:
+        path: the file.
+        passed_over: names of other flags that may stand in it.
+
+    Raises:
+        UserError: the file can't be read, or holds other flags or bad values.
+    """
     values = flags.FlagValues()
     define_flags(values)
+    for name in passed_over:
+        flags.DEFINE_string(name, None, "", flag_values=values)
     try:
         rest = values(["flags", f"--flagfile={path}"])
     except (flags.Error, UnicodeDecodeError) as error:

@@ -2,30 +2,17 @@
 
 import dataclasses
 import re
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
-from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.convert.files import read_npz
 
 __all__ = ["GoldenFile", "Line", "MissingGoldenError", "Report"]
 
 _PARAMETER = "param/"
 # Of their largest number; rounding in batch statistics stays far below.
 _LARGEST_ELEMENT = 1e-2
-# A cut or foreign file ends up in any of these.
-_UNREADABLE = (
-    AttributeError,
-    EOFError,
-    KeyError,
-    OSError,
-    TypeError,
-    ValueError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 class MissingGoldenError(Exception):
@@ -44,11 +31,7 @@ class GoldenFile:
 
     def __init__(self, path: Path):
         self.name = path.stem
-        try:
-            with np.load(path) as archive:
-                self._arrays = {key: archive[key] for key in archive.files}
-        except _UNREADABLE as error:
-            raise UserError(f"{path}: is no readable .npz file ({error})") from error
+        self._arrays = read_npz(path)
         self._taken = set()
 
     def __contains__(self, key: str) -> bool:

@@ -1,11 +1,11 @@
-"""Our networks, built to the sizes that the original's parameters have."""
+"""The sizes of our networks that the original's parameters tell."""
 
 import re
 
 import numpy as np
 from keras import ops
 
-from mirrorgan_tf.convert.golden import MissingGoldenError
+from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.convert.loading import load_pytorch_state
 from mirrorgan_tf.models.discriminators import Discriminator
 from mirrorgan_tf.models.glam import Glam
@@ -13,68 +13,93 @@ from mirrorgan_tf.models.stem import Stem
 from mirrorgan_tf.models.stream import StreamDecoder
 
 __all__ = [
+    "discriminator_sizes",
+    "glam_sizes",
+    "image_encoder_sizes",
     "make_discriminator",
     "make_glam",
     "make_stem",
     "make_stream_decoder",
+    "stem_sizes",
+    "stream_decoder_sizes",
+    "stream_encoder_sizes",
 ]
 
 State = dict[str, np.ndarray]
 
 
-def make_stem(state: State) -> Stem:
-    """STEM from RNN_ENCODER's state.
+def stem_sizes(state: State) -> dict[str, int]:
+    """Arguments of Stem, from RNN_ENCODER's state.
 
     Raises:
-        UserError, MissingGoldenError: the parameters do not make one; so below.
+        UserError: a parameter that tells a size is missing or misshapen; so below.
     """
     vocabulary_size, embedding_dim = _shape(state, "encoder.weight", 2)
     _, hidden = _shape(state, "rnn.weight_hh_l0", 2)
-    stem = Stem(vocabulary_size, embedding_dim=embedding_dim, words_dim=2 * hidden)
-    stem(ops.zeros((1, 1), "int32"), ops.ones((1,), "int32"))
-    load_pytorch_state(stem, state)
-    return stem
+    return {
+        "vocabulary_size": vocabulary_size,
+        "embedding_dim": embedding_dim,
+        "words_dim": 2 * hidden,
+    }
 
 
-def make_stream_decoder(state: State) -> StreamDecoder:
-    """STREAM's decoder from its state."""
+def image_encoder_sizes(state: State) -> dict[str, int]:
+    """Arguments of ImageEncoder, from CNN_ENCODER's state."""
+    words_dim, _, _, _ = _shape(state, "emb_features.weight", 4)
+    return {"words_dim": words_dim}
+
+
+def stream_encoder_sizes(state: State) -> dict[str, int]:
+    """Arguments of StreamEncoder, from CAPTION_CNN's state."""
+    feature_dim, _ = _shape(state, "linear.weight", 2)
+    return {"feature_dim": feature_dim}
+
+
+def stream_decoder_sizes(state: State) -> dict[str, int]:
+    """Arguments of StreamDecoder, from CAPTION_RNN's state."""
     vocabulary_size, embedding_dim = _shape(state, "embed.weight", 2)
     _, hidden = _shape(state, "lstm.weight_hh_l0", 2)
-    decoder = StreamDecoder(vocabulary_size, embedding_dim, hidden)
-    decoder(ops.zeros((1, embedding_dim)), ops.zeros((1, 2), "int32"))
-    load_pytorch_state(decoder, state)
-    return decoder
+    return {
+        "vocabulary_size": vocabulary_size,
+        "embedding_dim": embedding_dim,
+        "hidden_dim": hidden,
+    }
 
 
-def make_glam(state: State) -> Glam:
-    """GLAM from G_NET's state, MirrorGAN's or AttnGAN's."""
+def glam_sizes(state: State) -> tuple[dict, int]:
+    """Arguments of Glam and D, from the state of G_NET, MirrorGAN's or AttnGAN's.
+
+    With one image there is nothing that tells of attention and residual blocks.
+    """
     rows, words_dim = _shape(state, "ca_net.fc.weight", 2)
-    condition_dim = rows // 4
     features, inputs = _shape(state, "h_net1.fc.0.weight", 2)
     doublings = _count(state, r"h_net1\.upsample(\d+)\.1\.weight")
     stages = _count(state, r"img_net(\d+)\.img\.0\.weight")
-    glam = Glam(
-        base_size=4 * 2**doublings,
-        stages=stages,
-        width=max(1, features // (2 * 16 * 2**doublings)),
-        residual_blocks=_count(state, r"h_net2\.residual\.(\d+)\.block\.0\.weight"),
-        noise_dim=inputs - condition_dim,
-        condition_dim=condition_dim,
-        word_attention="h_net2.att.conv_context.weight" in state or stages == 1,
-        sentence_attention="h_net2.att.linear.weight" in state or stages == 1,
-    )
-    glam.build(
-        (None, None, words_dim),
-        (None, words_dim),
-        (None, glam.noise_dim),
-        (None, condition_dim),
-    )
-    load_pytorch_state(glam, state)
-    return glam
+    if not stages:
+        raise UserError(
+            "the parameters have no img_net1.img.0.weight: no generator of a cascade "
+            "(AttnGAN's G_DCGAN, of one image, is not read)"
+        )
+    sizes = {
+        "base_size": 4 * 2**doublings,
+        "stages": stages,
+        "width": max(1, features // (2 * 16 * 2**doublings)),
+        "noise_dim": inputs - rows // 4,
+        "condition_dim": rows // 4,
+    }
+    if stages > 1:
+        sizes |= {
+            "residual_blocks": _count(
+                state, r"h_net2\.residual\.(\d+)\.block\.0\.weight"
+            ),
+            "word_attention": "h_net2.att.conv_context.weight" in state,
+            "sentence_attention": "h_net2.att.linear.weight" in state,
+        }
+    return sizes, words_dim
 
 
-def make_discriminator(state: State) -> Discriminator:
-    """A discriminator from the state of D_NET64, D_NET128, D_NET256, .."""
+def discriminator_sizes(state: State) -> tuple[dict[str, int], int]:
+    """Arguments of Discriminator and D, from the state of D_NET64, D_NET128, .."""
     _, channels, _, _ = _shape(state, "UNCOND_DNET.outlogits.0.weight", 4)
     _, joint, _, _ = _shape(state, "COND_DNET.jointConv.0.weight", 4)
     halvings = sum(
@@ -83,19 +108,59 @@ def make_discriminator(state: State) -> Discriminator:
         and np.ndim(array) == 4
         for name, array in state.items()
     )
-    discriminator = Discriminator(4 * 2**halvings, width=max(1, channels // 8))
+    return {"size": 4 * 2**halvings, "width": max(1, channels // 8)}, joint - channels
+
+
+def make_stem(state: State) -> Stem:
+    """STEM from RNN_ENCODER's state.
+
+    Raises:
+        UserError: the parameters do not make one; so below.
+    """
+    stem = Stem(**stem_sizes(state))
+    stem(ops.zeros((1, 1), "int32"), ops.ones((1,), "int32"))
+    load_pytorch_state(stem, state)
+    return stem
+
+
+def make_stream_decoder(state: State) -> StreamDecoder:
+    """STREAM's decoder from its state."""
+    decoder = StreamDecoder(**stream_decoder_sizes(state))
+    decoder(ops.zeros((1, decoder.embedding_dim)), ops.zeros((1, 2), "int32"))
+    load_pytorch_state(decoder, state)
+    return decoder
+
+
+def make_glam(state: State) -> Glam:
+    """GLAM from G_NET's state, MirrorGAN's or AttnGAN's."""
+    sizes, words_dim = glam_sizes(state)
+    glam = Glam(**sizes)
+    glam.build(
+        (None, None, words_dim),
+        (None, words_dim),
+        (None, glam.noise_dim),
+        (None, glam.condition_dim),
+    )
+    load_pytorch_state(glam, state)
+    return glam
+
+
+def make_discriminator(state: State) -> Discriminator:
+    """A discriminator from the state of D_NET64, D_NET128, D_NET256, .."""
+    sizes, words_dim = discriminator_sizes(state)
+    discriminator = Discriminator(**sizes)
     size = discriminator.size
-    discriminator.build((None, size, size, 3), (None, joint - channels))
+    discriminator.build((None, size, size, 3), (None, words_dim))
     load_pytorch_state(discriminator, state)
     return discriminator
 
 
 def _shape(state, name, rank):
     if name not in state:
-        raise MissingGoldenError(f"the parameters have no {name}")
+        raise UserError(f"the parameters have no {name}")
     shape = np.shape(state[name])
     if len(shape) != rank:
-        raise MissingGoldenError(f"parameter {name} has shape {shape}, not {rank} axes")
+        raise UserError(f"parameter {name} has shape {shape}, not {rank} axes")
     return shape
 
 

@@ -1,0 +1,119 @@
+"""The original's PyTorch checkpoints into a workdir.
+
+python -m mirrorgan_tf.convert --dataset=cub --text_encoder=text_encoder200.pth
+--image_encoder=image_encoder200.pth --captions_pickle=captions.pickle
+--workdir=runs/cub_official [--generator=netG_epoch_600.pth
+--discriminators=netD0.pth,netD1.pth,netD2.pth] [--caption_cnn=cnn_encoder.ckpt
+--caption_rnn=rnn_decoder.ckpt]
+
+What it makes, `train`, `generate`, `evaluate` and `python -m export` take as a run of
+our own. .pth (.pt, .ckpt, ...) needs PyTorch, .npz and .safetensors do not. Sizes are
+read off the files; the rest is what flags and --flagfile say, else flags/<dataset>.cfg.
+"""
+
+import dataclasses
+from pathlib import Path
+
+from absl import flags, logging
+
+from mirrorgan_tf import commands, options
+from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.config import Config
+
+__all__ = ["define_flags", "main"]
+
+_FLAGS_FOLDER = Path(__file__).parents[2] / "flags"
+_FILES = {
+    "text_encoder": "AttnGAN's text_encoder*.pth (DAMSM).",
+    "generator": "netG*.pth of AttnGAN or MirrorGAN.",
+    "caption_cnn": "STREAM's image encoder.",
+    "caption_rnn": "STREAM's decoder.",
+}
+
+
+def define_flags() -> None:
+    """Defines the command's flags; not at import, where commands would collide."""
+    options.define_flags()
+    flags.DEFINE_string("workdir", None, "Folder to make.")
+    for name, text in _FILES.items():
+        flags.DEFINE_string(name, "", text)
+    flags.DEFINE_multi_string(
+        "image_encoder",
+        [],
+        "AttnGAN's image_encoder*.pth (DAMSM). In a flagfile it names a backbone, as "
+        "elsewhere; that is passed over here.",
+        allow_override=True,
+    )
+    flags.DEFINE_list("discriminators", [], "netD0.pth,netD1.pth,... of the generator.")
+    flags.DEFINE_integer(
+        "generator_step",
+        None,
+        "Steps that the generator has behind it; default: --glam_steps, so that "
+        "nothing is left to train.",
+        lower_bound=0,
+    )
+
+
+def main() -> None:
+    """Reads, converts, and says how to go on."""
+    asked = flags.FLAGS
+    if not asked.workdir:
+        raise UserError("--workdir is missing; give the folder to make")
+    config, given = _config(asked)
+    # TensorFlow comes with it: not before --help and wrong flags are answered.
+    from mirrorgan_tf.convert.conversion import convert
+    from mirrorgan_tf.convert.parts import Checkpoints
+
+    checkpoints = Checkpoints(
+        image_encoder=_image_encoder(asked.image_encoder),
+        discriminators=tuple(asked.discriminators),
+        **{name: asked[name].value for name in _FILES},
+    )
+    made = convert(
+        checkpoints,
+        config,
+        Path(asked.workdir),
+        given=given,
+        generator_step=asked.generator_step,
+    )
+    logging.info("%s: %s", asked.workdir, "made" if made else "is there already")
+    train = "python -m mirrorgan_tf.train --flagfile={0}/flags.cfg --workdir={0}"
+    logging.info("to train what is left: %s", train.format(asked.workdir))
+    if checkpoints.generator:
+        logging.info(
+            "to make images: python -m mirrorgan_tf.generate --workdir=%s "
+            "--captions='a red bird'",
+            asked.workdir,
+        )
+
+
+def _config(asked: flags.FlagValues) -> tuple[Config, frozenset[str]]:
+    """The configuration, and the settings that the user has given."""
+    names = {field.name for field in dataclasses.fields(Config)} - {"image_encoder"}
+    given = frozenset(name for name in names if asked[name].present)
+    if "dataset" not in given:
+        raise UserError("--dataset is missing; give the one that was trained on")
+    preset = _FLAGS_FOLDER / f"{asked.dataset}.cfg"
+    config = (
+        options.read_config(preset, passed_over=["workdir"])
+        if preset.is_file()
+        else Config()
+    )
+    return dataclasses.replace(
+        config, **{name: asked[name].value for name in given}
+    ), given
+
+
+def _image_encoder(values):
+    """The file among what the flag was given; flagfiles give it backbones too."""
+    (backbones,) = (
+        field.metadata["choices"]
+        for field in dataclasses.fields(Config)
+        if field.name == "image_encoder"
+    )
+    return next((value for value in reversed(values) if value not in backbones), "")
+
+
+if __name__ == "__main__":
+    define_flags()
+    commands.run(main)

@@ -1,0 +1,170 @@
+"""torchvision's networks as Keras layers against their definition in plain tf.nn."""
+
+import keras
+import numpy as np
+import pytest
+
+from mirrorgan_tf.convert.loading import load_pytorch_state, pytorch_state
+from mirrorgan_tf.convert.names import pytorch_entries
+from mirrorgan_tf.models import torchvision
+from mirrorgan_tf.models.image_encoder import ImageEncoder
+from mirrorgan_tf.models.stream import StreamEncoder
+from tests.convert.torchvision_reference import (
+    TensorFlow,
+    inception_v3,
+    random_state,
+    resnet,
+)
+
+BLOCKS = (3, 8, 36, 3)
+
+
+def random_images(size, seed=1):
+    random = np.random.default_rng(seed)
+    return random.uniform(-1, 1, (2, size, size, 3)).astype(np.float32)
+
+
+def all_features(network, names, images):
+    """Features of the named layers."""
+    outputs = [network.get_layer(name).output for name in names]
+    features = keras.Model(network.input, outputs)(images, training=False)
+    return dict(zip(names, map(keras.ops.convert_to_numpy, features), strict=True))
+
+
+def assert_close(ours, theirs, tolerance):
+    """The norm of the difference over the norm of theirs, and nothing dead."""
+    assert ours.shape == theirs.shape
+    assert np.std(theirs) > 1e-3
+    assert np.linalg.norm(ours - theirs) <= tolerance * np.linalg.norm(theirs)
+
+
+def their_shapes(model):
+    return {
+        name: shape
+        for entry in pytorch_entries(model)
+        for name, shape in entry.their_shapes().items()
+    }
+
+
+def make_image_encoder():
+    encoder = ImageEncoder("inception_v3_torchvision", "none", words_dim=6)
+    encoder.build((None, 32, 32, 3))
+    return encoder
+
+
+def make_stream_encoder():
+    encoder = StreamEncoder("resnet152_torchvision", "none", feature_dim=5)
+    encoder.build((None, 32, 32, 3))
+    return encoder
+
+
+@pytest.fixture(scope="module")
+def image_encoder(thin_backbones):
+    encoder = make_image_encoder()
+    state = random_state(their_shapes(encoder))
+    load_pytorch_state(encoder, state)
+    return encoder, state
+
+
+@pytest.fixture(scope="module")
+def stream_encoder(thin_backbones):
+    encoder = make_stream_encoder()
+    state = random_state(their_shapes(encoder), seed=2)
+    load_pytorch_state(encoder, state)
+    return encoder, state
+
+
+def test_inception_stage_by_stage(image_encoder):
+    encoder, state = image_encoder
+    images = random_images(75)
+    net = TensorFlow(state)
+    theirs = inception_v3(net, net.enter(images))
+    assert len(theirs) == 16
+    ours = all_features(encoder.backbone.network, list(theirs), images)
+    for name, features in theirs.items():
+        assert_close(ours[name], net.leave(features), 1e-5)
+    regions, code = encoder(images)
+    by_cell = net.leave(theirs["Mixed_6e"]).reshape(2, -1, encoder.backbone.region_dim)
+    assert_close(
+        regions.numpy(), by_cell @ state["emb_features.weight"][:, :, 0, 0].T, 1e-5
+    )
+    pooled = net.leave(theirs["Mixed_7c"]).mean(axis=(1, 2))
+    assert_close(
+        code.numpy(),
+        pooled @ state["emb_cnn_code.weight"].T + state["emb_cnn_code.bias"],
+        1e-5,
+    )
+
+
+def test_resnet_stage_by_stage(stream_encoder):
+    encoder, state = stream_encoder
+    images = random_images(64)
+    net = TensorFlow(state)
+    theirs = resnet(net, net.enter(images), BLOCKS)
+    ours = all_features(encoder.backbone.network, list(theirs), images)
+    for name, features in theirs.items():
+        assert_close(ours[name], net.leave(features), 1e-5)
+    pooled = net.leave(theirs["layer4"]).mean(axis=(1, 2))
+    linear = pooled @ state["linear.weight"].T + state["linear.bias"]
+    assert_close(
+        encoder(images).numpy(), net.norm(linear, "bn", 1e-5).astype(np.float32), 1e-5
+    )
+
+
+@pytest.mark.parametrize("name", ["image_encoder", "stream_encoder"])
+def test_there_and_back_changes_nothing(request, name):
+    encoder, state = request.getfixturevalue(name)
+    again = pytorch_state(encoder)
+    assert again.keys() == state.keys()
+    for key, array in state.items():
+        np.testing.assert_array_equal(again[key], array)
+    # And what classifies or counts is passed over.
+    more = {"fc.weight": np.ones(3), "AuxLogits.conv0.conv.weight": np.ones(3)}
+    some = next(iter(state)).rpartition(".")[0]
+    more[f"{some}.num_batches_tracked"] = np.array(7)
+    before = encoder.get_weights()
+    load_pytorch_state(encoder, state | more)
+    for a, b in zip(before, encoder.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_backbones_are_frozen_and_come_back_from_their_config(image_encoder):
+    encoder, _ = image_encoder
+    assert len(encoder.trainable_variables) == 3
+    before = encoder.backbone.get_weights()
+    encoder(random_images(75), training=True)
+    for a, b in zip(before, encoder.backbone.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    again = type(encoder).from_config(encoder.get_config())
+    assert again.get_config() == encoder.get_config()
+    assert again.backbone.architecture == "inception_v3_torchvision"
+
+
+# torchvision's documents count 27,161,264 parameters with the auxiliary classifier,
+# 23,834,568 without it, and 60,192,808; each less 2,049,000 of the classifier.
+@pytest.mark.parametrize(
+    "build, count, theirs",
+    [
+        (torchvision.inception_v3, 21_785_568, keras.applications.InceptionV3),
+        (torchvision.resnet152, 58_143_808, keras.applications.ResNet152),
+    ],
+)
+def test_full_size_has_torchvisions_parameters(build, count, theirs):
+    with keras.StatelessScope(initialize_variables=False):
+        ours = build()
+        theirs = theirs(
+            include_top=False, weights=None, input_shape=ours.input.shape[1:]
+        )
+    trained = ours.trainable_variables
+    assert sum(np.prod(variable.shape) for variable in trained) == count
+    # keras.applications' networks differ, but not in their kernels.
+    assert _kernels(ours) == _kernels(theirs)
+    assert ours.output.shape == theirs.output.shape
+
+
+def _kernels(network):
+    return sorted(
+        tuple(layer.kernel.shape)
+        for layer in network.layers
+        if isinstance(layer, keras.layers.Conv2D)
+    )
