@@ -66,18 +66,22 @@ def main() -> None:
     out = Path(asked.out)
     version = choose_version(out, asked.version)
     run = open_workdir(asked.workdir, ema=asked.ema)
+    if asked.redescription and run.stream is None:
+        logging.info("the run has no STREAM: as with --noredescription")
+    stream = run.stream if asked.redescription else None
     model = ServedModel(
         run.tokenizer,
         run.stem,
         run.glam,
-        run.stream if asked.redescription else None,
+        stream,
         candidates=asked.candidates,
         max_batch=asked.max_batch,
         dtype=asked.dtype,
         quantize=None if asked.quantize == "none" else asked.quantize,
         xla=asked.xla,
     )
-    options = {name: asked[name].value for name in (*_OPTIONS, "redescription")}
+    options = {name: asked[name].value for name in _OPTIONS}
+    options["redescription"] = stream is not None
 
     def complete(folder):
         write_manifest(manifest(run, options, model.endpoints), folder)

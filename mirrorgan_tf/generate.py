@@ -84,10 +84,12 @@ def draw_sheet(
         (H, W, 3) uint8.
     """
     shown = made["images"] if scales else made["images"][-1:]
-    labels = [
-        f"{_shorten(caption)}\nreads: {redescription}"
-        for caption, redescription in zip(captions, made["redescription"], strict=True)
-    ]
+    labels = [_shorten(caption) for caption in captions]
+    if "redescription" in made:
+        labels = [
+            f"{label}\nreads: {redescription}"
+            for label, redescription in zip(labels, made["redescription"], strict=True)
+        ]
     cells = list(zip(*shown, strict=True))
     sheets = [caption_grid(cells, labels, columns=2 if scales else 4)]
     if attention:
@@ -148,8 +150,9 @@ def main() -> None:
         save_png(sheet, Path(asked.out))
     except OSError as error:
         raise UserError(f"--out={asked.out}: can't be written ({error})") from None
-    for caption, redescription in zip(captions, made["redescription"], strict=True):
-        print(f"{_shorten(caption)} -> {redescription}")
+    for row, caption in enumerate(captions):
+        reads = f" -> {made['redescription'][row]}" if "redescription" in made else ""
+        print(f"{_shorten(caption)}{reads}")
     logging.info("%d image(s): %s", len(captions), asked.out)
 
 

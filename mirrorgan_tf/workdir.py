@@ -101,13 +101,16 @@ def start_workdir(path: Path, config: Config) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class TrainedRun:
-    """A trained run, ready to make images."""
+    """A trained run, ready to make images.
+
+    `stream` is None if a converted generator came without it: nothing is redescribed.
+    """
 
     path: Path
     config: Config
     tokenizer: CaptionTokenizer
     stem: Stem
-    stream: Stream
+    stream: Stream | None
     glam: Glam
     step: int
 
@@ -122,11 +125,12 @@ class TrainedRun:
         )
         def make(captions, seeds):
             made = text_to_image(captions, seeded_noise(seeds, text_to_image.noise_dim))
-            made["redescription_ids"] = greedy(
-                self.stream.decoder,
-                self.stream.encoder(made["images"][-1]),
-                self.config.max_words,
-            )
+            if self.stream is not None:
+                made["redescription_ids"] = greedy(
+                    self.stream.decoder,
+                    self.stream.encoder(made["images"][-1]),
+                    self.config.max_words,
+                )
             made["images"] = [to_uint8(images) for images in made["images"]]
             return made
 
@@ -148,8 +152,8 @@ class TrainedRun:
             batch_size: captions at a time.
 
         Returns:
-            NumPy arrays of `TextToImage`'s results, images as uint8, and
-            `redescription`, a list of N strings.
+            NumPy arrays of `TextToImage`'s results, images as uint8, and, where there
+            is a STREAM, `redescription`, a list of N strings.
         """
         captions = list(captions)
         seeds = np.broadcast_to(np.asarray(seed, np.int64), len(captions))
@@ -164,10 +168,9 @@ class TrainedRun:
             for first in range(0, max(len(captions), 1), batch_size)
         ]
         made = tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
-        made["redescription"] = [
-            text.decode()
-            for text in self.tokenizer.detokenize(made.pop("redescription_ids")).numpy()
-        ]
+        if "redescription_ids" in made:
+            texts = self.tokenizer.detokenize(made.pop("redescription_ids")).numpy()
+            made["redescription"] = [text.decode() for text in texts]
         return made
 
     def generate(
@@ -202,15 +205,19 @@ def open_workdir(path: str | Path, *, ema: bool = True) -> TrainedRun:
     config = dataclasses.replace(
         config, image_encoder_weights="none", stream_encoder_weights="none"
     )
+    # A converted generator may have come without STREAM.
+    with_stream = (path / "stream").exists() or not (path / "glam").exists()
     # Before the vocabulary: a run that has not begun has none.
     for stage in STAGES:
-        check_trained(path / stage)
+        if stage != "stream" or with_stream:
+            check_trained(path / stage)
     vocabulary = Vocabulary.load(path / VOCABULARY_FILE)
     stem = build_stem(config, len(vocabulary) + 1)
-    stream = build_stream(config, len(vocabulary) + 1)
+    stream = build_stream(config, len(vocabulary) + 1) if with_stream else None
     glam = build_glam(config)
     restore_part(path / "stem", {"stem": stem})
-    restore_part(path / "stream", {"stream": stream})
+    if stream is not None:
+        restore_part(path / "stream", {"stream": stream})
     step = restore_part(path / "glam", {"glam_ema" if ema else "glam": glam})
     return TrainedRun(
         path=path,

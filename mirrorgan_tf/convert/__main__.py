@@ -20,7 +20,7 @@ from mirrorgan_tf import commands, options
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
 
-__all__ = ["define_flags", "main"]
+__all__ = ["define_flags", "main", "pick_image_encoder", "read_settings"]
 
 _FLAGS_FOLDER = Path(__file__).parents[2] / "flags"
 _FILES = {
@@ -31,26 +31,31 @@ _FILES = {
 }
 
 
-def define_flags() -> None:
+def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines the command's flags; not at import, where commands would collide."""
-    options.define_flags()
-    flags.DEFINE_string("workdir", None, "Folder to make.")
+    options.define_flags(flag_values)
+    into = {"flag_values": flag_values}
+    flags.DEFINE_string("workdir", None, "Folder to make.", **into)
     for name, text in _FILES.items():
-        flags.DEFINE_string(name, "", text)
+        flags.DEFINE_string(name, "", text, **into)
     flags.DEFINE_multi_string(
         "image_encoder",
         [],
         "AttnGAN's image_encoder*.pth (DAMSM). In a flagfile it names a backbone, as "
         "elsewhere; that is passed over here.",
         allow_override=True,
+        **into,
     )
-    flags.DEFINE_list("discriminators", [], "netD0.pth,netD1.pth,... of the generator.")
+    flags.DEFINE_list(
+        "discriminators", [], "netD0.pth,netD1.pth,... of the generator.", **into
+    )
     flags.DEFINE_integer(
         "generator_step",
         None,
         "Steps that the generator has behind it; default: --glam_steps, so that "
         "nothing is left to train.",
         lower_bound=0,
+        **into,
     )
 
 
@@ -59,13 +64,13 @@ def main() -> None:
     asked = flags.FLAGS
     if not asked.workdir:
         raise UserError("--workdir is missing; give the folder to make")
-    config, given = _config(asked)
+    config, given = read_settings(asked)
     # TensorFlow comes with it: not before --help and wrong flags are answered.
     from mirrorgan_tf.convert.conversion import convert
     from mirrorgan_tf.convert.parts import Checkpoints
 
     checkpoints = Checkpoints(
-        image_encoder=_image_encoder(asked.image_encoder),
+        image_encoder=pick_image_encoder(asked.image_encoder),
         discriminators=tuple(asked.discriminators),
         **{name: asked[name].value for name in _FILES},
     )
@@ -87,8 +92,12 @@ def main() -> None:
         )
 
 
-def _config(asked: flags.FlagValues) -> tuple[Config, frozenset[str]]:
-    """The configuration, and the settings that the user has given."""
+def read_settings(asked: flags.FlagValues) -> tuple[Config, frozenset[str]]:
+    """The configuration, and the settings that the user has given.
+
+    Raises:
+        UserError: there is no --dataset, or a value is bad.
+    """
     names = {field.name for field in dataclasses.fields(Config)} - {"image_encoder"}
     given = frozenset(name for name in names if asked[name].present)
     if "dataset" not in given:
@@ -104,7 +113,7 @@ def _config(asked: flags.FlagValues) -> tuple[Config, frozenset[str]]:
     ), given
 
 
-def _image_encoder(values):
+def pick_image_encoder(values: list[str]) -> str:
     """The file among what the flag was given; flagfiles give it backbones too."""
     (backbones,) = (
         field.metadata["choices"]

@@ -1,21 +1,55 @@
+import contextlib
+
+import keras
 import pytest
+from keras import layers
 
 from mirrorgan_tf.models import backbones, torchvision
+
+
+@contextlib.contextmanager
+def _replaced(**builds):
+    """Other networks, (side, build), in the place of torchvision's."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, (size_px, build) in builds.items():
+            architecture = backbones._IMAGENET[name]._replace(
+                build=build, size_px=size_px
+            )
+            patch.setitem(backbones._IMAGENET, name, architecture)
+        yield
 
 
 @pytest.fixture(scope="module")
 def thin_backbones():
     """torchvision's networks with all their layers, but few channels."""
-    thin = {
-        "inception_v3_torchvision": ("Mixed_6e", 75, torchvision.inception_v3, 1 / 16),
-        "resnet152_torchvision": ("layer3", 64, torchvision.resnet152, 2),
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, (region_layer, size_px, build, width) in thin.items():
-            architecture = backbones._IMAGENET[name]._replace(
-                build=lambda size_px, build=build, width=width: build(size_px, width),
-                size_px=size_px,
-            )
-            assert architecture.region_layer == region_layer
-            patch.setitem(backbones._IMAGENET, name, architecture)
+    with _replaced(
+        inception_v3_torchvision=(
+            75,
+            lambda side: torchvision.inception_v3(side, 1 / 16),
+        ),
+        resnet152_torchvision=(64, lambda side: torchvision.resnet152(side, 2)),
+    ):
+        yield
+
+
+def _tiny_inception(side):
+    """Nothing of it but names: it takes seconds to build."""
+    images = x = layers.Input((side, side, 3))
+    for name in ("Conv2d_1a_3x3", "Mixed_6e"):
+        x = layers.Conv2D(4, 3, 2, use_bias=False, name=f"{name}.conv")(x)
+        x = layers.BatchNormalization(name=f"{name}.bn")(x)
+        x = layers.ReLU(name=name)(x)
+    return keras.Model(images, x)
+
+
+@pytest.fixture(scope="module")
+def tiny_backbones():
+    """Stand-ins with some of torchvision's names, for all that is not about them."""
+    with _replaced(
+        inception_v3_torchvision=(16, _tiny_inception),
+        resnet152_torchvision=(
+            32,
+            lambda side: torchvision.resnet152(side, 2, (1, 1, 1, 1)),
+        ),
+    ):
         yield

@@ -1,0 +1,407 @@
+"""Official-style files to a workdir, with tiny networks."""
+
+import dataclasses
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from absl import flags
+
+from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.config import Config
+from mirrorgan_tf.convert.__main__ import (
+    define_flags,
+    pick_image_encoder,
+    read_settings,
+)
+from mirrorgan_tf.convert.conversion import convert
+from mirrorgan_tf.convert.loading import pytorch_state
+from mirrorgan_tf.convert.parts import Checkpoints
+from mirrorgan_tf.data.transforms import to_uint8
+from mirrorgan_tf.generate import draw_sheet
+from mirrorgan_tf.models import from_config
+from mirrorgan_tf.models.redescription import greedy
+from mirrorgan_tf.options import read_config
+from mirrorgan_tf.text.tokenizer import CaptionTokenizer
+from mirrorgan_tf.text.vocabulary import Vocabulary
+from mirrorgan_tf.text_to_image import TextToImage, seeded_noise
+from mirrorgan_tf.train import Training
+from mirrorgan_tf.training.checkpoints import saved_step
+from mirrorgan_tf.workdir import open_workdir
+from tests.convert.test_files import write_safetensors
+
+ROOT = Path(__file__).parents[2]
+WORDS = ["red", "a", "bird", "with", "black", "wings", "blue"]
+CAPTIONS = ["a red bird with black wings", "blue"]
+
+
+@pytest.fixture(scope="module")
+def their_config(tiny_config):
+    """Sizes that the files have, and nothing else tells."""
+    return dataclasses.replace(
+        tiny_config,
+        dataset="birdlets",
+        image_encoder="inception_v3_torchvision",
+        stream_encoder="resnet152_torchvision",
+    )
+
+
+@pytest.fixture(scope="module")
+def networks(their_config, tiny_backbones):
+    """The original's networks, as ours; random, batch norms too."""
+    keras.utils.set_random_seed(3)
+    size = len(WORDS) + 1
+    stream = from_config.build_stream(their_config, size)
+    networks = {
+        "text_encoder": from_config.build_stem(their_config, size),
+        "image_encoder": from_config.build_image_encoder(their_config),
+        "generator": from_config.build_glam(their_config),
+        "caption_cnn": stream.encoder,
+        "caption_rnn": stream.decoder,
+    }
+    for i, network in enumerate(from_config.build_discriminators(their_config)):
+        networks[f"netD{i}"] = network
+    random = np.random.default_rng(0)
+    for network in networks.values():
+        network.set_weights(
+            [w + random.uniform(0, 0.1, w.shape) for w in network.get_weights()]
+        )
+    return networks
+
+
+@pytest.fixture(scope="module")
+def states(networks):
+    return {name: pytorch_state(network) for name, network in networks.items()}
+
+
+@pytest.fixture(scope="module")
+def files(states, tmp_path_factory):
+    """Half of them .npz, half .safetensors; one from DataParallel."""
+    folder = tmp_path_factory.mktemp("official")
+    paths = {}
+    for i, (name, state) in enumerate(states.items()):
+        if name == "generator":
+            state = {f"module.{key}": array for key, array in state.items()}
+        paths[name] = folder / f"{name}{('.npz', '.safetensors')[i % 2]}"
+        if i % 2:
+            write_safetensors(paths[name], state)
+        else:
+            np.savez(paths[name], **state)
+    ids = {"<end>": 0} | {word: i for i, word in enumerate(WORDS, start=1)}
+    content = [[[1]], [[2]], {i: word for word, i in ids.items()}, ids]
+    paths["captions_pickle"] = folder / "captions.pickle"
+    paths["captions_pickle"].write_bytes(pickle.dumps(content, protocol=2))
+    return paths
+
+
+def checkpoints(files, *names, **changes):
+    given = {name: str(files[name]) for name in ("text_encoder", "image_encoder")}
+    given |= {name: str(files[name]) for name in names if name != "netD"}
+    if "netD" in names:
+        # In any order.
+        given["discriminators"] = (str(files["netD1"]), str(files["netD0"]))
+    return Checkpoints(**(given | changes))
+
+
+def asked_config(files, **changes):
+    """What a user says besides: nothing of sizes."""
+    said = {
+        "dataset": "birdlets",
+        "captions_pickle": str(files["captions_pickle"]),
+        "max_words": 6,
+        "stem_steps": 11,
+        "stream_steps": 12,
+        "glam_steps": 13,
+    }
+    return Config(**said | changes)
+
+
+FILES = ("text_encoder", "image_encoder", "captions_pickle")
+ALL = ("generator", "netD", "caption_cnn", "caption_rnn")
+
+
+@pytest.fixture(scope="module")
+def converted(files, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("runs") / "official"
+    assert convert(checkpoints(files, *ALL), asked_config(files), workdir)
+    return workdir
+
+
+def test_a_workdir_makes_the_images_of_the_networks(converted, networks):
+    run = open_workdir(converted)
+    assert run.step == 13
+    made = run.describe(CAPTIONS, seed=5)
+    tokenizer = CaptionTokenizer(Vocabulary(WORDS), max_words=6)
+    theirs = TextToImage(tokenizer, networks["text_encoder"], networks["generator"])
+    noise = seeded_noise(tf.constant([5, 5], tf.int64), theirs.noise_dim)
+    expected = theirs(tf.constant(CAPTIONS), noise)
+    for ours, images in zip(made["images"], expected["images"], strict=True):
+        images = to_uint8(images).numpy()
+        assert images.std() > 5
+        # Rounding may fall to the other side.
+        assert np.abs(ours.astype(int) - images.astype(int)).max() <= 1
+    features = networks["caption_cnn"](expected["images"][-1])
+    said = greedy(networks["caption_rnn"], features, 6)
+    assert made["redescription"] == [
+        text.decode() for text in tokenizer.detokenize(said).numpy()
+    ]
+
+
+def test_its_flags_are_of_the_files_and_of_the_user(converted, their_config):
+    config = read_config(converted / "flags.cfg")
+    for name in (
+        "base_size scales generator_width residual_blocks discriminator_width "
+        "noise_dim condition_dim embedding_dim words_dim word_attention "
+        "sentence_attention image_encoder image_encoder_weights stream_encoder "
+        "stream_encoder_weights stream_embedding_dim stream_hidden_dim"
+    ).split():
+        assert getattr(config, name) == getattr(their_config, name), name
+    assert (config.max_words, config.captions_pickle) == (6, "")
+    assert Vocabulary.load(converted / "vocabulary.txt").words == tuple(WORDS)
+    steps = [saved_step(converted / stage) for stage in ("stem", "stream", "glam")]
+    assert steps == [11, 12, 13]
+
+
+def test_training_goes_on_from_it(files, converted, tmp_path):
+    workdir = tmp_path / "run"
+    convert(checkpoints(files, *ALL), asked_config(files), workdir, generator_step=12)
+    config = dataclasses.replace(
+        read_config(workdir / "flags.cfg"),
+        data_dir=str(tmp_path / "birdlets"),
+        birdlets_train_images=4,
+        birdlets_val_images=2,
+        glam_batch_size=2,
+        strategy="one_device",
+    )
+    Training(config, workdir).run("glam")
+    assert saved_step(workdir / "glam") == 13
+    before, after = (
+        open_workdir(path).glam.trainable_variables for path in (converted, workdir)
+    )
+    moved = [np.abs(a - b).max() for a, b in zip(before, after, strict=True)]
+    # Adam's first step is its rate, and here it is averaged with what was before.
+    assert 0 < max(moved) < config.generator_learning_rate
+
+
+def test_attngan_without_stream_and_discriminators(files, tmp_path, networks):
+    config = dataclasses.replace(
+        config_of(networks["generator"]), sentence_attention=False
+    )
+    glam = from_config.build_glam(config)
+    np.savez(tmp_path / "netG.npz", **pytorch_state(glam))
+    workdir = tmp_path / "run"
+    generator = {"generator": str(tmp_path / "netG.npz")}
+    convert(checkpoints(files, **generator), asked_config(files), workdir)
+    assert not read_config(workdir / "flags.cfg").sentence_attention
+    run = open_workdir(workdir)
+    assert run.stream is None
+    made = run.describe(CAPTIONS, seed=1)
+    assert "redescription" not in made
+    sheet = draw_sheet(made, CAPTIONS, [[], []], scales=False, attention=False)
+    assert sheet.std() > 0
+    for a, b in zip(run.glam.get_weights(), glam.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    # The rest is there for training to go on with.
+    assert saved_step(workdir / "stream") == 0
+
+
+def config_of(glam):
+    return Config(
+        base_size=glam.base_size,
+        scales=glam.stages,
+        generator_width=glam.width,
+        residual_blocks=glam.residual_blocks,
+        noise_dim=glam.noise_dim,
+        condition_dim=glam.condition_dim,
+        words_dim=8,
+    )
+
+
+def refused(files, workdir, message, *names, settings=None, given=(), **changes):
+    before = sorted(workdir.parent.iterdir())
+    with pytest.raises(UserError, match=message) as caught:
+        convert(
+            checkpoints(files, *names, **changes),
+            asked_config(files, **(settings or {})),
+            workdir,
+            given=frozenset(given),
+        )
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 1000
+    # Nothing half made, not even under a hidden name.
+    assert sorted(workdir.parent.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "name, edit, message",
+    [
+        (
+            "image_encoder",
+            lambda state: {"emb_features.weight": state["emb_features.weight"]},
+            r"missing: Conv2d_1a_3x3\.conv\.weight, .* and 7 more",
+        ),
+        (
+            "generator",
+            lambda state: state | {"h_net9.x": np.ones(2), "h_net9.y": np.ones(2)},
+            "unknown: h_net9.x, h_net9.y$",
+        ),
+        (
+            "caption_rnn",
+            lambda state: state | {"linear.bias": np.ones(3)},
+            r"misshapen: linear.bias \(3,\), expected \(8,\)",
+        ),
+        (
+            "text_encoder",
+            lambda state: {"encoder.weight": state["encoder.weight"]},
+            "no rnn.weight_hh_l0",
+        ),
+        (
+            "generator",
+            lambda state: {"ca_net.fc.weight": np.ones(3)},
+            r"ca_net.fc.weight has shape \(3,\), not 2 axes",
+        ),
+        (
+            "generator",
+            lambda state: {
+                key.replace("img_net1", "img_net").replace("img_net2", "x"): array
+                for key, array in state.items()
+            },
+            "G_DCGAN",
+        ),
+    ],
+)
+def test_parameters_that_do_not_fit_are_named(
+    files, states, tmp_path, name, edit, message
+):
+    path = tmp_path / "edited.npz"
+    np.savez(path, **edit(states[name]))
+    names = ("caption_cnn", "caption_rnn") if name.startswith("caption") else ()
+    message = f"--{name}={path}: .*{message}"
+    refused(files, tmp_path / "run", message, *names, **{name: str(path)})
+
+
+def test_files_of_other_networks_are_told(files, tmp_path):
+    workdir = tmp_path / "run"
+    other = str(files["caption_rnn"])
+    refused(files, workdir, "are of --caption_rnn", text_encoder=other)
+    refused(
+        files,
+        workdir,
+        "of 16 px, but the .* 16, 32 px",
+        *ALL[:1],
+        discriminators=(str(files["netD0"]),),
+    )
+    refused(files, workdir, "no such file", generator=str(tmp_path / "gone.npz"))
+
+
+def test_files_that_contradict_each_other_or_a_flag(files, states, tmp_path):
+    workdir, path = tmp_path / "run", tmp_path / "other.npz"
+    state = states["text_encoder"]
+    np.savez(path, **state | {"encoder.weight": np.ones((9, 8), np.float32)})
+    refused(
+        files,
+        workdir,
+        "other.npz has vocabulary_size 9, but --captions_pickle has 8",
+        text_encoder=str(path),
+    )
+    np.savez(
+        path,
+        **states["image_encoder"]
+        | {"emb_features.weight": np.ones((6, 4, 1, 1), np.float32)},
+    )
+    refused(
+        files,
+        workdir,
+        "other.npz has words_dim 6, but --text_encoder=.* has 8",
+        image_encoder=str(path),
+    )
+    message = "--generator_width=32: --generator=.* has 4; leave the flag out"
+    refused(files, workdir, message, "generator", given=["generator_width"])
+    message = "--captions_pickle is missing"
+    refused(files, workdir, message, settings={"captions_pickle": ""})
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"text_encoder": ""}, "--text_encoder is missing"),
+        ({"discriminators": ("a",)}, "their --generator"),
+        ({"caption_cnn": "a"}, "go together"),
+    ],
+)
+def test_files_that_go_together(changes, message):
+    with pytest.raises(UserError, match=message):
+        Checkpoints(**{"text_encoder": "a", "image_encoder": "b"} | changes)
+
+
+def test_a_folder_that_is_there(files, converted, tmp_path):
+    before = {path: path.stat().st_mtime_ns for path in converted.rglob("*")}
+    assert not convert(checkpoints(files, *ALL), asked_config(files), converted)
+    assert before == {path: path.stat().st_mtime_ns for path in converted.rglob("*")}
+    refused(files, converted, "holds another conversion already", "generator")
+    (tmp_path / "notes.txt").write_text("mine")
+    refused(files, tmp_path, "holds something else already")
+    refused(files, tmp_path / "notes.txt", "holds something else already")
+
+
+def test_a_full_disk_leaves_nothing(files, tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Vocabulary, "save", fail)
+    refused(files, tmp_path / "run", "can't be written .*No space left")
+
+
+def parse(*arguments):
+    values = flags.FlagValues()
+    define_flags(values)
+    values(["convert", *arguments])
+    return values
+
+
+def test_flags_override_the_flagfile_of_the_data_set():
+    values = parse("--dataset=coco", "--glam_steps=7", "--image_encoder=a.pth")
+    config, given = read_settings(values)
+    assert given == {"dataset", "glam_steps"}
+    coco = read_config(ROOT / "flags" / "coco.cfg", passed_over=["workdir"])
+    assert config == dataclasses.replace(coco, glam_steps=7)
+    assert pick_image_encoder(values.image_encoder) == "a.pth"
+    with pytest.raises(UserError, match="--dataset is missing"):
+        read_settings(parse())
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_flagfile_names_a_backbone_and_the_flag_a_file(first):
+    flagfile = f"--flagfile={ROOT / 'flags' / 'cub.cfg'}"
+    arguments = ["--image_encoder=image_encoder200.pth", flagfile]
+    values = parse(*arguments[:: -1 if first else 1])
+    assert pick_image_encoder(values.image_encoder) == "image_encoder200.pth"
+    config, given = read_settings(values)
+    assert config.generator_width == 32 and "generator_width" in given
+    assert pick_image_encoder(parse(flagfile).image_encoder) == ""
+
+
+def test_the_command_says_a_mistake_in_a_line(files, tmp_path):
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "mirrorgan_tf.convert",
+            f"--flagfile={ROOT / 'flags' / 'cub.cfg'}",
+            f"--workdir={tmp_path / 'run'}",
+            *(f"--{name}={files[name]}" for name in FILES),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: --embedding_dim=300: --text_encoder=")
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,128 @@
+"""Reading parameters without PyTorch."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.convert.files import read_state
+
+TYPES = {"float32": "F32", "float64": "F64", "float16": "F16", "int64": "I64"}
+
+
+def safetensors(header, data=b"", length=None):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return (len(text) if length is None else length).to_bytes(8, "little") + text + data
+
+
+def write_safetensors(path, state):
+    """By the format's description."""
+    header, data = {"__metadata__": {"format": "pt"}}, b""
+    for name, array in state.items():
+        part = array.tobytes()
+        header[name] = {
+            "dtype": TYPES[array.dtype.name],
+            "shape": list(array.shape),
+            "data_offsets": [len(data), len(data) + len(part)],
+        }
+        data += part
+    path.write_bytes(safetensors(header, data))
+
+
+def some_state():
+    random = np.random.default_rng(0)
+    return {
+        "a.weight": random.normal(size=(2, 3)).astype(np.float32),
+        "b": random.normal(size=()).astype(np.float64),
+        "half": np.array([1.5, -2.0], np.float16),
+        "bn.num_batches_tracked": np.array(7),
+        "nothing": np.zeros((0, 4), np.float32),
+    }
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_both_formats_give_the_arrays(tmp_path, suffix, prefix):
+    path = tmp_path / f"net{suffix}"
+    state = some_state()
+    named = {prefix + name: array for name, array in state.items()}
+    if suffix == ".npz":
+        np.savez(path, **named)
+    else:
+        write_safetensors(path, named)
+    read = read_state(path)
+    assert read.keys() == state.keys()
+    for name, array in state.items():
+        assert read[name].dtype == (np.int64 if "num" in name else np.float32)
+        np.testing.assert_allclose(read[name], array, rtol=1e-7)
+
+
+def test_bfloat16_is_the_upper_half_of_float32(tmp_path):
+    values = np.array([1.0, -2.5, 3.140625, 0.0], "<f4")
+    data = (values.view("<u4") >> 16).astype("<u2").tobytes()
+    entry = {"dtype": "BF16", "shape": [4], "data_offsets": [0, 8]}
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(safetensors({"a": entry}, data))
+    np.testing.assert_array_equal(read_state(path)["a"], values)
+
+
+def entry(first, last, shape=(1,), dtype="F32"):
+    return {"dtype": dtype, "shape": list(shape), "data_offsets": [first, last]}
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"", "header does not fit"),
+        (b"\x01", "header does not fit"),
+        (safetensors({}, length=2**63), "header does not fit"),
+        (safetensors({}, length=3), "header does not fit"),
+        (safetensors(b"[1]"), "no JSON object"),
+        (safetensors(b"{]"), "no whole"),
+        (safetensors(b'"\xff"'), "no whole"),
+        (safetensors(b"[" * 100_000), "no whole"),
+        (safetensors({"a": 1}), "no whole"),
+        (safetensors({"a": {"dtype": "F32"}}), "no whole"),
+        (safetensors({"a": entry(0, 4)}), "0 bytes of tensors, not 4"),
+        (safetensors({"a": entry(0, 4)}, b"12345"), "5 bytes of tensors, not 4"),
+        (safetensors({"a": entry(1, 5)}, b"12345"), "a begins at 1, not at 0"),
+        (
+            safetensors({"a": entry(0, 4), "b": entry(0, 4)}, b"1234"),
+            "b begins at 0, not at 4",
+        ),
+        (safetensors({"a": entry(0, 4, (2,))}, b"1234"), r"4 bytes, but has shape"),
+        (safetensors({"a": entry(4, 0, (-1,))}, b"1234"), "a has -1"),
+        (safetensors({"a": entry(0, 4, (1.0,))}, b"1234"), "a has 1.0"),
+        (safetensors({"a": entry(0, 4, (True,))}, b"1234"), "a has True"),
+        (safetensors({"a": entry(0, 4, dtype="F8_E4M3")}, b"1234"), "'F8_E4M3'"),
+        (safetensors({}), "holds no parameters"),
+        (safetensors({"a": entry(0, 4)}, b"\0\0\xc0\x7f"), "a holds .* not finite"),
+    ],
+)
+def test_a_broken_safetensors_file_is_refused(tmp_path, content, message):
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=message) as caught:
+        read_state(path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_broken_or_pickled_npz_file_is_refused(tmp_path):
+    path = tmp_path / "net.npz"
+    path.write_bytes(b"PK\x03\x04 cut")
+    with pytest.raises(UserError, match="net.npz: is no readable"):
+        read_state(path)
+    np.savez(path, a=np.array([{}], object))
+    with pytest.raises(UserError, match="net.npz: is no readable"):
+        read_state(path)
+
+
+def test_no_file_and_no_torch_are_told(tmp_path, monkeypatch):
+    with pytest.raises(UserError, match="no such file"):
+        read_state(tmp_path / "gone.npz")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    (tmp_path / "net.pth").write_bytes(b"x")
+    with pytest.raises(UserError, match=r"pip install 'mirrorgan_tf\[torch\]'"):
+        read_state(tmp_path / "net.pth")
