@@ -9,7 +9,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["Obedience", "ValueRow", "bootstrap_interval", "measure", "value_table"]
+__all__ = [
+    "Obedience",
+    "Overall",
+    "ValueRow",
+    "bootstrap_interval",
+    "measure",
+    "measure_all",
+    "value_table",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +40,26 @@ class Obedience:
     shuffled: float
     chance: float
     majority: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Overall:
+    """How often images show what captions state, over all attributes.
+
+    Attributes:
+        statements: attributes that all captions together state.
+        accuracy: share of them that the image shows.
+        interval: 95 % bootstrap interval; captions are drawn, each with all that it
+            states, for what one image shows is not independent.
+        shuffled: the accuracy when captions change places among the images.
+        chance: mean over the statements of 1 / number of values.
+    """
+
+    statements: int
+    accuracy: float
+    interval: tuple[float, float]
+    shuffled: float
+    chance: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +104,44 @@ def measure(
         shuffled=float(np.mean(shuffled)),
         chance=1 / values,
         majority=float(np.bincount(stated).max() / len(stated)),
+    )
+
+
+def measure_all(
+    stated: np.ndarray, read: np.ndarray, values: Sequence[int], *, seed: int
+) -> Overall:
+    """Compares all that captions state with what is read.
+
+    Args:
+        stated: (N, attributes) integers, -1 where a caption says nothing.
+        read: (N, attributes) integers.
+        values: number of values of each attribute.
+        seed: of the bootstrap and of the shuffling.
+
+    Raises:
+        ValueError: shapes differ, or nothing is stated.
+    """
+    if stated.shape != read.shape or stated.ndim != 2 or not (stated >= 0).any():
+        raise ValueError(
+            f"stated has shape {stated.shape}, read {read.shape}; expected the same "
+            "(N, attributes) and at least one statement"
+        )
+    said = stated >= 0
+    right = ((stated == read) & said).sum(axis=1)
+    rng = np.random.default_rng(seed)
+    draws = rng.integers(0, len(stated), (1000, len(stated)))
+    shares = right[draws].sum(axis=1) / np.maximum(
+        said.sum(axis=1)[draws].sum(axis=1), 1
+    )
+    low, high = np.quantile(shares, [0.025, 0.975])
+    # Unsaid places never agree: nothing is read as -1.
+    shuffled = [(rng.permutation(stated) == read).sum() for _ in range(200)]
+    return Overall(
+        statements=int(said.sum()),
+        accuracy=float(right.sum() / said.sum()),
+        interval=(float(low), float(high)),
+        shuffled=float(np.mean(shuffled) / said.sum()),
+        chance=float(np.sum(said / np.asarray(values)) / said.sum()),
     )
 
 

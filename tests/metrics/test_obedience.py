@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from mirrorgan_tf.metrics.obedience import bootstrap_interval, measure, value_table
+from mirrorgan_tf.metrics.obedience import (
+    bootstrap_interval,
+    measure,
+    measure_all,
+    value_table,
+)
 
 
 def test_measure_counts_by_hand():
@@ -67,3 +72,43 @@ def test_other_shapes_are_refused(shapes):
     stated, read = (np.zeros(shape, int) for shape in shapes)
     with pytest.raises(ValueError, match="expected the same"):
         measure(stated, read, 3, seed=0)
+
+
+def test_overall_counts_by_hand():
+    stated = np.array([[0, -1, 2], [1, 1, -1], [-1, -1, -1]])
+    read = np.array([[0, 5, 1], [1, 0, 3], [0, 0, 0]])
+    result = measure_all(stated, read, [2, 4, 8], seed=0)
+    assert result.statements == 4
+    assert result.accuracy == pytest.approx(2 / 4)
+    assert result.chance == pytest.approx((1 / 2 + 1 / 8 + 1 / 2 + 1 / 4) / 4)
+
+
+def test_overall_interval_is_wider_where_a_captions_statements_stand_together():
+    rng = np.random.default_rng(0)
+    together = np.repeat(rng.integers(0, 2, (300, 1)), 10, axis=1)
+    apart = rng.integers(0, 2, (300, 10))
+    widths = []
+    for right in (together, apart):
+        result = measure_all(np.ones_like(right), right, [2] * 10, seed=1)
+        low, high = result.interval
+        assert low < right.mean() < high
+        widths.append(high - low)
+    # Ten copies tell as much as one: 1.96 times the error of 300 draws.
+    assert widths[0] == pytest.approx(2 * 1.96 * 0.5 / np.sqrt(300), rel=0.1)
+    assert widths[1] == pytest.approx(2 * 1.96 * 0.5 / np.sqrt(3000), rel=0.1)
+
+
+def test_overall_shuffled_tends_to_the_closed_form():
+    rng = np.random.default_rng(1)
+    stated, read = rng.integers(0, 4, (500, 3)), rng.integers(0, 4, (500, 3))
+    agree = [
+        np.dot(np.bincount(stated[:, i]) / 500, np.bincount(read[:, i]) / 500)
+        for i in range(3)
+    ]
+    result = measure_all(stated, read, [4, 4, 4], seed=0)
+    assert result.shuffled == pytest.approx(np.mean(agree), abs=0.01)
+
+
+def test_overall_needs_a_statement():
+    with pytest.raises(ValueError, match="at least one statement"):
+        measure_all(np.full((3, 2), -1), np.zeros((3, 2), int), [2, 2], seed=0)

@@ -1,0 +1,57 @@
+"""ROUGE-L, by the longest common subsequence.
+
+keras_nlp.metrics.RougeL needs the package rouge_score, which needs four more.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+__all__ = ["rouge_l"]
+
+
+def rouge_l(
+    candidates: Sequence[Sequence[str]],
+    references: Sequence[Sequence[Sequence[str]]],
+    *,
+    beta: float = 1.2,
+) -> float:
+    """Mean F measure of the longest common subsequence.
+
+    Precision and recall are each the best over a candidate's references, as in
+    COCO's captioning evaluation.
+
+    Args:
+        candidates: N lists of words, N at least 1.
+        references: for each candidate one or more lists of words.
+        beta: weight of recall against precision; COCO's 1.2.
+
+    Returns:
+        A number in [0, 1].
+
+    Source: Lin, 2004.
+    """
+    scores = []
+    for words, others in zip(candidates, references, strict=True):
+        common = [_common(words, other) for other in others]
+        precision = max(common) / max(len(words), 1)
+        recall = max(
+            part / max(len(other), 1)
+            for part, other in zip(common, others, strict=True)
+        )
+        both = recall + beta**2 * precision
+        scores.append((1 + beta**2) * precision * recall / both if both else 0.0)
+    return float(np.mean(scores))
+
+
+def _common(first, second):
+    """Length of the longest common subsequence."""
+    row = [0] * (len(second) + 1)
+    for word in first:
+        before = 0
+        for place, other in enumerate(second, 1):
+            before, row[place] = (
+                row[place],
+                before + 1 if word == other else max(row[place], row[place - 1]),
+            )
+    return row[-1]
