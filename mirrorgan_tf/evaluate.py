@@ -1,118 +1,276 @@
-"""`python -m mirrorgan_tf.evaluate --workdir=runs/birdlets`: do images obey captions?
+"""`python -m mirrorgan_tf.evaluate --workdir=runs/birdlets`: how good are the images?
 
-Renders validation captions that state the body's colour, one image each, and reads
-the colour back with a classifier that was trained on real birdlets only (kept in
-WORKDIR/oracle). Prints its accuracy on held-out real images, the share of generated
-images that show what their caption states, the same with captions shuffled, and
-chance. Writes report.json, report.md and random samples to WORKDIR/evaluation.
+Renders validation captions, an image each, and computes the metrics that README
+lists, each against real images where it can be. What can't be computed (no weights of
+Inception, no ground truth, too few images) is reported with its reason. --saved_model
+takes the images from an export instead; data and judges are then those of --workdir.
+Without --workdir give --dataset, --data_dir and --out: metrics that need DAMSM or
+STREAM are left out.
+
+Images, report.json, report.md and contact_sheet.png go to a folder in
+WORKDIR/evaluation (--out); the same line goes on with what it holds.
 """
 
+import dataclasses
+import hashlib
 import json
 from pathlib import Path
 
-import keras
-import numpy as np
-from absl import flags, logging
+from absl import flags
 
 from mirrorgan_tf import commands
 from mirrorgan_tf.commands import UserError
-from mirrorgan_tf.data.birdlets.attributes import ATTRIBUTES
-from mirrorgan_tf.data.birdlets.truth import read_claims
-from mirrorgan_tf.metrics.oracle import oracle_size, read_attributes
-from mirrorgan_tf.metrics.real_birdlets import (
-    held_out_accuracy,
-    obtain_oracle,
-    read_labelled,
+from mirrorgan_tf.config import Config
+
+__all__ = ["define_flags", "evaluate"]
+
+_METRICS = (
+    "inception_score",
+    "fid",
+    "kid",
+    "precision_recall",
+    "r_precision",
+    "redescription",
+    "diversity",
+    "obedience",
 )
-from mirrorgan_tf.metrics.report import JUDGED, choose_claims, judge, to_markdown
-from mirrorgan_tf.pictures import caption_grid, save_png
-
-__all__ = ["define_flags", "evaluate", "main"]
-
-_SAMPLES = 32
+_CHOICES = Config.__dataclass_fields__["dataset"].metadata["choices"]
 
 
-def define_flags() -> None:
+def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines the command's flags; not at import, where commands would collide."""
-    flags.DEFINE_string("workdir", None, "Folder of a trained run.")
+    options = {"flag_values": flag_values}
+    flags.DEFINE_string("workdir", None, "Folder of a trained run.", **options)
     flags.DEFINE_string(
-        "data_dir", None, "Folder of birdlets; default: the one of the training."
+        "saved_model",
+        None,
+        "An export that makes the images in the run's stead.",
+        **options,
+    )
+    flags.DEFINE_enum(
+        "dataset",
+        None,
+        _CHOICES,
+        "Data set; default: the one of the training.",
+        **options,
+    )
+    flags.DEFINE_string(
+        "data_dir",
+        None,
+        "Folder of the data set; default: the one of the training.",
+        **options,
+    )
+    flags.DEFINE_string(
+        "out",
+        None,
+        "Folder of the evaluation; default: one in WORKDIR/evaluation.",
+        **options,
+    )
+    flags.DEFINE_list(
+        "metrics",
+        [],
+        f"Metrics that must be computed, of {','.join(_METRICS)}; default: all that "
+        "can be.",
+        **options,
     )
     flags.DEFINE_integer(
-        "evaluate_captions", 1000, "Captions to render, at most.", lower_bound=1
+        "evaluate_captions",
+        1000,
+        "Captions to render, at most (the field: 30000).",
+        lower_bound=1,
+        **options,
     )
     flags.DEFINE_integer(
-        "seed", 1, "Fixes choice and noise.", lower_bound=0, upper_bound=2**31 - 1
+        "diversity_captions",
+        20,
+        "Captions drawn with several seeds.",
+        lower_bound=1,
+        **options,
+    )
+    flags.DEFINE_integer(
+        "diversity_seeds", 5, "Seeds of each.", lower_bound=2, **options
+    )
+    flags.DEFINE_enum(
+        "features",
+        "inception",
+        ["inception", "oracle"],
+        "Whose features FID, KID, precision and recall compare; oracle: the birdlets "
+        "classifier's, which needs no download.",
+        **options,
+    )
+    flags.DEFINE_string(
+        "inception_weights",
+        "imagenet",
+        "Inception's weights: imagenet (downloaded once) or a Keras weights file.",
+        **options,
+    )
+    flags.DEFINE_integer(
+        "batch_size", 16, "Captions rendered together.", lower_bound=1, **options
+    )
+    flags.DEFINE_integer(
+        "seed",
+        1,
+        "Fixes choice and noise.",
+        lower_bound=0,
+        upper_bound=2**31 - 1,
+        **options,
     )
 
 
-def evaluate(
-    run, *, oracle_folder: Path, data_dir: str | Path, captions: int, seed: int
-) -> tuple[dict, np.ndarray]:
-    """Measures a trained run.
+def evaluate(asked: flags.FlagValues = flags.FLAGS) -> None:
+    """Evaluates, prints and writes.
 
     Args:
-        run: a `workdir.TrainedRun`: its `config.sizes` and `generate` are used.
-        oracle_folder: where the classifier is kept.
-        data_dir: birdlets: train split for the classifier, validation for captions.
-        captions: captions to render, at most.
-        seed: of their choice and of the noise.
-
-    Returns:
-        What `judge` tells, and a sheet of random samples, (H, W, 3) uint8.
+        asked: parsed flags.
 
     Raises:
-        UserError: the data set is missing, or no birdlets.
+        UserError: a flag is wrong, something is missing or broken, or a metric asked
+            for by name could not be computed; all others are written by then.
     """
-    size = oracle_size(run.config.sizes[-1])
-    claims = choose_claims(read_claims(data_dir, "val"), captions, seed=seed)
-    if not claims:
-        raise UserError(f"--data_dir={data_dir}: no validation caption states {JUDGED}")
-    oracle = obtain_oracle(oracle_folder, data_dir, size, seed=1)
-    accuracy = held_out_accuracy(oracle, read_labelled(data_dir, "val", size))
-    logging.info("rendering %d captions", len(claims))
-    # Every caption has noise of its own.
-    seeds = [seed * 2**24 + place for place in range(len(claims))]
-    images = run.generate([claim.caption for claim in claims], seeds)[-1]
-    read = read_attributes(oracle, images)
-    shown = np.random.default_rng(seed).permutation(len(claims))[:_SAMPLES]
-    labels = [
-        f"{claims[row].caption}\n"
-        f"[states {claims[row].states[JUDGED]}, read {ATTRIBUTES[JUDGED][code]}]"
-        for row, code in zip(shown, read[JUDGED][shown], strict=True)
-    ]
-    sheet = caption_grid(list(images[shown]), labels, columns=8, image_px=128)
-    return judge(claims, read, accuracy, seed=seed), sheet
+    _check(asked)
+    # TensorFlow comes with them: not before --help and wrong flags are answered.
+    import keras
 
+    from mirrorgan_tf.metrics.evaluation import Evaluation
+    from mirrorgan_tf.metrics.report import to_markdown
+    from mirrorgan_tf.pictures import save_png
 
-def main() -> None:
-    """Measures, prints and writes."""
-    values = flags.FLAGS
-    if not values.workdir:
-        raise UserError("--workdir is missing; give the folder of a training")
-    from mirrorgan_tf.workdir import open_workdir  # Slow; not before flags are right.
-
-    run = open_workdir(values.workdir)
-    keras.utils.set_random_seed(values.seed)
-    workdir = Path(values.workdir)
-    report, sheet = evaluate(
-        run,
-        oracle_folder=workdir / "oracle",
-        data_dir=values.data_dir or run.config.data_dir,
-        captions=values.evaluate_captions,
-        seed=values.seed,
-    )
-    report = {"workdir": str(workdir), "step": run.step, "seed": values.seed} | report
+    keras.utils.set_random_seed(asked.seed)
+    plan, names = _plan(asked)
+    evaluation = Evaluation(plan)
+    report, sheet = evaluation.run()
+    report = names | report
     text = to_markdown(report)
-    text += f"\nrandom_samples.png: {_SAMPLES} of them at random, none chosen.\n"
-    folder = workdir / "evaluation"
-    save_png(sheet, folder / "random_samples.png")
-    (folder / "report.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
-    (folder / "report.md").write_text(text, encoding="utf-8")
+    try:
+        save_png(sheet, plan.folder / "contact_sheet.png")
+        content = json.dumps(report, indent=1, allow_nan=False)
+        (plan.folder / "report.json").write_text(content, encoding="utf-8")
+        (plan.folder / "report.md").write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{plan.folder}: can't be written ({error})") from None
     print(text)
-    print(f"written: {folder}")
+    print(f"written: {plan.folder}")
+    evaluation.raise_if_missing()
+
+
+def _check(asked):
+    unknown = sorted(set(asked.metrics) - set(_METRICS))
+    if unknown:
+        raise UserError(
+            f"--metrics={','.join(asked.metrics)}: {unknown[0]!r} is no metric; choose "
+            f"from {', '.join(_METRICS)}"
+        )
+    if asked.workdir:
+        return
+    if not asked.saved_model:
+        raise UserError(
+            "--workdir is missing; give the folder of a training, or --saved_model"
+        )
+    for name in ("dataset", "data_dir", "out"):
+        if not asked[name].value:
+            raise UserError(
+                f"--{name} is missing; --saved_model without --workdir needs --dataset,"
+                " --data_dir and --out"
+            )
+
+
+def _plan(asked):
+    """The plan, and how model and data are called in the report."""
+    from mirrorgan_tf.data.sources import open_dataset
+    from mirrorgan_tf.metrics.evaluation import Plan
+    from mirrorgan_tf.metrics.judging import claims_of, judge_openers, real_reader
+    from mirrorgan_tf.workdir import open_workdir
+
+    run = open_workdir(asked.workdir) if asked.workdir else None
+    config = _data_config(asked, Config() if run is None else run.config)
+    index = open_dataset(config)["val"]
+    draw, side_px, source, name = (
+        _from_saved_model(asked.saved_model) if asked.saved_model else _from_run(run)
+    )
+    folder = Path(
+        asked.out
+        or Path(asked.workdir)
+        / "evaluation"
+        / f"{name}-{asked.evaluate_captions}captions-seed{asked.seed}"
+    )
+    plan = Plan(
+        folder=folder,
+        source=source,
+        draw=draw,
+        index=index,
+        read_real=real_reader(side_px),
+        judges=judge_openers(
+            run,
+            data_dir=Path(config.data_dir),
+            side_px=side_px,
+            oracle_folder=(folder if run is None else run.path) / "oracle",
+            inception_weights=asked.inception_weights,
+        ),
+        features=asked.features,
+        metrics=asked.metrics or None,
+        captions=asked.evaluate_captions,
+        varied=(asked.diversity_captions, asked.diversity_seeds),
+        batch_size=asked.batch_size,
+        seed=asked.seed,
+        claims=claims_of(config.data_dir),
+    )
+    return plan, {
+        "model": str(asked.saved_model or f"{asked.workdir}, step {run.step}"),
+        "data": f"{config.dataset} ({config.data_dir})",
+    }
+
+
+def _data_config(asked, config):
+    changes = {
+        name: asked[name].value for name in ("dataset", "data_dir") if asked[name].value
+    }
+    config = dataclasses.replace(config, **changes)
+    if asked.data_dir and config.dataset == "birdlets":
+        # Read as they lie there: drawn ones would have to be of the run's own flags.
+        config = dataclasses.replace(config, dataset="coco")
+    return config
+
+
+def _from_run(run):
+    """What draws, its side in px, what tells it from others, a name for the folder."""
+    from mirrorgan_tf.metrics.looks import fingerprint
+
+    def draw(captions, seeds):
+        return run.generate(captions, seeds, batch_size=len(captions))[-1]
+
+    weights = fingerprint([*run.stem.variables, *run.glam.variables])
+    source = {"step": run.step, "weights": weights}
+    return draw, run.config.sizes[-1], source, f"step{run.step}"
+
+
+def _from_saved_model(path):
+    import tensorflow as tf
+
+    from mirrorgan_tf.serving.loading import load_saved_model
+
+    loaded, folder = load_saved_model(path, "seeded")
+    signature = loaded.signatures["seeded"]
+
+    def draw(captions, seeds):
+        try:
+            return signature(
+                caption=tf.constant(list(captions)), seed=tf.constant(seeds, tf.int64)
+            )["image"].numpy()
+        except tf.errors.InvalidArgumentError as error:
+            raise UserError(
+                f"--saved_model={path}: {str(error).splitlines()[0]}; a smaller "
+                "--batch_size may help"
+            ) from None
+
+    digest = hashlib.sha256()
+    for file in sorted(folder.rglob("*")):
+        if file.name == "saved_model.pb" or file.parent.name == "variables":
+            digest.update(file.read_bytes())
+    digest = digest.hexdigest()[:16]
+    side_px = signature.structured_outputs["image"].shape[1]
+    return draw, side_px, {"saved_model": digest}, f"saved_model-{digest[:8]}"
 
 
 if __name__ == "__main__":
     define_flags()
-    commands.run(main)
+    commands.run(evaluate)

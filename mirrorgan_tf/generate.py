@@ -15,7 +15,12 @@ from absl import flags, logging
 
 from mirrorgan_tf import commands
 from mirrorgan_tf.commands import UserError
-from mirrorgan_tf.pictures import attention_sheet, caption_grid, save_png
+from mirrorgan_tf.pictures import (
+    attention_sheet,
+    caption_grid,
+    save_png,
+    stack_sheets,
+)
 
 __all__ = ["define_flags", "draw_sheet", "main", "read_captions"]
 
@@ -98,19 +103,7 @@ def draw_sheet(
             for row in range(len(captions))
             for maps in made["word_attention"]
         ]
-    return _stack(sheets)
-
-
-def _stack(sheets):
-    """Sheets one below the other on white."""
-    width = max(sheet.shape[1] for sheet in sheets)
-    pads = [((0, 0), (0, width - sheet.shape[1]), (0, 0)) for sheet in sheets]
-    return np.concatenate(
-        [
-            np.pad(sheet, pad, constant_values=255)
-            for sheet, pad in zip(sheets, pads, strict=True)
-        ]
-    )
+    return stack_sheets(sheets)
 
 
 def _shorten(caption):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-__all__ = ["attention_sheet", "caption_grid", "heat_map", "save_png"]
+__all__ = ["attention_sheet", "caption_grid", "heat_map", "save_png", "stack_sheets"]
 
 _MARGIN_PX = 6
 _FONT_PX = 12
@@ -93,6 +93,18 @@ def heat_map(values: np.ndarray) -> np.ndarray:
     """(H, W) in [0, 1] to uint8 colours, black over red and yellow to white."""
     values = np.clip(values, 0, 1)[..., None]
     return (np.clip(values * 3 - np.arange(3), 0, 1) * 255).astype(np.uint8)
+
+
+def stack_sheets(sheets: Sequence[np.ndarray]) -> np.ndarray:
+    """(H, W, 3) uint8 sheets one below the other, on white."""
+    width = max(sheet.shape[1] for sheet in sheets)
+    pads = [((0, 0), (0, width - sheet.shape[1]), (0, 0)) for sheet in sheets]
+    return np.concatenate(
+        [
+            np.pad(sheet, pad, constant_values=255)
+            for sheet, pad in zip(sheets, pads, strict=True)
+        ]
+    )
 
 
 def save_png(image: np.ndarray, path: Path) -> None:

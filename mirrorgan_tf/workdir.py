@@ -18,8 +18,14 @@ from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.data.transforms import to_uint8
 from mirrorgan_tf.files import lock_folder
-from mirrorgan_tf.models.from_config import build_glam, build_stem, build_stream
+from mirrorgan_tf.models.from_config import (
+    build_glam,
+    build_image_encoder,
+    build_stem,
+    build_stream,
+)
 from mirrorgan_tf.models.glam import Glam
+from mirrorgan_tf.models.image_encoder import ImageEncoder
 from mirrorgan_tf.models.redescription import greedy
 from mirrorgan_tf.models.stem import Stem
 from mirrorgan_tf.models.stream import Stream
@@ -117,12 +123,9 @@ class TrainedRun:
     def __post_init__(self) -> None:
         text_to_image = TextToImage(self.tokenizer, self.stem, self.glam)
 
-        @tf.function(
-            input_signature=[
-                tf.TensorSpec([None], tf.string),
-                tf.TensorSpec([None], tf.int64),
-            ]
-        )
+        signature = tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int64)
+
+        @tf.function(input_signature=signature)
         def make(captions, seeds):
             made = text_to_image(captions, seeded_noise(seeds, text_to_image.noise_dim))
             if self.stream is not None:
@@ -134,7 +137,13 @@ class TrainedRun:
             made["images"] = [to_uint8(images) for images in made["images"]]
             return made
 
+        @tf.function(input_signature=signature)
+        def make_images(captions, seeds):
+            made = text_to_image(captions, seeded_noise(seeds, text_to_image.noise_dim))
+            return [to_uint8(images) for images in made["images"]]
+
         object.__setattr__(self, "_make", make)
+        object.__setattr__(self, "_make_images", make_images)
 
     def describe(
         self,
@@ -155,19 +164,7 @@ class TrainedRun:
             NumPy arrays of `TextToImage`'s results, images as uint8, and, where there
             is a STREAM, `redescription`, a list of N strings.
         """
-        captions = list(captions)
-        seeds = np.broadcast_to(np.asarray(seed, np.int64), len(captions))
-        parts = [
-            tf.nest.map_structure(
-                lambda tensor: tensor.numpy(),
-                self._make(
-                    tf.constant(captions[first : first + batch_size], tf.string),
-                    tf.constant(seeds[first : first + batch_size]),
-                ),
-            )
-            for first in range(0, max(len(captions), 1), batch_size)
-        ]
-        made = tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
+        made = _in_batches(self._make, captions, seed, batch_size)
         if "redescription_ids" in made:
             texts = self.tokenizer.detokenize(made.pop("redescription_ids")).numpy()
             made["redescription"] = [text.decode() for text in texts]
@@ -181,7 +178,34 @@ class TrainedRun:
         batch_size: int = 16,
     ) -> list[np.ndarray]:
         """Images alone: one (N, s, s, 3) uint8 array a scale, ascending."""
-        return self.describe(captions, seed, batch_size=batch_size)["images"]
+        return _in_batches(self._make_images, captions, seed, batch_size)
+
+    def open_image_encoder(self) -> ImageEncoder:
+        """DAMSM's image encoder, which making images does not take.
+
+        Raises:
+            UserError: the checkpoint of stage stem lacks it or is damaged.
+        """
+        encoder = build_image_encoder(self.config)
+        restore_part(self.path / "stem", {"image_encoder": encoder})
+        return encoder
+
+
+def _in_batches(make, captions, seed, batch_size):
+    """Results of a few captions at a time, joined, as NumPy arrays."""
+    captions = list(captions)
+    seeds = np.broadcast_to(np.asarray(seed, np.int64), len(captions))
+    parts = [
+        tf.nest.map_structure(
+            lambda tensor: tensor.numpy(),
+            make(
+                tf.constant(captions[first : first + batch_size], tf.string),
+                tf.constant(seeds[first : first + batch_size]),
+            ),
+        )
+        for first in range(0, max(len(captions), 1), batch_size)
+    ]
+    return tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
 
 
 def open_workdir(path: str | Path, *, ema: bool = True) -> TrainedRun:

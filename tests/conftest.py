@@ -63,7 +63,12 @@ def trained_workdir(tmp_path_factory, tiny_config):
     """A finished run's folder with tiny networks of random weights: read only."""
     import keras
 
-    from mirrorgan_tf.models.from_config import build_glam, build_stem, build_stream
+    from mirrorgan_tf.models.from_config import (
+        build_glam,
+        build_image_encoder,
+        build_stem,
+        build_stream,
+    )
     from mirrorgan_tf.text.vocabulary import Vocabulary
     from mirrorgan_tf.training.checkpoints import StageCheckpoints
     from mirrorgan_tf.workdir import VOCABULARY_FILE, start_workdir
@@ -74,8 +79,9 @@ def trained_workdir(tmp_path_factory, tiny_config):
     path = tmp_path_factory.mktemp("trained")
     start_workdir(path, config)
     words.save(path / VOCABULARY_FILE)
+    stem = build_stem(config, len(words) + 1)
     for stage, parts in (
-        ("stem", {"stem": build_stem(config, len(words) + 1)}),
+        ("stem", {"stem": stem, "image_encoder": build_image_encoder(config)}),
         ("stream", {"stream": build_stream(config, len(words) + 1)}),
         ("glam", {"glam_ema": build_glam(config), "glam": build_glam(config)}),
     ):

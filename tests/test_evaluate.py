@@ -1,12 +1,12 @@
-import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from absl import flags
 from PIL import Image
 
 from mirrorgan_tf import evaluate as command
@@ -16,9 +16,16 @@ from mirrorgan_tf.data.birdlets.dataset import write_birdlets
 from mirrorgan_tf.data.birdlets.truth import read_claims
 from mirrorgan_tf.data.coco import read_coco
 from mirrorgan_tf.metrics import real_birdlets
+from mirrorgan_tf.metrics.evaluation import Evaluation, Plan
+from mirrorgan_tf.metrics.judging import claims_of, judge_openers, real_reader
+from mirrorgan_tf.metrics.measures import METRICS, Metric
 from mirrorgan_tf.metrics.oracle import build_oracle
+from mirrorgan_tf.metrics.report import to_markdown
+from mirrorgan_tf.metrics.sampling import sample_captions
+from mirrorgan_tf.workdir import open_workdir
 
 ROOT = Path(__file__).parents[1]
+IMAGES = 110
 
 
 @pytest.fixture(scope="module")
@@ -28,49 +35,187 @@ def birdlets(tmp_path_factory):
     return folder
 
 
-@dataclasses.dataclass
-class RealPictures:
-    """A stand-in for a trained run: "generates" the real picture of a caption."""
-
-    folder: Path
-    config: SimpleNamespace = dataclasses.field(
-        default_factory=lambda: SimpleNamespace(sizes=(16, 32))
-    )
-
-    def generate(self, captions, seeds):
-        assert len(set(seeds)) == len(captions)
-        index = read_coco(self.folder, "val")
-        paths = {
-            caption: path
-            for path, texts in zip(index.paths, index.captions, strict=True)
-            for caption in texts
+@pytest.fixture(scope="module")
+def coco(tmp_path_factory):
+    """Plain images in COCO's layout: no attributes, nothing of birdlets."""
+    folder = tmp_path_factory.mktemp("evaluate") / "coco"
+    (folder / "annotations").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 1), ("val", IMAGES)):
+        (folder / f"{split}2014").mkdir()
+        for number in range(count):
+            image = rng.integers(0, 256, (40, 44, 3), np.uint8)
+            Image.fromarray(image).save(folder / f"{split}2014" / f"{number}.png")
+        content = {
+            "images": [{"id": i, "file_name": f"{i}.png"} for i in range(count)],
+            "annotations": [
+                {"id": i, "image_id": i // 2, "caption": f"a red bird, number {i}"}
+                for i in range(2 * count)
+            ],
         }
+        path = folder / "annotations" / f"captions_{split}2014.json"
+        path.write_text(json.dumps(content))
+    return folder
+
+
+def run(*arguments):
+    """The command, in this process."""
+    asked = flags.FlagValues()
+    command.define_flags(asked)
+    asked(["evaluate", *map(str, arguments)])
+    command.evaluate(asked)
+
+
+def real_pictures(folder):
+    """A stand-in for a generator: "draws" the real picture of a caption, 32 px."""
+    index = read_coco(folder, "val")
+    paths = {
+        caption: path
+        for path, texts in zip(index.paths, index.captions, strict=True)
+        for caption in texts
+    }
+
+    def draw(captions, seeds):
+        assert len(set(seeds)) == len(captions)
         pictures = [
-            np.asarray(
-                Image.open(paths[caption]).resize((32, 32), Image.Resampling.BOX)
-            )
+            Image.open(paths[caption]).resize((32, 32), Image.Resampling.BOX)
             for caption in captions
         ]
-        return [np.stack(pictures)[:, ::2, ::2], np.stack(pictures)]
+        return np.stack([np.asarray(picture) for picture in pictures])
+
+    return draw
 
 
-def test_pictures_that_obey_are_told_from_shuffled_ones(birdlets, tmp_path):
-    settings = {"oracle_folder": tmp_path, "data_dir": birdlets, "seed": 1}
-    run = RealPictures(birdlets)
-    report, sheet = command.evaluate(run, captions=100, **settings)
-    judged = report["attributes"]["body_color"]
+def test_pictures_that_obey_are_told_from_shuffled_ones(
+    birdlets, tmp_path, monkeypatch
+):
+    def evaluate(folder, metrics=None):
+        openers = judge_openers(
+            None,
+            data_dir=birdlets,
+            side_px=32,
+            oracle_folder=tmp_path / "oracle",
+            inception_weights=str(tmp_path / "none"),
+        )
+        plan = Plan(
+            folder=folder,
+            source={"model": "real pictures"},
+            draw=real_pictures(birdlets),
+            index=read_coco(birdlets, "val"),
+            read_real=real_reader(32),
+            judges=openers,
+            features="oracle",
+            metrics=metrics,
+            captions=100,
+            varied=(2, 3),
+            batch_size=16,
+            seed=1,
+            claims=claims_of(birdlets),
+        )
+        evaluation = Evaluation(plan)
+        return *evaluation.run(), evaluation
+
+    report, sheet, evaluation = evaluate(tmp_path / "first")
+    evaluation.raise_if_missing()
+    obedience = report["metrics"]["obedience"]
+    judged = obedience["attributes"]["body_color"]
     assert judged["captions"] == 100
     assert judged["chance"] == 0.1 <= judged["majority"]
     # Real pictures are read about as well as the held-out ones are.
     assert judged["accuracy"] > judged["shuffled"] + 0.2
-    assert judged["accuracy"] > report["oracle_accuracy"]["body_color"] - 0.25
+    assert judged["accuracy"] > obedience["oracle_accuracy"]["body_color"] - 0.25
     assert judged["interval"][0] <= judged["accuracy"] <= judged["interval"][1]
-    assert sum(row["captions"] for row in report["values"]) == 100
+    assert sum(row["captions"] for row in obedience["values"]) == 100
+    assert obedience["overall"]["accuracy"] > obedience["overall"]["shuffled"] + 0.1
+    # The same picture for every seed, and real ones: as precise as can be.
+    assert report["metrics"]["diversity"]["pixel_rmse"]["within"] == 0
+    assert report["metrics"]["precision_recall"]["precision"] > 0.8
     assert sheet.ndim == 3 and sheet.dtype == np.uint8
-    # The classifier is kept: a second evaluation says the very same.
-    again, _ = command.evaluate(run, captions=100, **settings)
-    assert again == report
     json.dumps(report, allow_nan=False)
+    assert "## Obedience" in to_markdown(report | {"model": "", "data": ""})
+    assert report["not_computed"].keys() == {
+        "inception_score",
+        "r_precision",
+        "redescription",
+    }
+
+    # The classifier is kept: a second evaluation says the very same. A metric that
+    # fails late fails no other.
+    def fail(seen):
+        raise ValueError("too few pictures")
+
+    monkeypatch.setitem(METRICS, "diversity", Metric(fail, ()))
+    again, _, evaluation = evaluate(tmp_path / "second", ["diversity", "obedience"])
+    assert again["metrics"] == {"obedience": obedience}
+    with pytest.raises(UserError, match="diversity: not computed: too few pictures"):
+        evaluation.raise_if_missing()
+
+
+def test_any_data_set_is_evaluated_and_gone_on_with(trained_workdir, coco, tmp_path):
+    arguments = [
+        f"--workdir={trained_workdir}",
+        "--dataset=coco",
+        f"--data_dir={coco}",
+        f"--out={tmp_path / 'out'}",
+        f"--inception_weights={tmp_path / 'none.h5'}",
+        "--evaluate_captions=130",
+        "--diversity_captions=2",
+        "--diversity_seeds=3",
+    ]
+    run(*arguments)
+    out = tmp_path / "out"
+    report = json.loads((out / "report.json").read_text())
+    metrics, missing = report["metrics"], report["not_computed"]
+    assert metrics.keys() == {"r_precision", "redescription", "diversity"}
+    assert "none.h5 can't be had (no such file)" in missing["fid"]
+    assert "birdlets only" in missing["obedience"]
+    assert report["captions"] == 130 and report["real_images"] == IMAGES
+    # All captions are the same to a vocabulary without numbers: nothing is found.
+    assert metrics["r_precision"]["generated"]["k=3"] == {"mean": 0, "std": 0}
+    assert metrics["redescription"]["generated"]["perplexity"] > 1
+    assert len(report["samples"]["best"]) == 8
+    assert (out / "contact_sheet.png").stat().st_size > 1000
+    assert (
+        "- inception_score, fid, kid, precision_recall: Inc"
+        in (out / "report.md").read_text()
+    )
+
+    drawn = {path: path.read_bytes() for path in (out / "images").iterdir()}
+    assert len(drawn) == 130
+    # What is gone is made again, as it was.
+    for path in list(drawn)[::40]:
+        path.unlink()
+    shutil.rmtree(out / "looks" / "real")
+    run(*arguments)
+    assert json.loads((out / "report.json").read_text()) == report
+    assert {path: path.read_bytes() for path in (out / "images").iterdir()} == drawn
+
+    with pytest.raises(UserError, match="--metrics=kid: not computed: .*none.h5"):
+        run(*arguments, "--metrics=diversity,kid")
+
+
+def test_a_saved_model_needs_no_run(trained_workdir, exported, coco, tmp_path):
+    run(
+        f"--saved_model={exported}",
+        "--dataset=coco",
+        f"--data_dir={coco}",
+        f"--out={tmp_path / 'out'}",
+        f"--inception_weights={tmp_path / 'none.h5'}",
+        "--evaluate_captions=9",
+        "--diversity_captions=1",
+        "--diversity_seeds=2",
+    )
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["metrics"].keys() == {"diversity"}
+    assert "give --workdir" in report["not_computed"]["r_precision"]
+    assert report["samples"]["score"] is None
+    # It draws what the run that it was made of draws.
+    captions = sample_captions(read_coco(coco, "val"), 9, seed=1).captions
+    seeds = [2**24 + place for place in range(9)]
+    expected = open_workdir(trained_workdir).generate(captions, seeds)[-1]
+    for number, image in enumerate(expected):
+        drawn = Image.open(tmp_path / "out" / "images" / f"{number:06d}.png")
+        np.testing.assert_allclose(np.asarray(drawn).astype(int), image, atol=1)
 
 
 def test_oracle_is_trained_again_for_other_birdlets(birdlets, tmp_path, monkeypatch):
@@ -95,9 +240,13 @@ def test_claims_are_read_with_their_states(birdlets):
     for claim in claims:
         for name, value in claim.states.items():
             assert value in ATTRIBUTES[name]
+    index = read_coco(birdlets, "val")
+    texts = [caption for captions in index.captions for caption in captions]
+    assert [claim.caption for claim in claims] == texts
 
 
-def test_sets_without_attributes_are_refused(birdlets, tmp_path):
+def test_sets_without_attributes_are_refused(tmp_path):
+    assert claims_of(tmp_path) is None
     with pytest.raises(UserError, match="captions_val2014.json"):
         read_claims(tmp_path, "val")
     (tmp_path / "annotations").mkdir()
@@ -109,7 +258,25 @@ def test_sets_without_attributes_are_refused(birdlets, tmp_path):
         read_claims(tmp_path, "val")
 
 
-def test_command_tells_mistakes_in_one_line(tmp_path):
+def test_the_flag_names_every_metric():
+    assert command._METRICS == tuple(METRICS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--workdir is missing"),
+        (["--workdir=x", "--metrics=fid,fit"], "'fit' is no metric; choose from"),
+        (["--saved_model=x", "--dataset=coco"], "--data_dir is missing; --saved_model"),
+        (["--workdir=/nowhere"], "--workdir=/nowhere: no flags.cfg in it"),
+    ],
+)
+def test_mistakes_are_told(arguments, message):
+    with pytest.raises(UserError, match=message):
+        run(*arguments)
+
+
+def test_command_tells_mistakes_in_one_line():
     result = subprocess.run(
         [sys.executable, "-m", "mirrorgan_tf.evaluate"],
         cwd=ROOT,

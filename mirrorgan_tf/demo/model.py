@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_text  # noqa: F401  (registers the tokenizer's op)
 from PIL import Image
 
-from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.serving.loading import load_saved_model
 
 __all__ = ["DemoModel"]
 
@@ -26,19 +25,7 @@ class DemoModel:
     """
 
     def __init__(self, path: str | Path) -> None:
-        folder = _newest(Path(path))
-        try:
-            self._loaded = tf.saved_model.load(str(folder))
-        except (OSError, ValueError, tf.errors.OpError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise UserError(
-                f"--saved_model={path}: can't be loaded ({reason})"
-            ) from None
-        if "explain" not in self._loaded.signatures:
-            raise UserError(
-                f"--saved_model={path}: has no signature explain; write it by "
-                "`python -m export`"
-            )
+        self._loaded = load_saved_model(path, "explain")[0]
         # One image at a time: it takes all cores.
         self._lock = threading.Lock()
 
@@ -95,23 +82,6 @@ class DemoModel:
             seed=tf.constant([seed], tf.int64),
         )
         return {name: value.numpy()[0] for name, value in answer.items()}
-
-
-def _newest(path):
-    if (path / "saved_model.pb").is_file():
-        return path
-    versions = path.glob("[0-9]*") if path.is_dir() else ()
-    versions = [
-        version
-        for version in versions
-        if version.name.isdecimal() and (version / "saved_model.pb").is_file()
-    ]
-    if not versions:
-        raise UserError(
-            f"--saved_model={path}: no SavedModel there; give what `python -m export` "
-            "wrote"
-        )
-    return max(versions, key=lambda version: int(version.name))
 
 
 def _by_side(answer, prefix):

@@ -15,9 +15,11 @@ import numpy as np
 from keras import layers
 
 from mirrorgan_tf.data.birdlets.attributes import ATTRIBUTES
+from mirrorgan_tf.metrics.looks import fingerprint
 
 __all__ = [
     "LabelledImages",
+    "OracleJudge",
     "build_oracle",
     "load_oracle",
     "oracle_size",
@@ -147,6 +149,46 @@ def read_attributes(model: keras.Model, images: np.ndarray) -> dict[str, np.ndar
     images = reduce_images(images, model.input_shape[1])
     logits = model.predict(images, batch_size=100, verbose=0)
     return {name: logits[name].argmax(axis=1).astype(np.int32) for name in ATTRIBUTES}
+
+
+class OracleJudge:
+    """The oracle as a judge: what it reads, and features in place of Inception's.
+
+    Args:
+        oracle: trained.
+        accuracy: attribute -> its accuracy on held-out real images.
+
+    Attributes:
+        about: of the features, for the report.
+    """
+
+    about = (
+        "the last map of the birdlets classifier, its mean over all places: not to be "
+        "compared with published figures"
+    )
+
+    def __init__(self, oracle: keras.Model, accuracy: dict[str, float]):
+        self.accuracy = accuracy
+        self.facts = {"oracle": fingerprint(oracle.variables)}
+        self._oracle = oracle
+        (flatten,) = (x for x in oracle.layers if isinstance(x, layers.Flatten))
+        self._network = keras.Model(
+            oracle.input,
+            oracle.output
+            | {"features": layers.GlobalAveragePooling2D()(flatten.input)},
+        )
+
+    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Images (B, S, S, 3) uint8 to codes (B,) by attribute and `features` (B, F).
+
+        Raises:
+            ValueError: S is no multiple of the oracle's size.
+        """
+        images = reduce_images(images, self._oracle.input_shape[1])
+        seen = self._network.predict_on_batch(images)
+        features = seen.pop("features")
+        codes = {name: of.argmax(axis=1).astype(np.int32) for name, of in seen.items()}
+        return codes | {"features": features}
 
 
 def reduce_images(images: np.ndarray, size: int) -> np.ndarray:

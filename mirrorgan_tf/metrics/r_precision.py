@@ -11,6 +11,9 @@ import numpy as np
 
 __all__ = ["draw_mismatches", "r_precision"]
 
+# Of a cosine of float32 codes.
+_ROUNDING = 1e-6
+
 
 def r_precision(
     codes: np.ndarray,
@@ -23,8 +26,8 @@ def r_precision(
 ) -> dict[int, tuple[float, float]]:
     """Share of images whose own caption is among the k nearest candidates.
 
-    A candidate as near as the true caption counts as nearer: codes that are all the
-    same find nothing.
+    A candidate as near as the true caption, to within the rounding of float32, counts
+    as nearer: codes that are all the same find nothing.
 
     Args:
         codes: (N, D) of images.
@@ -51,7 +54,7 @@ def r_precision(
     own = np.sum(codes * sentences, axis=1)
     ranks = np.array(
         [
-            np.sum(sentences[rivals] @ code >= cosine)
+            np.sum(sentences[rivals] @ code >= cosine - _ROUNDING)
             for code, rivals, cosine in zip(codes, mismatches, own, strict=True)
         ]
     )

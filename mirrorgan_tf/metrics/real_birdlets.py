@@ -80,8 +80,7 @@ def _manifest(data_dir):
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise UserError(
-            f"{path}: missing or damaged; evaluation reads attributes back, which only "
-            "birdlets has: give --data_dir of such a set"
+            f"attributes are read back on birdlets only; {path} is missing or damaged"
         ) from None
 
 

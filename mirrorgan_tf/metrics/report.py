@@ -1,121 +1,218 @@
-"""The evaluation's result: put together, and as text for people."""
+"""An evaluation's report as Markdown."""
 
-import dataclasses
-from collections.abc import Sequence
+from mirrorgan_tf.metrics.claims import JUDGED, TRUSTED
 
-import numpy as np
+__all__ = ["to_markdown"]
 
-from mirrorgan_tf.data.birdlets.attributes import ATTRIBUTES
-from mirrorgan_tf.data.birdlets.truth import Claim
-from mirrorgan_tf.metrics.obedience import measure, value_table
-
-__all__ = ["JUDGED", "choose_claims", "judge", "to_markdown"]
-
-JUDGED = "body_color"
-# Below it the oracle is no judge.
-_TRUSTED = 0.95
-
-
-def choose_claims(claims: Sequence[Claim], most: int, *, seed: int) -> list[Claim]:
-    """The captions that state the body's colour, or that many of them at random."""
-    stating = [claim for claim in claims if JUDGED in claim.states]
-    if len(stating) <= most:
-        return stating
-    rows = np.random.default_rng(seed).choice(len(stating), most, replace=False)
-    return [stating[row] for row in sorted(rows)]
-
-
-def judge(
-    claims: Sequence[Claim],
-    read: dict[str, np.ndarray],
-    oracle_accuracy: dict[str, float],
-    *,
-    seed: int,
-) -> dict:
-    """Compares captions with what was read from their images.
-
-    Args:
-        claims: N captions; each states the body's colour.
-        read: attribute -> (N,) codes read from the generated images.
-        oracle_accuracy: attribute -> accuracy on held-out real images.
-        seed: of bootstrap and shuffling.
-
-    Returns:
-        A dictionary fit for JSON: `oracle_accuracy`, `oracle_trusted`, `judged`,
-        `attributes` (attribute -> numbers of `Obedience`) and `values` (a row for
-        each body colour).
-    """
-    attributes = {}
-    for name, values in ATTRIBUTES.items():
-        rows = [row for row, claim in enumerate(claims) if name in claim.states]
-        if rows:
-            stated = _codes(claims, rows, name)
-            attributes[name] = dataclasses.asdict(
-                measure(stated, read[name][rows], len(values), seed=seed)
-            )
-    stated = _codes(claims, range(len(claims)), JUDGED)
-    rows = value_table(stated, read[JUDGED], ATTRIBUTES[JUDGED])
-    return {
-        "judged": JUDGED,
-        "oracle_accuracy": oracle_accuracy,
-        "oracle_trusted": oracle_accuracy[JUDGED] >= _TRUSTED,
-        "attributes": attributes,
-        "values": [
-            # JSON has no NaN.
-            dataclasses.asdict(row) | ({} if row.captions else {"accuracy": None})
-            for row in rows
-        ],
-    }
+_SCORES = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "cider_d")
+_DESCRIBED = {
+    "real": "real images",
+    "generated": "generated images",
+    "shuffled": "generated images, shuffled",
+}
 
 
 def to_markdown(report: dict) -> str:
-    """The report as Markdown."""
-    judged = report["attributes"][JUDGED]
-    low, high = judged["interval"]
+    """The report of `Evaluation.run` as Markdown.
+
+    Args:
+        report: its dictionary, with `model` and `data` besides, texts.
+    """
+    metrics = report["metrics"]
     lines = [
-        f"# Obedience of {report.get('workdir', 'the model')}",
+        f"# Evaluation of {report['model']}",
         "",
-        f"Body colour of generated images, read back by a classifier trained on real "
-        f"birdlets only; {judged['captions']} validation captions, an image each.",
+        f"{report['captions']} captions of the validation split of {report['data']}, "
+        f"an image each, seed {report['seed']}; {report['real_images']} real images.",
+        "",
+    ]
+    if "obedience" in metrics:
+        lines += _obedience(metrics["obedience"])
+    rows = _figures(metrics)
+    if rows:
+        lines += ["## Figures", "", "| metric | generated | real | what it is |"]
+        lines += ["| --- | --- | --- | --- |", *rows, ""]
+    if "features" in report["about"]:
+        lines += [f"Features: {report['about']['features']}.", ""]
+    if "note" in metrics.get("fid", {}):
+        lines += [f"FID {metrics['fid']['note']}.", ""]
+    if "redescription" in metrics:
+        lines += _redescription(metrics["redescription"])
+    if report["not_computed"]:
+        lines += ["## Not computed", "", *_missing(report["not_computed"]), ""]
+    return "\n".join([*lines, _samples(report["samples"]), ""])
+
+
+def _missing(reasons):
+    """A line a reason."""
+    names = {}
+    for name, reason in reasons.items():
+        names.setdefault(reason, []).append(name)
+    return [f"- {', '.join(of)}: {reason}" for reason, of in names.items()]
+
+
+def _figures(metrics):
+    """Rows of the table: one number each."""
+    rows = []
+    score = metrics.get("inception_score")
+    if score:
+        real = (
+            _spread(score["real_mean"], score["real_std"])
+            if "real_mean" in score
+            else ""
+        )
+        rows.append(
+            f"| Inception Score | {_spread(score['mean'], score['std'])} | {real} | "
+            f"{score['splits']} splits; higher is better |"
+        )
+    if "fid" in metrics:
+        rows.append(
+            f"| FID | {metrics['fid']['value']:.2f} | 0 | "
+            "Fréchet distance of features; lower is better |"
+        )
+    if "kid" in metrics:
+        kid = metrics["kid"]
+        rows.append(
+            f"| KID × 1000 | {_spread(1000 * kid['mean'], 1000 * kid['std'])} | 0 | "
+            "unbiased; lower is better |"
+        )
+    about = {
+        "precision": "share of images among the real ones, k = 3",
+        "recall": "share of real images among the generated ones, k = 3",
+        "density": "how thickly real neighbourhoods are filled, k = 5",
+        "coverage": "share of real neighbourhoods that are filled, k = 5",
+    }
+    for name, value in metrics.get("precision_recall", {}).items():
+        rows.append(f"| {name} | {value:.3f} | | {about[name]} |")
+    found = metrics.get("r_precision")
+    for k in found["generated"] if found else ():
+        generated, real = (
+            _spread(100 * found[kind][k]["mean"], 100 * found[kind][k]["std"])
+            for kind in ("generated", "real")
+        )
+        rows.append(
+            f"| R-precision, {k.replace('=', ' = ')} | {generated} % | {real} % | own "
+            "caption among 99 of others, by DAMSM, 10 folds; flatters what was trained "
+            "by it |"
+        )
+    spread = metrics.get("diversity")
+    names = {
+        "pixel_rmse": "pixels (RMSE of 255)",
+        "damsm_cosine_distance": "DAMSM's codes (1 - cosine)",
+        "inception_cosine_distance": "Inception's features (1 - cosine)",
+        "oracle_cosine_distance": "oracle's features (1 - cosine)",
+    }
+    for name, text in names.items():
+        if spread and name in spread:
+            within, between = spread[name]["within"], spread[name].get("between")
+            across = "" if between is None else f"; of different captions {between:.3f}"
+            rows.append(
+                f"| diversity, {text} | {within:.3f} | | mean distance of "
+                f"{spread['seeds']} images of one caption{across} |"
+            )
+    return rows
+
+
+def _redescription(result):
+    """Tables of what STREAM says of images."""
+    lines = [
+        "## Redescription",
+        "",
+        "What STREAM says of images, against the caption that was drawn and against "
+        "all captions of its image; CIDEr-D with document frequencies of the real "
+        "images' captions. Perplexity: of the drawn caption, given the image.",
+        "",
+        "| said of | against | perplexity | BLEU-1 | BLEU-2 | BLEU-3 | BLEU-4 | "
+        "ROUGE-L | CIDEr-D |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for kind, name in _DESCRIBED.items():
+        for against in ("own_caption", "all_captions"):
+            scores = result[kind][against]
+            lines.append(
+                f"| {name} | {against.replace('_', ' ')} | "
+                f"{result[kind]['perplexity']:.2f} | "
+                + " | ".join(f"{scores[score]:.3f}" for score in _SCORES)
+                + " |"
+            )
+    return [*lines, ""]
+
+
+def _obedience(result):
+    """Tables of what the oracle reads."""
+    judged = result["attributes"][JUDGED]
+    lines = [
+        "## Obedience",
+        "",
+        f"What captions state, read back by a classifier trained on real birdlets "
+        f"only; {judged['captions']} validation captions that state the body's colour.",
         "",
         "| | body colour |",
         "| --- | --- |",
         f"| **as the caption states** | **{_percent(judged['accuracy'])}** "
-        f"(95 % interval {_percent(low)} to {_percent(high)}) |",
+        f"({_interval(judged)}) |",
         f"| captions shuffled | {_percent(judged['shuffled'])} |",
         f"| chance | {_percent(judged['chance'])} |",
         f"| always the most frequent | {_percent(judged['majority'])} |",
         f"| the classifier on held-out real images | "
-        f"{_percent(report['oracle_accuracy'][JUDGED])} |",
+        f"{_percent(result['oracle_accuracy'][JUDGED])} |",
         "",
     ]
-    if not report["oracle_trusted"]:
+    if not result["oracle_trusted"]:
         lines += [
-            f"The classifier is below {_percent(_TRUSTED)}: don't trust this.",
+            f"The classifier is below {_percent(TRUSTED)}: don't trust this.",
             "",
         ]
-    lines += ["| stated | captions | shown | most often mistaken for |"]
+    lines += [
+        "| attribute | classifier | captions | shown | shuffled | chance |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, row in result["attributes"].items():
+        accuracy = result["oracle_accuracy"][name]
+        doubt = "" if accuracy >= TRUSTED else " (doubtful)"
+        lines.append(
+            f"| {name.replace('_', ' ')} | {_percent(accuracy)}{doubt} | "
+            f"{row['captions']} | {_percent(row['accuracy'])} ({_interval(row)}) | "
+            f"{_percent(row['shuffled'])} | {_percent(row['chance'])} |"
+        )
+    for key, name in (
+        ("overall", "all"),
+        ("overall_trusted", f"those read at {_percent(TRUSTED)} or better"),
+    ):
+        row = result[key]
+        if row is not None:
+            lines.append(
+                f"| **{name}** | | {row['statements']} statements | "
+                f"**{_percent(row['accuracy'])}** ({_interval(row)}) | "
+                f"{_percent(row['shuffled'])} | {_percent(row['chance'])} |"
+            )
+    lines += ["", "| stated | captions | shown | most often mistaken for |"]
     lines += ["| --- | --- | --- | --- |"]
     lines += [
         f"| {row['value']} | {row['captions']} | {_percent(row['accuracy'])} | "
         f"{row['mistaken_for']} |"
-        for row in report["values"]
+        for row in result["values"]
     ]
-    lines += ["", "Other attributes, where these captions state them:", ""]
-    lines += ["| attribute | captions | shown | shuffled | chance | classifier |"]
-    lines += ["| --- | --- | --- | --- | --- | --- |"]
-    lines += [
-        f"| {name.replace('_', ' ')} | {row['captions']} | {_percent(row['accuracy'])} "
-        f"| {_percent(row['shuffled'])} | {_percent(row['chance'])} "
-        f"| {_percent(report['oracle_accuracy'][name])} |"
-        for name, row in report["attributes"].items()
-        if name != JUDGED
-    ]
-    return "\n".join(lines) + "\n"
+    return [*lines, ""]
 
 
-def _codes(claims, rows, name):
-    return np.array([ATTRIBUTES[name].index(claims[row].states[name]) for row in rows])
+def _samples(samples):
+    text = f"contact_sheet.png: {len(samples['random'])} images at random, none chosen"
+    if "best" in samples:
+        text += (
+            f"; then, marked as such, the best {len(samples['best'])} and the worst "
+            f"{len(samples['worst'])} by {samples['score']}"
+        )
+    return text + "."
+
+
+def _spread(mean, std):
+    return f"{mean:.2f} ± {std:.2f}"
+
+
+def _interval(row):
+    low, high = row["interval"]
+    return f"95 % interval {_percent(low)} to {_percent(high)}"
 
 
 def _percent(share):

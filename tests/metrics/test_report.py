@@ -1,75 +1,84 @@
-import json
-
 import numpy as np
 import pytest
 
 from mirrorgan_tf.data.birdlets.attributes import ATTRIBUTES
 from mirrorgan_tf.data.birdlets.truth import Claim
-from mirrorgan_tf.metrics.report import choose_claims, judge, to_markdown
+from mirrorgan_tf.metrics.claims import judge
+from mirrorgan_tf.metrics.report import to_markdown
 
-COLORS = ATTRIBUTES["body_color"]
 
-
-def claim(number, **states):
-    return Claim(image_id=number, caption=f"caption {number}", states=states)
+def report(**changes):
+    return {
+        "model": "runs/x, step 3",
+        "data": "coco (data/coco)",
+        "captions": 40,
+        "seed": 1,
+        "real_images": 30,
+        "about": {},
+        "metrics": {},
+        "not_computed": {},
+        "samples": {"score": None, "random": [1, 2]},
+    } | changes
 
 
 @pytest.fixture
-def claims():
-    return [
-        claim(0, body_color="red", direction="left"),
-        claim(1, body_color="red"),
-        claim(2, body_color="blue", direction="right"),
-        claim(3, body_color="white"),
-    ]
-
-
-@pytest.fixture
-def read():
-    codes = {name: np.zeros(4, int) for name in ATTRIBUTES}
+def obedience():
+    colors = ATTRIBUTES["body_color"]
+    states = ["red", "red", "blue", "white"]
     shown = ["red", "blue", "blue", "red"]
-    codes["body_color"] = np.array([COLORS.index(color) for color in shown])
-    codes["direction"] = np.array([0, 1, 1, 1])
-    return codes
+    claims = [Claim(i, "", {"body_color": color}) for i, color in enumerate(states)]
+    read = {name: np.zeros(4, int) for name in ATTRIBUTES}
+    read["body_color"] = np.array([colors.index(color) for color in shown])
+    return lambda accuracy: judge(
+        claims, read, dict.fromkeys(ATTRIBUTES, accuracy), seed=0
+    )
 
 
-def test_judge_compares_only_what_is_stated(claims, read):
-    report = judge(claims, read, dict.fromkeys(ATTRIBUTES, 0.99), seed=0)
-    assert report["attributes"].keys() == {"body_color", "direction"}
-    assert report["attributes"]["body_color"]["accuracy"] == 0.5
-    assert report["attributes"]["direction"]["captions"] == 2
-    assert report["attributes"]["direction"]["accuracy"] == 1
-    rows = {row["value"]: row for row in report["values"]}
-    assert rows["red"]["captions"] == 2 and rows["red"]["accuracy"] == 0.5
-    assert rows["white"]["mistaken_for"] == "red"
-    assert rows["green"]["accuracy"] is None
-    # Strict JSON, without NaN.
-    json.dumps(report, allow_nan=False)
-
-
-def test_markdown_tells_all_numbers(claims, read):
-    report = judge(claims, read, dict.fromkeys(ATTRIBUTES, 0.97), seed=0)
-    text = to_markdown(report)
+def test_obedience_comes_with_all_that_it_is_measured_by(obedience):
+    text = to_markdown(report(metrics={"obedience": obedience(0.98)}))
     assert "**50.0 %**" in text and "| chance | 10.0 % |" in text
-    assert "| the classifier on held-out real images | 97.0 % |" in text
+    assert "| the classifier on held-out real images | 98.0 % |" in text
     assert "| red | 2 | 50.0 % | blue |" in text
-    assert "don't trust" not in text
+    assert "don't trust" not in text and "doubtful" not in text
 
 
-def test_weak_oracle_is_told(claims, read):
-    report = judge(claims, read, dict.fromkeys(ATTRIBUTES, 0.9), seed=0)
-    assert not report["oracle_trusted"]
-    assert "don't trust this" in to_markdown(report)
+def test_a_weak_oracle_is_told(obedience):
+    text = to_markdown(report(metrics={"obedience": obedience(0.9)}))
+    assert "don't trust this" in text
+    assert "| body color | 90.0 % (doubtful) |" in text
 
 
-def test_choose_claims_takes_those_that_state_the_color():
-    claims = [
-        claim(i, **({"body_color": "red"} if i % 2 else {"tail": "long"}))
-        for i in range(100)
-    ]
-    assert len(choose_claims(claims, 1000, seed=0)) == 50
-    chosen = choose_claims(claims, 20, seed=0)
-    assert len({one.image_id for one in chosen}) == 20
-    assert all("body_color" in one.states for one in chosen)
-    assert chosen == choose_claims(claims, 20, seed=0)
-    assert chosen != choose_claims(claims, 20, seed=1)
+def test_what_is_not_computed_is_no_number():
+    reasons = {"fid": "no weights", "obedience": "no birds", "kid": "no weights"}
+    text = to_markdown(report(not_computed=reasons))
+    assert "- fid, kid: no weights\n- obedience: no birds\n" in text
+    assert "| FID" not in text
+
+
+def test_figures_stand_beside_those_of_real_images():
+    share = {f"k={k}": {"mean": k / 10, "std": 0.01} for k in (1, 2, 3)}
+    text = to_markdown(
+        report(
+            metrics={
+                "fid": {"value": 12.345, "note": "of few images"},
+                "r_precision": {"generated": share, "real": share},
+                "diversity": {
+                    "captions": 2,
+                    "seeds": 5,
+                    "pixel_rmse": {"within": 4.0, "between": 9.0},
+                },
+            },
+            about={"features": "some network"},
+        )
+    )
+    assert "| FID | 12.35 |" in text or "| FID | 12.34 |" in text
+    assert "FID of few images." in text and "Features: some network." in text
+    assert "| R-precision, k = 2 | 20.00 ± 1.00 % | 20.00 ± 1.00 % |" in text
+    assert "| 4.000 | | mean distance of 5 images of one caption" in text
+
+
+def test_samples_tell_how_they_were_chosen():
+    samples = {"score": "X", "random": [1, 2], "best": [3], "worst": [4]}
+    assert "2 images at random, none chosen." in to_markdown(report())
+    text = to_markdown(report(samples=samples))
+    assert "marked as such, the best 1 and the worst 1 by X" in text

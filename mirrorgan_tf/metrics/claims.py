@@ -1,0 +1,92 @@
+"""Captions' claims about birdlets against what the oracle reads from their images."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from mirrorgan_tf.data.birdlets.attributes import ATTRIBUTES
+from mirrorgan_tf.data.birdlets.truth import Claim
+from mirrorgan_tf.metrics.obedience import measure, measure_all, value_table
+
+__all__ = ["JUDGED", "TRUSTED", "judge", "judgeable"]
+
+JUDGED = "body_color"
+# Accuracy on real images below which the oracle is no judge of an attribute.
+TRUSTED = 0.97
+
+
+def judgeable(claims: Sequence[Claim]) -> list[int]:
+    """Places of the captions that state the body's colour."""
+    return [place for place, claim in enumerate(claims) if JUDGED in claim.states]
+
+
+def judge(
+    claims: Sequence[Claim],
+    read: dict[str, np.ndarray],
+    oracle_accuracy: dict[str, float],
+    *,
+    seed: int,
+) -> dict:
+    """Compares captions with what was read from their images.
+
+    Args:
+        claims: N captions; each states the body's colour.
+        read: attribute -> (N,) codes read from the generated images.
+        oracle_accuracy: attribute -> accuracy on held-out real images.
+        seed: of bootstrap and shuffling.
+
+    Returns:
+        A dictionary fit for JSON: `oracle_accuracy`, `oracle_trusted` (of the body's
+        colour), `judged`, `attributes` (attribute -> numbers of `Obedience`),
+        `overall` and `overall_trusted` (numbers of `Overall`: of all attributes, and
+        of those that the oracle reads well; None without any) and `values` (a row
+        for each body colour).
+    """
+    attributes = {}
+    for name, values in ATTRIBUTES.items():
+        rows = [row for row, claim in enumerate(claims) if name in claim.states]
+        if rows:
+            stated = _codes(claims, rows, name)
+            attributes[name] = dataclasses.asdict(
+                measure(stated, read[name][rows], len(values), seed=seed)
+            )
+    stated = _codes(claims, range(len(claims)), JUDGED)
+    rows = value_table(stated, read[JUDGED], ATTRIBUTES[JUDGED])
+    return {
+        "judged": JUDGED,
+        "oracle_accuracy": oracle_accuracy,
+        "oracle_trusted": oracle_accuracy[JUDGED] >= TRUSTED,
+        "attributes": attributes,
+        "overall": _overall(claims, read, list(ATTRIBUTES), seed),
+        "overall_trusted": _overall(
+            claims,
+            read,
+            [name for name in ATTRIBUTES if oracle_accuracy[name] >= TRUSTED],
+            seed,
+        ),
+        "values": [
+            # JSON has no NaN.
+            dataclasses.asdict(row) | ({} if row.captions else {"accuracy": None})
+            for row in rows
+        ],
+    }
+
+
+def _overall(claims, read, names, seed):
+    if not any(name in claim.states for claim in claims for name in names):
+        return None
+    stated = [
+        [
+            ATTRIBUTES[name].index(claim.states[name]) if name in claim.states else -1
+            for name in names
+        ]
+        for claim in claims
+    ]
+    shown = np.stack([read[name] for name in names], axis=1)
+    values = [len(ATTRIBUTES[name]) for name in names]
+    return dataclasses.asdict(measure_all(np.array(stated), shown, values, seed=seed))
+
+
+def _codes(claims, rows, name):
+    return np.array([ATTRIBUTES[name].index(claims[row].states[name]) for row in rows])

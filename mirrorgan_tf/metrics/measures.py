@@ -1,0 +1,260 @@
+"""From what judges saw to a report's numbers: one function a metric.
+
+Each takes `Seen` and gives a dictionary of JSON values; NotComputed says why it can't.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from mirrorgan_tf.data.birdlets.truth import Claim
+from mirrorgan_tf.data.records import CaptionedImages
+from mirrorgan_tf.metrics.bleu import bleu
+from mirrorgan_tf.metrics.cider import cider_d
+from mirrorgan_tf.metrics.claims import judge
+from mirrorgan_tf.metrics.diversity import mean_cosine_distance, mean_pixel_rmse
+from mirrorgan_tf.metrics.fid import fid
+from mirrorgan_tf.metrics.inception_score import inception_score
+from mirrorgan_tf.metrics.kid import kid
+from mirrorgan_tf.metrics.looks import Judge
+from mirrorgan_tf.metrics.perplexity import perplexity
+from mirrorgan_tf.metrics.precision_recall import (
+    density_and_coverage,
+    precision_and_recall,
+)
+from mirrorgan_tf.metrics.r_precision import draw_mismatches, r_precision
+from mirrorgan_tf.metrics.rendering import ImageFolder
+from mirrorgan_tf.metrics.rouge import rouge_l
+from mirrorgan_tf.metrics.sampling import CaptionSample
+from mirrorgan_tf.text.splitting import split_words
+
+__all__ = ["METRICS", "Metric", "NotComputed", "Seen"]
+
+# Fewer images than this, and FID says more of their number than of them.
+_ENOUGH_FOR_FID = 10_000
+
+
+class NotComputed(Exception):
+    """Why a metric has no value here."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """All that metrics are computed from.
+
+    Attributes:
+        sample: N captions; `rows` are rows of `index`.
+        index: M real images.
+        judges: those that could be opened, by name.
+        generated: judge's name -> its arrays (N, ...) by name.
+        real: the same of the real images, (M, ...).
+        varied: images of the first captions with several seeds each, caption by
+            caption.
+        varied_seen: as `generated`, of these.
+        seeds: of a caption in `varied`.
+        features: name of the judge whose features count.
+        claims: what the sample's captions state, where the data set tells.
+        seed: of all that is drawn.
+    """
+
+    sample: CaptionSample
+    index: CaptionedImages
+    judges: dict[str, Judge]
+    generated: dict[str, dict[str, np.ndarray]]
+    real: dict[str, dict[str, np.ndarray]]
+    varied: ImageFolder
+    varied_seen: dict[str, dict[str, np.ndarray]]
+    seeds: int
+    features: str
+    claims: list[Claim] | None
+    seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """A metric.
+
+    Attributes:
+        compute: see above.
+        needs: names of judges; "features" is the one of `Seen.features`.
+        uses: judges that add to it where they are there.
+    """
+
+    compute: Callable[[Seen], dict]
+    needs: tuple[str, ...]
+    uses: tuple[str, ...] = ()
+
+
+def _inception_score(seen):
+    seen_by = seen.generated[seen.features], seen.real[seen.features]
+    if "probs" not in seen_by[0]:
+        raise NotComputed("it needs Inception with its top layer (--inception_weights)")
+    _need(len(seen.sample), 10, "generated images")
+    mean, std = inception_score(seen_by[0]["probs"], seed=seen.seed)
+    result = {"mean": mean, "std": std, "splits": 10}
+    if len(seen.index) >= 10:
+        result["real_mean"], result["real_std"] = inception_score(
+            seen_by[1]["probs"], seed=seen.seed
+        )
+    return result
+
+
+def _fid(seen):
+    real, generated = _features(seen, 2)
+    result = {"value": fid(real, generated)}
+    if min(len(real), len(generated)) < _ENOUGH_FOR_FID:
+        result["note"] = (
+            f"of {len(real)} real and {len(generated)} generated images: too high for "
+            f"want of images (the field takes {_ENOUGH_FOR_FID:,} to 50,000); compare "
+            "equal numbers only"
+        )
+    return result
+
+
+def _kid(seen):
+    real, generated = _features(seen, 2)
+    mean, std = kid(real, generated, seed=seen.seed)
+    return {"mean": mean, "std": std}
+
+
+def _precision_recall(seen):
+    real, generated = _features(seen, 6)
+    precision, recall = precision_and_recall(real, generated, k=3)
+    density, coverage = density_and_coverage(real, generated, k=5)
+    return {
+        "precision": precision,
+        "recall": recall,
+        "density": density,
+        "coverage": coverage,
+    }
+
+
+def _r_precision(seen):
+    sample, judge = seen.sample, seen.judges["damsm"]
+    _need(len(sample), 10, "captions")
+    try:
+        mismatches = draw_mismatches(
+            seen.index.class_ids[sample.rows], sample.captions, seed=seen.seed
+        )
+    except ValueError as error:
+        raise NotComputed(f"{error}; raise --evaluate_captions") from None
+    sentences = judge.embed(sample.captions)
+    sets = {
+        "generated": seen.generated["damsm"]["code"],
+        "real": seen.real["damsm"]["code"][sample.rows],
+    }
+    return {
+        name: {
+            f"k={k}": {"mean": mean, "std": std}
+            for k, (mean, std) in r_precision(
+                codes, sentences, mismatches, seed=seen.seed
+            ).items()
+        }
+        for name, codes in sets.items()
+    }
+
+
+def _redescription(seen):
+    sample, judge = seen.sample, seen.judges["stream"]
+    own = [[words] for words in _words(sample.captions)]
+    flat = _words([text for texts in seen.index.captions for text in texts])
+    ends = np.cumsum([len(texts) for texts in seen.index.captions])[:-1]
+    by_image = [list(part) for part in np.split(np.array(flat, object), ends)]
+    all_of_image = [by_image[row] for row in sample.rows]
+    sets = {
+        "real": {name: of[sample.rows] for name, of in seen.real["stream"].items()},
+        "generated": seen.generated["stream"],
+    }
+    order = np.random.default_rng(seen.seed).permutation(len(sample))
+    sets["shuffled"] = {name: of[order] for name, of in sets["generated"].items()}
+    result = {}
+    for name, arrays in sets.items():
+        said = [text.split() for text in judge.texts(arrays["said"])]
+        result[name] = {
+            "perplexity": perplexity(
+                *judge.likelihood(arrays["feature"], sample.captions)
+            ),
+            "own_caption": _caption_scores(said, own, by_image),
+            "all_captions": _caption_scores(said, all_of_image, by_image),
+        }
+    return result
+
+
+def _diversity(seen):
+    images, each = seen.varied, seen.seeds
+    _need(each, 2, "seeds a caption (--diversity_seeds)")
+    captions = len(images) // each
+    _need(captions, 1, "captions (--diversity_captions)")
+    within = [
+        mean_pixel_rmse(images.read(range(start, start + each)))
+        for start in range(0, len(images), each)
+    ]
+    result = {
+        "captions": captions,
+        "seeds": each,
+        "pixel_rmse": {"within": float(np.mean(within))},
+    }
+    if captions > 1:
+        firsts = images.read(range(0, len(images), each))
+        result["pixel_rmse"]["between"] = mean_pixel_rmse(firsts)
+    codes = {"damsm": "code", seen.features: "features"}
+    for name, array in codes.items():
+        if name in seen.varied_seen:
+            rows = seen.varied_seen[name][array].reshape(captions, each, -1)
+            distances = {
+                "within": float(np.mean([mean_cosine_distance(r) for r in rows]))
+            }
+            if captions > 1:
+                distances["between"] = mean_cosine_distance(rows[:, 0])
+            result[f"{name}_cosine_distance"] = distances
+    return result
+
+
+def _obedience(seen):
+    if seen.claims is None:
+        raise NotComputed("what captions state is known of birdlets only")
+    return judge(
+        seen.claims,
+        seen.generated["oracle"],
+        seen.judges["oracle"].accuracy,
+        seed=seen.seed,
+    )
+
+
+METRICS = {
+    "inception_score": Metric(_inception_score, ("features",)),
+    "fid": Metric(_fid, ("features",)),
+    "kid": Metric(_kid, ("features",)),
+    "precision_recall": Metric(_precision_recall, ("features",)),
+    "r_precision": Metric(_r_precision, ("damsm",)),
+    "redescription": Metric(_redescription, ("stream",)),
+    "diversity": Metric(_diversity, (), uses=("damsm", "features")),
+    "obedience": Metric(_obedience, ("oracle",)),
+}
+
+
+def _need(count, least, what):
+    if count < least:
+        raise NotComputed(f"{count} {what}; it needs at least {least}")
+
+
+def _features(seen, least):
+    sets = [of[seen.features]["features"] for of in (seen.real, seen.generated)]
+    for features, name in zip(sets, ("real", "generated"), strict=True):
+        _need(len(features), least, f"{name} images")
+    return sets
+
+
+def _words(captions):
+    return [
+        [word.decode() for word in words] for words in split_words(captions).to_list()
+    ]
+
+
+def _caption_scores(said, references, documents):
+    scores = bleu(said, references)
+    return {f"bleu_{n}": score for n, score in enumerate(scores, 1)} | {
+        "rouge_l": rouge_l(said, references),
+        "cider_d": cider_d(said, references, documents),
+    }

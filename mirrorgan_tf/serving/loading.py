@@ -1,0 +1,54 @@
+"""Opens what `python -m export` wrote."""
+
+from pathlib import Path
+
+import tensorflow as tf
+import tensorflow_text  # noqa: F401  (registers the tokenizer's op)
+
+from mirrorgan_tf.commands import UserError
+
+__all__ = ["load_saved_model"]
+
+
+def load_saved_model(path: str | Path, signature: str) -> tuple[tf.Module, Path]:
+    """Loads a SavedModel.
+
+    Args:
+        path: a version's folder, or the folder of all versions: then the newest.
+        signature: that it must have.
+
+    Returns:
+        The loaded object and the version's folder.
+
+    Raises:
+        UserError: there is no SavedModel, or one without the signature.
+    """
+    folder = _newest(Path(path))
+    try:
+        loaded = tf.saved_model.load(str(folder))
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"--saved_model={path}: can't be loaded ({reason})") from None
+    if signature not in loaded.signatures:
+        raise UserError(
+            f"--saved_model={path}: has no signature {signature}; write it by "
+            "`python -m export`"
+        )
+    return loaded, folder
+
+
+def _newest(path):
+    if (path / "saved_model.pb").is_file():
+        return path
+    versions = path.glob("[0-9]*") if path.is_dir() else ()
+    versions = [
+        version
+        for version in versions
+        if version.name.isdecimal() and (version / "saved_model.pb").is_file()
+    ]
+    if not versions:
+        raise UserError(
+            f"--saved_model={path}: no SavedModel there; give what `python -m export` "
+            "wrote"
+        )
+    return max(versions, key=lambda version: int(version.name))
