@@ -66,6 +66,13 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         "Folder of the evaluation; default: one in WORKDIR/evaluation.",
         **options,
     )
+    flags.DEFINE_string(
+        "oracle",
+        None,
+        "Folder of the birdlets classifier, trained if it is not there; default: "
+        "WORKDIR/oracle, or one in --out.",
+        **options,
+    )
     flags.DEFINE_list(
         "metrics",
         [],
@@ -203,7 +210,9 @@ def _plan(asked):
             run,
             data_dir=Path(config.data_dir),
             side_px=side_px,
-            oracle_folder=(folder if run is None else run.path) / "oracle",
+            oracle_folder=Path(
+                asked.oracle or (folder if run is None else run.path) / "oracle"
+            ),
             inception_weights=asked.inception_weights,
         ),
         features=asked.features,

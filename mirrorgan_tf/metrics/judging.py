@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.data.birdlets.dataset import MANIFEST
@@ -94,8 +95,12 @@ def real_reader(
                 start_step=start // size,
                 max_words=1,
             )
-            for batch in dataset:
-                yield to_uint8(batch["images"][-1]).numpy()
+            try:
+                for batch in dataset:
+                    yield to_uint8(batch["images"][-1]).numpy()
+            except tf.errors.OpError as error:
+                reason = str(error).strip().splitlines()[0]
+                raise UserError(f"a real image can't be read: {reason}") from None
 
         return batches
 

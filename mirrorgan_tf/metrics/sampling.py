@@ -94,6 +94,6 @@ def take(index: CaptionedImages, rows: np.ndarray) -> CaptionedImages:
         column = getattr(index, field.name)
         if isinstance(column, np.ndarray):
             columns[field.name] = column[rows]
-        elif isinstance(column, tuple):
+        elif isinstance(column, tuple) and len(column) == len(index):
             columns[field.name] = tuple(column[row] for row in rows)
     return dataclasses.replace(index, **columns)
