@@ -44,11 +44,11 @@ class InceptionJudge:
     def __init__(self, weights: str = "imagenet"):
         network = _load(weights)
         self.facts = {"inception_v3": fingerprint(network.variables)}
-        outputs = network.outputs
-        classes = outputs[1].shape[-1] if len(outputs) == 2 else 0
+        probs = network.output.get("probs")
+        classes = "no" if probs is None else probs.shape[-1]
         self.about = (
             f"keras.applications InceptionV3 ({weights}), {_FEATURES} pooled features, "
-            f"{classes or 'no'} classes; images as PNG, resized to {_SIDE} px by an "
+            f"{classes} classes; images as PNG, resized to {_SIDE} px by an "
             "antialiased bicubic filter"
         )
 
@@ -60,8 +60,8 @@ class InceptionJudge:
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Images (B, S, S, 3) uint8 to `features` (B, 2048) and, if any, `probs`."""
-        seen = [value.numpy() for value in self._look(tf.constant(images))]
-        return dict(zip(("features", "probs"), seen, strict=False))
+        seen = self._look(tf.constant(images))
+        return {name: value.numpy() for name, value in seen.items()}
 
 
 def clean_resize(images: tf.Tensor) -> tf.Tensor:
@@ -71,7 +71,7 @@ def clean_resize(images: tf.Tensor) -> tf.Tensor:
 
 
 def _load(weights):
-    """Inception v3 with outputs [features] or [features, probs]."""
+    """Inception v3 with outputs `features` and, given a top layer, `probs`."""
     imagenet = weights == "imagenet"
     try:
         classes = 1000 if imagenet else _classes(weights)
@@ -91,9 +91,9 @@ def _load(weights):
             f"Inception's weights {weights} can't be had ({reason}); {_OFFLINE}"
         ) from None
     if not classes:
-        return keras.Model(network.input, [network.output])
+        return keras.Model(network.input, {"features": network.output})
     pooled = network.get_layer("avg_pool").output
-    return keras.Model(network.input, [pooled, network.output])
+    return keras.Model(network.input, {"features": pooled, "probs": network.output})
 
 
 def _classes(path):
