@@ -1,5 +1,6 @@
 """CIDEr-D: agreement of captions in the n-grams that are telling."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -42,38 +43,32 @@ def cider_d(
     frequencies = Counter()
     for captions in documents:
         frequencies.update({gram for words in captions for gram in _grams(words, most)})
-    rarity = _Rarity(frequencies, len(documents))
+    log_documents = math.log(len(documents))
+    # A word that no document has is as rare as one that a single one has.
+    rarity = {gram: log_documents - math.log(n) for gram, n in frequencies.items()}
+
+    def vectors(words):
+        return [
+            {
+                gram: count * rarity.get(gram, log_documents)
+                for gram, count in count_ngrams(words, n).items()
+            }
+            for n in range(1, most + 1)
+        ]
+
     scores = []
     for words, others in zip(candidates, references, strict=True):
-        said = rarity.vectors(words, most)
+        said = vectors(words)
         scores.append(
             np.mean(
                 [
-                    _similarity(said, rarity.vectors(other, most))
-                    * np.exp(-((len(words) - len(other)) ** 2) / (2 * sigma**2))
+                    _similarity(said, vectors(other))
+                    * math.exp(-((len(words) - len(other)) ** 2) / (2 * sigma**2))
                     for other in others
                 ]
             )
         )
     return float(10 * np.mean(scores))
-
-
-class _Rarity:
-    """Weights of n-grams."""
-
-    def __init__(self, frequencies, documents):
-        self._frequencies = frequencies
-        self._documents = documents
-
-    def vectors(self, words, most):
-        """For each order the weighted counts by n-gram."""
-        return [
-            {
-                gram: count * np.log(self._documents / max(self._frequencies[gram], 1))
-                for gram, count in count_ngrams(words, n).items()
-            }
-            for n in range(1, most + 1)
-        ]
 
 
 def _grams(words, most):
@@ -90,8 +85,8 @@ def _similarity(said, other):
             for gram in mine.keys() & theirs.keys()
         )
         cosines.append(dot / lengths if lengths else 0.0)
-    return np.mean(cosines)
+    return sum(cosines) / len(cosines)
 
 
 def _length(vector):
-    return np.sqrt(sum(value**2 for value in vector.values()))
+    return math.sqrt(sum(value**2 for value in vector.values()))

@@ -33,6 +33,8 @@ __all__ = ["METRICS", "Metric", "NotComputed", "Seen"]
 
 # Fewer images than this, and FID says more of their number than of them.
 _ENOUGH_FOR_FID = 10_000
+# Images of a set whose neighbourhoods are compared, at most.
+_MOST_NEIGHBOURS = 10_000
 
 
 class NotComputed(Exception):
@@ -119,7 +121,7 @@ def _kid(seen):
 
 
 def _precision_recall(seen):
-    real, generated = _features(seen, 6)
+    real, generated = (_some(features, seen.seed) for features in _features(seen, 6))
     precision, recall = precision_and_recall(real, generated, k=3)
     density, coverage = density_and_coverage(real, generated, k=5)
     return {
@@ -244,6 +246,14 @@ def _features(seen, least):
     for features, name in zip(sets, ("real", "generated"), strict=True):
         _need(len(features), least, f"{name} images")
     return sets
+
+
+def _some(rows, seed):
+    """All rows, or as many at random as can be compared with each other in minutes."""
+    if len(rows) <= _MOST_NEIGHBOURS:
+        return rows
+    rng = np.random.default_rng(seed)
+    return rows[rng.choice(len(rows), _MOST_NEIGHBOURS, replace=False)]
 
 
 def _words(captions):

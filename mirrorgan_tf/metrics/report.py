@@ -77,7 +77,7 @@ def _figures(metrics):
             "unbiased; lower is better |"
         )
     about = {
-        "precision": "share of images among the real ones, k = 3",
+        "precision": "share of images among the real ones (10,000 at most), k = 3",
         "recall": "share of real images among the generated ones, k = 3",
         "density": "how thickly real neighbourhoods are filled, k = 5",
         "coverage": "share of real neighbourhoods that are filled, k = 5",
