@@ -11,6 +11,7 @@ from typing import Protocol
 import keras
 import numpy as np
 
+from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.metrics.progress import Progress
 
 __all__ = ["Judge", "fingerprint", "look"]
@@ -61,6 +62,9 @@ def look(
 
     Returns:
         Judge's name -> its arrays (N, ...) by name.
+
+    Raises:
+        UserError: the folder cannot be written.
     """
     folders = {
         name: folder / f"{name}-{_digest(judge.facts)}"
@@ -108,11 +112,16 @@ def _joined(parts):
 
 
 def _save(path, arrays):
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    with open(partial, "wb") as file:
-        np.savez(file, **arrays)
-    os.replace(partial, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(partial, "wb") as file:
+            np.savez(file, **arrays)
+        os.replace(partial, path)
+    except OSError as error:
+        raise UserError(
+            f"{path}: can't be written ({error}); the same command goes on from here"
+        ) from None
 
 
 def _load(path):

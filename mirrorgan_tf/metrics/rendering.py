@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -92,7 +91,7 @@ class ImageFolder:
         starts = range(0, self._count, self._batch_size)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            there = {name for name in os.listdir(self.folder)}
+            there = set(os.listdir(self.folder))
             missing = [
                 start
                 for start in starts
@@ -131,13 +130,12 @@ class ImageFolder:
         return range(start, min(start + self._batch_size, self._count))
 
     def _save(self, image, row):
-        handle, name = tempfile.mkstemp(suffix=".partial", dir=self.folder)
+        partial = self.path(row).with_suffix(".partial")
         try:
-            with os.fdopen(handle, "wb") as file:
-                Image.fromarray(image).save(file, format="PNG")
-            os.replace(name, self.path(row))
+            Image.fromarray(image).save(partial, format="PNG")
+            os.replace(partial, self.path(row))
         except BaseException:
-            os.unlink(name)
+            partial.unlink(missing_ok=True)
             raise
 
     def _read(self, row):
