@@ -185,7 +185,7 @@ def _plan(asked):
     """The plan, and how model and data are called in the report."""
     from mirrorgan_tf.data.sources import open_dataset
     from mirrorgan_tf.metrics.evaluation import Plan
-    from mirrorgan_tf.metrics.judging import claims_of, judge_openers, real_reader
+    from mirrorgan_tf.metrics.judging import judge_openers, real_reader, truth_of
     from mirrorgan_tf.workdir import open_workdir
 
     run = open_workdir(asked.workdir) if asked.workdir else None
@@ -221,7 +221,7 @@ def _plan(asked):
         varied=(asked.diversity_captions, asked.diversity_seeds),
         batch_size=asked.batch_size,
         seed=asked.seed,
-        claims=claims_of(config.data_dir),
+        truth=truth_of(config.data_dir, index),
     )
     return plan, {
         "model": str(asked.saved_model or f"{asked.workdir}, step {run.step}"),

@@ -17,7 +17,7 @@ from mirrorgan_tf.data.birdlets.truth import read_claims
 from mirrorgan_tf.data.coco import read_coco
 from mirrorgan_tf.metrics import real_birdlets
 from mirrorgan_tf.metrics.evaluation import Evaluation, Plan
-from mirrorgan_tf.metrics.judging import claims_of, judge_openers, real_reader
+from mirrorgan_tf.metrics.judging import judge_openers, real_reader, truth_of
 from mirrorgan_tf.metrics.measures import METRICS, Metric
 from mirrorgan_tf.metrics.oracle import build_oracle
 from mirrorgan_tf.metrics.report import to_markdown
@@ -89,6 +89,8 @@ def real_pictures(folder):
 def test_pictures_that_obey_are_told_from_shuffled_ones(
     birdlets, tmp_path, monkeypatch
 ):
+    index = read_coco(birdlets, "val")
+
     def evaluate(folder, metrics=None):
         openers = judge_openers(
             None,
@@ -101,7 +103,7 @@ def test_pictures_that_obey_are_told_from_shuffled_ones(
             folder=folder,
             source={"model": "real pictures"},
             draw=real_pictures(birdlets),
-            index=read_coco(birdlets, "val"),
+            index=index,
             read_real=real_reader(32),
             judges=openers,
             features="oracle",
@@ -110,7 +112,7 @@ def test_pictures_that_obey_are_told_from_shuffled_ones(
             varied=(2, 3),
             batch_size=16,
             seed=1,
-            claims=claims_of(birdlets),
+            truth=truth_of(birdlets, index),
         )
         evaluation = Evaluation(plan)
         return *evaluation.run(), evaluation
@@ -246,7 +248,7 @@ def test_claims_are_read_with_their_states(birdlets):
 
 
 def test_sets_without_attributes_are_refused(tmp_path):
-    assert claims_of(tmp_path) is None
+    assert truth_of(tmp_path, None) is None
     with pytest.raises(UserError, match="captions_val2014.json"):
         read_claims(tmp_path, "val")
     (tmp_path / "annotations").mkdir()

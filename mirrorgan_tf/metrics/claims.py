@@ -6,14 +6,36 @@ from collections.abc import Sequence
 import numpy as np
 
 from mirrorgan_tf.data.birdlets.attributes import ATTRIBUTES
+from mirrorgan_tf.data.birdlets.reading import read_states
 from mirrorgan_tf.data.birdlets.truth import Claim
 from mirrorgan_tf.metrics.obedience import measure, measure_all, value_table
 
-__all__ = ["JUDGED", "TRUSTED", "judge", "judgeable"]
+__all__ = [
+    "JUDGED",
+    "TRUSTED",
+    "Truth",
+    "check_statements",
+    "judge",
+    "judgeable",
+    "shown",
+]
 
 JUDGED = "body_color"
 # Accuracy on real images below which the oracle is no judge of an attribute.
 TRUSTED = 0.97
+
+
+@dataclasses.dataclass(frozen=True)
+class Truth:
+    """What is known of birdlets.
+
+    Attributes:
+        claims: what captions state.
+        codes: attribute -> (M,) what M images show, places among its values.
+    """
+
+    claims: list[Claim]
+    codes: dict[str, np.ndarray]
 
 
 def judgeable(claims: Sequence[Claim]) -> list[int]:
@@ -71,6 +93,40 @@ def judge(
             for row in rows
         ],
     }
+
+
+def check_statements(
+    texts: Sequence[str], truths: Sequence[dict[str, str]]
+) -> dict[str, float | int | None]:
+    """How true captions are that a network wrote.
+
+    Args:
+        texts: N captions.
+        truths: for each the attributes that are known, with their values; what a
+            caption says of others is not counted.
+
+    Returns:
+        `a_caption`, the mean number of known attributes that it mentions, `mentioned`
+        in all and `right`, the share of them that is true (None without any).
+    """
+    right = [
+        states[name] == truth[name]
+        for states, truth in zip(map(read_states, texts), truths, strict=True)
+        for name in states.keys() & truth.keys()
+    ]
+    return {
+        "a_caption": len(right) / len(texts),
+        "mentioned": len(right),
+        "right": float(np.mean(right)) if right else None,
+    }
+
+
+def shown(codes: dict[str, np.ndarray]) -> list[dict[str, str]]:
+    """Codes (M,) by attribute to values by attribute, for each of M images."""
+    return [
+        {name: ATTRIBUTES[name][code] for name, code in zip(codes, row, strict=True)}
+        for row in zip(*codes.values(), strict=True)
+    ]
 
 
 def _overall(claims, read, names, seed):

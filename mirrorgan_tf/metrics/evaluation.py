@@ -10,9 +10,8 @@ import numpy as np
 from absl import logging
 
 from mirrorgan_tf.commands import UserError
-from mirrorgan_tf.data.birdlets.truth import Claim
 from mirrorgan_tf.data.records import CaptionedImages
-from mirrorgan_tf.metrics.claims import JUDGED, judgeable
+from mirrorgan_tf.metrics.claims import JUDGED, Truth, judgeable
 from mirrorgan_tf.metrics.contact_sheet import contact_sheet
 from mirrorgan_tf.metrics.looks import Judge, look
 from mirrorgan_tf.metrics.measures import METRICS, NotComputed, Seen
@@ -45,8 +44,8 @@ class Plan:
         varied: captions that are drawn with several seeds, and how many seeds.
         batch_size: captions drawn together.
         seed: of choice, noise and all else.
-        claims: what every caption of the split states, in its order, where the data
-            set tells: then only captions that state the body's colour are drawn.
+        truth: of all captions and images of the split, in their order, where the
+            data set tells: then only captions that state the body's colour are drawn.
     """
 
     folder: Path
@@ -61,7 +60,7 @@ class Plan:
     varied: tuple[int, int]
     batch_size: int
     seed: int
-    claims: list[Claim] | None = None
+    truth: Truth | None = None
 
 
 class Evaluation:
@@ -75,18 +74,18 @@ class Evaluation:
                 folder belongs to another evaluation.
         """
         self.plan = plan
-        eligible = None if plan.claims is None else judgeable(plan.claims)
+        eligible = None if plan.truth is None else judgeable(plan.truth.claims)
         sample = sample_captions(
             plan.index, plan.captions, seed=plan.seed, eligible=eligible
         )
         if not len(sample):
             raise UserError(f"no validation caption states {JUDGED}")
-        self._claims = _claims_of(plan, sample, eligible)
         real = choose_real(plan.index, sample, seed=plan.seed)
         self.index = take(plan.index, real)
         self.sample = dataclasses.replace(
             sample, rows=np.searchsorted(real, sample.rows)
         )
+        self._truth = _part_of(plan, sample, real)
         self.not_computed: dict[str, str] = {}
         claim_folder(plan.folder, self._settings())
         self.judges = self._open_judges()
@@ -122,7 +121,7 @@ class Evaluation:
             ),
             seeds=each,
             features=plan.features,
-            claims=self._claims,
+            truth=self._truth,
             seed=plan.seed,
         )
         computed = self._compute(seen)
@@ -214,14 +213,13 @@ class Evaluation:
         return {} if judge is None else {"features": judge.about}
 
 
-def _claims_of(plan, sample, eligible):
-    """The sample's claims, found by their captions' places in the split."""
-    if plan.claims is None:
+def _part_of(plan, sample, real):
+    """The truth of the sample's captions and of the real images."""
+    if plan.truth is None:
         return None
     starts = np.cumsum([0] + [len(texts) for texts in plan.index.captions])
-    if starts[-1] != len(plan.claims):
-        raise UserError("the captions and what they state differ in number")
-    return [
-        plan.claims[starts[row] + place]
+    claims = [
+        plan.truth.claims[starts[row] + place]
         for row, place in zip(sample.rows, sample.places, strict=True)
     ]
+    return Truth(claims, {name: of[real] for name, of in plan.truth.codes.items()})

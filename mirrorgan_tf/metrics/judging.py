@@ -1,4 +1,4 @@
-"""Opens judges, real images and what captions state, for whatever data set it is."""
+"""Opens judges, real images and the truth about them, for whatever data set it is."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -8,10 +8,11 @@ import tensorflow as tf
 
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.data.birdlets.dataset import MANIFEST
-from mirrorgan_tf.data.birdlets.truth import Claim, read_claims
+from mirrorgan_tf.data.birdlets.truth import read_claims, read_codes
 from mirrorgan_tf.data.pipeline import make_dataset
 from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.data.transforms import to_uint8
+from mirrorgan_tf.metrics.claims import Truth
 from mirrorgan_tf.metrics.inception import InceptionJudge
 from mirrorgan_tf.metrics.judges import DamsmJudge, StreamJudge
 from mirrorgan_tf.metrics.looks import Judge
@@ -25,7 +26,7 @@ from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
 from mirrorgan_tf.workdir import TrainedRun
 
-__all__ = ["claims_of", "judge_openers", "real_reader"]
+__all__ = ["judge_openers", "real_reader", "truth_of"]
 
 
 def judge_openers(
@@ -107,8 +108,11 @@ def real_reader(
     return batches_of
 
 
-def claims_of(data_dir: str | Path) -> list[Claim] | None:
-    """What the validation captions state, if the set is birdlets; else None."""
+def truth_of(data_dir: str | Path, index: CaptionedImages) -> Truth | None:
+    """What is true of a validation split, if the set is birdlets; else None."""
     if not (Path(data_dir) / MANIFEST).is_file():
         return None
-    return read_claims(data_dir, "val")
+    return Truth(
+        claims=read_claims(data_dir, "val"),
+        codes=read_codes(data_dir, "val", index.image_ids),
+    )

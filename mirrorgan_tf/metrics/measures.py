@@ -8,11 +8,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mirrorgan_tf.data.birdlets.truth import Claim
 from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.metrics.bleu import bleu
 from mirrorgan_tf.metrics.cider import cider_d
-from mirrorgan_tf.metrics.claims import judge
+from mirrorgan_tf.metrics.claims import Truth, check_statements, judge, shown
 from mirrorgan_tf.metrics.diversity import mean_cosine_distance, mean_pixel_rmse
 from mirrorgan_tf.metrics.fid import fid
 from mirrorgan_tf.metrics.inception_score import inception_score
@@ -56,7 +55,7 @@ class Seen:
         varied_seen: as `generated`, of these.
         seeds: of a caption in `varied`.
         features: name of the judge whose features count.
-        claims: what the sample's captions state, where the data set tells.
+        truth: of the sample's captions and the real images, where the data set tells.
         seed: of all that is drawn.
     """
 
@@ -69,7 +68,7 @@ class Seen:
     varied_seen: dict[str, dict[str, np.ndarray]]
     seeds: int
     features: str
-    claims: list[Claim] | None
+    truth: Truth | None
     seed: int
 
 
@@ -172,7 +171,8 @@ def _redescription(seen):
     sets["shuffled"] = {name: of[order] for name, of in sets["generated"].items()}
     result = {}
     for name, arrays in sets.items():
-        said = [text.split() for text in judge.texts(arrays["said"])]
+        texts = judge.texts(arrays["said"])
+        said = [text.split() for text in texts]
         result[name] = {
             "perplexity": perplexity(
                 *judge.likelihood(arrays["feature"], sample.captions)
@@ -180,6 +180,12 @@ def _redescription(seen):
             "own_caption": _caption_scores(said, own, by_image),
             "all_captions": _caption_scores(said, all_of_image, by_image),
         }
+        if seen.truth is not None:
+            # Of real images all is known, of drawn ones what they were asked to show.
+            stated = [claim.states for claim in seen.truth.claims]
+            known = shown(seen.truth.codes)
+            truths = [known[row] for row in sample.rows] if name == "real" else stated
+            result[name]["statements"] = check_statements(texts, truths)
     return result
 
 
@@ -214,10 +220,10 @@ def _diversity(seen):
 
 
 def _obedience(seen):
-    if seen.claims is None:
+    if seen.truth is None:
         raise NotComputed("what captions state is known of birdlets only")
     return judge(
-        seen.claims,
+        seen.truth.claims,
         seen.generated["oracle"],
         seen.judges["oracle"].accuracy,
         seed=seen.seed,

@@ -135,6 +135,20 @@ def _redescription(result):
                 + " | ".join(f"{scores[score]:.3f}" for score in _SCORES)
                 + " |"
             )
+    if "statements" in result["real"]:
+        lines += [
+            "",
+            "Attributes that STREAM mentions, against the truth about real images and, "
+            "of generated ones, against what the caption states:",
+            "",
+            "| said of | mentions of what is known, a caption | right |",
+            "| --- | --- | --- |",
+        ]
+        for kind, name in _DESCRIBED.items():
+            said = result[kind]["statements"]
+            lines.append(
+                f"| {name} | {said['a_caption']:.2f} | {_percent(said['right'])} |"
+            )
     return [*lines, ""]
 
 

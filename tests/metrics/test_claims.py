@@ -5,7 +5,7 @@ import pytest
 
 from mirrorgan_tf.data.birdlets.attributes import ATTRIBUTES
 from mirrorgan_tf.data.birdlets.truth import Claim
-from mirrorgan_tf.metrics.claims import judge, judgeable
+from mirrorgan_tf.metrics.claims import check_statements, judge, judgeable
 
 COLORS = ATTRIBUTES["body_color"]
 
@@ -71,3 +71,18 @@ def test_captions_that_state_the_color_can_be_judged():
         for i in range(10)
     ]
     assert judgeable(claims) == [1, 3, 5, 7, 9]
+
+
+def test_statements_are_counted_where_the_truth_is_known():
+    texts = ["a red bird with a short tail", "a bird", "a blue duck"]
+    truths = [
+        {"body_color": "red", "tail": "long"},
+        {"body_color": "red"},
+        {"body_color": "blue"},
+    ]
+    assert check_statements(texts, truths) == {
+        "a_caption": 1,
+        "mentioned": 3,
+        "right": pytest.approx(2 / 3),
+    }
+    assert check_statements(["a bird"], truths[:1])["right"] is None

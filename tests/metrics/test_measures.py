@@ -5,7 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
+from mirrorgan_tf.data.birdlets.attributes import ATTRIBUTES
+from mirrorgan_tf.data.birdlets.truth import Claim
 from mirrorgan_tf.data.records import CaptionedImages
+from mirrorgan_tf.metrics.claims import Truth
 from mirrorgan_tf.metrics.contact_sheet import contact_sheet
 from mirrorgan_tf.metrics.measures import METRICS, NotComputed, Seen
 from mirrorgan_tf.metrics.rendering import ImageFolder
@@ -72,7 +75,7 @@ def seen(tmp_path):
         varied_seen={},
         seeds=2,
         features="inception",
-        claims=None,
+        truth=None,
         seed=0,
     )
 
@@ -92,6 +95,30 @@ def test_redescription_tells_real_generated_and_shuffled_apart(seen):
     # Of other images' captions only "a bird" is right.
     assert shuffled["bleu_1"] == pytest.approx(2 / 5, abs=0.02)
     assert shuffled["cider_d"] < generated["cider_d"] / 20
+
+
+def test_what_stream_says_is_held_against_the_truth(seen):
+    says = ["a red bird", "a blue bird with a long tail"]
+    # The second image is a red bird with a long tail; its caption told the tail only.
+    codes = {name: np.zeros(COUNT, int) for name in ATTRIBUTES}
+    codes["tail"][:] = ATTRIBUTES["tail"].index("long")
+    claims = [Claim(i, "", {"tail": "long"}) for i in range(COUNT)]
+    stream = {"feature": np.ones((COUNT, 1)), "said": np.ones(COUNT, int)}
+    seen = dataclasses.replace(
+        seen,
+        judges={"stream": Listener(says)},
+        generated={"stream": stream},
+        real={"stream": stream},
+        truth=Truth(claims, codes),
+    )
+    result = METRICS["redescription"].compute(seen)
+    assert result["real"]["statements"] == {
+        "a_caption": 2,
+        "mentioned": 2 * COUNT,
+        "right": 0.5,
+    }
+    assert result["generated"]["statements"]["a_caption"] == 1
+    assert result["generated"]["statements"]["right"] == 1
 
 
 def test_r_precision_of_generated_and_of_real_images(seen):
