@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.processes import in_a_process
 from benchmarks.rates import rates_table
+from benchmarks.served_errors import image_errors
 from mirrorgan_tf import commands  # noqa: F401  (quiets TensorFlow before its import)
 
 # What the original's generator took for one image, fp32 and 2 threads, on a machine of
@@ -122,20 +123,47 @@ def profile(folder: Path) -> tuple[float, list]:
 
 
 def compare(folder: Path) -> dict[str, tuple[float, int, float]]:
-    """Mean and largest difference in levels, and SSIM, to float32, by way."""
+    """What `image_errors` finds between each way and float32."""
     import numpy as np
-    import tensorflow as tf
 
     images = {name: np.load(folder / name / "1" / "seeded.npy") for name in _WAYS}
-    exact = images["float32"]
     return {
-        name: (
-            np.abs(made.astype(int) - exact).mean(),
-            np.abs(made.astype(int) - exact).max(),
-            float(tf.reduce_mean(tf.image.ssim(tf.constant(made), exact, 255))),
-        )
-        for name, made in images.items()
+        name: image_errors(made, images["float32"]) for name, made in images.items()
     }
+
+
+def generator_alone(folder: Path) -> dict[str, float]:
+    """Seconds for one image from embeddings on, with batch norms kept and folded."""
+    del folder
+    import keras
+    import tensorflow as tf
+
+    from benchmarks.rates import best_seconds
+    from mirrorgan_tf.config import Config
+    from mirrorgan_tf.models.from_config import build_glam
+    from mirrorgan_tf.serving.folding import fold_batch_norm
+
+    keras.utils.set_random_seed(1)
+    config = Config()
+    kept = build_glam(config)
+    inputs = [
+        tf.random.normal((1, *shape))
+        for shape in (
+            (config.max_words, config.words_dim),
+            (config.words_dim,),
+            (config.noise_dim,),
+            (config.condition_dim,),
+        )
+    ]
+    told = {}
+    for name, glam in (
+        ("float32, batch norms kept", kept),
+        ("float32", fold_batch_norm(kept)),
+        ("bfloat16", fold_batch_norm(kept, "bfloat16")),
+    ):
+        make = tf.function(lambda *inputs, glam=glam: glam(*inputs)["images"])
+        told[name] = best_seconds(lambda make=make: make(*inputs)[-1].numpy(), tries=20)
+    return told
 
 
 def main() -> None:
@@ -149,7 +177,11 @@ def main() -> None:
             for name in _WAYS
         }
         errors = _in_a_process("compare", folder)
-        share, longest = _in_a_process("profile", folder / "float32" / "1")
+        alone = _in_a_process("alone", folder)
+        profiles = {
+            name: _in_a_process("profile", folder / name / "1")
+            for name in ("float32", "bfloat16")
+        }
     print(rates_table(in_a_process("benchmarks.rates", "json")))
     columns = [f"batch {batch}" for batch in _BATCHES]
     header = ["export", "MB", "cold load to first image"]
@@ -170,10 +202,13 @@ def main() -> None:
     for name in _WAYS:
         ratio = _ORIGINAL_S / told[name]["batch 1"]
         print(f"{name}: {ratio:.2f} times as fast, caption to image.")
-    print(
-        f"\nIn convolutions and matmuls, float32 at batch 1: {share:.0%} of the time."
-    )
-    print("Longest: " + ", ".join(f"{op} {part:.1%}" for op, part in longest))
+    print("\nThe generator alone, one image:")
+    for name, seconds in alone.items():
+        ratio = _ORIGINAL_S / seconds
+        print(f"{name}: {1e3 * seconds:.0f} ms, {ratio:.2f} times as fast.")
+    for name, (share, longest) in profiles.items():
+        print(f"\nIn convolutions and matmuls, {name} at batch 1: {share:.0%}.")
+        print("Longest: " + ", ".join(f"{op} {part:.1%}" for op, part in longest))
 
 
 def _in_a_process(job, folder):
@@ -188,6 +223,7 @@ if __name__ == "__main__":
             "export": export_all,
             "measure": measure,
             "compare": compare,
+            "alone": generator_alone,
             "profile": profile,
         }
         result = jobs[sys.argv[1]](Path(sys.argv[2]))
