@@ -26,7 +26,11 @@ def load_plain_pickle(path: str | Path) -> Any:
     """
     try:
         with open(path, "rb") as file:
-            return _PlainUnpickler(file, encoding="latin1").load()
+            unpickler = _PlainUnpickler(file, encoding="latin1")
+            content = unpickler.load()
+        if unpickler.has_names:
+            _check_plain(content)
+        return content
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error})") from None
     except _RefusedError as error:
@@ -44,8 +48,12 @@ class _RefusedError(Exception):
     """Its text is what was found."""
 
 
-class _PlainUnpickler(pickle.Unpickler):
+# Python's unpickler, not C's: a few bytes make that one's memo fill the memory.
+class _PlainUnpickler(pickle._Unpickler):
+    has_names = False
+
     def find_class(self, module: str, name: str) -> Any:
+        self.has_names = True
         known = _KNOWN.get((module, name))
         if known is None:
             raise _RefusedError(ascii(f"{module}.{name}")[:200])
@@ -53,6 +61,23 @@ class _PlainUnpickler(pickle.Unpickler):
 
     def persistent_load(self, pid: Any) -> Any:
         raise _RefusedError("a reference to something outside the file")
+
+
+def _check_plain(content):
+    """Refuses what stood for a name and was never called."""
+    unseen, seen = [content], set()
+    while unseen:
+        value = unseen.pop()
+        if isinstance(value, _Function | _DType):
+            raise _RefusedError("a function or a type")
+        if id(value) in seen or not isinstance(value, _CONTAINERS):
+            continue
+        seen.add(id(value))
+        parts = (value, value.values()) if isinstance(value, dict) else (value,)
+        for part in parts:
+            # Most lists hold numbers or strings alone.
+            if not set(map(type, part)) <= {int, str}:
+                unseen.extend(part)
 
 
 class _Function:
@@ -156,20 +181,21 @@ def _bytearray(values=b""):
     return bytearray(_to_bytes(values))
 
 
+_CONTAINERS = (list, tuple, dict, set, frozenset)
 _NDARRAY = _Function(_reconstruct)
 _KNOWN = {
     ("numpy", "ndarray"): _NDARRAY,
     ("numpy", "dtype"): _Function(_DType),
     ("_codecs", "encode"): _Function(_encode),
-    ("collections", "OrderedDict"): collections.OrderedDict,
+    ("collections", "OrderedDict"): _Function(collections.OrderedDict),
 }
 for _module in ("numpy.core", "numpy._core"):
     _KNOWN[f"{_module}.multiarray", "_reconstruct"] = _Function(_reconstruct)
     _KNOWN[f"{_module}.multiarray", "scalar"] = _Function(_scalar)
     _KNOWN[f"{_module}.numeric", "_frombuffer"] = _Function(_frombuffer)
 for _module in ("builtins", "__builtin__"):
-    _KNOWN[_module, "set"] = set
-    _KNOWN[_module, "frozenset"] = frozenset
+    _KNOWN[_module, "set"] = _Function(set)
+    _KNOWN[_module, "frozenset"] = _Function(frozenset)
     _KNOWN[_module, "complex"] = _Function(complex)
     _KNOWN[_module, "bytes"] = _Function(_no_bytes)
     _KNOWN[_module, "bytearray"] = _Function(_bytearray)

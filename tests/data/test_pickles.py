@@ -122,6 +122,10 @@ DTYPE = b"cnumpy\ndtype\n"
         b"\x80\x04\x8c\x08builtins\x8c\x0cset.__init__\x93.",
         b"\x80\x02\x82\x01.",
         b"Pname\n.",
+        # Names alone.
+        b"c__builtin__\nset\n.",
+        b"(lp0\n}I1\ncnumpy\nndarray\nsa.",
+        DTYPE + b"(S'i4'\ntR.",
         # A set's class, one of our functions, given a state.
         b"c__builtin__\nset\n}U\x08__init__K\x01sb.",
         b"c_codecs\nencode\n}U\x09_functionc__builtin__\nset\nsb.",
@@ -158,10 +162,25 @@ def test_malice_and_damage_are_one_line(tmp_path, content):
     assert "\n" not in str(told.value)
 
 
+def test_memos_take_no_more_than_what_they_hold(tmp_path):
+    # C's unpickler would make room for 2**33 entries here.
+    huge = struct.pack("<I", 2**32 - 1)
+    assert load(tmp_path, b"\x80\x02Nr" + huge + b"0j" + huge + b".") is None
+    assert load(tmp_path, b"Np4294967295\n.") is None
+
+
+def test_what_holds_itself_is_read(tmp_path):
+    content = [1]
+    content.append(content)
+    loaded = load(tmp_path, pickle.dumps(content))
+    assert loaded[1] is loaded
+
+
 def test_every_truncation_is_told(tmp_path):
     content = pickle.dumps([{1: "a"}, np.arange(3), np.float64(2)], 2)
     for length in range(len(content)):
-        with pytest.raises(UserError, match="not a whole pickle"):
+        # Half a name is a name that is not known.
+        with pytest.raises(UserError, match="not a whole pickle|refused"):
             load(tmp_path, content[:length])
 
 
