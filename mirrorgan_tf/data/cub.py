@@ -8,7 +8,6 @@ import numpy as np
 
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.data.cub_split import Bird, Split, find_split
-from mirrorgan_tf.data.pickles import load_plain_pickle
 from mirrorgan_tf.data.reading import (
     check_files,
     check_names,
@@ -17,7 +16,7 @@ from mirrorgan_tf.data.reading import (
     read_caption_file,
 )
 from mirrorgan_tf.data.records import CaptionedImages
-from mirrorgan_tf.text.vocabulary import Vocabulary
+from mirrorgan_tf.text.vocabulary import read_captions_pickle
 
 __all__ = ["find_cub", "read_cub"]
 
@@ -187,11 +186,9 @@ def _read_texts(folder: Path, keys: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _read_pickled(path: Path, split: Split) -> dict[str, list[str]]:
-    vocabulary = Vocabulary.from_captions_pickle(path)
+    train, test, vocabulary = read_captions_pickle(path)
     captions = {}
-    for keys, rows in zip(
-        (split.train, split.val), load_plain_pickle(path)[:2], strict=True
-    ):
+    for keys, rows in ((split.train, train), (split.val, test)):
         try:
             texts = [" ".join(map(vocabulary.word, row)) for row in rows]
         except (TypeError, ValueError) as error:

@@ -70,10 +70,17 @@ def _check_plain(content):
         value = unseen.pop()
         if isinstance(value, _Function | _DType):
             raise _RefusedError("a function or a type")
-        if id(value) in seen or not isinstance(value, _CONTAINERS):
+        if id(value) in seen:
+            continue
+        if isinstance(value, dict):
+            parts = (value, value.values())
+        elif isinstance(value, list | tuple | set | frozenset):
+            parts = (value,)
+        elif isinstance(value, np.ndarray) and value.dtype.hasobject:
+            parts = (value.ravel().tolist(),)
+        else:
             continue
         seen.add(id(value))
-        parts = (value, value.values()) if isinstance(value, dict) else (value,)
         for part in parts:
             # Most lists hold numbers or strings alone.
             if not set(map(type, part)) <= {int, str}:
@@ -181,7 +188,6 @@ def _bytearray(values=b""):
     return bytearray(_to_bytes(values))
 
 
-_CONTAINERS = (list, tuple, dict, set, frozenset)
 _NDARRAY = _Function(_reconstruct)
 _KNOWN = {
     ("numpy", "ndarray"): _NDARRAY,

@@ -12,7 +12,7 @@ from mirrorgan_tf.data.pickles import load_plain_pickle
 from mirrorgan_tf.files import write_whole
 from mirrorgan_tf.text.splitting import split_all
 
-__all__ = ["Vocabulary"]
+__all__ = ["Vocabulary", "read_captions_pickle"]
 
 _CAPTIONS_AT_ONCE = 16_384
 
@@ -79,29 +79,14 @@ class Vocabulary:
 
     @classmethod
     def from_captions_pickle(cls, path: str | Path) -> "Vocabulary":
-        """The words of AttnGAN's `captions.pickle`, with the very ids they have there.
+        """The words of AttnGAN's `captions.pickle`, with the ids they have there.
 
-        It holds captions of train and test, words by id and ids by word; id 0 is
-        '<end>', our padding. Its encoders' embedding has a row for every id.
+        Its encoders' embedding has a row for every id, 0 included.
 
         Raises:
-            UserError: the file is missing, unsafe or not what AttnGAN writes.
+            UserError: see `read_captions_pickle`.
         """
-        content = load_plain_pickle(path)
-        try:
-            _, _, words, ids = content
-            listed = [words[word_id] for word_id in range(len(words))]
-            if listed[:1] != ["<end>"]:
-                raise ValueError(f"word 0 is {listed[:1]}; expected '<end>'")
-            if ids != {word: row for row, word in enumerate(listed)}:
-                raise ValueError("ids by word differ from words by id")
-            return cls(listed[1:])
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise UserError(
-                f"{path}: not AttnGAN's captions.pickle ({type(error).__name__}: "
-                f"{error}); expected train captions, test captions, words by id from "
-                "0 on, ids by word"
-            ) from None
+        return read_captions_pickle(path)[2]
 
     def save(self, path: str | Path) -> None:
         """Writes one word a line, UTF-8: line k holds the word with id k."""
@@ -143,3 +128,31 @@ class Vocabulary:
 
     def __repr__(self) -> str:
         return f"Vocabulary({len(self)} words)"
+
+
+def read_captions_pickle(path: str | Path) -> tuple[list, list, Vocabulary]:
+    """Reads AttnGAN's `captions.pickle`.
+
+    It holds captions of train and test as lists of word ids, words by id and ids by
+    word; id 0 is '<end>', our padding.
+
+    Returns:
+        Captions of train and of test, not checked, and the words.
+
+    Raises:
+        UserError: the file is missing, unsafe or not what AttnGAN writes.
+    """
+    content = load_plain_pickle(path)
+    try:
+        train, test, words, ids = content
+        listed = [words[word_id] for word_id in range(len(words))]
+        if listed[:1] != ["<end>"]:
+            raise ValueError(f"word 0 is {listed[:1]}; expected '<end>'")
+        if ids != {word: row for row, word in enumerate(listed)}:
+            raise ValueError("ids by word differ from words by id")
+        return train, test, Vocabulary(listed[1:])
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(
+            f"{path}: not AttnGAN's captions.pickle ({type(error).__name__}: {error}); "
+            "expected train captions, test captions, words by id from 0 on, ids by word"
+        ) from None

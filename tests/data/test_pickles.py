@@ -126,6 +126,10 @@ DTYPE = b"cnumpy\ndtype\n"
         b"c__builtin__\nset\n.",
         b"(lp0\n}I1\ncnumpy\nndarray\nsa.",
         DTYPE + b"(S'i4'\ntR.",
+        RECONSTRUCT
+        + b"(I0\ntS'b'\ntR(I1\n(I1\nt"
+        + DTYPE
+        + b"(S'O8'\ntRI00\n(lcnumpy\nndarray\natb.",
         # A set's class, one of our functions, given a state.
         b"c__builtin__\nset\n}U\x08__init__K\x01sb.",
         b"c_codecs\nencode\n}U\x09_functionc__builtin__\nset\nsb.",
@@ -172,8 +176,12 @@ def test_memos_take_no_more_than_what_they_hold(tmp_path):
 def test_what_holds_itself_is_read(tmp_path):
     content = [1]
     content.append(content)
+    array = np.array([None, 1], object)
+    array[0] = array
+    content.append(array)
     loaded = load(tmp_path, pickle.dumps(content))
     assert loaded[1] is loaded
+    assert loaded[2][0] is loaded[2]
 
 
 def test_every_truncation_is_told(tmp_path):
