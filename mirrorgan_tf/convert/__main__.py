@@ -83,7 +83,10 @@ def main() -> None:
     )
     logging.info("%s: %s", asked.workdir, "made" if made else "is there already")
     train = "python -m mirrorgan_tf.train --flagfile={0}/flags.cfg --workdir={0}"
-    logging.info("to train what is left: %s", train.format(asked.workdir))
+    logging.info(
+        "to train what is left, or on to a larger --glam_steps: %s --data_dir=...",
+        train.format(asked.workdir),
+    )
     if checkpoints.generator:
         logging.info(
             "to make images: python -m mirrorgan_tf.generate --workdir=%s "
