@@ -247,7 +247,7 @@ def _from_run(run):
     def draw(captions, seeds):
         return run.generate(captions, seeds, batch_size=len(captions))[-1]
 
-    weights = fingerprint([*run.stem.variables, *run.glam.variables])
+    weights = fingerprint([*run.stem.weights, *run.glam.weights])
     source = {"step": run.step, "weights": weights}
     return draw, run.config.sizes[-1], source, f"step{run.step}"
 

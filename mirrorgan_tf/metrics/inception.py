@@ -43,7 +43,7 @@ class InceptionJudge:
 
     def __init__(self, weights: str = "imagenet"):
         network = _load(weights)
-        self.facts = {"inception_v3": fingerprint(network.variables)}
+        self.facts = {"inception_v3": fingerprint(network.weights)}
         probs = network.output.get("probs")
         classes = "no" if probs is None else probs.shape[-1]
         self.about = (

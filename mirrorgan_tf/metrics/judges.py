@@ -25,7 +25,7 @@ class DamsmJudge:
         self, image_encoder: ImageEncoder, stem: Stem, tokenizer: CaptionTokenizer
     ):
         """Takes trained parts."""
-        self.facts = {"image_encoder": fingerprint(image_encoder.variables)}
+        self.facts = {"image_encoder": fingerprint(image_encoder.weights)}
         self._code = tf.function(
             lambda images: image_encoder(to_float(images))[1], reduce_retracing=True
         )
@@ -49,7 +49,7 @@ class StreamJudge:
 
     def __init__(self, stream: Stream, tokenizer: CaptionTokenizer):
         """Takes a trained STREAM and its tokenizer."""
-        self.facts = {"stream": fingerprint(stream.variables)}
+        self.facts = {"stream": fingerprint(stream.weights)}
         self._tokenizer = tokenizer
         max_words = tokenizer.max_words
 

@@ -33,11 +33,11 @@ class Judge(Protocol):
         """Images (B, S, S, 3) uint8 to arrays (B, ...) by name."""
 
 
-def fingerprint(variables: Iterable) -> str:
+def fingerprint(weights: Iterable) -> str:
     """Tells weights from others: 16 hexadecimal digits."""
     digest = hashlib.sha256()
-    for variable in variables:
-        digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(variable)))
+    for weight in weights:
+        digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(weight)))
     return digest.hexdigest()[:16]
 
 

@@ -169,7 +169,7 @@ class OracleJudge:
 
     def __init__(self, oracle: keras.Model, accuracy: dict[str, float]):
         self.accuracy = accuracy
-        self.facts = {"oracle": fingerprint(oracle.variables)}
+        self.facts = {"oracle": fingerprint(oracle.weights)}
         self._oracle = oracle
         (flatten,) = (x for x in oracle.layers if isinstance(x, layers.Flatten))
         self._network = keras.Model(

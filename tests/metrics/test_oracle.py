@@ -32,6 +32,23 @@ def test_oracle_learns_body_color_from_few_images(trained, birdlets):
     assert accuracy["background"] > 0.8
 
 
+def test_judge_sees_what_the_oracle_reads(trained, birdlets, tmp_path):
+    data = read_labelled(birdlets, "val", SIZE)
+    images = data.images[:, :SIZE, :SIZE]
+    judge = oracles.OracleJudge(trained, {})
+    seen = judge(images)
+    features = seen.pop("features")
+    assert features.shape[0] == len(images) and features.ndim == 2
+    read = oracles.read_attributes(trained, images)
+    for name in ATTRIBUTES:
+        np.testing.assert_array_equal(seen[name], read[name])
+    # Kept and opened again it is the same judge: what it saw counts.
+    oracles.save_oracle(trained, tmp_path, {})
+    opened = oracles.OracleJudge(oracles.load_oracle(tmp_path, {}), {})
+    assert opened.facts == judge.facts
+    np.testing.assert_allclose(opened(images)["features"], features, atol=1e-5)
+
+
 def test_labelled_images_fit_their_labels(birdlets):
     data = read_labelled(birdlets, "val", SIZE)
     assert data.images.shape == (60, 38, 38, 3) and data.images.dtype == np.uint8
