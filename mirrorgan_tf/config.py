@@ -172,8 +172,9 @@ class Config:
     )
     strategy: str = _setting(
         "mirrored",
-        "mirrored: all GPUs, or one replica on a CPU; one_device: the first.",
-        choices=("mirrored", "one_device"),
+        "mirrored: all GPUs, or one replica on a CPU; one_device: the first; "
+        "multi_worker: of all processes that TF_CONFIG names; tpu: all its cores.",
+        choices=("mirrored", "one_device", "multi_worker", "tpu"),
         runtime=True,
     )
     jit_compile: bool = _setting(False, "Compile the steps with XLA.", runtime=True)

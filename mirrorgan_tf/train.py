@@ -4,6 +4,7 @@ Stages stem, stream and glam in order; those whose result is in --workdir are
 left out, those begun are gone on with.
 """
 
+import contextlib
 import functools
 import shlex
 import sys
@@ -23,7 +24,12 @@ from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
 from mirrorgan_tf.training import observers
 from mirrorgan_tf.training.checkpoints import restore_part, saved_step
-from mirrorgan_tf.training.distribution import check_batch_size, make_strategy
+from mirrorgan_tf.training.distribution import (
+    check_batch_size,
+    make_strategy,
+    make_vote,
+    num_workers,
+)
 from mirrorgan_tf.training.dry_run import dry_run
 from mirrorgan_tf.training.glam_stage import GlamStage
 from mirrorgan_tf.training.loop import run_stage
@@ -54,18 +60,22 @@ class Training:
     """One run: its data and its stages."""
 
     def __init__(
-        self, config: Config, workdir: Path, signals: StopSignals | None = None
+        self,
+        config: Config,
+        workdir: Path,
+        strategy: tf.distribute.Strategy,
+        signals: StopSignals | None = None,
     ):
         """Opens or draws the data set and fixes the vocabulary."""
         self.config = config
         self.workdir = workdir
+        self.strategy = strategy
         self.signals = signals
         self.splits = open_dataset(config)
         for note in all_notes(self.splits):
             logging.info("%s", note)
         self.vocabulary = self._open_vocabulary()
         self.tokenizer = CaptionTokenizer(self.vocabulary, config.max_words)
-        self.strategy = make_strategy(config)
         logging.info(
             "%d training and %d validation images, %d words, %d replica(s)",
             len(self.splits["train"]),
@@ -203,31 +213,42 @@ def main() -> None:
     if _DRY_RUN.value:
         dry_run(config)
         return
+    strategy = make_strategy(config)
     with StopSignals() as signals:
         try:
-            _train(config, Path(_WORKDIR.value), chosen, signals)
+            _train(config, Path(_WORKDIR.value), chosen, strategy, signals)
         except Stopped:
             logging.info(
                 "stopped; what was trained is saved, to go on: "
                 "python -m mirrorgan_tf.train %s",
                 shlex.join(sys.argv[1:]),
             )
+        except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
+            raise UserError(
+                f"another worker is gone ({str(error).splitlines()[0]:.200}); the last "
+                "checkpoint is intact: give the command again on every worker"
+            ) from None
 
 
-def _train(config, workdir, chosen, signals):
-    with hold_workdir(workdir):
-        start_workdir(workdir, config)
-        unfinished = [
-            stage
-            for stage in STAGES
-            if saved_step(workdir / stage) < getattr(config, f"{stage}_steps")
-        ]
-        chosen = [stage for stage in STAGES if stage in (chosen or unfinished)]
+def _train(config, workdir, chosen, strategy, signals):
+    chief = strategy.extended.should_checkpoint
+    if not chief:
+        logging.set_verbosity(logging.WARNING)
+    with hold_workdir(workdir) if chief else contextlib.nullcontext():
+        if chief:
+            start_workdir(workdir, config)
+            training = Training(config, workdir, strategy, signals)
+        if num_workers(strategy) > 1:
+            # The others wait for what the first makes.
+            make_vote(strategy)(False)
+        if not chief:
+            training = Training(config, workdir, strategy, signals)
+        chosen, unfinished = _stages_to_train(config, workdir, chosen)
         if not set(chosen) & set(unfinished):
             logging.info("nothing left to train in %s", workdir)
             return
-        training = Training(config, workdir, signals)
-        training.show_data()
+        if chief:
+            training.show_data()
         for stage in chosen:
             training.run(stage)
     logging.info(
@@ -235,6 +256,16 @@ def _train(config, workdir, chosen, signals):
         "--captions='a red bird with black wings'",
         workdir,
     )
+
+
+def _stages_to_train(config, workdir, chosen):
+    """Stages asked for, in order, and those that are not finished."""
+    unfinished = [
+        stage
+        for stage in STAGES
+        if saved_step(workdir / stage) < getattr(config, f"{stage}_steps")
+    ]
+    return [stage for stage in STAGES if stage in (chosen or unfinished)], unfinished
 
 
 def _chosen_stages():

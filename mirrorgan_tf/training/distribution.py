@@ -6,6 +6,10 @@ Noise belongs to an example's place in the global batch, so the way the batch is
 split does not change it.
 """
 
+import json
+import os
+from collections.abc import Callable, Iterator
+
 import tensorflow as tf
 
 from mirrorgan_tf.commands import UserError
@@ -13,22 +17,88 @@ from mirrorgan_tf.config import Config
 
 __all__ = [
     "check_batch_size",
+    "distribute_batches",
     "clip_global_gradient",
     "example_normal",
     "example_uniform",
     "gather_examples",
     "global_mean",
     "make_strategy",
+    "make_vote",
     "next_example",
+    "num_workers",
 ]
 
 
 def make_strategy(config: Config) -> tf.distribute.Strategy:
-    """The strategy named by `--strategy`."""
+    """The strategy named by `--strategy`; call before anything else of TensorFlow.
+
+    Raises:
+        UserError: multi_worker without a proper TF_CONFIG, or tpu without a TPU.
+    """
     if config.strategy == "mirrored":
         return tf.distribute.MirroredStrategy()
+    if config.strategy == "multi_worker":
+        _check_tf_config()
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if config.strategy == "tpu":
+        return _tpu_strategy()
     gpus = tf.config.list_logical_devices("GPU")
     return tf.distribute.OneDeviceStrategy(gpus[0].name if gpus else "/cpu:0")
+
+
+def num_workers(strategy: tf.distribute.Strategy) -> int:
+    """Processes that train together."""
+    resolver = strategy.cluster_resolver
+    workers = resolver.cluster_spec().as_dict() if resolver else {}
+    return max(1, sum(len(workers.get(job, ())) for job in ("chief", "worker")))
+
+
+def distribute_batches(
+    strategy: tf.distribute.Strategy, dataset: tf.data.Dataset, batch_size: int
+) -> Iterator:
+    """Global batches to each replica's rows of them, in order.
+
+    Args:
+        strategy: its replicas divide `batch_size`.
+        dataset: the same batches on every worker; endless, where there are several.
+        batch_size: rows of a batch.
+    """
+    workers = num_workers(strategy)
+    if workers == 1:
+        return iter(strategy.experimental_distribute_dataset(dataset))
+    replicas = strategy.num_replicas_in_sync
+    rows = batch_size // replicas
+
+    def own_rows(context):
+        first = context.input_pipeline_id * (replicas // workers)
+
+        def split(values):
+            parts = tf.reshape(values, [replicas, rows, *values.shape[1:]])
+            return parts[first : first + replicas // workers]
+
+        # One element a replica of this worker.
+        own = dataset.map(lambda batch: tf.nest.map_structure(split, batch)).unbatch()
+        # Else a short last batch is reckoned with, and static shapes are lost.
+        return own.apply(
+            tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+        )
+
+    return iter(strategy.distribute_datasets_from_function(own_rows))
+
+
+def make_vote(strategy: tf.distribute.Strategy) -> Callable[[bool], tf.Tensor]:
+    """A function that every worker calls: is it true on any of them?"""
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.float32)])
+    def count(mine):
+        def sum_up():
+            context = tf.distribute.get_replica_context()
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, mine)
+
+        return strategy.experimental_local_results(strategy.run(sum_up))[0] > 0
+
+    return lambda mine: count(tf.constant(mine, tf.float32))
 
 
 def check_batch_size(
@@ -63,7 +133,8 @@ def gather_examples(values: tf.Tensor) -> tf.Tensor:
     context = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync == 1:
         return values
-    return context.all_gather(values, axis=0)
+    # What came from the iterator has no device, and is gathered to none.
+    return context.all_gather(tf.identity(values), axis=0)
 
 
 def next_example(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -112,6 +183,36 @@ def clip_global_gradient(
     total = tf.linalg.global_norm(gradients)
     scale = tf.minimum(1.0, norm / tf.maximum(total, 1e-12)) if norm else 1.0
     return [gradient * (scale / replicas) for gradient in gradients], total
+
+
+def _check_tf_config():
+    example = (
+        '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, '
+        '"task": {"type": "worker", "index": 0}}'
+    )
+    text = os.environ.get("TF_CONFIG", "")
+    try:
+        config = json.loads(text)
+        addresses = config["cluster"][config["task"]["type"]]
+        known = isinstance(addresses[int(config["task"]["index"])], str)
+    except (ValueError, TypeError, LookupError):
+        known = False
+    if not known:
+        raise UserError(
+            f"--strategy=multi_worker: TF_CONFIG={text!r} names no cluster and task; "
+            f"set it on every worker, such as {example}"
+        )
+
+
+def _tpu_strategy():
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(
+            os.environ.get("TPU_NAME", "local")
+        )
+    except (tf.errors.OpError, ValueError, RuntimeError, OSError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(f"--strategy=tpu: no TPU to be had: {reason}") from None
+    return tf.distribute.TPUStrategy(resolver)
 
 
 def _example_random(draw, shape, seed):

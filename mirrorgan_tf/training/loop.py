@@ -11,6 +11,11 @@ from absl import logging
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.training.checkpoints import StageCheckpoints
+from mirrorgan_tf.training.distribution import (
+    distribute_batches,
+    make_vote,
+    num_workers,
+)
 from mirrorgan_tf.training.progress import Board, Observation, Progress
 from mirrorgan_tf.training.signals import StopSignals
 
@@ -111,7 +116,15 @@ def run_stage(
         logging.info("%s: going on from step %d", stage.name, start)
     elif config.on_nan == "rollback":
         checkpoints.save()
-    loop = _Loop(stage, config, strategy, checkpoints, steps, signals or StopSignals())
+    loop = _Loop(
+        stage,
+        config,
+        strategy,
+        checkpoints,
+        steps,
+        batch_size,
+        signals or StopSignals(),
+    )
     board = Board(workdir, stage.name, writes=strategy.extended.should_save_summary)
     try:
         while start is not None:
@@ -126,13 +139,17 @@ def run_stage(
 class _Loop:
     """One stage on its way from a step to the last."""
 
-    def __init__(self, stage, config, strategy, checkpoints, steps, signals):
+    def __init__(
+        self, stage, config, strategy, checkpoints, steps, batch_size, signals
+    ):
         self._stage = stage
         self._config = config
         self._strategy = strategy
         self._checkpoints = checkpoints
         self._steps = steps
+        self._batch_size = batch_size
         self._signals = signals
+        self._vote = make_vote(strategy) if num_workers(strategy) > 1 else None
         self._train_step = compile_step(
             stage,
             strategy,
@@ -144,16 +161,16 @@ class _Loop:
     def run(self, start, make_dataset, observe, progress) -> int | None:
         """To the last step, or until a rollback: then the step it went back to."""
         seed = int(self._seed(self._checkpoints.rollbacks.numpy()))
-        batches = iter(
-            self._strategy.experimental_distribute_dataset(make_dataset(start, seed))
+        batches = distribute_batches(
+            self._strategy, make_dataset(start, seed), self._batch_size
         )
-        config, unread = self._config, []
+        config, unread, votes = self._config, [], []
         try:
             with self._signals.deferred():
                 for done in range(start + 1, self._steps + 1):
                     unread.append(self._one_step(batches))
                     last = done == self._steps
-                    to_stop = self._signals.requested
+                    to_stop = self._to_stop(votes)
                     to_save = last or to_stop or done % config.checkpoint_every == 0
                     to_show = (
                         last or done == start + 1 or not done % config.picture_every
@@ -167,6 +184,7 @@ class _Loop:
                         break
                     if to_show:
                         progress.show(observe(), done)
+                self._agree_to_stop(to_stop)
         except NotFinite as error:
             return self._roll_back(error)
         return None
@@ -179,6 +197,21 @@ class _Loop:
                 f"{self._stage.name}: out of memory; lower "
                 f"--{self._stage.name}_batch_size, or choose smaller networks"
             ) from None
+
+    def _to_stop(self, votes):
+        """Whether a signal came: to this process, or to any worker a step ago."""
+        if self._vote is None:
+            return self._signals.requested
+        # All stop after the same step. The newest vote would have to be waited for.
+        votes.append(self._vote(self._signals.requested))
+        return len(votes) > 1 and bool(votes.pop(0))
+
+    def _agree_to_stop(self, to_stop):
+        """All workers stop after a stage, or none: `to_stop` may be a step old."""
+        if self._vote is not None:
+            self._signals.requested = bool(
+                self._vote(self._signals.requested | to_stop)
+            )
 
     def _save(self):
         broken = self._checkpoints.not_finite()

@@ -1,0 +1,245 @@
+"""20 steps of each stage give the same losses and weights on any number of replicas.
+
+    python tests/slow/replicas.py [devices=2 devices=4 workers=2 workers=3]
+
+Each case (virtual devices of one process, or processes on loopback) is compared with
+one replica: same global batches, same seed, tiny networks, plain SGD (Adam turns
+rounding on a gradient of zero into a step of its full rate).
+"""
+
+import argparse
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+CASES = ("devices=2", "devices=4", "workers=2", "workers=3")
+STEPS = 20
+RELATIVE, ABSOLUTE = 1e-4, 1e-6
+WORDS, ROWS, SIZES = 11, 12, (16,)
+SETTINGS = {
+    "max_words": 5,
+    "base_size": 16,
+    "scales": 1,
+    "generator_width": 4,
+    "residual_blocks": 1,
+    "discriminator_width": 2,
+    "noise_dim": 8,
+    "condition_dim": 8,
+    "embedding_dim": 8,
+    "words_dim": 8,
+    "image_encoder": "small",
+    "image_encoder_weights": "none",
+    "stream_encoder": "small",
+    "stream_encoder_weights": "none",
+    "small_width": 4,
+    "stream_embedding_dim": 8,
+    "stream_hidden_dim": 8,
+}
+
+
+def batches():
+    """The same dataset of global batches, each of its own."""
+    import numpy as np
+    import tensorflow as tf
+
+    random = np.random.default_rng(0)
+    lengths = random.integers(0, 6, (STEPS, ROWS), np.int32)
+    ids = random.integers(1, WORDS, (STEPS, ROWS, 5), np.int32)
+    ids[np.arange(5) >= lengths[..., None]] = 0
+    return tf.data.Dataset.from_tensor_slices(
+        {
+            "images": tuple(
+                random.uniform(-1, 1, (STEPS, ROWS, side, side, 3)).astype(np.float32)
+                for side in SIZES
+            ),
+            "ids": ids,
+            "lengths": lengths,
+            "class_ids": random.integers(0, 9, (STEPS, ROWS), np.int32),
+        }
+    ).repeat()
+
+
+def build(name, config):
+    """A stage whose optimizers do not blow rounding up, as Adam does near zero."""
+    import keras
+
+    from mirrorgan_tf.models import from_config
+    from mirrorgan_tf.training.glam_stage import GlamStage
+    from mirrorgan_tf.training.stem_stage import StemStage
+    from mirrorgan_tf.training.stream_stage import StreamStage
+
+    stem = from_config.build_stem(config, WORDS)
+    if name == "stem":
+        stage = StemStage(config, stem, from_config.build_image_encoder(config))
+        stage.optimizer = keras.optimizers.SGD(0.01)
+    elif name == "stream":
+        stage = StreamStage(config, from_config.build_stream(config, WORDS))
+        stage.optimizer = keras.optimizers.SGD(0.1)
+    else:
+        stage = GlamStage(
+            config,
+            stem=stem,
+            stream=from_config.build_stream(config, WORDS),
+            image_encoder=from_config.build_image_encoder(config),
+            glam=from_config.build_glam(config),
+            glam_ema=from_config.build_glam(config),
+            discriminators=from_config.build_discriminators(config),
+        )
+        stage.generator_optimizer = keras.optimizers.SGD(0.01)
+        stage.discriminator_optimizers = [keras.optimizers.SGD(0.01)]
+    return stage
+
+
+def weights(value):
+    """All numbers of a stage's networks."""
+    if isinstance(value, dict):
+        return {name: weights(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [weight for part in value for weight in weights(part)]
+    return value.get_weights()
+
+
+def train(config, strategy):
+    """Losses of every step and weights after the last, arrays by name."""
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    from mirrorgan_tf.training.distribution import distribute_batches
+    from mirrorgan_tf.training.loop import compile_step
+
+    results = {}
+    for name in ("stem", "stream", "glam"):
+        keras.utils.set_random_seed(1)
+        with strategy.scope():
+            stage = build(name, config)
+            step = tf.Variable(0, dtype=tf.int64)
+        train_step = compile_step(stage, strategy, step, jit=False, seed=config.seed)
+        fed = distribute_batches(strategy, batches(), ROWS)
+        for i in range(STEPS):
+            for loss, value in train_step(fed).items():
+                results[f"{name} {loss} {i:02d}"] = value.numpy()
+        assert train_step.experimental_get_tracing_count() == 1
+        networks = {
+            part: value
+            for part, value in stage.checkpointed.items()
+            if "optimizer" not in part
+        }
+        for part, arrays in weights(networks).items():
+            for i, array in enumerate(arrays):
+                results[f"{name} {part} weight {i:02d}"] = np.asarray(array)
+    return results
+
+
+def train_once(out, strategy, devices):
+    """In a process of its own: what `train` gives, as a file."""
+    import numpy as np
+    import tensorflow as tf
+
+    from mirrorgan_tf.config import Config
+    from mirrorgan_tf.training.distribution import make_strategy
+
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0],
+        [tf.config.LogicalDeviceConfiguration()] * devices,
+    )
+    config = Config(**SETTINGS, strategy=strategy)
+    np.savez(out, **train(config, make_strategy(config)))
+
+
+def start(folder, case):
+    """Starts the processes of a case; each writes a file."""
+    kind, _, number = case.partition("=")
+    number = int(number or 1)
+    workers = number if kind == "workers" else 1
+    strategy = {"workers": "multi_worker", "devices": "mirrored"}.get(kind, kind)
+    devices = number if kind == "devices" else 1
+    addresses = [f"localhost:{port}" for port in free_ports(workers)]
+    started = []
+    for index in range(workers):
+        out = folder / f"{case}-{index}.npz"
+        task = {"type": "worker", "index": index}
+        environment = {
+            "TF_CONFIG": json.dumps({"cluster": {"worker": addresses}, "task": task})
+        }
+        command = [sys.executable, __file__, f"--out={out}", f"--strategy={strategy}"]
+        with out.with_suffix(".log").open("w") as log:
+            process = subprocess.Popen(
+                [*command, f"--devices={devices}"],
+                env=os.environ | (environment if workers > 1 else {}),
+                stdout=log,
+                stderr=log,
+            )
+        started.append((process, out))
+    return started
+
+
+def free_ports(count):
+    """Ports of loopback that nobody listens on."""
+    sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
+    ports = [taken.getsockname()[1] for taken in sockets]
+    for taken in sockets:
+        taken.close()
+    return ports
+
+
+def finish(started):
+    """Waits; what each process wrote."""
+    import numpy as np
+
+    for process, out in started:
+        assert process.wait() == 0, out.with_suffix(".log").read_text()[-5000:]
+    return [dict(np.load(out)) for _, out in started]
+
+
+def worst_error(results, expected):
+    """Largest difference as a share of what is allowed, and where."""
+    import numpy as np
+
+    assert results.keys() == expected.keys()
+    return max(
+        (
+            float(np.abs(results[name] - value).max())
+            / float(ABSOLUTE + RELATIVE * np.abs(value).max()),
+            name,
+        )
+        for name, value in expected.items()
+    )
+
+
+def main():
+    """Compares the cases asked for, a line each."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cases", nargs="*", default=CASES)
+    parser.add_argument("--out", help=argparse.SUPPRESS)
+    parser.add_argument("--strategy", help=argparse.SUPPRESS)
+    parser.add_argument("--devices", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.out:
+        train_once(arguments.out, arguments.strategy, arguments.devices)
+        return
+    failed = False
+    with tempfile.TemporaryDirectory() as folder:
+        reference = start(Path(folder), "one_device")
+        for case in arguments.cases:
+            started = start(Path(folder), case)
+            (expected,) = finish(reference)
+            for index, results in enumerate(finish(started)):
+                error, name = worst_error(results, expected)
+                failed |= not error <= 1
+                print(
+                    f"{case}, process {index}: worst {error:.4f} of the tolerance "
+                    f"({RELATIVE} relative + {ABSOLUTE}), {name}",
+                    flush=True,
+                )
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()

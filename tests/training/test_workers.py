@@ -1,0 +1,46 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.config import Config
+from mirrorgan_tf.training.distribution import make_strategy
+
+HARNESS = Path(__file__).parents[1] / "slow" / "replicas.py"
+
+
+@pytest.mark.slow
+def test_two_processes_train_like_one():
+    done = subprocess.run(
+        [sys.executable, HARNESS, "workers=2"],
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("of the tolerance") == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"cluster": {"worker": ["a:1"]}}',
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "ps", "index": 0}}',
+    ],
+)
+def test_a_tf_config_that_names_no_worker_is_refused(text, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(UserError, match="--strategy=multi_worker: TF_CONFIG=.*such as"):
+        make_strategy(Config(strategy="multi_worker"))
+
+
+def test_without_a_tpu_the_strategy_is_refused():
+    with pytest.raises(UserError, match="--strategy=tpu: no TPU"):
+        make_strategy(Config(strategy="tpu"))
