@@ -94,7 +94,8 @@ def make_vote(strategy: tf.distribute.Strategy) -> Callable[[bool], tf.Tensor]:
     def count(mine):
         def sum_up():
             context = tf.distribute.get_replica_context()
-            return context.all_reduce(tf.distribute.ReduceOp.SUM, mine)
+            # An argument has no device, and is summed up to none.
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(mine))
 
         return strategy.experimental_local_results(strategy.run(sum_up))[0] > 0
 
