@@ -6,7 +6,6 @@ guessed; the other flags are those of training: --flagfile=flags/cub.cfg will do
 Exit status 1: a training would stop.
 """
 
-import itertools
 import sys
 import time
 from pathlib import Path
@@ -19,7 +18,7 @@ from PIL import Image, ImageDraw, ImageOps
 from mirrorgan_tf import commands, options
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
-from mirrorgan_tf.data.inspection import inspect_images
+from mirrorgan_tf.data.inspection import inspect_images, read_content
 from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.data.sources import (
     all_notes,
@@ -69,17 +68,17 @@ def check(
         UserError: --captions_pickle can't be used.
     """
     vocabulary = choose_vocabulary(config, splits)
-    captions, words = {}, []
+    captions, images, words, paths, facts = {}, {}, [], [], []
     for split, index in splits.items():
         captions[split], lengths = caption_findings(index, vocabulary, config.max_words)
         words.append(lengths)
-    chosen = {split: _spread(index.paths, decode) for split, index in splits.items()}
-    paths = sum(chosen.values(), [])
-    facts = inspect_images(paths, _Progress(len(paths)))
-    images, rest = {}, iter(facts)
-    for split, some in chosen.items():
-        found = list(itertools.islice(rest, len(some)))
+    for split, index in splits.items():
+        rows = _spread(len(index), decode)
+        some = [index.paths[row] for row in rows]
+        found = inspect_images(index, rows, _Progress(split, len(rows)))
         images[split] = image_findings(some, found, config.sizes[-1])
+        paths += some
+        facts += found
     errors = _problems("error", captions, images)
     warnings = _problems("warning", captions, images)
     warnings += [f"warning: {text}" for text in repeated_images(paths, facts)]
@@ -99,11 +98,10 @@ def check(
 def show_samples(index: CaptionedImages, count: int = _SAMPLES) -> np.ndarray:
     """Images spread over a split, boxes drawn, with captions; (H, W, 3) uint8."""
     pictures, texts = [], []
-    for row in _spread(range(len(index)), count):
+    for row in _spread(len(index), count):
         try:
-            content = tf.io.read_file(index.paths[row])
-            image = Image.fromarray(decode_image(content).numpy())
-        except tf.errors.OpError:
+            image = Image.fromarray(decode_image(read_content(index, row)).numpy())
+        except (OSError, tf.errors.OpError):
             continue
         if index.boxes is not None:
             left, top, width, height = index.boxes[row].tolist()
@@ -119,8 +117,8 @@ def show_samples(index: CaptionedImages, count: int = _SAMPLES) -> np.ndarray:
 class _Progress:
     """Says on stderr how far it is, every few seconds."""
 
-    def __init__(self, total):
-        self._total = total
+    def __init__(self, split, total):
+        self._split, self._total = split, total
         self._start = self._said = time.monotonic()
 
     def __call__(self, done):
@@ -130,17 +128,17 @@ class _Progress:
         self._said = now
         rate = done / (now - self._start)
         print(
-            f"decoded {done:,}/{self._total:,}, {rate:.0f} images/s, "
+            f"{self._split}: decoded {done:,}/{self._total:,}, {rate:.0f} images/s, "
             f"{(self._total - done) / rate:.0f} s left",
             file=sys.stderr,
             flush=True,
         )
 
 
-def _spread(things, count):
-    count = len(things) if count is None else min(count, len(things))
-    places = np.linspace(0, len(things) - 1, count).astype(int)
-    return [things[place] for place in places]
+def _spread(length, count):
+    """`count` rows of so many, all if None, as far apart as they can be."""
+    count = length if count is None else min(count, length)
+    return np.linspace(0, length - 1, count).astype(int).tolist()
 
 
 def _problems(kind, *findings: dict[str, Findings]) -> list[str]:

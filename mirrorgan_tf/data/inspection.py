@@ -1,4 +1,4 @@
-"""What image files are, and which can't be decoded."""
+"""What images are as stored, and which can't be decoded."""
 
 import concurrent.futures
 import dataclasses
@@ -11,24 +11,25 @@ from io import BytesIO
 import tensorflow as tf
 from PIL import Image
 
+from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.data.transforms import decode_image
 
-__all__ = ["ImageFacts", "inspect_images"]
+__all__ = ["ImageFacts", "inspect_images", "read_content"]
 
 _ORIENTATION = 0x0112
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageFacts:
-    """One file.
+    """One image.
 
     Attributes:
         width: px, as stored; 0 if unknown.
         height: likewise.
         kind: format and Pillow's mode, such as "JPEG CMYK".
         turned: EXIF says that it is not upright as stored.
-        size: bytes of the file.
-        checksum: CRC-32 of the file.
+        size: bytes as stored.
+        checksum: CRC-32 of these bytes.
         problem: why it can't be decoded; "" if it can.
     """
 
@@ -41,14 +42,23 @@ class ImageFacts:
     problem: str = ""
 
 
+def read_content(index: CaptionedImages, row: int) -> bytes:
+    """The encoded image of a row; OSError if it can't be read."""
+    with open(index.paths[row], "rb") as file:
+        return file.read()
+
+
 def inspect_images(
-    paths: Sequence[str], progress: Callable[[int], None] | None = None
+    index: CaptionedImages,
+    rows: Sequence[int],
+    progress: Callable[[int], None] | None = None,
 ) -> list[ImageFacts]:
-    """Decodes every file as training does, on all cores.
+    """Decodes images as training does, on all cores.
 
     Args:
-        paths: N files.
-        progress: called with the number of files done, after each.
+        index: of the images.
+        rows: N of them.
+        progress: called with the number of images done, after each.
 
     Returns:
         N facts, in order.
@@ -66,22 +76,19 @@ def inspect_images(
         # Pillow's, on files that are odd but fine.
         warnings.simplefilter("ignore")
         try:
-            for done, fact in enumerate(
-                pool.map(lambda path: _inspect(path, decode), paths), start=1
-            ):
+            for fact in pool.map(lambda row: _inspect(index, row, decode), rows):
                 facts.append(fact)
                 if progress:
-                    progress(done)
+                    progress(len(facts))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
     return facts
 
 
-def _inspect(path, decode) -> ImageFacts:
+def _inspect(index, row, decode) -> ImageFacts:
     try:
-        with open(path, "rb") as file:
-            content = file.read()
+        content = read_content(index, row)
     except OSError as error:
         return ImageFacts(problem=f"can't be read ({error.strerror})")
     facts = _read_head(content)

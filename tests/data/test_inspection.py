@@ -4,7 +4,19 @@ import PIL.Image
 import pytest
 
 from mirrorgan_tf.data.inspection import ImageFacts, inspect_images
+from mirrorgan_tf.data.records import CaptionedImages
 from tests.data.trees import write_image
+
+
+def inspect(paths, progress=None):
+    """All of these files, as an index in which each has some caption."""
+    index = CaptionedImages(
+        paths=tuple(map(str, paths)),
+        captions=(("a bird",),) * len(paths),
+        class_ids=range(len(paths)),
+        image_ids=range(len(paths)),
+    )
+    return inspect_images(index, range(len(paths)), progress)
 
 
 def write(path, content):
@@ -36,13 +48,12 @@ def files(tmp_path):
 
 
 def test_every_kind_is_decoded(files):
-    paths = [str(path) for path in files.values()]
+    paths = list(files.values())
     calls = []
-    facts = inspect_images(paths, calls.append)
+    facts = inspect(paths, calls.append)
     assert calls == list(range(1, len(files) + 1))
     for path, kind, fact in zip(paths, files, facts, strict=True):
-        with open(path, "rb") as file:
-            content = file.read()
+        content = path.read_bytes()
         assert fact == ImageFacts(
             width=20,
             height=10,
@@ -57,8 +68,8 @@ def test_images_that_lie_on_their_side_are_told(tmp_path):
         for ending in ("jpg", "png"):
             path = tmp_path / f"{orientation}.{ending}"
             write_image(path, exif=turned_by(orientation))
-    paths = sorted(map(str, tmp_path.iterdir()))
-    assert [fact.turned for fact in inspect_images(paths)] == 2 * [False] + 4 * [True]
+    paths = sorted(tmp_path.iterdir())
+    assert [fact.turned for fact in inspect(paths)] == 2 * [False] + 4 * [True]
 
 
 def test_files_that_cant_be_decoded_are_told(tmp_path, files):
@@ -72,7 +83,7 @@ def test_files_that_cant_be_decoded_are_told(tmp_path, files):
         "can't be read (No such file": tmp_path / "none.jpg",
         "can't be read (Is a directory": tmp_path,
     }
-    facts = inspect_images([*map(str, bad.values()), str(files["JPEG RGB"])])
+    facts = inspect([*bad.values(), files["JPEG RGB"]])
     for reason, fact in zip(bad, facts[:-1], strict=True):
         assert fact.problem.startswith(reason)
     assert not facts[-1].problem
