@@ -1,4 +1,4 @@
-"""Parts of an index: training and validation, samples of captions."""
+"""Parts of an index: rows of it, training and validation."""
 
 import dataclasses
 import hashlib
@@ -11,7 +11,7 @@ import numpy as np
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.data.records import CaptionedImages
 
-__all__ = ["sample_captions", "split_by_name", "take"]
+__all__ = ["split_by_name", "take"]
 
 
 def take(index: CaptionedImages, rows: Sequence[int] | np.ndarray) -> CaptionedImages:
@@ -63,36 +63,3 @@ def split_by_name(
         "train": take(index, np.flatnonzero(~val)),
         "val": take(index, np.flatnonzero(val)),
     }
-
-
-def sample_captions(index: CaptionedImages, count: int, seed: int) -> CaptionedImages:
-    """Draws captions as evaluations do: COCO's 30,000 of the validation split.
-
-    First one caption of every image, in random order; only when each image has had
-    its turn a second one, and so on. The same seed draws the same captions.
-
-    Args:
-        index: N images.
-        count: captions wanted; all there are, where these are fewer.
-        seed: from 0.
-
-    Returns:
-        `count` rows of one caption each; a path comes as often as it was drawn.
-    """
-    counts = np.array([len(captions) for captions in index.captions])
-    rows = np.repeat(np.arange(len(index)), counts)
-    firsts = np.cumsum(counts) - counts
-    rng = np.random.default_rng(seed)
-    # Captions of each image shuffled: their place there is the turn they come in.
-    shuffled = np.lexsort((rng.random(len(rows)), rows))
-    turns = np.arange(len(rows)) - firsts[rows]
-    drawn = np.lexsort((rng.random(len(rows)), turns))[:count]
-    captions = (shuffled - firsts[rows])[drawn]
-    sample = take(index, rows[drawn])
-    return dataclasses.replace(
-        sample,
-        captions=tuple(
-            (some[place],)
-            for some, place in zip(sample.captions, captions, strict=True)
-        ),
-    )

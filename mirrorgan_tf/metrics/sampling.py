@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mirrorgan_tf.data.records import CaptionedImages
+from mirrorgan_tf.data.splits import take
 
 __all__ = ["CaptionSample", "choose_real", "sample_captions", "take"]
 
@@ -85,15 +86,3 @@ def choose_real(
     more = min(len(others), max(len(sample) - len(own), 0))
     drawn = np.random.default_rng(seed).choice(others, more, replace=False)
     return np.sort(np.concatenate([own, drawn]))
-
-
-def take(index: CaptionedImages, rows: np.ndarray) -> CaptionedImages:
-    """The index of some of the images."""
-    columns = {}
-    for field in dataclasses.fields(index):
-        column = getattr(index, field.name)
-        if isinstance(column, np.ndarray):
-            columns[field.name] = column[rows]
-        elif isinstance(column, tuple) and len(column) == len(index):
-            columns[field.name] = tuple(column[row] for row in rows)
-    return dataclasses.replace(index, **columns)

@@ -3,6 +3,7 @@ import os
 import pickle
 
 import pytest
+import tensorflow as tf
 
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
@@ -57,14 +58,13 @@ def archive(tmp_path):
         dataset="cub",
         data_dir=str(birds),
         captions_pickle=str(birds / "captions.pickle"),
-        strategy="one_device",
     )
     return config, tmp_path
 
 
 def test_a_training_takes_the_official_ids_and_keeps_them(archive):
     config, workdir = archive
-    training = Training(config, workdir)
+    training = Training(config, workdir, tf.distribute.get_strategy())
     with open(config.captions_pickle, "rb") as file:
         train, test, words, _ = pickle.load(file)
     assert training.vocabulary.words == tuple(words.values())[1:]
@@ -78,11 +78,14 @@ def test_a_training_takes_the_official_ids_and_keeps_them(archive):
         assert ids == train[10 * place : 10 * place + 10]
 
     without = dataclasses.replace(config, captions_pickle="")
-    assert Training(without, workdir).vocabulary == training.vocabulary
+    assert (
+        Training(without, workdir, tf.distribute.get_strategy()).vocabulary
+        == training.vocabulary
+    )
 
 
 def test_other_words_than_a_runs_own_are_refused(archive):
     config, workdir = archive
     Vocabulary(["owl"]).save(workdir / "vocabulary.txt")
     with pytest.raises(UserError, match=r"--captions_pickle=.*not the words of"):
-        Training(config, workdir)
+        Training(config, workdir, tf.distribute.get_strategy())
