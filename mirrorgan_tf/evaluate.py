@@ -12,7 +12,6 @@ WORKDIR/evaluation (--out); the same line goes on with what it holds.
 """
 
 import dataclasses
-import hashlib
 import json
 from pathlib import Path
 
@@ -184,6 +183,7 @@ def _check(asked):
 def _plan(asked):
     """The plan, and how model and data are called in the report."""
     from mirrorgan_tf.data.sources import open_dataset
+    from mirrorgan_tf.metrics.drawing import open_run_drawer, open_saved_model_drawer
     from mirrorgan_tf.metrics.evaluation import Plan
     from mirrorgan_tf.metrics.judging import judge_openers, real_reader, truth_of
     from mirrorgan_tf.workdir import open_workdir
@@ -191,25 +191,26 @@ def _plan(asked):
     run = open_workdir(asked.workdir) if asked.workdir else None
     config = _data_config(asked, Config() if run is None else run.config)
     index = open_dataset(config)["val"]
-    draw, side_px, source, name = (
-        _from_saved_model(asked.saved_model) if asked.saved_model else _from_run(run)
+    drawer = (
+        open_saved_model_drawer(asked.saved_model)
+        if asked.saved_model
+        else open_run_drawer(run)
     )
     folder = Path(
         asked.out
         or Path(asked.workdir)
         / "evaluation"
-        / f"{name}-{asked.evaluate_captions}captions-seed{asked.seed}"
+        / f"{drawer.name}-{asked.evaluate_captions}captions-seed{asked.seed}"
     )
     plan = Plan(
         folder=folder,
-        source=source,
-        draw=draw,
+        drawer=drawer,
         index=index,
-        read_real=real_reader(side_px),
+        read_real=real_reader(drawer.side_px),
         judges=judge_openers(
             run,
             data_dir=Path(config.data_dir),
-            side_px=side_px,
+            side_px=drawer.side_px,
             oracle_folder=Path(
                 asked.oracle or (folder if run is None else run.path) / "oracle"
             ),
@@ -238,46 +239,6 @@ def _data_config(asked, config):
         # Read as they lie there: drawn ones would have to be of the run's own flags.
         config = dataclasses.replace(config, dataset="coco")
     return config
-
-
-def _from_run(run):
-    """What draws, its side in px, what tells it from others, a name for the folder."""
-    from mirrorgan_tf.metrics.looks import fingerprint
-
-    def draw(captions, seeds):
-        return run.generate(captions, seeds, batch_size=len(captions))[-1]
-
-    weights = fingerprint([*run.stem.weights, *run.glam.weights])
-    source = {"step": run.step, "weights": weights}
-    return draw, run.config.sizes[-1], source, f"step{run.step}"
-
-
-def _from_saved_model(path):
-    import tensorflow as tf
-
-    from mirrorgan_tf.serving.loading import load_saved_model
-
-    loaded, folder = load_saved_model(path, "seeded")
-    signature = loaded.signatures["seeded"]
-
-    def draw(captions, seeds):
-        try:
-            return signature(
-                caption=tf.constant(list(captions)), seed=tf.constant(seeds, tf.int64)
-            )["image"].numpy()
-        except tf.errors.InvalidArgumentError as error:
-            raise UserError(
-                f"--saved_model={path}: {str(error).splitlines()[0]}; a smaller "
-                "--batch_size may help"
-            ) from None
-
-    digest = hashlib.sha256()
-    for file in sorted(folder.rglob("*")):
-        if file.name == "saved_model.pb" or file.parent.name == "variables":
-            digest.update(file.read_bytes())
-    digest = digest.hexdigest()[:16]
-    side_px = signature.structured_outputs["image"].shape[1]
-    return draw, side_px, {"saved_model": digest}, f"saved_model-{digest[:8]}"
 
 
 if __name__ == "__main__":

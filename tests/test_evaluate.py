@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from absl import flags
 from PIL import Image
 
@@ -16,6 +17,7 @@ from mirrorgan_tf.data.birdlets.dataset import write_birdlets
 from mirrorgan_tf.data.birdlets.truth import read_claims
 from mirrorgan_tf.data.coco import read_coco
 from mirrorgan_tf.metrics import real_birdlets
+from mirrorgan_tf.metrics.drawing import Drawer, open_saved_model_drawer
 from mirrorgan_tf.metrics.evaluation import Evaluation, Plan
 from mirrorgan_tf.metrics.judging import judge_openers, real_reader, truth_of
 from mirrorgan_tf.metrics.measures import METRICS, Metric
@@ -101,8 +103,7 @@ def test_pictures_that_obey_are_told_from_shuffled_ones(
         )
         plan = Plan(
             folder=folder,
-            source={"model": "real pictures"},
-            draw=real_pictures(birdlets),
+            drawer=Drawer(real_pictures(birdlets), 32, {"model": "real"}, "real"),
             index=index,
             read_real=real_reader(32),
             judges=openers,
@@ -218,6 +219,22 @@ def test_a_saved_model_needs_no_run(trained_workdir, exported, coco, tmp_path):
     for number, image in enumerate(expected):
         drawn = Image.open(tmp_path / "out" / "images" / f"{number:06d}.png")
         np.testing.assert_allclose(np.asarray(drawn).astype(int), image, atol=1)
+
+
+def test_a_saved_model_of_other_signatures_is_refused(tmp_path):
+    module = tf.Module()
+    module.answer = tf.function(
+        lambda caption: {"image": tf.zeros([tf.size(caption), 8, 8, 3], tf.uint8)},
+        input_signature=[tf.TensorSpec([None], tf.string, "caption")],
+    )
+    for name, message in (
+        ("seeded", "must take caption and seed and give image"),
+        ("other", "has no signature seeded"),
+    ):
+        signatures = {name: module.answer}
+        tf.saved_model.save(module, tmp_path / name, signatures=signatures)
+        with pytest.raises(UserError, match=message):
+            open_saved_model_drawer(tmp_path / name)
 
 
 def test_oracle_is_trained_again_for_other_birdlets(birdlets, tmp_path, monkeypatch):

@@ -13,9 +13,10 @@ from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.metrics.claims import JUDGED, Truth, judgeable
 from mirrorgan_tf.metrics.contact_sheet import contact_sheet
+from mirrorgan_tf.metrics.drawing import Drawer
 from mirrorgan_tf.metrics.looks import Judge, look
 from mirrorgan_tf.metrics.measures import METRICS, NotComputed, Seen
-from mirrorgan_tf.metrics.rendering import Draw, ImageFolder, claim_folder
+from mirrorgan_tf.metrics.rendering import ImageFolder, claim_folder
 from mirrorgan_tf.metrics.sampling import (
     choose_real,
     sample_captions,
@@ -31,8 +32,7 @@ class Plan:
 
     Attributes:
         folder: of the evaluation; one of the same settings is gone on with.
-        source: JSON values that tell the model from all others.
-        draw: captions and seeds to images.
+        drawer: the model.
         index: the split that captions and real images come from.
         read_real: an index to its images, (size, start) -> batches of
             (B, S, S, 3) uint8.
@@ -49,8 +49,7 @@ class Plan:
     """
 
     folder: Path
-    source: dict
-    draw: Draw
+    drawer: Drawer
     index: CaptionedImages
     read_real: Callable[[CaptionedImages], Callable[[int, int], Iterable[np.ndarray]]]
     judges: dict[str, Callable[[], Judge]]
@@ -99,9 +98,10 @@ class Evaluation:
         """
         plan = self.plan
         images = self._rendered("images", self.sample.captions, 1)
-        captions, each = plan.varied
+        some, each = plan.varied
+        chosen = np.random.default_rng(plan.seed).permutation(len(self.sample))[:some]
         varied = self._rendered(
-            f"varied-{captions}x{each}", self.sample.captions[:captions], each
+            f"varied-{some}x{each}", [self.sample.captions[row] for row in chosen], each
         )
         of_codes = {
             name: judge
@@ -165,7 +165,7 @@ class Evaluation:
         plan = self.plan
         texts = json.dumps([self.sample.captions, self.index.image_ids.tolist()])
         return {
-            "source": plan.source,
+            "source": plan.drawer.facts,
             "captions": len(self.sample),
             "captions_and_images": hashlib.sha256(texts.encode()).hexdigest()[:16],
             "batch_size": plan.batch_size,
@@ -180,7 +180,7 @@ class Evaluation:
         # Every image has noise of its own.
         first = plan.seed * 2**24 + (0 if name == "images" else 2**23)
         folder.render(
-            plan.draw,
+            plan.drawer.draw,
             [caption for caption in captions for _ in range(each)],
             [first + place for place in range(len(folder))],
             f"rendering {name}",

@@ -50,7 +50,7 @@ class Seen:
         judges: those that could be opened, by name.
         generated: judge's name -> its arrays (N, ...) by name.
         real: the same of the real images, (M, ...).
-        varied: images of the first captions with several seeds each, caption by
+        varied: images of some captions with several seeds each, caption by
             caption.
         varied_seen: as `generated`, of these.
         seeds: of a caption in `varied`.
@@ -159,9 +159,8 @@ def _r_precision(seen):
 def _redescription(seen):
     sample, judge = seen.sample, seen.judges["stream"]
     own = [[words] for words in _words(sample.captions)]
-    flat = _words([text for texts in seen.index.captions for text in texts])
-    ends = np.cumsum([len(texts) for texts in seen.index.captions])[:-1]
-    by_image = [list(part) for part in np.split(np.array(flat, object), ends)]
+    words = iter(_words([text for texts in seen.index.captions for text in texts]))
+    by_image = [[next(words) for _ in texts] for texts in seen.index.captions]
     all_of_image = [by_image[row] for row in sample.rows]
     sets = {
         "real": {name: of[sample.rows] for name, of in seen.real["stream"].items()},

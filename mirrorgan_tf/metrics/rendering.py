@@ -11,10 +11,7 @@ from PIL import Image
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.metrics.progress import Progress
 
-__all__ = ["Draw", "ImageFolder", "claim_folder"]
-
-# Captions and seeds (B,) to images (B, S, S, 3) uint8.
-Draw = Callable[[Sequence[str], Sequence[int]], np.ndarray]
+__all__ = ["ImageFolder", "claim_folder"]
 
 SETTINGS_FILE = "settings.json"
 
@@ -81,9 +78,19 @@ class ImageFolder:
         return self.folder / f"{row:06d}.png"
 
     def render(
-        self, draw: Draw, captions: Sequence[str], seeds: Sequence[int], label: str
+        self,
+        draw: Callable[[Sequence[str], Sequence[int]], np.ndarray],
+        captions: Sequence[str],
+        seeds: Sequence[int],
+        label: str,
     ) -> None:
         """Makes the images that are missing.
+
+        Args:
+            draw: captions and seeds (B,) to images (B, S, S, 3) uint8.
+            captions: N texts.
+            seeds: of the noise, N.
+            label: of the log lines.
 
         Raises:
             UserError: the folder cannot be written.
