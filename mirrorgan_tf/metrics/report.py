@@ -53,49 +53,56 @@ def _missing(reasons):
 
 def _figures(metrics):
     """Rows of the table: one number each."""
-    rows = []
-    score = metrics.get("inception_score")
-    if score:
-        real = (
-            _spread(score["real_mean"], score["real_std"])
-            if "real_mean" in score
-            else ""
+    return [
+        f"| {name} | {generated} | {real} | {about} |"
+        for name, generated, real, about in (
+            *_of_features(metrics),
+            *_of_r_precision(metrics.get("r_precision")),
+            *_of_diversity(metrics.get("diversity")),
         )
-        rows.append(
-            f"| Inception Score | {_spread(score['mean'], score['std'])} | {real} | "
-            f"{score['splits']} splits; higher is better |"
-        )
+    ]
+
+
+def _of_features(metrics):
+    if "inception_score" in metrics:
+        score = metrics["inception_score"]
+        real = ""
+        if "real_mean" in score:
+            real = _spread(score["real_mean"], score["real_std"])
+        about = f"{score['splits']} splits; higher is better"
+        yield "Inception Score", _spread(score["mean"], score["std"]), real, about
     if "fid" in metrics:
-        rows.append(
-            f"| FID | {metrics['fid']['value']:.2f} | 0 | "
-            "Fréchet distance of features; lower is better |"
-        )
+        about = "Fréchet distance of features; lower is better"
+        yield "FID", f"{metrics['fid']['value']:.2f}", "0", about
     if "kid" in metrics:
-        kid = metrics["kid"]
-        rows.append(
-            f"| KID × 1000 | {_spread(1000 * kid['mean'], 1000 * kid['std'])} | 0 | "
-            "unbiased; lower is better |"
-        )
-    about = {
+        value = _spread(1000 * metrics["kid"]["mean"], 1000 * metrics["kid"]["std"])
+        yield "KID × 1000", value, "0", "unbiased; lower is better"
+    abouts = {
         "precision": "share of images among the real ones (10,000 at most), k = 3",
         "recall": "share of real images among the generated ones, k = 3",
         "density": "how thickly real neighbourhoods are filled, k = 5",
         "coverage": "share of real neighbourhoods that are filled, k = 5",
     }
     for name, value in metrics.get("precision_recall", {}).items():
-        rows.append(f"| {name} | {value:.3f} | | {about[name]} |")
-    found = metrics.get("r_precision")
+        yield name, f"{value:.3f}", "", abouts[name]
+
+
+def _of_r_precision(found):
     for k in found["generated"] if found else ():
         generated, real = (
             _spread(100 * found[kind][k]["mean"], 100 * found[kind][k]["std"])
             for kind in ("generated", "real")
         )
-        rows.append(
-            f"| R-precision, {k.replace('=', ' = ')} | {generated} % | {real} % | own "
-            "caption among 99 of others, by DAMSM, 10 folds; flatters what was trained "
-            "by it |"
+        yield (
+            f"R-precision, {k.replace('=', ' = ')}",
+            f"{generated} %",
+            f"{real} %",
+            "own caption among 99 of others, by DAMSM, 10 folds; flatters what was "
+            "trained by it",
         )
-    spread = metrics.get("diversity")
+
+
+def _of_diversity(result):
     names = {
         "pixel_rmse": "pixels (RMSE of 255)",
         "damsm_cosine_distance": "DAMSM's codes (1 - cosine)",
@@ -103,14 +110,12 @@ def _figures(metrics):
         "oracle_cosine_distance": "oracle's features (1 - cosine)",
     }
     for name, text in names.items():
-        if spread and name in spread:
-            within, between = spread[name]["within"], spread[name].get("between")
-            across = "" if between is None else f"; of different captions {between:.3f}"
-            rows.append(
-                f"| diversity, {text} | {within:.3f} | | mean distance of "
-                f"{spread['seeds']} images of one caption{across} |"
-            )
-    return rows
+        if result and name in result:
+            distance = result[name]
+            about = f"mean distance of {result['seeds']} images of one caption"
+            if "between" in distance:
+                about += f"; of different captions {distance['between']:.3f}"
+            yield f"diversity, {text}", f"{distance['within']:.3f}", "", about
 
 
 def _redescription(result):
@@ -173,11 +178,13 @@ def _obedience(result):
         "",
     ]
     if not result["oracle_trusted"]:
-        lines += [
-            f"The classifier is below {_percent(TRUSTED)}: don't trust this.",
-            "",
-        ]
-    lines += [
+        doubt = f"The classifier is below {_percent(TRUSTED)}: don't trust this."
+        lines += [doubt, ""]
+    return [*lines, *_by_attribute(result), "", *_by_color(result["values"]), ""]
+
+
+def _by_attribute(result):
+    lines = [
         "| attribute | classifier | captions | shown | shuffled | chance |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
@@ -200,14 +207,19 @@ def _obedience(result):
                 f"**{_percent(row['accuracy'])}** ({_interval(row)}) | "
                 f"{_percent(row['shuffled'])} | {_percent(row['chance'])} |"
             )
-    lines += ["", "| stated | captions | shown | most often mistaken for |"]
-    lines += ["| --- | --- | --- | --- |"]
-    lines += [
-        f"| {row['value']} | {row['captions']} | {_percent(row['accuracy'])} | "
-        f"{row['mistaken_for']} |"
-        for row in result["values"]
+    return lines
+
+
+def _by_color(rows):
+    return [
+        "| stated | captions | shown | most often mistaken for |",
+        "| --- | --- | --- | --- |",
+        *(
+            f"| {row['value']} | {row['captions']} | {_percent(row['accuracy'])} | "
+            f"{row['mistaken_for']} |"
+            for row in rows
+        ),
     ]
-    return [*lines, ""]
 
 
 def _samples(samples):
