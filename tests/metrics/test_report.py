@@ -74,7 +74,7 @@ def test_figures_stand_beside_those_of_real_images():
     assert "| FID | 12.35 |" in text or "| FID | 12.34 |" in text
     assert "FID of few images." in text and "Features: some network." in text
     assert "| R-precision, k = 2 | 20.00 ± 1.00 % | 20.00 ± 1.00 % |" in text
-    assert "| 4.000 | | mean distance of 5 images of one caption" in text
+    assert "| 4.000 |  | mean distance of 5 images of one caption; of diff" in text
 
 
 def test_samples_tell_how_they_were_chosen():
