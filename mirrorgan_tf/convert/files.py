@@ -44,12 +44,18 @@ def read_state(path: str | Path) -> dict[str, np.ndarray]:
         raise UserError(f"{path}: holds no parameters")
     if all(name.startswith(_PARALLEL) for name in state):
         state = {name.removeprefix(_PARALLEL): a for name, a in state.items()}
-    for name, array in state.items():
-        if array.dtype.kind == "f":
-            state[name] = array = array.astype(np.float32)
-            if not np.isfinite(array).all():
-                raise UserError(f"{path}: {name} holds numbers that are not finite")
-    return state
+    return {name: _checked(array, f"{path}: {name}") for name, array in state.items()}
+
+
+def _checked(array, where):
+    if array.dtype.kind not in "fiub":
+        raise UserError(f"{where} holds {array.dtype}, not numbers")
+    if array.dtype.kind != "f":
+        return array
+    array = array.astype(np.float32)
+    if not np.isfinite(array).all():
+        raise UserError(f"{where} holds numbers that are not finite")
+    return array
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:

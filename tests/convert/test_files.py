@@ -119,6 +119,12 @@ def test_a_broken_or_pickled_npz_file_is_refused(tmp_path):
         read_state(path)
 
 
+def test_text_is_no_parameter(tmp_path):
+    np.savez(tmp_path / "net.npz", a=np.array(["x"]))
+    with pytest.raises(UserError, match="net.npz: a holds <U1, not numbers"):
+        read_state(tmp_path / "net.npz")
+
+
 def test_no_file_and_no_torch_are_told(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="no such file"):
         read_state(tmp_path / "gone.npz")
