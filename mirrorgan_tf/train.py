@@ -223,10 +223,10 @@ def main() -> None:
                 "python -m mirrorgan_tf.train %s",
                 shlex.join(sys.argv[1:]),
             )
-        except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
+        except (tf.errors.UnavailableError, tf.errors.AbortedError):
             raise UserError(
-                f"another worker is gone ({str(error).splitlines()[0]:.200}); the last "
-                "checkpoint is intact: give the command again on every worker"
+                "another worker is gone; the last checkpoint is intact: give the "
+                "command again on every worker"
             ) from None
 
 

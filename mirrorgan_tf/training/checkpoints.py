@@ -244,4 +244,6 @@ def _restore(checkpoint, path, *, partial):
 
 def _first_line(error):
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:200]
+    line = re.sub(r"^\{\{.*?\}\} ", "", lines[0])
+    # Long ones begin with a path and end with the reason.
+    return line if len(line) < 200 else f"{line[:90]} ... {line[-90:]}"
