@@ -177,6 +177,13 @@ class Config:
         choices=("mirrored", "one_device", "multi_worker", "tpu"),
         runtime=True,
     )
+    accumulate_steps: int = _setting(
+        1,
+        "Micro-batches of a step of stages stream and glam, to save memory; batch "
+        "statistics and wrong pairs are of a micro-batch.",
+        low=1,
+        runtime=True,
+    )
     jit_compile: bool = _setting(False, "Compile the steps with XLA.", runtime=True)
     deterministic: bool = _setting(
         False,

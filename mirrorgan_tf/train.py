@@ -88,7 +88,13 @@ class Training:
         """Trains one stage to its end."""
         steps = getattr(self.config, f"{stage}_steps")
         batch_size = getattr(self.config, f"{stage}_batch_size")
-        check_batch_size(f"{stage}_batch_size", batch_size, self.strategy)
+        check_batch_size(
+            f"{stage}_batch_size",
+            batch_size,
+            self.strategy,
+            # The matching of stage stem needs the whole batch.
+            micro_batches=1 if stage == "stem" else self.config.accumulate_steps,
+        )
         observed = next(iter(self._validation()))
         # Each stage begins alike, whatever was trained before it in this process.
         keras.utils.set_random_seed(self.config.seed)

@@ -103,13 +103,23 @@ def make_vote(strategy: tf.distribute.Strategy) -> Callable[[bool], tf.Tensor]:
 
 
 def check_batch_size(
-    flag: str, batch_size: int, strategy: tf.distribute.Strategy
+    flag: str,
+    batch_size: int,
+    strategy: tf.distribute.Strategy,
+    *,
+    micro_batches: int = 1,
 ) -> None:
-    """Raises UserError unless the replicas get equal parts of the batch."""
+    """Raises UserError unless all micro-batches of all replicas are alike, and of 2."""
     replicas = strategy.num_replicas_in_sync
-    if batch_size % replicas:
+    if batch_size % (replicas * micro_batches):
+        of = f" times --accumulate_steps={micro_batches}" if micro_batches > 1 else ""
         raise UserError(
-            f"--{flag}={batch_size}: must be a multiple of the {replicas} replicas"
+            f"--{flag}={batch_size}: must be a multiple of the {replicas} replicas{of}"
+        )
+    if batch_size // micro_batches < 2:
+        raise UserError(
+            f"--accumulate_steps={micro_batches}: leaves less than 2 of "
+            f"--{flag}={batch_size}"
         )
 
 

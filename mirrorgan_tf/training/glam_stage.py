@@ -12,6 +12,7 @@ from mirrorgan_tf.models.glam import Glam
 from mirrorgan_tf.models.image_encoder import ImageEncoder
 from mirrorgan_tf.models.stem import Stem
 from mirrorgan_tf.models.stream import Stream
+from mirrorgan_tf.training.accumulation import accumulate, micro_batches
 from mirrorgan_tf.training.distribution import (
     example_normal,
     global_mean,
@@ -132,6 +133,8 @@ class GlamStage:
             ),
             **self._noise(batch["ids"].shape[0], seed),
         }
+        if self.config.accumulate_steps > 1:
+            return self._accumulated_step(batch, made_from)
         variables = self.glam.trainable_variables
         with tf.GradientTape() as tape:
             made = self.glam(**made_from, training=True)
@@ -143,6 +146,46 @@ class GlamStage:
                 made, batch, words, sentence, training=True
             )
         self.generator_optimizer.apply(tape.gradient(total, variables), variables)
+        return losses | generator_losses
+
+    def _accumulated_step(self, batch, made_from):
+        """Makes the images twice: all discriminators' micro-batches come first."""
+        parts = micro_batches((batch, made_from), self.config.accumulate_steps)
+        variables = self.glam.trainable_variables
+
+        def discriminators(part):
+            batch, made_from = part
+            made = self.glam(**made_from, training=True)
+            losses, gradients = {}, []
+            for size, (loss, gradient) in zip(
+                self.config.sizes,
+                self._discriminator_gradients(
+                    batch["images"], made["images"], made_from["sentence"]
+                ),
+                strict=True,
+            ):
+                losses[f"discriminator_{size}"] = loss
+                gradients.append(gradient)
+            return losses, gradients
+
+        def generator(part):
+            batch, made_from = part
+            with tf.GradientTape() as tape:
+                made = self.glam(**made_from, training=True)
+                losses, total = self.generator_loss(
+                    made,
+                    batch,
+                    made_from["words"],
+                    made_from["sentence"],
+                    training=True,
+                )
+            return losses, tape.gradient(total, variables)
+
+        losses, gradients = accumulate(parts, discriminators)
+        for i, gradient in enumerate(gradients):
+            self._apply_to_discriminator(i, gradient)
+        generator_losses, gradients = accumulate(parts, generator)
+        self.generator_optimizer.apply(gradients, variables)
         return losses | generator_losses
 
     def generator_loss(
@@ -189,17 +232,19 @@ class GlamStage:
         return losses, total
 
     def _update_discriminators(self, real, fake, sentence):
-        wrong, wrong_weights = next_example(sentence)
         losses = {}
-        for size, discriminator, optimizer, real_images, fake_images in zip(
-            self.config.sizes,
-            self.discriminators,
-            self.discriminator_optimizers,
-            real,
-            fake,
-            strict=True,
+        gradients = self._discriminator_gradients(real, fake, sentence)
+        for i, (loss, gradient) in enumerate(gradients):
+            losses[f"discriminator_{self.config.sizes[i]}"] = loss
+            self._apply_to_discriminator(i, gradient)
+        return losses
+
+    def _discriminator_gradients(self, real, fake, sentence):
+        """One loss and its gradients after the other."""
+        wrong, wrong_weights = next_example(sentence)
+        for discriminator, real_images, fake_images in zip(
+            self.discriminators, real, fake, strict=True
         ):
-            variables = discriminator.trainable_variables
             with tf.GradientTape() as tape:
                 loss = discriminator_loss(
                     discriminator,
@@ -210,9 +255,11 @@ class GlamStage:
                     wrong_weights,
                     training=True,
                 )
-            optimizer.apply(tape.gradient(loss, variables), variables)
-            losses[f"discriminator_{size}"] = loss
-        return losses
+            yield loss, tape.gradient(loss, discriminator.trainable_variables)
+
+    def _apply_to_discriminator(self, i, gradients):
+        variables = self.discriminators[i].trainable_variables
+        self.discriminator_optimizers[i].apply(gradients, variables)
 
     def _damsm_loss(self, made, batch, words, sentence):
         regions, code = self.image_encoder(made["images"][-1])

@@ -6,6 +6,7 @@ import tensorflow as tf
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.losses.caption import caption_cross_entropy
 from mirrorgan_tf.models.stream import Stream
+from mirrorgan_tf.training.accumulation import accumulate, micro_batches
 from mirrorgan_tf.training.distribution import global_mean
 
 __all__ = ["StreamStage", "redescription_loss"]
@@ -62,14 +63,20 @@ class StreamStage:
         """Updates encoder and decoder on one replica's part of a batch."""
         del seed  # nothing here is random
         variables = self.stream.trainable_variables
-        with tf.GradientTape() as tape:
-            loss = redescription_loss(
-                self.stream,
-                batch["images"][-1],
-                batch["ids"],
-                batch["lengths"],
-                with_end=True,
-                training=True,
-            )
-        self.optimizer.apply(tape.gradient(loss, variables), variables)
-        return {"cross_entropy": loss}
+
+        def gradients_of(part):
+            with tf.GradientTape() as tape:
+                loss = redescription_loss(
+                    self.stream,
+                    part["images"][-1],
+                    part["ids"],
+                    part["lengths"],
+                    with_end=True,
+                    training=True,
+                )
+            return {"cross_entropy": loss}, tape.gradient(loss, variables)
+
+        parts = micro_batches(batch, self.config.accumulate_steps)
+        losses, gradients = accumulate(parts, gradients_of)
+        self.optimizer.apply(gradients, variables)
+        return losses

@@ -138,6 +138,52 @@ def test_one_and_two_replicas_agree(name, tiny_config, two_replicas):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5, err_msg=model)
 
 
+@pytest.mark.parametrize("name", ["stream", "glam"])
+def test_micro_batches_give_the_gradient_of_a_batch(name, tiny_config, monkeypatch):
+    # Every row twice, side by side: both micro-batches are the batch of four.
+    twice = tf.nest.map_structure(lambda rows: np.repeat(rows[:4], 2, axis=0), _batch())
+    once = tf.nest.map_structure(lambda rows: rows[::2], twice)
+    noise = GlamStage._noise
+    results = []
+    for batch, count in ((once, 1), (twice, 2)):
+        monkeypatch.setattr(
+            GlamStage,
+            "_noise",
+            lambda self, size, seed, count=count: tf.nest.map_structure(
+                lambda rows: tf.repeat(rows, count, axis=0), noise(self, 4, seed)
+            ),
+        )
+        keras.utils.set_random_seed(0)
+        config = dataclasses.replace(tiny_config, accumulate_steps=count)
+        stage = STAGES[name][0](config)
+        _use_sgd(stage, 0.5)
+        before = [v.numpy() for v in _trainable(stage)]
+        step = tf.Variable(0, dtype=tf.int64)
+        one = tf.distribute.OneDeviceStrategy("/cpu:0")
+        train_step = compile_step(stage, one, step, jit=False)
+        losses = train_step(iter(tf.data.Dataset.from_tensors(batch)))
+        after = [v.numpy() for v in _trainable(stage)]
+        results.append((losses, before, after))
+    for key, loss in results[0][0].items():
+        np.testing.assert_allclose(results[1][0][key], loss, rtol=1e-5, err_msg=key)
+    for a, b, start in zip(results[0][2], results[1][2], results[0][1], strict=True):
+        np.testing.assert_allclose(a - start, b - start, rtol=1e-3, atol=1e-5)
+    largest = max(
+        np.abs(a - start).max()
+        for a, start in zip(results[0][2], results[0][1], strict=True)
+    )
+    assert largest > 1e-2
+
+
+def _trainable(stage):
+    return [
+        variable
+        for name, model in _models(stage).items()
+        if not name.startswith(("stem", "image_encoder", "glam_ema"))
+        for variable in model.trainable_variables
+    ]
+
+
 def _moved(before, after):
     return {
         name: any(
