@@ -2,71 +2,35 @@
 
 Every training example has a global position p = step · batch_size + row. What it is
 (which image, caption, words, crop, flip) depends only on (seed, p), so a run that
-goes on at step k sees what it would have seen, whatever the number of threads.
+goes on at step k sees what it would have seen, whatever the number of threads, and
+each of several workers makes just its rows of the same global batches. The place of an
+image that can't be read is taken by another, drawn from (seed, p) as well.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from mirrorgan_tf.data import transforms
+from mirrorgan_tf.data.bad_examples import BadExamples, first_good
+from mirrorgan_tf.data.captions import TokenizedCaptions, tokenize_captions
+from mirrorgan_tf.data.images import DecodedImages, ImageFiles, decode_images
 from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer, sample_words
 
 __all__ = ["DecodedImages", "decode_images", "make_dataset"]
 
-_CAPTIONS_AT_ONCE = 16_384
-_ORDER, _AUGMENT, _WORDS = range(3)
-_LoadImage = Callable[[tf.Tensor], tf.Tensor]
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class DecodedImages:
-    """N images in memory, each resized for the crop but not cropped.
-
-    Attributes:
-        pixels: uint8, all images' pixels one after the other.
-        starts: (N,) int64, where each image begins in `pixels`.
-        shapes: (N, 2) int32, height and width.
-        shorter_px: the shorter side of every image.
-    """
-
-    pixels: tf.Tensor
-    starts: tf.Tensor
-    shapes: tf.Tensor
-    shorter_px: int
-
-    def __call__(self, row: tf.Tensor) -> tf.Tensor:
-        """The image of one row, (height, width, 3) uint8."""
-        height, width = tf.unstack(self.shapes[row])
-        size = height * width * 3
-        flat = tf.slice(self.pixels, [self.starts[row]], [tf.cast(size, tf.int64)])
-        return tf.reshape(flat, (height, width, 3))
-
-
-def decode_images(index: CaptionedImages, size: int) -> DecodedImages:
-    """Reads all images for crops of `size` px; share it between `make_dataset`s."""
-    shorter_px = transforms.load_size(size)
-    with tf.device("CPU:0"):
-        dataset = tf.data.Dataset.from_tensor_slices(list(index.paths)).map(
-            lambda path: _read_image(path, shorter_px), tf.data.AUTOTUNE
-        )
-        images = list(dataset.as_numpy_iterator())
-        shapes = np.array([image.shape[:2] for image in images], np.int32)
-        sizes = np.array([image.size for image in images], np.int64)
-        return DecodedImages(
-            pixels=tf.constant(np.concatenate([image.ravel() for image in images])),
-            starts=tf.constant(np.cumsum(sizes) - sizes),
-            shapes=tf.constant(shapes),
-            shorter_px=shorter_px,
-        )
+_ORDER, _AUGMENT, _WORDS, _REPLACE = range(4)
+# Bad images in a row that are put up with; of at most 1 % bad ones.
+_ATTEMPTS = 8
 
 
 def make_dataset(
     index: CaptionedImages,
-    tokenizer: CaptionTokenizer,
+    tokenizer: CaptionTokenizer | TokenizedCaptions,
     *,
     sizes: Sequence[int],
     batch_size: int,
@@ -77,17 +41,21 @@ def make_dataset(
     flip: bool = True,
     cache: bool | DecodedImages = False,
     caption_index: int | Sequence[int] = 0,
+    bad_examples: BadExamples | None = None,
+    input_context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
     """Builds the dataset of batches.
 
     Training: endless; each epoch is a permutation, batches run across its borders;
     random crop, flip and caption, and a random subset of the words of a caption with
     more than `max_words` known ones. Otherwise: every image once, in order, centre
-    crop, the first words; the last batch may be short.
+    crop, the first words; the last batch may be short, and bad images are left out if
+    they are to be skipped.
 
     Args:
         index: the images and captions, N of them.
-        tokenizer: captions to ids.
+        tokenizer: captions to ids; or all captions' ids, from `tokenize_captions`,
+            which several datasets of one index can share.
         sizes: sides of the images wanted, ascending; the last one is cropped.
         batch_size: B, the global batch.
         seed: from 0 to 2^31 - 1; unused when not training.
@@ -98,6 +66,8 @@ def make_dataset(
         cache: True keeps all decoded images in memory; a `DecodedImages` of the
             same index and last size is used as it is.
         caption_index: not training: which caption, for all images or for each one.
+        bad_examples: is told of images that can't be read; None: fail at the first.
+        input_context: of a worker that makes only its rows of each global batch.
 
     Returns:
         Dictionaries: `images`, a tuple of (B, s, s, 3) float32 in [-1, 1], one per
@@ -107,50 +77,41 @@ def make_dataset(
 
     Raises:
         ValueError: an argument is out of its range.
+        tf.errors.OpError: when run, if an image is bad and the policy is to fail, or
+            too many are; `data_errors` makes it a `UserError`.
     """
     sizes = tuple(sizes)
     _check_arguments(index, sizes, batch_size, seed, start_step, max_words)
+    first = start_step * batch_size
     if training:
-        rows = _training_rows(len(index), seed, start_step * batch_size)
+        rows = _training_rows(len(index), seed, first)
     else:
-        rows = tf.data.Dataset.range(start_step * batch_size, len(index))
-        rows = rows.map(lambda row: (row, row))
+        rows = tf.data.Dataset.range(first, len(index)).map(lambda row: (row, row))
+    if input_context is not None:
+        rows, batch_size = _rows_of_worker(rows, batch_size, input_context)
+    bad_examples = bad_examples or BadExamples(index)
     with tf.device("CPU:0"):
-        load = _image_loader(index, sizes[-1], cache)
-        captions = _Captions.build(index, tokenizer)
-        class_ids = tf.constant(index.class_ids)
-        chosen = tf.constant(_check_caption_index(index, caption_index))
-
-    def example(position, row):
-        image, caption, ids = load(row), captions.starts[row] + chosen[row], None
-        if training:
-            draws = tf.random.stateless_uniform((4,), _seed(seed, _AUGMENT, position))
-            image = transforms.random_crop(image, sizes[-1], draws[:2])
-            if flip:
-                image = transforms.flip(image, draws[2])
-            caption = captions.pick(row, draws[3])
-            ids = sample_words(
-                captions.words(caption), max_words, _seed(seed, _WORDS, position)
-            )
-        else:
-            image = transforms.center_crop(image, sizes[-1])
-            ids = captions.words(caption)[:max_words]
-        length = tf.shape(ids)[0]
-        padded = tf.pad(ids, [[0, max_words - length]])
-        return {
-            "images": image,
-            "ids": tf.ensure_shape(padded, (max_words,)),
-            "lengths": length,
-            "caption": captions.texts[caption],
-            "class_ids": class_ids[row],
-            "index": tf.cast(row, tf.int32),
-        }
+        examples = _Examples(
+            images=_open_images(index, sizes[-1], cache, bad_examples),
+            captions=_open_captions(index, tokenizer),
+            class_ids=tf.constant(index.class_ids),
+            chosen=tf.constant(_check_caption_index(index, caption_index)),
+            bad_examples=bad_examples,
+            size=sizes[-1],
+            max_words=max_words,
+            seed=seed,
+            flip=flip,
+        )
 
     def finish(batch):
         images = transforms.to_float(batch["images"])
         return batch | {"images": transforms.image_pyramid(images, sizes)}
 
-    dataset = rows.map(example, tf.data.AUTOTUNE, deterministic=True)
+    if training:
+        dataset = rows.map(examples.draw, tf.data.AUTOTUNE, deterministic=True)
+    else:
+        dataset = rows.map(examples.look_up, tf.data.AUTOTUNE, deterministic=True)
+        dataset = dataset.filter(lambda _, good: good).map(lambda example, _: example)
     dataset = dataset.batch(batch_size, drop_remainder=training)
     dataset = dataset.map(finish, tf.data.AUTOTUNE, deterministic=True)
     options = tf.data.Options()
@@ -159,39 +120,83 @@ def make_dataset(
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Captions:
-    """All captions, tokenised once: image i has captions starts[i] to starts[i + 1]."""
+class _Examples:
+    """Makes one example, in the graph; without AutoGraph, which takes seconds."""
 
-    texts: tf.Tensor
-    starts: tf.Tensor
-    ids: tf.Tensor
-    id_starts: tf.Tensor
+    images: ImageFiles | DecodedImages
+    captions: TokenizedCaptions
+    class_ids: tf.Tensor
+    chosen: tf.Tensor
+    bad_examples: BadExamples
+    size: int
+    max_words: int
+    seed: int
+    flip: bool
 
-    @classmethod
-    def build(cls, index: CaptionedImages, tokenizer: CaptionTokenizer) -> "_Captions":
-        texts = [caption for captions in index.captions for caption in captions]
-        counts = [len(captions) for captions in index.captions]
-        # In parts, for the memory that splitting takes.
-        parts = [
-            tokenizer.tokenize(texts[start : start + _CAPTIONS_AT_ONCE])
-            for start in range(0, len(texts), _CAPTIONS_AT_ONCE)
-        ]
-        ids = tf.concat(parts, 0)
-        return cls(
-            texts=tf.constant(texts),
-            starts=tf.constant(np.cumsum([0, *counts]), tf.int64),
-            ids=tf.identity(ids.flat_values),
-            id_starts=tf.identity(ids.row_splits),
+    @tf.autograph.experimental.do_not_convert
+    def draw(self, position: tf.Tensor, row: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What stands at a position of the training, from a permutation's row."""
+        draws = tf.random.stateless_uniform((4,), _seed(self.seed, _AUGMENT, position))
+        others = tf.random.stateless_uniform(
+            (_ATTEMPTS - 1,),
+            _seed(self.seed, _REPLACE, position),
+            maxval=len(self.captions),
+            dtype=tf.int64,
         )
+        rows = tf.concat([[row], others], 0)
+        corner = functools.partial(transforms.random_corner, draws=draws[:2])
+        mirrored = self.flip & (draws[2] < 0.5)
+        image, failed = self._load(rows, _ATTEMPTS, corner, mirrored)
+        self.bad_examples.report_in_graph(
+            rows[:failed], exhausted=tf.equal(failed, _ATTEMPTS)
+        )
+        # Only where the report stops everything have all failed.
+        row = rows[tf.minimum(failed, _ATTEMPTS - 1)]
+        caption = self.captions.pick(row, draws[3])
+        ids = sample_words(
+            self.captions.words(caption),
+            self.max_words,
+            _seed(self.seed, _WORDS, position),
+        )
+        return self._example(row, caption, image, ids)
 
-    def pick(self, row: tf.Tensor, draw: tf.Tensor) -> tf.Tensor:
-        """One of an image's captions; `draw` in [0, 1)."""
-        start, end = self.starts[row], self.starts[row + 1]
-        step = tf.cast(draw * tf.cast(end - start, tf.float32), tf.int64)
-        return tf.minimum(start + step, end - 1)
+    @tf.autograph.experimental.do_not_convert
+    def look_up(
+        self, _: tf.Tensor, row: tf.Tensor
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        """A row's example, and whether its image is good."""
+        rows = row[tf.newaxis]
+        image, failed = self._load(rows, 1, transforms.center_corner, False)
+        self.bad_examples.report_in_graph(rows[:failed], exhausted=tf.constant(False))
+        caption = self.captions.starts[row] + self.chosen[row]
+        ids = self.captions.words(caption)[: self.max_words]
+        return self._example(row, caption, image, ids), tf.equal(failed, 0)
 
-    def words(self, caption: tf.Tensor) -> tf.Tensor:
-        return self.ids[self.id_starts[caption] : self.id_starts[caption + 1]]
+    def _load(self, rows, attempts, corner: Callable, mirrored):
+        """The first good image of `rows`, cropped, and how many had failed before."""
+        shape = (self.size, self.size)
+
+        def place(whole):
+            return corner(whole, self.size), shape
+
+        failed, image = first_good(
+            lambda attempt: self.images.load(rows[attempt], place, mirrored),
+            attempts,
+            otherwise=tf.zeros((*shape, 3), tf.uint8),
+        )
+        return tf.ensure_shape(image, (*shape, 3)), failed
+
+    def _example(self, row, caption, image, ids):
+        length = tf.shape(ids)[0]
+        padded = tf.pad(ids, [[0, self.max_words - length]])
+        return {
+            "images": image,
+            "ids": tf.ensure_shape(padded, (self.max_words,)),
+            "lengths": length,
+            "caption": self.captions.texts[caption],
+            "class_ids": self.class_ids[row],
+            "index": tf.cast(row, tf.int32),
+        }
 
 
 def _training_rows(count: int, seed: int, first: int) -> tf.data.Dataset:
@@ -208,19 +213,29 @@ def _training_rows(count: int, seed: int, first: int) -> tf.data.Dataset:
     return epochs.flat_map(epoch_rows).skip(first % count)
 
 
-def _seed(seed: int, stream: int, position: tf.Tensor) -> tf.Tensor:
-    """Stateless seed (2,); each stream of draws has its own."""
-    return tf.stack([tf.constant(stream << 32 | seed, tf.int64), position])
+def _rows_of_worker(
+    rows: tf.data.Dataset, batch_size: int, context: tf.distribute.InputContext
+) -> tuple[tf.data.Dataset, int]:
+    """A worker's part of every global batch, and its size."""
+    workers, worker = context.num_input_pipelines, context.input_pipeline_id
+    if batch_size % workers:
+        raise ValueError(
+            f"batch_size={batch_size}; expected a multiple of the {workers} workers"
+        )
+    part = batch_size // workers
+
+    def is_mine(position, _):
+        return tf.equal(position % batch_size // part, worker)
+
+    return rows.filter(is_mine), part
 
 
-def _read_image(path: tf.Tensor, shorter_px: int) -> tf.Tensor:
-    image = transforms.decode_image(tf.io.read_file(path))
-    return transforms.resize_shorter_side(image, shorter_px)
-
-
-def _image_loader(
-    index: CaptionedImages, size: int, cache: bool | DecodedImages
-) -> _LoadImage:
+def _open_images(
+    index: CaptionedImages,
+    size: int,
+    cache: bool | DecodedImages,
+    bad_examples: BadExamples,
+) -> ImageFiles | DecodedImages:
     shorter_px = transforms.load_size(size)
     if isinstance(cache, DecodedImages):
         if cache.shorter_px != shorter_px or len(cache.starts) != len(index):
@@ -230,9 +245,25 @@ def _image_loader(
             )
         return cache
     if cache:
-        return decode_images(index, size)
-    paths = tf.constant(list(index.paths))
-    return lambda row: _read_image(paths[row], shorter_px)
+        return decode_images(index, size, bad_examples)
+    return ImageFiles(index, size)
+
+
+def _open_captions(
+    index: CaptionedImages, tokenizer: CaptionTokenizer | TokenizedCaptions
+) -> TokenizedCaptions:
+    if not isinstance(tokenizer, TokenizedCaptions):
+        return tokenize_captions(index, tokenizer)
+    if len(tokenizer) != len(index):
+        raise ValueError(
+            f"tokenizer: captions of {len(tokenizer)} images; expected {len(index)}"
+        )
+    return tokenizer
+
+
+def _seed(seed: int, stream: int, position: tf.Tensor) -> tf.Tensor:
+    """Stateless seed (2,); each stream of draws has its own."""
+    return tf.stack([tf.constant(stream << 32 | seed, tf.int64), position])
 
 
 def _check_arguments(index, sizes, batch_size, seed, start_step, max_words) -> None:

@@ -13,12 +13,14 @@ class CaptionedImages:
     """An index of N images with their captions; nothing is decoded.
 
     Attributes:
-        paths: N image files.
+        paths: N image files, or the shards that hold the images.
         captions: for each image one or more captions.
         class_ids: (N,) int32; images of one class share it (COCO: all differ).
         image_ids: (N,) int64, the data set's own numbers.
         boxes: (N, 4) float32, left, top, width and height in px of what an image is
             about, for a crop around it; None where a data set has none.
+        offsets: (N,) int64, where in its shard the record of an image begins, in
+            bytes; None where each image is a file of its own.
         notes: what the reader chose or left out, for people.
 
     Raises:
@@ -30,6 +32,7 @@ class CaptionedImages:
     class_ids: np.ndarray
     image_ids: np.ndarray
     boxes: np.ndarray | None = None
+    offsets: np.ndarray | None = None
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -42,6 +45,9 @@ class CaptionedImages:
                 raise ValueError(f"boxes: shape {boxes.shape}; expected (N, 4)")
             object.__setattr__(self, "boxes", boxes)
             columns.append("boxes")
+        if self.offsets is not None:
+            object.__setattr__(self, "offsets", np.asarray(self.offsets, np.int64))
+            columns.append("offsets")
         for name in columns:
             length = len(getattr(self, name))
             if length != len(self.paths):
@@ -54,3 +60,9 @@ class CaptionedImages:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def name(self, row: int) -> str:
+        """What to call an image in a message."""
+        if self.offsets is None:
+            return self.paths[row]
+        return f"{self.paths[row]}, image {self.image_ids[row]}"

@@ -1,0 +1,147 @@
+"""Encoded images to pixels: in the graph where that is right, else by Pillow.
+
+Nearly all files are plain JPEGs or PNGs, which TensorFlow decodes without Python.
+What it gets wrong or does not know, it tells by the first bytes: turned by EXIF, CMYK,
+other formats. Either way the pixels are those of Pillow's `exif_transpose` and
+`convert("RGB")`, to the last bit, but for 16-bit greyscale, which Pillow cuts off at
+255 and we divide. So transparency is dropped, not composed with a background, and an
+animation's first frame is taken.
+"""
+
+import functools
+import io
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image, ImageOps
+
+from mirrorgan_tf.data.views import View, take_view
+
+__all__ = ["decode_image", "decode_view", "decode_with_pillow"]
+
+# Where a camera's note on the orientation is looked for.
+_HEAD_BYTES = 16_384
+# EXIF's entry: tag 0x0112, type 3, one value, from 2 to 8; both orders of bytes.
+_TURNED = (
+    r"(?s)\C*(\x01\x12\x00\x03\x00\x00\x00\x01\x00[\x02-\x08]"
+    r"|\x12\x01\x03\x00\x01\x00\x00\x00[\x02-\x08]\x00)\C*"
+)
+_RATIOS = (1, 2, 4, 8)
+# Of TensorFlow's two methods the accurate one is as fast here, and is Pillow's.
+_DCT = "INTEGER_ACCURATE"
+
+
+def decode_image(content: tf.Tensor) -> tf.Tensor:
+    """Decodes whatever Pillow knows to (height, width, 3) uint8.
+
+    Raises:
+        tf.errors.OpError: when run, if it is no image or a part is missing.
+    """
+    turned = _is_turned(content)
+    jpeg = _is_plain(_jpeg_shape(content)) & ~turned
+    png = _starts_with(content, b"\x89PNG") & ~turned
+    image = tf.switch_case(
+        tf.cast(jpeg, tf.int32) + 2 * tf.cast(png, tf.int32),
+        [
+            lambda: tf.numpy_function(
+                decode_with_pillow, [content], tf.uint8, stateful=False
+            ),
+            lambda: tf.io.decode_jpeg(content, channels=3, dct_method=_DCT),
+            lambda: tf.io.decode_png(content, channels=3),
+        ],
+    )
+    return tf.ensure_shape(image, (None, None, 3))
+
+
+def decode_view(
+    content: tf.Tensor,
+    find_view: Callable[[tf.Tensor], tuple[View, tf.Tensor]],
+    shorter_px: int,
+) -> tf.Tensor:
+    """Decodes a part of an image, and little more than that part.
+
+    A JPEG that is at least twice as big as needed is decoded at 1/2, 1/4 or 1/8,
+    which averages pixels; what is left to resize is less than a factor of two.
+
+    Args:
+        content: the encoded image.
+        find_view: gives the `View` for the image's shape, (2,) int32, and the
+            shorter side, () int32, of what of it is resized.
+        shorter_px: what that is resized to.
+
+    Returns:
+        (height, width, 3) uint8 of the view's shape.
+
+    Raises:
+        tf.errors.OpError: as `decode_image`, even if only unseen parts are missing.
+    """
+    shape = _jpeg_shape(content)
+    # Without the end mark, something may be missing.
+    ended = tf.strings.substr(content, -2, 2) == b"\xff\xd9"
+    in_parts = _is_plain(shape) & ended & ~_is_turned(content)
+    whole = tf.cond(
+        in_parts,
+        lambda: tf.zeros((0, 0, 3), tf.uint8),
+        lambda: decode_image(content),
+    )
+    shape = tf.where(in_parts, shape, tf.shape(whole))[:2]
+    view, shorter = find_view(shape)
+    fits = [shorter // ratio >= shorter_px for ratio in _RATIOS[1:]]
+    place = tf.where(in_parts, tf.reduce_sum(tf.cast(fits, tf.int32)), len(_RATIOS))
+    ratio = tf.constant((*_RATIOS, 1))[place]
+    view, shape = view.reduced(ratio), -(-shape // ratio)
+    first, last = view.reach(shape)
+    first = tf.where(in_parts, first, 0)
+    window = tf.concat([first, last - first], 0)
+    pixels = tf.switch_case(
+        place,
+        [functools.partial(_decode_part, content, window, r) for r in _RATIOS]
+        + [lambda: whole],
+    )
+    return take_view(pixels, view, first)
+
+
+def decode_with_pillow(content: bytes) -> np.ndarray:
+    """Pillow's pixels, (height, width, 3) uint8.
+
+    Raises:
+        Exception: of many kinds, with Pillow's reason.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(io.BytesIO(content)) as image:
+            image = ImageOps.exif_transpose(image)
+            if image.mode.startswith("I;16"):
+                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+            return np.array(image.convert("RGB"))
+
+
+def _decode_part(content, window, ratio):
+    return tf.image.decode_and_crop_jpeg(
+        content, window, channels=3, ratio=ratio, dct_method=_DCT
+    )
+
+
+def _jpeg_shape(content):
+    """Height, width and components of a JPEG; of anything else zeros."""
+    return tf.cond(
+        _starts_with(content, b"\xff\xd8"),
+        lambda: tf.io.extract_jpeg_shape(content),
+        lambda: tf.zeros(3, tf.int32),
+    )
+
+
+def _is_plain(jpeg_shape):
+    # Not CMYK.
+    return (jpeg_shape[2] == 1) | (jpeg_shape[2] == 3)
+
+
+def _is_turned(content):
+    head = tf.strings.substr(content, 0, _HEAD_BYTES)
+    return tf.strings.regex_full_match(head, _TURNED)
+
+
+def _starts_with(content, magic):
+    return tf.strings.substr(content, 0, len(magic)) == magic

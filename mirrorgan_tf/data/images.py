@@ -1,0 +1,142 @@
+"""The images of an index: read one by one, or decoded once and kept in memory."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from mirrorgan_tf.data import transforms
+from mirrorgan_tf.data.bad_examples import BadExamples, first_good
+from mirrorgan_tf.data.decoding import decode_view
+from mirrorgan_tf.data.records import CaptionedImages
+from mirrorgan_tf.data.shards import load_content
+from mirrorgan_tf.data.views import View, box_window, cut_view, resized_shape
+
+__all__ = ["DecodedImages", "ImageFiles", "decode_images", "load_whole"]
+
+# From the resized image's height and width, (2,) int32, to the crop's corner and shape.
+PlaceCrop = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor | tuple[int, int]]]
+
+
+class ImageFiles:
+    """Reads, decodes, crops, resizes and mirrors images from files or shards.
+
+    Args:
+        index: its boxes are cropped to first.
+        size: side of the crops; it fixes the shorter side before the crop.
+    """
+
+    def __init__(self, index: CaptionedImages, size: int):
+        self.shorter_px = transforms.load_size(size)
+        with tf.device("CPU:0"):
+            self._paths = tf.constant(list(index.paths))
+            self._boxes, self._offsets = (
+                None if column is None else tf.constant(column)
+                for column in (index.boxes, index.offsets)
+            )
+
+    def load(
+        self, row: tf.Tensor, place: PlaceCrop, flip: tf.Tensor | bool
+    ) -> tf.Tensor:
+        """A crop of one image, (height, width, 3) uint8.
+
+        Args:
+            row: () int64, of the index.
+            place: where in the resized image the crop lies.
+            flip: () bool, mirror it.
+
+        Raises:
+            tf.errors.OpError: when run, if it can't be read or decoded.
+        """
+        offset = None if self._offsets is None else self._offsets[row]
+        content = load_content(self._paths[row], offset)
+
+        def find_view(shape):
+            window = tf.concat([[0, 0], shape], 0)
+            if self._boxes is not None:
+                window = box_window(shape, self._boxes[row])
+            resized = resized_shape(window[2:], self.shorter_px)
+            view = View.of_crop(window, resized, *place(resized), flip)
+            return view, tf.reduce_min(window[2:])
+
+        return decode_view(content, find_view, self.shorter_px)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DecodedImages:
+    """N images in memory, each resized for the crop but not cropped.
+
+    Attributes:
+        pixels: uint8, all images' pixels one after the other.
+        starts: (N,) int64, where each image begins in `pixels`.
+        shapes: (N, 2) int32, height and width; 0 for an image that is bad.
+        shorter_px: the shorter side of every image.
+    """
+
+    pixels: tf.Tensor
+    starts: tf.Tensor
+    shapes: tf.Tensor
+    shorter_px: int
+
+    def __call__(self, row: tf.Tensor) -> tf.Tensor:
+        """The image of one row, (height, width, 3) uint8."""
+        height, width = tf.unstack(self.shapes[row])
+        size = height * width * 3
+        flat = tf.slice(self.pixels, [self.starts[row]], [tf.cast(size, tf.int64)])
+        return tf.reshape(flat, (height, width, 3))
+
+    def load(
+        self, row: tf.Tensor, place: PlaceCrop, flip: tf.Tensor | bool
+    ) -> tf.Tensor:
+        """As `ImageFiles.load`."""
+        image = self(row)
+        tf.debugging.assert_positive(tf.size(image), "a bad image")
+        shape = tf.shape(image)[:2]
+        window = tf.concat([[0, 0], shape], 0)
+        return cut_view(image, View.of_crop(window, shape, *place(shape), flip))
+
+
+def decode_images(
+    index: CaptionedImages, size: int, bad_examples: BadExamples | None = None
+) -> DecodedImages:
+    """Reads all images for crops of `size` px; share it between `make_dataset`s.
+
+    Args:
+        index: the images.
+        size: side of the crops.
+        bad_examples: is told of bad images; None: fail at the first.
+
+    Raises:
+        tf.errors.OpError: an image is bad and the policy is to fail; `data_errors`
+            makes it a `UserError`.
+    """
+    files = ImageFiles(index, size)
+    bad_examples = bad_examples or BadExamples(index)
+
+    with tf.device("CPU:0"):
+        dataset = tf.data.Dataset.range(len(index)).map(
+            lambda row: load_whole(files, row, bad_examples), tf.data.AUTOTUNE
+        )
+        images = list(dataset.as_numpy_iterator())
+        shapes = np.array([image.shape[:2] for image in images], np.int32)
+        sizes = np.array([image.size for image in images], np.int64)
+        return DecodedImages(
+            pixels=tf.constant(np.concatenate([image.ravel() for image in images])),
+            starts=tf.constant(np.cumsum(sizes) - sizes),
+            shapes=tf.constant(shapes),
+            shorter_px=files.shorter_px,
+        )
+
+
+def load_whole(
+    files: ImageFiles, row: tf.Tensor, bad_examples: BadExamples
+) -> tf.Tensor:
+    """One image, resized but not cropped; (0, 0, 3) for a bad one that is skipped."""
+    failed, image = first_good(
+        lambda _: files.load(row, lambda shape: ((0, 0), shape), False),
+        attempts=1,
+        otherwise=tf.zeros((0, 0, 3), tf.uint8),
+    )
+    bad_examples.report_in_graph(tf.repeat(row, failed), exhausted=tf.constant(False))
+    return image

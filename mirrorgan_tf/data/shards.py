@@ -1,0 +1,153 @@
+"""Packed data sets: TFRecord shards that are read in any order.
+
+A folder holds a manifest, and for each shard, TRAIN-00000-OF-00083.tfrecord, a .json
+with the captions, ids and offsets of its records. With the offsets the pipeline
+reads any record alone, by one open and one read, so that the same stateless order
+works for files and for shards: batches come in the same order from either, a run
+starts at any step without reading what lies before, and nothing is held in memory.
+Reads within large files are also what remote file systems (tf.io.gfile's) do well. A
+shuffle window over whole shards would read in sequence, but its order would depend
+on its size and could not be taken up without reading.
+
+Records are tf.train.Examples: image/encoded, image/id, image/class, image/captions,
+image/split. TFRecord's checksums are verified whenever a record is read; the manifest
+has a SHA-256 of every shard.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.data.records import CaptionedImages
+
+__all__ = [
+    "MANIFEST",
+    "VERSION",
+    "file_sha256",
+    "is_packed",
+    "load_content",
+    "read_content",
+    "read_json",
+    "read_packed",
+]
+
+MANIFEST = "manifest.json"
+VERSION = 1
+_COLUMNS = ("captions", "class_ids", "image_ids", "offsets")
+
+
+def is_packed(data_dir: str | Path) -> bool:
+    """Whether a folder holds what `mirrorgan_tf.data.prepare` writes."""
+    return (Path(data_dir) / MANIFEST).is_file()
+
+
+def read_packed(
+    data_dir: str | Path, *, dataset: str, shorter_px: int
+) -> dict[str, CaptionedImages]:
+    """Indexes a packed set, by split; reads no image.
+
+    Args:
+        data_dir: its folder.
+        dataset: what it must have been packed from.
+        shorter_px: the shorter side that images are wanted in.
+
+    Raises:
+        UserError: it was packed from another set or for smaller images, is not
+            whole, or a shard is damaged.
+    """
+    data_dir = Path(data_dir)
+    manifest = read_json(data_dir / MANIFEST)
+    settings = manifest.get("settings", {})
+    again = "run `python -m mirrorgan_tf.data.prepare` again"
+    if settings.get("version") != VERSION:
+        raise UserError(f"{data_dir / MANIFEST}: not of this version; {again}")
+    if "splits" not in manifest:
+        raise UserError(f"{data_dir}: packing was interrupted; {again}")
+    if settings["dataset"] != dataset:
+        raise UserError(
+            f"--dataset={dataset}: {data_dir} was packed from {settings['dataset']}"
+        )
+    if settings["shorter_px"] < shorter_px:
+        raise UserError(
+            f"{data_dir}: packed with a shorter side of {settings['shorter_px']} px, "
+            f"but {shorter_px} px are needed; {again} into another folder"
+        )
+    return {
+        split: _read_split(data_dir, shards, again)
+        for split, shards in manifest["splits"].items()
+    }
+
+
+def load_content(path: tf.Tensor, offset: tf.Tensor | None) -> tf.Tensor:
+    """An encoded image, in the graph.
+
+    Args:
+        path: () string, of the image or its shard.
+        offset: () int64, where its record begins; None for an image file.
+
+    Raises:
+        tf.errors.OpError: when run, if it can't be read or its checksum is wrong.
+    """
+    if offset is None:
+        return tf.io.read_file(path)
+    shard = tf.raw_ops.TFRecordDatasetV2(
+        filenames=[path],
+        compression_type="",
+        buffer_size=tf.constant(0, tf.int64),
+        byte_offsets=[offset],
+    )
+    records = tf.data.experimental.from_variant(shard, tf.TensorSpec([], tf.string))
+    features = {"image/encoded": tf.io.FixedLenFeature([], tf.string)}
+    record = records.take(1).get_single_element()
+    return tf.io.parse_single_example(record, features)["image/encoded"]
+
+
+def read_content(path: str, offset: int | None) -> bytes:
+    """`load_content` for one image, at once."""
+    with tf.device("CPU:0"):
+        offset = None if offset is None else tf.constant(offset, tf.int64)
+        return load_content(tf.constant(path), offset).numpy()
+
+
+def file_sha256(path: Path) -> str:
+    """A file's SHA-256 in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_json(path: Path) -> dict:
+    """Reads a JSON file; UserError if it is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: can't be read ({error})") from None
+
+
+def _read_split(data_dir, shards, again):
+    paths, columns = [], {name: [] for name in _COLUMNS}
+    for shard in shards:
+        path = data_dir / shard["file"]
+        try:
+            size = os.path.getsize(path)
+        except OSError as error:
+            raise UserError(f"{path}: can't be read ({error}); {again}") from None
+        if size != shard["bytes"]:
+            raise UserError(
+                f"{path}: damaged, {size} bytes instead of {shard['bytes']}; {again}"
+            )
+        records = read_json(path.with_suffix(".json"))
+        for name in _COLUMNS:
+            columns[name].extend(records[name])
+        paths += [str(path)] * shard["images"]
+    return CaptionedImages(
+        paths=tuple(paths),
+        captions=tuple(map(tuple, columns["captions"])),
+        class_ids=np.array(columns["class_ids"], np.int32),
+        image_ids=np.array(columns["image_ids"], np.int64),
+        offsets=np.array(columns["offsets"], np.int64),
+    )

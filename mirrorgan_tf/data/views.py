@@ -1,0 +1,205 @@
+"""Crop, resize and mirror in one step: only pixels that are seen are computed.
+
+A view says where in an image the pixels of a crop of the resized image lie. Taking it
+gives what resizing the whole image (bilinear, antialiased, as Pillow does it) and
+cropping the result would give, at the cost of the crop.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+__all__ = ["View", "box_window", "cut_view", "resized_shape", "take_view"]
+
+# Rows (or columns) that are computed from the same source rows by one matrix product.
+_BLOCK = 16
+# A partly decoded JPEG's outermost columns lack their neighbours' colour.
+_MARGIN_PX = 2
+
+
+class View(NamedTuple):
+    """Where the pixels of a crop lie; pairs are (down, right).
+
+    Attributes:
+        origin: (2,) float64, where in the image the crop's corner lies, in px.
+        step: (2,) float64, px of the image between two pixels of the crop.
+        low: (2,) int32, first pixel that may be looked at.
+        high: (2,) int32, one past the last.
+        shape: (2,) int32, height and width of the crop.
+        flip: () bool, mirrored left and right.
+    """
+
+    origin: tf.Tensor
+    step: tf.Tensor
+    low: tf.Tensor
+    high: tf.Tensor
+    shape: tf.Tensor
+    flip: tf.Tensor
+
+    @classmethod
+    def of_crop(
+        cls,
+        window: tf.Tensor,
+        resized: tf.Tensor,
+        corner: tf.Tensor,
+        shape: tf.Tensor | tuple[int, int],
+        flip: tf.Tensor | bool = False,
+    ) -> "View":
+        """The view of a crop of a resized window.
+
+        Args:
+            window: (4,) int32, top, left, height and width in px of the image.
+            resized: (2,) int32, what the window is resized to.
+            corner: (2,) int32, top and left of the crop in the resized window.
+            shape: of the crop.
+            flip: mirror it.
+        """
+        step = tf.cast(window[2:], tf.float64) / tf.cast(resized, tf.float64)
+        return cls(
+            origin=tf.cast(window[:2], tf.float64) + tf.cast(corner, tf.float64) * step,
+            step=step,
+            low=window[:2],
+            high=window[:2] + window[2:],
+            shape=tf.convert_to_tensor(shape, tf.int32),
+            flip=tf.convert_to_tensor(flip),
+        )
+
+    def reduced(self, ratio: tf.Tensor) -> "View":
+        """The same view of an image decoded `ratio`, () int32, times smaller."""
+        return self._replace(
+            origin=self.origin / tf.cast(ratio, tf.float64),
+            step=self.step / tf.cast(ratio, tf.float64),
+            low=self.low // ratio,
+            high=-(-self.high // ratio),
+        )
+
+    def reach(self, shape: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """First pixel, (2,) int32, and one past the last that taking it looks at.
+
+        Args:
+            shape: (2,) int32 of the image.
+        """
+        support = tf.maximum(self.step, 1.0)
+        end = self.origin + tf.cast(self.shape, tf.float64) * self.step
+        first = tf.cast(tf.floor(self.origin - support), tf.int32) - _MARGIN_PX
+        last = tf.cast(tf.math.ceil(end + support), tf.int32) + _MARGIN_PX
+        return tf.maximum(first, 0), tf.minimum(last, shape)
+
+
+def box_window(shape: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
+    """The square around a box, as far as it lies in the image.
+
+    Its half-side is 0.75 times the box's longer side, its centre the box's, both
+    rounded down. A box beside the image gives the whole image.
+
+    Args:
+        shape: (2,) int32, height and width of the image.
+        box: (4,) float32, left, top, width and height in px.
+
+    Returns:
+        (4,) int32: top, left, height and width.
+
+    Source: the authors' data loader for CUB.
+    """
+    half = tf.cast(0.75 * tf.maximum(box[2], box[3]), tf.int32)
+    center = tf.cast((2 * box[:2] + box[2:]) / 2, tf.int32)[::-1]
+    first = tf.maximum(center - half, 0)
+    last = tf.minimum(center + half, shape)
+    inside = tf.reduce_all(last > first)
+    whole = tf.concat([[0, 0], shape], 0)
+    return tf.where(inside, tf.concat([first, last - first], 0), whole)
+
+
+def resized_shape(shape: tf.Tensor, shorter_px: int) -> tf.Tensor:
+    """Height and width, (2,) int32, once the shorter side is `shorter_px`."""
+    scale = shorter_px / tf.reduce_min(shape)
+    return tf.cast(tf.round(tf.cast(shape, tf.float64) * scale), tf.int32)
+
+
+def take_view(
+    pixels: tf.Tensor, view: View, first: tf.Tensor | tuple[int, int] = (0, 0)
+) -> tf.Tensor:
+    """Resizes, crops and mirrors.
+
+    Args:
+        pixels: (height, width, 3) uint8, the image or the part in the view's reach.
+        view: of the whole image.
+        first: (2,) int32, where in the image the part begins.
+
+    Returns:
+        (height, width, 3) uint8 of the view's shape.
+    """
+    view = view._replace(
+        origin=view.origin - tf.cast(first, tf.float64),
+        low=tf.maximum(view.low - first, 0),
+        high=tf.minimum(view.high - first, tf.shape(pixels)[:2]),
+    )
+    as_it_is = (view.step == 1.0) & (view.origin == tf.floor(view.origin))
+    return tf.cond(
+        tf.reduce_all(as_it_is),
+        lambda: cut_view(pixels, view),
+        lambda: _resample(pixels, view),
+    )
+
+
+def cut_view(pixels: tf.Tensor, view: View) -> tf.Tensor:
+    """As `take_view`, of an image that has its size already: crops and mirrors."""
+    corner = tf.cast(view.origin, tf.int32)
+    begin, size = tf.concat([corner, [0]], 0), tf.concat([view.shape, [3]], 0)
+    # Unlike tf.reverse, takes a tensor for which axes to reverse.
+    return tf.raw_ops.Reverse(
+        tensor=tf.slice(pixels, begin, size), dims=[False, view.flip, False]
+    )
+
+
+def _resample(pixels, view):
+    """Two products with banded matrices, of which only the bands are multiplied.
+
+    An order of magnitude fewer multiplications than with whole matrices, and a
+    third of the time of `tf.image.resize`.
+    """
+    rows, columns = (
+        _taps(*(pair[axis] for pair in view[:5]), flip)
+        for axis, flip in ((0, False), (1, view.flip))
+    )
+    height, width = tf.unstack(view.shape)
+    lines = tf.reshape(pixels, (tf.shape(pixels)[0], -1))
+    tall = tf.reshape(_apply(rows, lines)[:height], (height, -1, 3))
+    lines = tf.reshape(tf.transpose(tall, (1, 0, 2)), (-1, height * 3))
+    wide = tf.reshape(_apply(columns, lines)[:width], (width, height, 3))
+    # As Pillow rounds; a little up, so that no tie hangs on the order of a sum.
+    wide = tf.cast(tf.clip_by_value(wide + 0.5001, 0.0, 255.5), tf.uint8)
+    return tf.transpose(wide, (1, 0, 2))
+
+
+def _apply(taps, lines):
+    """Lines (source, any) to weighted sums of them (crop, any), float32."""
+    places, weights = taps
+    bands = tf.matmul(weights, tf.cast(tf.gather(lines, places), tf.float32))
+    return tf.reshape(bands, (-1, tf.shape(lines)[1]))
+
+
+def _taps(origin, step, low, high, count, flip):
+    """What each pixel along one axis is made of, in blocks.
+
+    Returns:
+        The source pixels that a block looks at, (blocks, taps) int32, and their
+        weights in each of its pixels, (blocks, 16, taps) float32; the last block may
+        go beyond `count`.
+    """
+    support = tf.maximum(step, 1.0)
+    pixel = tf.minimum(tf.range(-(-count // _BLOCK) * _BLOCK), count - 1)
+    pixel = tf.where(flip, count - 1 - pixel, pixel)
+    pixel = tf.reshape(tf.cast(pixel, tf.float64), (-1, _BLOCK))
+    center = origin + (pixel + 0.5) * step
+    start = tf.floor(tf.reduce_min(center, 1, keepdims=True) - support - 0.5)
+    taps = tf.math.ceil((_BLOCK - 1) * step + 2 * support) + 2
+    places = start + tf.range(taps)
+    low, high = tf.cast(low, tf.float64), tf.cast(high, tf.float64)
+    distance = tf.abs(places[:, tf.newaxis] + 0.5 - center[..., tf.newaxis])
+    weights = tf.maximum(1 - distance / support, 0.0)
+    allowed = tf.cast((places >= low) & (places < high), tf.float64)
+    weights *= allowed[:, tf.newaxis]
+    weights /= tf.reduce_sum(weights, -1, keepdims=True)
+    places = tf.cast(tf.clip_by_value(places, low, high - 1), tf.int32)
+    return places, tf.cast(weights, tf.float32)
