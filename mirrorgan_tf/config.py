@@ -80,6 +80,13 @@ class Config:
     cache_images: bool = _setting(
         False, "Keep decoded images in memory (small sets).", runtime=True
     )
+    on_bad_example: str = _setting(
+        "fail",
+        "What to do about an image that can't be read: fail, or skip it and log its "
+        "name; above 1 % bad ones skip fails too.",
+        choices=("fail", "skip"),
+        runtime=True,
+    )
     flip: bool = _setting(
         True, "Mirror training images at random; not where captions say left."
     )

@@ -17,6 +17,8 @@ from absl import flags, logging
 from mirrorgan_tf import commands, options
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
+from mirrorgan_tf.data.bad_examples import BadExamples, data_errors
+from mirrorgan_tf.data.captions import tokenize_captions
 from mirrorgan_tf.data.pipeline import make_dataset
 from mirrorgan_tf.data.sources import all_notes, choose_vocabulary, open_dataset
 from mirrorgan_tf.models import from_config
@@ -76,6 +78,16 @@ class Training:
             logging.info("%s", note)
         self.vocabulary = self._open_vocabulary()
         self.tokenizer = CaptionTokenizer(self.vocabulary, config.max_words)
+        self.bad_examples = {
+            split: BadExamples(index, config.on_bad_example)
+            for split, index in self.splits.items()
+        }
+        for bad_examples in self.bad_examples.values():
+            bad_examples.check()
+        self.captions = {
+            split: tokenize_captions(index, self.tokenizer)
+            for split, index in self.splits.items()
+        }
         logging.info(
             "%d training and %d validation images, %d words, %d replica(s)",
             len(self.splits["train"]),
@@ -119,13 +131,14 @@ class Training:
             iter(
                 make_dataset(
                     self.splits["train"],
-                    self.tokenizer,
+                    self.captions["train"],
                     sizes=self.config.sizes[-1:],
                     batch_size=min(16, len(self.splits["train"])),
                     seed=self.config.seed,
                     training=True,
                     max_words=self.config.max_words,
                     flip=self.config.flip,
+                    bad_examples=self.bad_examples["train"],
                 )
             )
         )
@@ -170,7 +183,7 @@ class Training:
     def _batches(self, sizes, batch_size, start_step, seed):
         dataset = make_dataset(
             self.splits["train"],
-            self.tokenizer,
+            self.captions["train"],
             sizes=sizes,
             batch_size=batch_size,
             seed=seed,
@@ -179,6 +192,7 @@ class Training:
             max_words=self.config.max_words,
             flip=self.config.flip,
             cache=self.config.cache_images,
+            bad_examples=self.bad_examples["train"],
         )
         fed = ("images", "ids", "lengths", "class_ids")
         return dataset.map(lambda batch: {name: batch[name] for name in fed})
@@ -186,12 +200,13 @@ class Training:
     def _validation(self):
         return make_dataset(
             self.splits["val"],
-            self.tokenizer,
+            self.captions["val"],
             sizes=self.config.sizes,
             batch_size=_OBSERVED,
             seed=self.config.seed,
             training=False,
             max_words=self.config.max_words,
+            bad_examples=self.bad_examples["val"],
         )
 
     def _open_vocabulary(self):
@@ -222,7 +237,8 @@ def main() -> None:
     strategy = make_strategy(config)
     with StopSignals() as signals:
         try:
-            _train(config, Path(_WORKDIR.value), chosen, strategy, signals)
+            with data_errors():
+                _train(config, Path(_WORKDIR.value), chosen, strategy, signals)
         except Stopped:
             logging.info(
                 "stopped; what was trained is saved, to go on: "

@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageOps
 from mirrorgan_tf import commands, options
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
+from mirrorgan_tf.data.decoding import decode_image
 from mirrorgan_tf.data.inspection import inspect_images, read_content
 from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.data.sources import (
@@ -33,7 +34,6 @@ from mirrorgan_tf.data.statistics import (
     length_histogram,
     repeated_images,
 )
-from mirrorgan_tf.data.transforms import decode_image
 from mirrorgan_tf.pictures import caption_grid, save_png
 
 __all__ = ["check", "define_flags", "main", "parse_decode", "show_samples"]

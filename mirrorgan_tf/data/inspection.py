@@ -11,8 +11,9 @@ from io import BytesIO
 import tensorflow as tf
 from PIL import Image
 
+from mirrorgan_tf.data import shards
+from mirrorgan_tf.data.decoding import decode_image
 from mirrorgan_tf.data.records import CaptionedImages
-from mirrorgan_tf.data.transforms import decode_image
 
 __all__ = ["ImageFacts", "inspect_images", "read_content"]
 
@@ -43,9 +44,9 @@ class ImageFacts:
 
 
 def read_content(index: CaptionedImages, row: int) -> bytes:
-    """The encoded image of a row; OSError if it can't be read."""
-    with open(index.paths[row], "rb") as file:
-        return file.read()
+    """The encoded image of a row; OSError or tf.errors.OpError if it can't be read."""
+    offset = None if index.offsets is None else index.offsets[row]
+    return shards.read_content(index.paths[row], offset)
 
 
 def inspect_images(
@@ -89,8 +90,9 @@ def inspect_images(
 def _inspect(index, row, decode) -> ImageFacts:
     try:
         content = read_content(index, row)
-    except OSError as error:
-        return ImageFacts(problem=f"can't be read ({error.strerror})")
+    except (OSError, tf.errors.OpError) as error:
+        reason = str(error).splitlines()[0]
+        return ImageFacts(problem=f"can't be read ({reason})")
     facts = _read_head(content)
     try:
         decode(content)

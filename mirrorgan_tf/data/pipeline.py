@@ -7,25 +7,30 @@ each of several workers makes just its rows of the same global batches. The plac
 image that can't be read is taken by another, drawn from (seed, p) as well.
 """
 
-import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from mirrorgan_tf.data import transforms
-from mirrorgan_tf.data.bad_examples import BadExamples, first_good
+from mirrorgan_tf.data.bad_examples import BadExamples
 from mirrorgan_tf.data.captions import TokenizedCaptions, tokenize_captions
+from mirrorgan_tf.data.examples import (
+    EvaluationExamples,
+    TrainingExamples,
+    make_batch,
+    stateless_seed,
+)
 from mirrorgan_tf.data.images import DecodedImages, ImageFiles, decode_images
 from mirrorgan_tf.data.records import CaptionedImages
-from mirrorgan_tf.text.tokenizer import CaptionTokenizer, sample_words
+from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 
 __all__ = ["DecodedImages", "decode_images", "make_dataset"]
 
-_ORDER, _AUGMENT, _WORDS, _REPLACE = range(4)
-# Bad images in a row that are put up with; of at most 1 % bad ones.
-_ATTEMPTS = 8
+_ORDER = 0  # Stream of draws; examples have streams of their own.
+# Within a batch examples are made abreast; the second hides the end of the first.
+_BATCHES_AT_ONCE = 2
 
 
 def make_dataset(
@@ -91,112 +96,35 @@ def make_dataset(
         rows, batch_size = _rows_of_worker(rows, batch_size, input_context)
     bad_examples = bad_examples or BadExamples(index)
     with tf.device("CPU:0"):
-        examples = _Examples(
-            images=_open_images(index, sizes[-1], cache, bad_examples),
-            captions=_open_captions(index, tokenizer),
-            class_ids=tf.constant(index.class_ids),
-            chosen=tf.constant(_check_caption_index(index, caption_index)),
-            bad_examples=bad_examples,
-            size=sizes[-1],
-            max_words=max_words,
-            seed=seed,
-            flip=flip,
-        )
+        shared = {
+            "images": _open_images(index, sizes[-1], cache, bad_examples),
+            "captions": _open_captions(index, tokenizer),
+            "class_ids": tf.constant(index.class_ids),
+            "bad_examples": bad_examples,
+            "size": sizes[-1],
+            "max_words": max_words,
+        }
+        chosen = tf.constant(_check_caption_index(index, caption_index))
+    if training:
+        examples = TrainingExamples(**shared, seed=seed, flip=flip)
+    else:
+        examples = EvaluationExamples(**shared, chosen=chosen)
 
     def finish(batch):
         images = transforms.to_float(batch["images"])
         return batch | {"images": transforms.image_pyramid(images, sizes)}
 
-    if training:
-        dataset = rows.map(examples.draw, tf.data.AUTOTUNE, deterministic=True)
-    else:
-        dataset = rows.map(examples.look_up, tf.data.AUTOTUNE, deterministic=True)
-        dataset = dataset.filter(lambda _, good: good).map(lambda example, _: example)
-    dataset = dataset.batch(batch_size, drop_remainder=training)
+    dataset = rows.batch(batch_size, drop_remainder=training).map(
+        functools.partial(make_batch, examples=examples),
+        _BATCHES_AT_ONCE,
+        deterministic=True,
+    )
+    if not training:  # All of a batch may be bad.
+        dataset = dataset.filter(lambda batch: tf.size(batch["index"]) > 0)
     dataset = dataset.map(finish, tf.data.AUTOTUNE, deterministic=True)
     options = tf.data.Options()
     options.deterministic = True
     return dataset.prefetch(tf.data.AUTOTUNE).with_options(options)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Examples:
-    """Makes one example, in the graph; without AutoGraph, which takes seconds."""
-
-    images: ImageFiles | DecodedImages
-    captions: TokenizedCaptions
-    class_ids: tf.Tensor
-    chosen: tf.Tensor
-    bad_examples: BadExamples
-    size: int
-    max_words: int
-    seed: int
-    flip: bool
-
-    @tf.autograph.experimental.do_not_convert
-    def draw(self, position: tf.Tensor, row: tf.Tensor) -> dict[str, tf.Tensor]:
-        """What stands at a position of the training, from a permutation's row."""
-        draws = tf.random.stateless_uniform((4,), _seed(self.seed, _AUGMENT, position))
-        others = tf.random.stateless_uniform(
-            (_ATTEMPTS - 1,),
-            _seed(self.seed, _REPLACE, position),
-            maxval=len(self.captions),
-            dtype=tf.int64,
-        )
-        rows = tf.concat([[row], others], 0)
-        corner = functools.partial(transforms.random_corner, draws=draws[:2])
-        mirrored = self.flip & (draws[2] < 0.5)
-        image, failed = self._load(rows, _ATTEMPTS, corner, mirrored)
-        self.bad_examples.report_in_graph(
-            rows[:failed], exhausted=tf.equal(failed, _ATTEMPTS)
-        )
-        # Only where the report stops everything have all failed.
-        row = rows[tf.minimum(failed, _ATTEMPTS - 1)]
-        caption = self.captions.pick(row, draws[3])
-        ids = sample_words(
-            self.captions.words(caption),
-            self.max_words,
-            _seed(self.seed, _WORDS, position),
-        )
-        return self._example(row, caption, image, ids)
-
-    @tf.autograph.experimental.do_not_convert
-    def look_up(
-        self, _: tf.Tensor, row: tf.Tensor
-    ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        """A row's example, and whether its image is good."""
-        rows = row[tf.newaxis]
-        image, failed = self._load(rows, 1, transforms.center_corner, False)
-        self.bad_examples.report_in_graph(rows[:failed], exhausted=tf.constant(False))
-        caption = self.captions.starts[row] + self.chosen[row]
-        ids = self.captions.words(caption)[: self.max_words]
-        return self._example(row, caption, image, ids), tf.equal(failed, 0)
-
-    def _load(self, rows, attempts, corner: Callable, mirrored):
-        """The first good image of `rows`, cropped, and how many had failed before."""
-        shape = (self.size, self.size)
-
-        def place(whole):
-            return corner(whole, self.size), shape
-
-        failed, image = first_good(
-            lambda attempt: self.images.load(rows[attempt], place, mirrored),
-            attempts,
-            otherwise=tf.zeros((*shape, 3), tf.uint8),
-        )
-        return tf.ensure_shape(image, (*shape, 3)), failed
-
-    def _example(self, row, caption, image, ids):
-        length = tf.shape(ids)[0]
-        padded = tf.pad(ids, [[0, self.max_words - length]])
-        return {
-            "images": image,
-            "ids": tf.ensure_shape(padded, (self.max_words,)),
-            "lengths": length,
-            "caption": self.captions.texts[caption],
-            "class_ids": self.class_ids[row],
-            "index": tf.cast(row, tf.int32),
-        }
 
 
 def _training_rows(count: int, seed: int, first: int) -> tf.data.Dataset:
@@ -204,7 +132,7 @@ def _training_rows(count: int, seed: int, first: int) -> tf.data.Dataset:
 
     def epoch_rows(epoch):
         rows = tf.random.experimental.stateless_shuffle(
-            tf.range(count, dtype=tf.int64), _seed(seed, _ORDER, epoch)
+            tf.range(count, dtype=tf.int64), stateless_seed(seed, _ORDER, epoch)
         )
         positions = epoch * count + tf.range(count, dtype=tf.int64)
         return tf.data.Dataset.from_tensor_slices((positions, rows))
@@ -259,11 +187,6 @@ def _open_captions(
             f"tokenizer: captions of {len(tokenizer)} images; expected {len(index)}"
         )
     return tokenizer
-
-
-def _seed(seed: int, stream: int, position: tf.Tensor) -> tf.Tensor:
-    """Stateless seed (2,); each stream of draws has its own."""
-    return tf.stack([tf.constant(stream << 32 | seed, tf.int64), position])
 
 
 def _check_arguments(index, sizes, batch_size, seed, start_step, max_words) -> None:

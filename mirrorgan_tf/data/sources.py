@@ -10,7 +10,9 @@ from mirrorgan_tf.data.coco import coco_years, read_coco, read_coco_json
 from mirrorgan_tf.data.cub import find_cub, read_cub
 from mirrorgan_tf.data.folder import read_folder
 from mirrorgan_tf.data.records import CaptionedImages
+from mirrorgan_tf.data.shards import is_packed, read_packed
 from mirrorgan_tf.data.splits import split_by_name
+from mirrorgan_tf.data.transforms import load_size
 from mirrorgan_tf.text.vocabulary import Vocabulary
 
 __all__ = ["all_notes", "choose_vocabulary", "guess_dataset", "open_dataset"]
@@ -19,9 +21,17 @@ __all__ = ["all_notes", "choose_vocabulary", "guess_dataset", "open_dataset"]
 def open_dataset(config: Config) -> dict[str, CaptionedImages]:
     """Reads both splits, "train" and "val"; draws birdlets if they are not there.
 
+    A folder that `mirrorgan_tf.data.prepare` has packed is read as it is.
+
     Raises:
         UserError: the data set is missing or broken.
     """
+    if is_packed(Path(config.data_dir)):
+        return read_packed(
+            Path(config.data_dir),
+            dataset=config.dataset,
+            shorter_px=load_size(config.sizes[-1]),
+        )
     return _READERS[config.dataset](config)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from absl import logging
 
 from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.data.bad_examples import data_errors
 from mirrorgan_tf.data.birdlets.attributes import ATTRIBUTES
 from mirrorgan_tf.data.birdlets.dataset import MANIFEST
 from mirrorgan_tf.data.birdlets.truth import read_codes
@@ -32,7 +33,8 @@ def read_labelled(data_dir: str | Path, split: str, size: int) -> LabelledImages
     """
     index = read_coco(data_dir, split)
     codes = read_codes(data_dir, split, index.image_ids)
-    decoded = decode_images(index, size)
+    with data_errors():
+        decoded = decode_images(index, size)
     side = decoded.shorter_px
     return LabelledImages(np.reshape(decoded.pixels, (-1, side, side, 3)), codes)
 

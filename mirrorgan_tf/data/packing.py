@@ -1,0 +1,230 @@
+"""Writes packed data sets: see `shards` for what they are."""
+
+import hashlib
+import itertools
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.data.bad_examples import BadExamples, data_errors
+from mirrorgan_tf.data.images import ImageFiles, load_whole
+from mirrorgan_tf.data.records import CaptionedImages
+from mirrorgan_tf.data.shards import MANIFEST, VERSION, file_sha256, read_json
+
+__all__ = ["pack"]
+
+# TFRecord adds a length and two checksums to every record.
+_FRAME_BYTES = 16
+
+# Images done, images to do, images written by this call, seconds since its beginning.
+Progress = Callable[[int, int, int, float], None]
+
+
+def pack(
+    splits: dict[str, CaptionedImages],
+    out: str | Path,
+    *,
+    dataset: str,
+    size: int,
+    quality: int = 95,
+    images_per_shard: int = 1000,
+    workers: int = tf.data.AUTOTUNE,
+    on_bad_example: str = "fail",
+    progress: Progress | None = None,
+) -> int:
+    """Packs a data set; goes on where an interrupted packing of the same set was.
+
+    Images are cropped to their boxes, resized so that a random crop of `size` px is
+    cut from them as from the originals, and stored as JPEGs. A shard appears under
+    its name when it is whole; one that is there is kept if its checksum is right.
+
+    Args:
+        splits: the set, by split.
+        out: folder to make or go on with.
+        dataset: kept with the set; readers ask for it.
+        size: side of the crops in px.
+        quality: of the JPEGs, from 1 to 100.
+        images_per_shard: at most.
+        workers: images that are worked on at a time.
+        on_bad_example: "fail" or "skip" images that can't be read.
+        progress: is called after each shard.
+
+    Returns:
+        The number of shards written; 0 if all were there.
+
+    Raises:
+        UserError: the folder holds something else or a set of other settings, can't
+            be written, or an image is bad and the policy is to fail.
+    """
+    out = Path(out)
+    writer = _Packer(splits, size, quality, workers, on_bad_example)
+    settings = {
+        "version": VERSION,
+        "dataset": dataset,
+        "shorter_px": writer.shorter_px,
+        "quality": quality,
+        "images_per_shard": images_per_shard,
+        "splits": {split: _fingerprint(index) for split, index in splits.items()},
+    }
+    shards = [
+        (
+            split,
+            f"{split}-{place:05d}-of-{-(-len(index) // images_per_shard):05d}",
+            rows,
+        )
+        for split, index in splits.items()
+        for place, rows in enumerate(_parts(len(index), images_per_shard))
+    ]
+    try:
+        _start(out, settings)
+        written = writer.write(out, shards, progress)
+        told = {split: [] for split in splits}
+        for split, name, _ in shards:
+            told[split].append(read_json(out / f"{name}.json")["shard"])
+        _write_json(out / MANIFEST, {"settings": settings, "splits": told})
+    except OSError as error:
+        raise UserError(f"--out={out}: cannot be written: {error}") from None
+    return written
+
+
+class _Packer:
+    def __init__(self, splits, size, quality, workers, on_bad_example):
+        self._splits = splits
+        self._files = {
+            split: ImageFiles(index, size) for split, index in splits.items()
+        }
+        self._bad = {
+            split: BadExamples(index, on_bad_example) for split, index in splits.items()
+        }
+        self._quality = quality
+        self._workers = workers
+        self.shorter_px = next(iter(self._files.values())).shorter_px
+
+    def write(self, out, shards, progress):
+        """Writes the shards that are not whole; returns how many."""
+        pending = [shard for shard in shards if not _is_whole(out / shard[1])]
+        total = sum(len(rows) for *_, rows in shards)
+        new, left = 0, sum(len(rows) for *_, rows in pending)
+        begun = time.monotonic()
+        streams = {
+            split: self._encoded(split, [rows for s, _, rows in pending if s == split])
+            for split in self._splits
+        }
+        for split, name, rows in pending:
+            with data_errors():
+                self._write_shard(out / name, split, len(rows), streams[split])
+            new, left = new + len(rows), left - len(rows)
+            if progress:
+                progress(total - left, total, new, time.monotonic() - begun)
+        return len(pending)
+
+    def _write_shard(self, path, split, count, stream):
+        index = self._splits[split]
+        columns = {"captions": [], "class_ids": [], "image_ids": [], "offsets": []}
+        partial, position = path.with_name(f".{path.name}.partial"), 0
+        with tf.io.TFRecordWriter(str(partial)) as file:
+            for row, jpeg in itertools.islice(stream, count):
+                if not jpeg:
+                    continue
+                record = _record(index, row, jpeg, split)
+                file.write(record)
+                columns["captions"].append(index.captions[row])
+                columns["class_ids"].append(int(index.class_ids[row]))
+                columns["image_ids"].append(int(index.image_ids[row]))
+                columns["offsets"].append(position)
+                position += len(record) + _FRAME_BYTES
+        shard = {
+            "file": f"{path.name}.tfrecord",
+            "images": len(columns["offsets"]),
+            "bytes": position,
+            "sha256": file_sha256(partial),
+        }
+        os.replace(partial, path.with_name(shard["file"]))
+        _write_json(path.with_name(f"{path.name}.json"), {"shard": shard, **columns})
+
+    def _encoded(self, split, parts):
+        """Pairs (row, JPEG) of all rows of the parts; b"" for a bad image."""
+
+        @tf.autograph.experimental.do_not_convert
+        def encode(row):
+            image = load_whole(self._files[split], row, self._bad[split])
+            jpeg = tf.cond(
+                tf.size(image) > 0,
+                lambda: tf.io.encode_jpeg(image, quality=self._quality),
+                lambda: "",
+            )
+            return row, jpeg
+
+        rows = np.array(list(itertools.chain(*parts)), np.int64)
+        dataset = tf.data.Dataset.from_tensor_slices(rows)
+        dataset = dataset.map(encode, self._workers, deterministic=True)
+        return dataset.as_numpy_iterator()
+
+
+def _record(index, row, jpeg, split):
+    def of_bytes(*values):
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+
+    def of_number(value):
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=[int(value)]))
+
+    features = {
+        "image/encoded": of_bytes(jpeg),
+        "image/id": of_number(index.image_ids[row]),
+        "image/class": of_number(index.class_ids[row]),
+        "image/captions": of_bytes(*(text.encode() for text in index.captions[row])),
+        "image/split": of_bytes(split.encode()),
+    }
+    example = tf.train.Example(features=tf.train.Features(feature=features))
+    return example.SerializeToString()
+
+
+def _fingerprint(index):
+    """What tells a split from others: all that is packed but the pixels."""
+    boxes = None if index.boxes is None else index.boxes.tolist()
+    names = [os.path.basename(path) for path in index.paths]
+    told = [names, index.captions, index.class_ids.tolist(), index.image_ids.tolist()]
+    text = json.dumps([*told, boxes])
+    return {"images": len(index), "sha256": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _parts(count, most):
+    return [range(first, min(first + most, count)) for first in range(0, count, most)]
+
+
+def _start(out, settings):
+    """Makes the folder, or checks that it is of the same packing."""
+    if out.is_dir() and any(out.iterdir()):
+        if not (out / MANIFEST).is_file():
+            raise UserError(f"--out={out}: is not empty and holds no packed set")
+        before = read_json(out / MANIFEST).get("settings", {})
+        other = [name for name in settings if before.get(name) != settings[name]]
+        if other:
+            raise UserError(
+                f"--out={out}: holds a set packed with other settings "
+                f"({', '.join(other)}); choose another folder or delete this one"
+            )
+    else:
+        out.mkdir(parents=True, exist_ok=True)
+        # Without its splits a manifest is of a set that is not whole yet.
+        _write_json(out / MANIFEST, {"settings": settings})
+
+
+def _is_whole(path):
+    try:
+        told = read_json(path.with_name(f"{path.name}.json"))["shard"]
+        return file_sha256(path.with_name(told["file"])) == told["sha256"]
+    except (UserError, OSError, KeyError, TypeError):
+        return False
+
+
+def _write_json(path, content):
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
+    os.replace(partial, path)

@@ -1,0 +1,176 @@
+import logging as python_logging
+import shutil
+
+import numpy as np
+import PIL.Image
+import pytest
+import tensorflow as tf
+
+from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.data.bad_examples import BadExamples, data_errors
+from mirrorgan_tf.data.images import decode_images
+from mirrorgan_tf.data.pipeline import make_dataset
+from mirrorgan_tf.data.records import CaptionedImages
+from mirrorgan_tf.text.tokenizer import CaptionTokenizer
+from mirrorgan_tf.text.vocabulary import Vocabulary
+
+COUNT, BATCH = 300, 8
+CUT, MISSING, EMPTY = 11, 170, 229
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """300 tiny images, each of one colour."""
+    folder = tmp_path_factory.mktemp("sound")
+    paths = [str(folder / f"{row}.jpg") for row in range(COUNT)]
+    for row, path in enumerate(paths):
+        PIL.Image.new("RGB", (24, 20), (row % 256, 40, 200)).save(path)
+    captions = tuple((f"bird {row}",) for row in range(COUNT))
+    return CaptionedImages(tuple(paths), captions, np.arange(COUNT), np.arange(COUNT))
+
+
+@pytest.fixture(scope="module")
+def index(sound, tmp_path_factory):
+    """The same, with three bad files: 1 % and no more."""
+    folder = tmp_path_factory.mktemp("bad")
+    paths = [shutil.copy(path, folder) for path in sound.paths]
+    content = open(paths[CUT], "rb").read()
+    open(paths[CUT], "wb").write(content[: len(content) - 40])
+    paths[MISSING] = str(folder / "nowhere.jpg")
+    open(paths[EMPTY], "wb").close()
+    return CaptionedImages(
+        tuple(paths), sound.captions, sound.class_ids, sound.image_ids
+    )
+
+
+def make(index, policy="fail", training=True, **changes):
+    tokenizer = CaptionTokenizer(Vocabulary(["bird"]), 2)
+    arguments = {"sizes": (16,), "batch_size": BATCH, "seed": 5, "max_words": 2}
+    arguments |= {"bad_examples": BadExamples(index, policy), **changes}
+    return make_dataset(index, tokenizer, training=training, **arguments)
+
+
+def take(dataset, count):
+    return list(dataset.take(count).as_numpy_iterator())
+
+
+@pytest.fixture
+def logged(caplog):
+    """Absl's logger hands nothing on by itself."""
+    logger = python_logging.getLogger("absl")
+    logger.addHandler(caplog.handler)
+    yield lambda: [record.getMessage() for record in caplog.records]
+    logger.removeHandler(caplog.handler)
+
+
+def test_failing_names_the_file_and_the_reason(index):
+    epoch = COUNT // BATCH + 1
+    with pytest.raises(UserError) as told, data_errors():
+        take(make(index), epoch)
+    assert any(index.paths[row] in str(told.value) for row in (CUT, MISSING, EMPTY))
+    assert "--on_bad_example=skip" in str(told.value)
+    assert "\n" not in str(told.value)
+    for row, reason in (
+        (CUT, "truncated"),
+        (MISSING, "can't be read"),
+        (EMPTY, "empty"),
+    ):
+        with pytest.raises(UserError, match=reason), data_errors():
+            take(make(index, training=False, start_step=row // BATCH), 1)
+        with pytest.raises(UserError, match=index.paths[row]):
+            BadExamples(index).report([row])
+
+
+def test_skipping_fills_batches_up_and_changes_nothing_else(sound, index, logged):
+    steps = 2 * COUNT // BATCH
+    before = take(make(sound), steps)
+    bad_examples = BadExamples(index, "skip")
+    after = take(make(index, bad_examples=bad_examples), steps)
+    replaced = []
+    for batch, other in zip(before, after, strict=True):
+        bad = np.isin(batch["index"], [CUT, MISSING, EMPTY])
+        replaced += other["index"][bad].tolist()
+        np.testing.assert_array_equal(batch["index"][~bad], other["index"][~bad])
+        np.testing.assert_array_equal(
+            batch["images"][0][~bad], other["images"][0][~bad]
+        )
+        for row, caption, image in zip(
+            other["index"], other["caption"], other["images"][0], strict=True
+        ):
+            assert caption.decode() == f"bird {row}"
+            assert abs((image[0, 0, 0] + 1) * 127.5 - row % 256) < 4
+    # Each of the three twice, in two epochs, by different images.
+    assert len(replaced) == 6 and len(set(replaced)) > 3
+    assert not set(replaced) & {CUT, MISSING, EMPTY}
+    assert bad_examples.rows == {CUT, MISSING, EMPTY}
+    names = [text for text in logged() if "bad image left out" in text]
+    assert len(names) == 3
+    for row in (CUT, MISSING, EMPTY):
+        assert sum(index.paths[row] in text for text in names) == 1
+
+
+def test_replacements_depend_on_nothing_but_seed_and_position(index):
+    straight = take(make(index, "skip"), 40)
+    later = take(make(index, "skip", start_step=17), 23)
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = 5
+    threads = take(make(index, "skip").with_options(options), 40)
+    for batches in (later, threads):
+        for batch, other in zip(straight[-len(batches) :], batches, strict=True):
+            tf.nest.map_structure(np.testing.assert_array_equal, batch, other)
+
+
+def test_evaluation_leaves_bad_images_out(index):
+    batches = take(make(index, "skip", training=False), 99)
+    rows = np.concatenate([batch["index"] for batch in batches])
+    good = [row for row in range(COUNT) if row not in (CUT, MISSING, EMPTY)]
+    np.testing.assert_array_equal(rows, good)
+    alone = take(make(index, "skip", training=False, batch_size=1, start_step=9), 4)
+    assert [int(batch["index"][0]) for batch in alone] == [9, 10, 12, 13]
+
+
+def test_images_in_memory_are_treated_alike(index):
+    from_files = take(make(index, "skip"), 40)
+    with pytest.raises(UserError, match="truncated"), data_errors():
+        decode_images(index, 16)
+    decoded = decode_images(index, 16, BadExamples(index, "skip"))
+    in_memory = take(make(index, "skip", cache=decoded), 40)
+    for batch, other in zip(from_files, in_memory, strict=True):
+        tf.nest.map_structure(np.testing.assert_array_equal, batch, other)
+
+
+def test_more_than_one_in_a_hundred_stops(index):
+    few = CaptionedImages(
+        index.paths[:240], index.captions[:240], np.arange(240), np.arange(240)
+    )
+    with pytest.raises(UserError, match="3 of 240 images are bad, more than 1%"):
+        with data_errors():
+            take(make(few, "skip"), 240 // BATCH + 1)
+
+
+def test_a_disk_that_is_gone_is_one_clear_line(index):
+    paths = tuple(f"/gone/{row}.jpg" for row in range(5000))
+    gone = CaptionedImages(paths, (("a",),) * 5000, np.arange(5000), np.arange(5000))
+    with pytest.raises(UserError, match="images in a row are bad.*/gone/"):
+        with data_errors():
+            take(make(gone, "skip"), 1)
+
+
+def test_a_quick_check_finds_what_is_missing_or_empty_and_bad_samples(index):
+    with pytest.raises(UserError, match="truncated"):
+        BadExamples(index).check(sample=COUNT)
+    quick = BadExamples(index, "skip")
+    quick.check(sample=2)
+    assert quick.rows == {MISSING, EMPTY}
+    quick.check(sample=COUNT)
+    assert quick.rows == {MISSING, EMPTY, CUT}
+
+
+def test_other_errors_pass_through():
+    with pytest.raises(tf.errors.InvalidArgumentError), data_errors():
+        raise tf.errors.InvalidArgumentError(None, None, "something else")
+
+
+def test_there_are_two_policies(index):
+    with pytest.raises(ValueError, match="policy='ignore'"):
+        BadExamples(index, "ignore")

@@ -1,0 +1,225 @@
+"""Every kind of file against Pillow's own pixels."""
+
+import io
+
+import numpy as np
+import PIL.Image
+import PIL.ImageOps
+import pytest
+import tensorflow as tf
+
+from mirrorgan_tf.data.decoding import decode_image, decode_view
+from mirrorgan_tf.data.views import View, box_window, resized_shape
+
+SIDE = 48
+
+
+@pytest.fixture(scope="module")
+def photo():
+    """Smooth, with some grain; wider than high."""
+    random = np.random.default_rng(0)
+    small = random.integers(0, 256, (7, 9, 3), np.uint8)
+    big = PIL.Image.fromarray(small).resize((157, 119), PIL.Image.Resampling.BICUBIC)
+    grain = random.normal(0, 6, (119, 157, 1))
+    return PIL.Image.fromarray((np.asarray(big) + grain).clip(0, 255).astype(np.uint8))
+
+
+def encoded(image, kind, **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def turned(orientation, order):
+    exif = PIL.Image.Exif()
+    exif.endian = order
+    exif[0x10F] = "A camera"
+    exif[0x112] = orientation
+    return {"exif": exif.tobytes()}
+
+
+def with_alpha(photo):
+    image = photo.copy()
+    image.putalpha(photo.convert("L"))
+    return image
+
+
+def pictures(photo):
+    grey = photo.convert("L")
+    palette = photo.quantize(64)
+    other = photo.rotate(90).quantize(16)
+    kinds = {
+        "plain": (photo, "JPEG", {}),
+        "progressive": (photo, "JPEG", {"progressive": True}),
+        "4:4:4": (photo, "JPEG", {"subsampling": 0}),
+        "4:2:2": (photo, "JPEG", {"subsampling": 1}),
+        "restarts": (photo, "JPEG", {"restart_marker_blocks": 3}),
+        "grey JPEG": (grey, "JPEG", {}),
+        "CMYK": (photo.convert("CMYK"), "JPEG", {}),
+        "RGB kept": (photo, "JPEG", {"keep_rgb": True}),
+        "upright EXIF": (photo, "JPEG", turned(1, "<")),
+        "PNG": (photo, "PNG", {}),
+        "palette": (palette, "PNG", {}),
+        "palette with a clear colour": (palette, "PNG", {"transparency": 3}),
+        "two colours": (photo.convert("1"), "PNG", {}),
+        "grey PNG": (grey, "PNG", {}),
+        "grey with alpha": (with_alpha(photo).convert("LA"), "PNG", {}),
+        "alpha": (with_alpha(photo), "PNG", {}),
+        "turned PNG": (photo, "PNG", turned(6, "<")),
+        "GIF": (palette, "GIF", {}),
+        "animation": (palette, "GIF", {"save_all": True, "append_images": [other]}),
+        "BMP": (photo, "BMP", {}),
+        "WebP": (photo, "WEBP", {}),
+        "TIFF": (photo, "TIFF", {}),
+    }
+    for orientation in range(2, 9):
+        order = "<>"[orientation % 2]
+        kinds[f"turned {orientation}"] = (photo, "JPEG", turned(orientation, order))
+    return {name: encoded(*kind[:2], **kind[2]) for name, kind in kinds.items()}
+
+
+def middle(shape, shorter_px=60, size=SIDE, flip=False):
+    """The view of the middle, as in evaluation."""
+    resized = resized_shape(shape, shorter_px)
+    window = tf.concat([[0, 0], shape], 0)
+    corner = (resized - size) // 2
+    view = View.of_crop(window, resized, corner, (size, size), flip)
+    return view, tf.reduce_min(shape)
+
+
+@pytest.fixture(scope="module")
+def decoders():
+    """Both ways in the graph, as the pipeline runs them: traced once."""
+    spec = [tf.TensorSpec([], tf.string)]
+    return (
+        tf.function(decode_image, input_signature=spec),
+        tf.function(
+            lambda content: decode_view(content, middle, 60), input_signature=spec
+        ),
+    )
+
+
+def pillow(content):
+    image = PIL.Image.open(io.BytesIO(content))
+    return PIL.ImageOps.exif_transpose(image).convert("RGB")
+
+
+def pillow_middle(image, size=SIDE):
+    scale = 60 / min(image.size)
+    width, height = (round(side * scale) for side in image.size)
+    image = image.resize((width, height), PIL.Image.Resampling.BILINEAR)
+    left, top = (width - size) // 2, (height - size) // 2
+    return np.asarray(image.crop((left, top, left + size, top + size)))
+
+
+def test_all_kinds_are_as_pillow_has_them(photo, decoders):
+    whole, part = decoders
+    for name, content in pictures(photo).items():
+        expected = pillow(content)
+        np.testing.assert_array_equal(whole(content), expected, err_msg=name)
+        # Pillow rounds twice.
+        error = np.abs(part(content).numpy().astype(int) - pillow_middle(expected))
+        assert error.max() <= 1 and error.mean() < 0.25, name
+
+
+def test_sixteen_bits_lose_their_lower_half(photo, decoders):
+    values = np.asarray(photo.convert("L")).astype(np.uint16) * 251 + 77
+    for kind in ("PNG", "TIFF"):
+        decoded = decoders[0](encoded(PIL.Image.fromarray(values), kind)).numpy()
+        np.testing.assert_array_equal(decoded[..., 0], values >> 8)
+        np.testing.assert_array_equal(decoded[..., 2], values >> 8)
+
+
+def test_what_is_missing_or_foreign_is_an_error(photo, decoders):
+    jpeg, png = encoded(photo, "JPEG"), encoded(photo, "PNG")
+    cut = [jpeg[: len(jpeg) * part // 8] for part in (1, 4, 7)]
+    for content in [*cut, jpeg[:-2], png[: len(png) // 2], b"", b"text", jpeg[2:]]:
+        for decode in decoders:
+            with pytest.raises(tf.errors.OpError):
+                decode(content)
+
+
+def test_bytes_after_the_end_do_no_harm(photo, decoders):
+    jpeg = encoded(photo, "JPEG")
+    for decode in decoders:
+        np.testing.assert_array_equal(decode(jpeg + b"more\0\0"), decode(jpeg))
+
+
+def test_any_crop_of_a_jpeg_is_the_resized_ones(photo):
+    """The part that is decoded never shows at the crop's edges."""
+    content = encoded(photo, "JPEG", quality=95)
+    resized = np.asarray(
+        pillow(content).resize((79, 60), PIL.Image.Resampling.BILINEAR)
+    ).astype(int)
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([2], tf.int32), tf.TensorSpec([], bool)]
+    )
+    def crop(corner, flip):
+        def find_view(shape):
+            window = tf.concat([[0, 0], shape], 0)
+            target = resized_shape(shape, 60)
+            view = View.of_crop(window, target, corner, (19, 33), flip)
+            return view, tf.reduce_min(shape)
+
+        return decode_view(content, find_view, 60)
+
+    corners = [(0, 0), (41, 46), (0, 46), (41, 0)]
+    random = np.random.default_rng(1)
+    corners += [(random.integers(42), random.integers(47)) for _ in range(30)]
+    for number, (top, left) in enumerate(corners):
+        image = crop((top, left), number % 2 == 1).numpy().astype(int)
+        expected = resized[top : top + 19, left : left + 33]
+        expected = expected[:, ::-1] if number % 2 else expected
+        assert np.abs(image - expected).max() <= 1
+
+
+def test_a_much_bigger_jpeg_is_decoded_smaller_but_not_too_small(photo):
+    """What is lost by that is less than what JPEG's quality 90 loses."""
+    for factor in (3, 7, 17):
+        big = photo.resize((157 * factor, 119 * factor), PIL.Image.Resampling.BICUBIC)
+        content = encoded(big, "JPEG", quality=90)
+        part = decode_view(content, middle, 60).numpy().astype(int)
+        error = np.abs(part - pillow_middle(pillow(content)))
+        assert error.mean() < 1.5, factor
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        # Half-side 0.75 · 40 = 30 around (60, 50).
+        ((40, 35, 40, 30), (30, 20, 90, 80)),
+        # Cut off at the left and above; the centre and the half-side are rounded down.
+        ((3, 5, 21, 10), (0, 0, 28, 25)),
+        # At the right and below.
+        ((140, 100, 17, 19), (134, 95, 157, 119)),
+        # Beside the image: the whole image.
+        ((400, 10, 20, 20), (0, 0, 157, 119)),
+    ],
+)
+def test_boxes_are_cropped_around(photo, box, expected):
+    top, left, height, width = box_window((119, 157), tf.constant(box, tf.float32))
+    found = (int(left), int(top), int(left + width), int(top + height))
+    assert found == expected
+
+
+def test_a_box_is_cropped_before_anything_else(photo):
+    content, size = encoded(photo, "JPEG"), 16
+
+    def find_view(shape):
+        window = box_window(shape, tf.constant([40.0, 35.0, 40.0, 30.0]))
+        resized = resized_shape(window[2:], 20)
+        view = View.of_crop(window, resized, (1, 3), (size, size))
+        return view, tf.reduce_min(window[2:])
+
+    cropped = pillow(content).crop((30, 20, 90, 80))
+    expected = cropped.resize((20, 20), PIL.Image.Resampling.BILINEAR)
+    expected = np.asarray(expected.crop((3, 1, 19, 17))).astype(int)
+    # At 1/2 the JPEG is no smaller than wanted, so that it is decoded so.
+    made = decode_view(content, find_view, 20).numpy().astype(int)
+    assert np.abs(made - expected).mean() < 2
+    exact = decode_view(encoded(photo, "PNG"), find_view, 20).numpy().astype(int)
+    expected = photo.crop((30, 20, 90, 80)).resize(
+        (20, 20), PIL.Image.Resampling.BILINEAR
+    )
+    assert np.abs(exact - np.asarray(expected.crop((3, 1, 19, 17)))).max() <= 1
