@@ -166,8 +166,8 @@ def _why_bad(index: CaptionedImages, row: int) -> str | None:
         content = read_content(index.paths[row], offset)
     except tf.errors.DataLossError:
         return "its record is damaged; pack the set again"
-    except (OSError, tf.errors.OpError) as error:
-        return f"can't be read ({error})"
+    except tf.errors.OpError as error:
+        return f"can't be read ({error.message})"
     if not content:
         return "is empty"
     try:

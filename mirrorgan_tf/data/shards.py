@@ -109,8 +109,11 @@ def load_content(path: tf.Tensor, offset: tf.Tensor | None) -> tf.Tensor:
 
 def read_content(path: str, offset: int | None) -> bytes:
     """`load_content` for one image, at once."""
+    if offset is None:
+        with tf.io.gfile.GFile(path, "rb") as file:
+            return file.read()
     with tf.device("CPU:0"):
-        offset = None if offset is None else tf.constant(offset, tf.int64)
+        offset = tf.constant(offset, tf.int64)
         return load_content(tf.constant(path), offset).numpy()
 
 

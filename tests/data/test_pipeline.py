@@ -3,6 +3,7 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
+from mirrorgan_tf.data.captions import tokenize_captions
 from mirrorgan_tf.data.pipeline import decode_images, make_dataset
 from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
@@ -255,6 +256,57 @@ def test_an_index_smaller_than_a_batch_still_trains(make):
     counts = np.bincount(batch["index"], minlength=COUNT)
     assert (counts[counts > 0] >= 2).all()
     assert counts.sum() == 25
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_workers_make_the_rows_of_the_same_global_batches(make, run, workers):
+    parts = [
+        take(
+            make(
+                input_context=tf.distribute.InputContext(workers, worker), start_step=2
+            ),
+            6,
+        )
+        for worker in range(workers)
+    ]
+    for step, batch in enumerate(run[2:]):
+        joined = tf.nest.map_structure(
+            lambda *rows: np.concatenate(rows), *(part[step] for part in parts)
+        )
+        tf.nest.map_structure(np.testing.assert_array_equal, joined, batch)
+
+
+def test_workers_must_get_equal_parts(make):
+    with pytest.raises(ValueError, match="batch_size=4; expected a multiple of the 3"):
+        make(input_context=tf.distribute.InputContext(3, 0))
+
+
+def test_tokenised_captions_are_shared(make, run, index, tokenizer, decoded):
+    captions = tokenize_captions(index, tokenizer)
+    dataset = make_dataset(
+        index,
+        captions,
+        sizes=(8, 16),
+        batch_size=BATCH,
+        seed=3,
+        training=True,
+        max_words=WORDS,
+        cache=decoded,
+    )
+    assert_same(take(dataset, 2), run[:2])
+    fewer = CaptionedImages(
+        index.paths[:3], index.captions[:3], index.class_ids[:3], index.image_ids[:3]
+    )
+    with pytest.raises(ValueError, match="captions of 10 images; expected 3"):
+        make_dataset(
+            fewer,
+            captions,
+            sizes=(8,),
+            batch_size=1,
+            seed=0,
+            training=True,
+            max_words=1,
+        )
 
 
 def test_it_is_distributed_in_global_batches(make, run):

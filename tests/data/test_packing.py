@@ -1,0 +1,240 @@
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import tensorflow as tf
+
+from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.config import Config
+from mirrorgan_tf.data.bad_examples import BadExamples, data_errors
+from mirrorgan_tf.data.packing import pack
+from mirrorgan_tf.data.pipeline import make_dataset
+from mirrorgan_tf.data.records import CaptionedImages
+from mirrorgan_tf.data.shards import MANIFEST, is_packed, read_packed
+from mirrorgan_tf.data.sources import open_dataset
+from mirrorgan_tf.text.tokenizer import CaptionTokenizer
+from mirrorgan_tf.text.vocabulary import Vocabulary
+
+ROOT = Path(__file__).parents[2]
+COUNTS = {"train": 23, "val": 7}
+SIZE = 32  # Crops; images are packed with a shorter side of 38 px.
+
+
+@pytest.fixture(scope="module")
+def splits(tmp_path_factory):
+    """Smooth pictures of several shapes, some with less than 38 px, with boxes."""
+    folder = tmp_path_factory.mktemp("pictures")
+    random = np.random.default_rng(0)
+    splits, first = {}, 0
+    for split, count in COUNTS.items():
+        paths, boxes = [], []
+        for row in range(count):
+            width, height = random.integers(36, 120, 2)
+            small = random.integers(0, 256, (4, 5, 3), np.uint8)
+            picture = PIL.Image.fromarray(small).resize((width, height))
+            paths.append(str(folder / f"{split}{row}.jpg"))
+            picture.save(paths[-1], quality=95)
+            boxes.append((4, 6, width // 2, height // 2))
+        splits[split] = CaptionedImages(
+            tuple(paths),
+            tuple((f"bird {row}", "ein schöner Vogel\n") for row in range(count)),
+            np.arange(count) // 2,
+            first + 10 * np.arange(count),
+            np.array(boxes),
+        )
+        first += 1000
+    return splits
+
+
+def packed(splits, out, **changes):
+    arguments = {"dataset": "cub", "size": SIZE, "images_per_shard": 5, **changes}
+    return pack(splits, out, **arguments)
+
+
+@pytest.fixture(scope="module")
+def folder(splits, tmp_path_factory):
+    """A packed set; read only."""
+    out = tmp_path_factory.mktemp("packed") / "set"
+    assert packed(splits, out) == 7
+    return out
+
+
+def read(folder, shorter_px=38, dataset="cub"):
+    return read_packed(folder, dataset=dataset, shorter_px=shorter_px)
+
+
+def batches(index, count, **changes):
+    tokenizer = CaptionTokenizer(Vocabulary(["bird"]), 3)
+    arguments = {"sizes": (SIZE,), "batch_size": 4, "seed": 2, "training": True}
+    dataset = make_dataset(index, tokenizer, max_words=3, **(arguments | changes))
+    return list(dataset.take(count).as_numpy_iterator())
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_the_index_comes_back(splits, folder):
+    for split, index in read(folder).items():
+        assert index.captions == splits[split].captions
+        np.testing.assert_array_equal(index.class_ids, splits[split].class_ids)
+        np.testing.assert_array_equal(index.image_ids, splits[split].image_ids)
+        assert index.boxes is None
+
+
+def test_batches_are_those_of_the_files(splits, folder):
+    """The same examples in the same order; pixels but for what JPEG loses."""
+    ours = batches(read(folder)["train"], 12)
+    for batch, other in zip(batches(splits["train"], 12), ours, strict=True):
+        for name in ("ids", "lengths", "caption", "class_ids", "index"):
+            np.testing.assert_array_equal(batch[name], other[name])
+        error = np.abs(batch["images"][0] - other["images"][0]) * 127.5
+        assert error.mean() < 2
+    later = batches(read(folder)["train"], 5, start_step=7)
+    for batch, other in zip(ours[7:], later, strict=True):
+        tf.nest.map_structure(np.testing.assert_array_equal, batch, other)
+
+
+def test_any_tensorflow_program_reads_the_shards(splits, folder):
+    """In order, with TFRecordDataset and the features that are documented."""
+    features = {
+        "image/encoded": tf.io.FixedLenFeature([], tf.string),
+        "image/id": tf.io.FixedLenFeature([], tf.int64),
+        "image/class": tf.io.FixedLenFeature([], tf.int64),
+        "image/captions": tf.io.VarLenFeature(tf.string),
+        "image/split": tf.io.FixedLenFeature([], tf.string),
+    }
+    shards = sorted(str(path) for path in folder.glob("train-*.tfrecord"))
+    records = [
+        tf.io.parse_single_example(record, features)
+        for record in tf.data.TFRecordDataset(shards)
+    ]
+    index = splits["train"]
+    assert [int(record["image/id"]) for record in records] == index.image_ids.tolist()
+    assert [int(r["image/class"]) for r in records] == index.class_ids.tolist()
+    for record, captions in zip(records, index.captions, strict=True):
+        texts = [text.decode() for text in record["image/captions"].values.numpy()]
+        assert tuple(texts) == captions
+        assert record["image/split"] == b"train"
+        assert min(tf.io.decode_jpeg(record["image/encoded"]).shape[:2]) == 38
+
+
+def test_an_interrupted_packing_goes_on(splits, folder, tmp_path):
+    class Stop(Exception):
+        pass
+
+    def stop(done, *_):
+        if done >= 10:
+            raise Stop
+
+    with pytest.raises(Stop):
+        packed(splits, tmp_path / "set", progress=stop)
+    assert is_packed(tmp_path / "set")
+    with pytest.raises(UserError, match="packing was interrupted"):
+        read(tmp_path / "set")
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "set").glob("*-of*")}
+    assert len(kept) == 4
+    # As if killed within the third.
+    (tmp_path / "set" / ".train-00002-of-00005.partial").write_bytes(b"half")
+    told = []
+    assert packed(splits, tmp_path / "set", progress=lambda *a: told.append(a)) == 5
+    assert all(path.stat().st_mtime_ns == when for path, when in kept.items())
+    assert contents(tmp_path / "set") == contents(folder)
+    assert [done for done, *_ in told] == [15, 20, 23, 28, 30]
+    assert told[-1][1:3] == (30, 20)
+
+
+def test_damage_is_found_and_mended(splits, folder, tmp_path):
+    out = Path(shutil.copytree(folder, tmp_path / "set"))
+    shard, other = sorted(out.glob("train-*.tfrecord"))[1:3]
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    index = read(out)["train"]
+    with pytest.raises(UserError, match=f"{shard}, image .* damaged; pack"):
+        with data_errors():
+            batches(index, 6)
+    bad_examples = BadExamples(index)
+    with pytest.raises(UserError, match=f"{shard}, image"):
+        bad_examples.check()
+    other.write_bytes(other.read_bytes()[:-7])
+    with pytest.raises(UserError, match=f"{other}: damaged, .* bytes instead of"):
+        read(out)
+    other.unlink()
+    with pytest.raises(UserError, match=f"{other}: can't be read"):
+        read(out)
+    assert packed(splits, out) == 2
+    assert contents(out) == contents(folder)
+    assert packed(splits, out) == 0
+
+
+def test_other_settings_and_other_sets_are_refused(splits, folder, tmp_path):
+    before = contents(folder)
+    for changes in ({"quality": 80}, {"size": 16}, {"dataset": "coco"}):
+        with pytest.raises(UserError, match="packed with other settings"):
+            packed(splits, folder, **changes)
+    fewer = {"train": splits["val"], "val": splits["val"]}
+    with pytest.raises(UserError, match=r"other settings \(splits\)"):
+        packed(fewer, folder)
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(UserError, match="is not empty and holds no packed set"):
+        packed(splits, tmp_path)
+    assert contents(folder) == before
+
+
+def test_a_packed_set_must_fit_the_training(folder):
+    with pytest.raises(UserError, match="38 px, but 76 px are needed"):
+        read(folder, shorter_px=76)
+    with pytest.raises(UserError, match="--dataset=coco: .* packed from cub"):
+        read(folder, dataset="coco")
+    config = Config(dataset="cub", data_dir=str(folder), base_size=32, scales=1)
+    assert {
+        split: len(index) for split, index in open_dataset(config).items()
+    } == COUNTS
+
+
+def test_bad_images_are_named_or_left_out(splits, tmp_path):
+    index = splits["train"]
+    paths = (str(tmp_path / "nowhere.jpg"), *index.paths[1:], *index.paths * 5)
+    bad = CaptionedImages(
+        paths, index.captions * 6, np.zeros(138), np.arange(138), None
+    )
+    with pytest.raises(UserError, match=r"nowhere\.jpg: can't be read"):
+        packed({"train": bad}, tmp_path / "fail")
+    assert packed({"train": bad}, tmp_path / "skip", on_bad_example="skip") == 28
+    assert read(tmp_path / "skip")["train"].image_ids.tolist() == list(range(1, 138))
+
+
+@pytest.mark.slow
+def test_the_command_packs_what_training_reads(tmp_path):
+    def run(module, *arguments):
+        return subprocess.run(
+            [sys.executable, "-m", f"mirrorgan_tf.{module}", *map(str, arguments)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    birdlets = [
+        "--dataset=birdlets",
+        f"--data_dir={tmp_path}/birdlets",
+        "--birdlets_train_images=30",
+        "--birdlets_val_images=20",
+        "--base_size=16",
+    ]
+    out = tmp_path / "packed"
+    done = run("data.prepare", *birdlets, f"--out={out}", "--images_per_shard=20")
+    assert done.returncode == 0, done.stderr
+    assert "packed 50/50 | " in done.stdout and "ETA 0:00" in done.stdout
+    manifest = json.loads((out / MANIFEST).read_text())
+    assert [shard["images"] for shard in manifest["splits"]["train"]] == [20, 10]
+    again = run("data.prepare", *birdlets, f"--out={out}", "--images_per_shard=30")
+    assert again.returncode == 1
+    assert "other settings (images_per_shard)" in again.stderr
+    assert "Traceback" not in again.stderr
