@@ -45,8 +45,10 @@ class ImageFacts:
 
 def read_content(index: CaptionedImages, row: int) -> bytes:
     """The encoded image of a row; OSError or tf.errors.OpError if it can't be read."""
-    offset = None if index.offsets is None else index.offsets[row]
-    return shards.read_content(index.paths[row], offset)
+    if index.offsets is not None:
+        return shards.read_content(index.paths[row], index.offsets[row])
+    with open(index.paths[row], "rb") as file:
+        return file.read()
 
 
 def inspect_images(
@@ -90,9 +92,10 @@ def inspect_images(
 def _inspect(index, row, decode) -> ImageFacts:
     try:
         content = read_content(index, row)
-    except (OSError, tf.errors.OpError) as error:
-        reason = str(error).splitlines()[0]
-        return ImageFacts(problem=f"can't be read ({reason})")
+    except OSError as error:
+        return ImageFacts(problem=f"can't be read ({error.strerror})")
+    except tf.errors.OpError:
+        return ImageFacts(problem="can't be read (its record is damaged)")
     facts = _read_head(content)
     try:
         decode(content)
