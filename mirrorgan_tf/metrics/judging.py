@@ -57,7 +57,9 @@ def judge_openers(
         return DamsmJudge(run.open_image_encoder(), run.stem, run.tokenizer)
 
     def stream():
-        return StreamJudge(needed().stream, run.tokenizer)
+        if needed().stream is None:
+            raise UserError("it needs STREAM, and the run has none; train stage stream")
+        return StreamJudge(run.stream, run.tokenizer)
 
     def oracle():
         size = oracle_size(side_px)

@@ -24,6 +24,7 @@ from mirrorgan_tf.convert.loading import pytorch_state
 from mirrorgan_tf.convert.parts import Checkpoints
 from mirrorgan_tf.data.transforms import to_uint8
 from mirrorgan_tf.generate import draw_sheet
+from mirrorgan_tf.metrics.judging import judge_openers
 from mirrorgan_tf.models import from_config
 from mirrorgan_tf.models.redescription import greedy
 from mirrorgan_tf.options import read_config
@@ -32,6 +33,7 @@ from mirrorgan_tf.text.vocabulary import Vocabulary
 from mirrorgan_tf.text_to_image import TextToImage, seeded_noise
 from mirrorgan_tf.train import Training
 from mirrorgan_tf.training.checkpoints import saved_step
+from mirrorgan_tf.training.distribution import make_strategy
 from mirrorgan_tf.workdir import open_workdir
 from tests.convert.test_files import write_safetensors
 
@@ -178,7 +180,7 @@ def test_training_goes_on_from_it(files, converted, tmp_path):
         glam_batch_size=2,
         strategy="one_device",
     )
-    Training(config, workdir).run("glam")
+    Training(config, workdir, make_strategy(config)).run("glam")
     assert saved_step(workdir / "glam") == 13
     before, after = (
         open_workdir(path).glam.trainable_variables for path in (converted, workdir)
@@ -206,8 +208,22 @@ def test_attngan_without_stream_and_discriminators(files, tmp_path, networks):
     assert sheet.std() > 0
     for a, b in zip(run.glam.get_weights(), glam.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
-    # The rest is there for training to go on with.
+    # Training goes on with it.
     assert saved_step(workdir / "stream") == 0
+    # Evaluation does without it.
+    judges = judge_openers(
+        run,
+        data_dir=tmp_path,
+        side_px=32,
+        oracle_folder=tmp_path,
+        inception_weights="none",
+    )
+    images = made["images"][-1]
+    _, expected = networks["image_encoder"](images / 127.5 - 1)
+    code = judges["damsm"]()(images)["code"]
+    np.testing.assert_allclose(code, expected, atol=1e-4)
+    with pytest.raises(UserError, match="needs STREAM, and the run has none"):
+        judges["stream"]()
 
 
 def config_of(glam):
