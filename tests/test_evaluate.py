@@ -199,6 +199,14 @@ def test_any_data_set_is_evaluated_and_gone_on_with(trained_workdir, coco, tmp_p
         run(*arguments, "--metrics=diversity,kid")
 
 
+def test_a_damaged_real_image_is_told(coco, tmp_path):
+    shutil.copytree(coco, tmp_path / "coco")
+    (tmp_path / "coco" / "val2014" / "3.png").write_bytes(b"no picture")
+    read = real_reader(32)(read_coco(tmp_path / "coco", "val"))
+    with pytest.raises(UserError, match="3.png"):
+        list(read(32, 0))
+
+
 def test_cub_is_evaluated_as_it_is_unpacked(trained_workdir, tmp_path):
     birds = trees.make_cub_original(tmp_path / "CUB_200_2011", class_lists=True)
     arguments = [

@@ -11,17 +11,14 @@ from absl import logging
 
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.data.records import CaptionedImages
+from mirrorgan_tf.data.splits import take
 from mirrorgan_tf.metrics.claims import JUDGED, Truth, judgeable
 from mirrorgan_tf.metrics.contact_sheet import contact_sheet
 from mirrorgan_tf.metrics.drawing import Drawer
 from mirrorgan_tf.metrics.looks import Judge, look
 from mirrorgan_tf.metrics.measures import METRICS, NotComputed, Seen
 from mirrorgan_tf.metrics.rendering import ImageFolder, claim_folder
-from mirrorgan_tf.metrics.sampling import (
-    choose_real,
-    sample_captions,
-    take,
-)
+from mirrorgan_tf.metrics.sampling import choose_real, sample_captions
 
 __all__ = ["Evaluation", "Plan"]
 

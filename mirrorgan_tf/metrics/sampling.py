@@ -6,9 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from mirrorgan_tf.data.records import CaptionedImages
-from mirrorgan_tf.data.splits import take
 
-__all__ = ["CaptionSample", "choose_real", "sample_captions", "take"]
+__all__ = ["CaptionSample", "choose_real", "sample_captions"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -38,8 +37,8 @@ def sample_captions(
 ) -> CaptionSample:
     """Draws captions without repetition, or takes all if there are not more.
 
-    The field renders 30,000: on COCO about one of every seven validation captions,
-    on CUB (29,330 test captions) all.
+    All are equally likely. The field renders 30,000: on COCO about one of every seven
+    validation captions, on CUB (29,330 test captions) all.
 
     Args:
         index: a split.

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mirrorgan_tf.data.records import CaptionedImages
-from mirrorgan_tf.metrics.sampling import choose_real, sample_captions, take
+from mirrorgan_tf.metrics.sampling import choose_real, sample_captions
 
 
 @pytest.fixture
@@ -50,12 +50,3 @@ def test_real_images_are_the_samples_own_first(index):
         assert len(rows) == 2 and 2 in rows
     everything = sample_captions(index, 100, seed=0)
     assert choose_real(index, everything, seed=0).tolist() == [0, 1, 2, 3]
-
-
-def test_some_images_keep_their_columns(index):
-    some = take(index, np.array([1, 3]))
-    assert some.paths == ("b", "d")
-    assert some.captions == (("b0",), ("d0", "d1"))
-    assert some.class_ids.tolist() == [5, 7]
-    assert some.image_ids.tolist() == [11, 13]
-    assert some.boxes is None
