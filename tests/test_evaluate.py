@@ -1,3 +1,4 @@
+import functools
 import json
 import shutil
 import subprocess
@@ -22,7 +23,7 @@ from mirrorgan_tf.metrics.drawing import Drawer, open_saved_model_drawer
 from mirrorgan_tf.metrics.evaluation import Evaluation, Plan
 from mirrorgan_tf.metrics.judging import judge_openers, real_reader, truth_of
 from mirrorgan_tf.metrics.measures import METRICS, Metric
-from mirrorgan_tf.metrics.oracle import build_oracle
+from mirrorgan_tf.metrics.oracle import build_oracle, train_oracle
 from mirrorgan_tf.metrics.report import to_markdown
 from mirrorgan_tf.metrics.sampling import sample_captions
 from mirrorgan_tf.workdir import open_workdir
@@ -94,6 +95,8 @@ def test_pictures_that_obey_are_told_from_shuffled_ones(
     birdlets, tmp_path, monkeypatch
 ):
     index = read_coco(birdlets, "val")
+    briefly = functools.partial(train_oracle, epochs=10)
+    monkeypatch.setattr(real_birdlets, "train_oracle", briefly)
 
     def evaluate(folder, metrics=None):
         openers = judge_openers(

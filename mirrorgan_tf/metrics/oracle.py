@@ -34,7 +34,7 @@ _MODEL_FILE, _FACTS_FILE = "oracle.keras", "oracle.json"
 # Body colour is what obedience is judged by.
 _WEIGHTS = {"body_color": 2.5}
 # Part of the facts: raise it when the network or its training changes.
-_RECIPE = 1
+_RECIPE = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +95,7 @@ def train_oracle(
     size: int,
     *,
     seed: int,
-    epochs: int = 10,
+    epochs: int = 30,
     batch_size: int = 32,
     progress: Callable[[int, int, float], None] | None = None,
 ) -> keras.Model:
@@ -105,7 +105,8 @@ def train_oracle(
         data: the training split.
         size: side of the images that it reads.
         seed: of weights, order and augmentation.
-        epochs: passes over the data.
+        epochs: passes over the data; of birdlets' 4,000 images, 10 leave beaks, tails
+            and crests half unread.
         batch_size: images a step.
         progress: called with (epoch, epochs, loss) after each epoch.
     """
