@@ -1,10 +1,12 @@
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from mirrorgan_tf.commands import UserError
-from mirrorgan_tf.workdir import hold_workdir, open_workdir
+from mirrorgan_tf.config import Config
+from mirrorgan_tf.workdir import hold_workdir, open_workdir, start_workdir
 
 
 def only_flags(path):
@@ -85,3 +87,21 @@ def test_a_workdir_that_cannot_be_written_is_told(path):
         hold_workdir(Path(path)),
     ):
         pytest.fail("held")
+
+
+def test_a_disk_that_became_read_only_is_told(tmp_path):
+    mount = ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", tmp_path]
+    mounted = subprocess.run(mount, capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"mount: {mounted.stderr.strip()}")
+    try:
+        start_workdir(tmp_path / "run", Config())
+        subprocess.run(["mount", "-o", "remount,ro", tmp_path], check=True)
+        for name in ("run", "new"):
+            with (
+                pytest.raises(UserError, match=f"{name}: cannot be written"),
+                hold_workdir(tmp_path / name),
+            ):
+                start_workdir(tmp_path / name, Config())
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)

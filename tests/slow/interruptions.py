@@ -6,7 +6,7 @@ Every run is `mirrorgan_tf.train --deterministic` at a tiny size. Each interrupt
 SIGKILL or, every third time, SIGTERM, after a random part of the time that a whole
 run takes. When a run has come to its end, all tensors of its last checkpoints
 (weights, averages, optimizers, batch statistics, steps) must be bit for bit those of
-the run that nobody disturbed.
+the run that nobody disturbed. A run goes on with the `flags.cfg` that it left.
 """
 
 import argparse
@@ -68,9 +68,13 @@ class Runs:
 
     def start(self, name):
         """A training in `name`, begun or gone on with; its process and its log."""
-        where = [f"--workdir={self._folder / name}", f"--data_dir={self._folder}/data"]
-        log = self._folder / f"{name}.log"
-        process = self._context.Process(target=train, args=(TINY + where, str(log)))
+        workdir, log = self._folder / name, self._folder / f"{name}.log"
+        arguments = [*TINY, f"--data_dir={self._folder}/data"]
+        if (workdir / "flags.cfg").exists():
+            # It holds all that is needed.
+            arguments = [f"--flagfile={workdir}/flags.cfg"]
+        arguments.append(f"--workdir={workdir}")
+        process = self._context.Process(target=train, args=(arguments, str(log)))
         process.start()
         return process, log
 

@@ -5,6 +5,7 @@ import tensorflow as tf
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.training import distribution
+from mirrorgan_tf.training.accumulation import micro_batches
 
 SEED = (3, 4)
 
@@ -61,6 +62,19 @@ def test_noise_is_standard_normal():
     assert abs(draws.std() - 1) < 0.02
 
 
+def test_micro_batches_are_the_same_on_any_number_of_replicas(two_replicas):
+    one = tf.distribute.OneDeviceStrategy("/cpu:0")
+
+    def first_micro_batch(rows):
+        return distribution.gather_examples(micro_batches(rows, 2)[0])
+
+    batch = np.arange(8, dtype=np.float32)
+    (whole,) = _run(one, first_micro_batch, batch)
+    np.testing.assert_array_equal(whole, [0, 2, 4, 6])
+    for gathered in _run(two_replicas, first_micro_batch, batch):
+        np.testing.assert_array_equal(gathered, whole)
+
+
 def test_the_gradient_of_the_global_batch_is_clipped(two_replicas):
     gradient = np.array([[3.0, 0.0], [0.0, 4.0]], np.float32)
 
@@ -97,6 +111,11 @@ def test_a_batch_that_does_not_divide_is_refused(two_replicas):
     with pytest.raises(UserError, match="--glam_batch_size=5"):
         distribution.check_batch_size("glam_batch_size", 5, two_replicas)
     distribution.check_batch_size("glam_batch_size", 6, two_replicas)
+    with pytest.raises(UserError, match="2 replicas times --accumulate_steps=2"):
+        distribution.check_batch_size("g", 6, two_replicas, micro_batches=2)
+    one = tf.distribute.OneDeviceStrategy("/cpu:0")
+    with pytest.raises(UserError, match="--accumulate_steps=4: leaves less than 2"):
+        distribution.check_batch_size("g", 4, one, micro_batches=4)
 
 
 def test_strategies_by_name():

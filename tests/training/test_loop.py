@@ -92,6 +92,13 @@ def test_interrupted_training_ends_where_a_straight_one_does(tmp_path):
     assert saved_step(tmp_path / "two" / "line") == 20
 
 
+def test_a_finished_stage_stays_as_it_is(tmp_path):
+    _run(Line(), tmp_path, 4)
+    again = Line()
+    assert _run(again, tmp_path, 3) == []
+    assert saved_step(tmp_path / "line") == 4
+
+
 def test_pictures_and_event_files_are_written(tmp_path):
     shown = _run(Line(), tmp_path, 12)
     assert len(shown) == 4  # steps 1, 5, 10 and the last
