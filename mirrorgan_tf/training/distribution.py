@@ -192,7 +192,8 @@ def clip_global_gradient(
     if replicas > 1:
         gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
     total = tf.linalg.global_norm(gradients)
-    scale = tf.minimum(1.0, norm / tf.maximum(total, 1e-12)) if norm else 1.0
+    one = tf.ones_like(total)
+    scale = tf.minimum(one, norm / tf.maximum(total, 1e-12)) if norm else one
     return [gradient * (scale / replicas) for gradient in gradients], total
 
 

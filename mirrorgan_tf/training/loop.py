@@ -116,15 +116,8 @@ def run_stage(
         logging.info("%s: going on from step %d", stage.name, start)
     elif config.on_nan == "rollback":
         checkpoints.save()
-    loop = _Loop(
-        stage,
-        config,
-        strategy,
-        checkpoints,
-        steps,
-        batch_size,
-        signals or StopSignals(),
-    )
+    signals = signals or StopSignals()
+    loop = _Loop(stage, config, strategy, checkpoints, steps, batch_size, signals)
     board = Board(workdir, stage.name, writes=strategy.extended.should_save_summary)
     try:
         while start is not None:
@@ -164,7 +157,7 @@ class _Loop:
         batches = distribute_batches(
             self._strategy, make_dataset(start, seed), self._batch_size
         )
-        config, unread, votes = self._config, [], []
+        config, unread, votes, to_stop = self._config, [], [], False
         try:
             with self._signals.deferred():
                 for done in range(start + 1, self._steps + 1):
@@ -172,9 +165,8 @@ class _Loop:
                     last = done == self._steps
                     to_stop = self._to_stop(votes)
                     to_save = last or to_stop or done % config.checkpoint_every == 0
-                    to_show = (
-                        last or done == start + 1 or not done % config.picture_every
-                    )
+                    to_show = last or done % config.picture_every == 0
+                    to_show = to_show or done == start + 1
                     if to_save or to_show or done % config.log_every == 0:
                         progress.report(done, _read_losses(unread, done))
                         unread = []
@@ -194,8 +186,8 @@ class _Loop:
             return self._train_step(batches)
         except tf.errors.ResourceExhaustedError:
             raise UserError(
-                f"{self._stage.name}: out of memory; lower "
-                f"--{self._stage.name}_batch_size, or choose smaller networks"
+                f"{self._stage.name}: out of memory; raise --accumulate_steps (stages "
+                f"stream and glam) or lower --{self._stage.name}_batch_size"
             ) from None
 
     def _to_stop(self, votes):
