@@ -100,13 +100,6 @@ class Training:
         """Trains one stage to its end."""
         steps = getattr(self.config, f"{stage}_steps")
         batch_size = getattr(self.config, f"{stage}_batch_size")
-        check_batch_size(
-            f"{stage}_batch_size",
-            batch_size,
-            self.strategy,
-            # The matching of stage stem needs the whole batch.
-            micro_batches=1 if stage == "stem" else self.config.accumulate_steps,
-        )
         observed = next(iter(self._validation()))
         # Each stage begins alike, whatever was trained before it in this process.
         keras.utils.set_random_seed(self.config.seed)
@@ -253,6 +246,14 @@ def main() -> None:
 
 
 def _train(config, workdir, chosen, strategy, signals):
+    for stage in chosen or STAGES:
+        check_batch_size(
+            f"{stage}_batch_size",
+            getattr(config, f"{stage}_batch_size"),
+            strategy,
+            # The matching of stage stem needs the whole batch.
+            micro_batches=1 if stage == "stem" else config.accumulate_steps,
+        )
     chief = strategy.extended.should_checkpoint
     if not chief:
         logging.set_verbosity(logging.WARNING)
