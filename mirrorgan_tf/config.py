@@ -191,6 +191,12 @@ class Config:
         low=1,
         runtime=True,
     )
+    mixed_precision: str = _setting(
+        "none",
+        "bfloat16: compute in it; weights, batch statistics and losses stay float32.",
+        choices=("none", "bfloat16"),
+        runtime=True,
+    )
     jit_compile: bool = _setting(False, "Compile the steps with XLA.", runtime=True)
     deterministic: bool = _setting(
         False,

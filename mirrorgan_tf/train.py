@@ -224,6 +224,8 @@ def main() -> None:
     if config.deterministic:
         keras.utils.set_random_seed(config.seed)
         tf.config.experimental.enable_op_determinism()
+    if config.mixed_precision != "none":
+        keras.config.set_dtype_policy(f"mixed_{config.mixed_precision}")
     if _DRY_RUN.value:
         dry_run(config)
         return

@@ -5,6 +5,8 @@ Source: AttnGAN, section 3.2, and its code.
 
 from keras import ops
 
+from mirrorgan_tf.models.blocks import full_precision
+
 __all__ = ["matching_losses", "sentence_similarity", "word_similarity"]
 
 _NEVER = -1e9
@@ -38,6 +40,7 @@ def word_similarity(
     Returns:
         (B_images, B_texts); 0 for a caption without words.
     """
+    regions, words = full_precision(regions), full_precision(words)
     padded = ops.cast(padding_mask, "bool")
     scores = ops.einsum("ird,tld->itrl", regions, words)
     by_word = ops.softmax(ops.where(padded[None, :, None, :], _NEVER, scores), axis=-1)
@@ -59,6 +62,7 @@ def sentence_similarity(code, sentence, *, gamma3: float = 10.0):
     Returns:
         (B_images, B_texts).
     """
+    code, sentence = full_precision(code), full_precision(sentence)
     return gamma3 * ops.matmul(_unit(code), ops.transpose(_unit(sentence)))
 
 
