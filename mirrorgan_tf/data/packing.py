@@ -88,7 +88,7 @@ def pack(
         for split, name, _ in shards:
             told[split].append(read_json(out / f"{name}.json")["shard"])
         _write_json(out / MANIFEST, {"settings": settings, "splits": told})
-    except OSError as error:
+    except (OSError, tf.errors.OpError) as error:
         raise UserError(f"--out={out}: cannot be written: {error}") from None
     return written
 

@@ -1,10 +1,10 @@
 """Packed data sets: TFRecord shards that are read in any order.
 
-A folder holds a manifest, and for each shard, TRAIN-00000-OF-00083.tfrecord, a .json
-with the captions, ids and offsets of its records. With the offsets the pipeline
-reads any record alone, by one open and one read, so that the same stateless order
+A folder holds a manifest, packed.json, shards like train-00000-of-00083.tfrecord, and
+beside each a .json with the captions, ids and offsets of its records. With the offsets
+the pipeline reads any record alone, without a buffer, so that the same stateless order
 works for files and for shards: batches come in the same order from either, a run
-starts at any step without reading what lies before, and nothing is held in memory.
+starts at any step without reading what lies before, and no image is held in memory.
 Reads within large files are also what remote file systems (tf.io.gfile's) do well. A
 shuffle window over whole shards would read in sequence, but its order would depend
 on its size and could not be taken up without reading.
@@ -36,7 +36,7 @@ __all__ = [
     "read_packed",
 ]
 
-MANIFEST = "manifest.json"
+MANIFEST = "packed.json"
 VERSION = 1
 _COLUMNS = ("captions", "class_ids", "image_ids", "offsets")
 
