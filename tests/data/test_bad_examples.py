@@ -96,6 +96,9 @@ def test_skipping_fills_batches_up_and_changes_nothing_else(sound, index, monkey
     assert len(replaced) == 6 and len(set(replaced)) > 3
     assert not set(replaced) & {CUT, MISSING, EMPTY}
     assert bad_examples.rows == {CUT, MISSING, EMPTY}
+    assert len(names) == 3
+    for row in (CUT, MISSING, EMPTY):
+        assert sum(index.paths[row] in text for text in names) == 1
     # They depend on nothing but seed and position.
     later = make(index, "skip", start_step=17)
     options = tf.data.Options()
@@ -104,9 +107,6 @@ def test_skipping_fills_batches_up_and_changes_nothing_else(sound, index, monkey
         after[17:], take(later.with_options(options), steps - 17), strict=True
     ):
         tf.nest.map_structure(np.testing.assert_array_equal, batch, other)
-    assert len(names) == 3
-    for row in (CUT, MISSING, EMPTY):
-        assert sum(index.paths[row] in text for text in names) == 1
 
 
 def test_evaluation_leaves_bad_images_out(index):
