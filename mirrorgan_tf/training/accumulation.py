@@ -33,6 +33,8 @@ def accumulate(
     Returns:
         Losses and gradients; of means over words they are means of means.
     """
+    if len(parts) == 1:
+        return gradients_of(parts[0])
     sums = None
     for part in parts:
         # Else all would be worked through, and kept, at the same time.

@@ -49,9 +49,10 @@ def make_strategy(config: Config) -> tf.distribute.Strategy:
 
 def num_workers(strategy: tf.distribute.Strategy) -> int:
     """Processes that train together."""
-    resolver = strategy.cluster_resolver
-    workers = resolver.cluster_spec().as_dict() if resolver else {}
-    return max(1, sum(len(workers.get(job, ())) for job in ("chief", "worker")))
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return 1
+    jobs = strategy.cluster_resolver.cluster_spec().as_dict()
+    return sum(len(jobs.get(job, ())) for job in ("chief", "worker"))
 
 
 def distribute_batches(

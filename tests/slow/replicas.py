@@ -238,7 +238,7 @@ def main():
                 error, name = worst_error(results, expected)
                 failed |= not error <= 1
                 print(
-                    f"{case}, process {index}: worst {error:.4f} of the tolerance "
+                    f"{case}, process {index}: worst {error:.1e} of the tolerance "
                     f"({RELATIVE} relative + {ABSOLUTE}), {name}",
                     flush=True,
                 )
