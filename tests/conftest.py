@@ -18,6 +18,16 @@ def pytest_configure():
     )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    # For -n and --dist loadgroup: a file stays whole, what asks the one export stays
+    # together, and what takes long begins first.
+    items.sort(key=lambda item: "slow" not in item.keywords)
+    for item in items:
+        group = "export" if "exported" in item.fixturenames else item.path
+        item.add_marker(pytest.mark.xdist_group(str(group)))
+
+
 @pytest.fixture(scope="session")
 def reference():
     """Folder of golden tensors, made by running the original networks."""

@@ -3,7 +3,7 @@
     python tests/slow/interruptions.py --count=50
 
 Every run is `mirrorgan_tf.train --deterministic` at a tiny size. Each interruption is
-SIGKILL or, every third time, SIGTERM, after a random part of the time that a whole
+SIGKILL or, every second time, SIGTERM, after a random part of the time that a whole
 run takes. When a run has come to its end, all tensors of its last checkpoints
 (weights, averages, optimizers, batch statistics, steps) must be bit for bit those of
 the run that nobody disturbed. A run goes on with the `flags.cfg` that it left.
@@ -147,7 +147,7 @@ def main():
         else:
             # The straight run waited for the server's imports, too.
             after_s = draw.uniform(0, 0.7 * whole_s)
-            number = signal.SIGTERM if count % 3 == 2 else signal.SIGKILL
+            number = signal.SIGTERM if count % 2 else signal.SIGKILL
         hit = interrupt(runs, name, after_s, number)
         count += hit
         now = saved_steps(folder / name)
