@@ -180,7 +180,10 @@ def make_batch(
     """
     pairs = tf.data.Dataset.from_tensor_slices((positions, rows))
     tried = pairs.map(examples.quick, tf.data.AUTOTUNE, deterministic=True)
-    batch = _stack(tried.ignore_errors())
+    options = tf.data.Options()
+    # Cores are kept busy by examples; a product shared out among them waits for them.
+    options.threading.max_intra_op_parallelism = 1
+    batch = _stack(tried.ignore_errors().with_options(options))
 
     def again():
         cared = pairs.map(examples.careful).filter(lambda _, good: good)

@@ -124,6 +124,7 @@ def make_dataset(
     dataset = dataset.map(finish, tf.data.AUTOTUNE, deterministic=True)
     options = tf.data.Options()
     options.deterministic = True
+    options.threading.max_intra_op_parallelism = 1
     return dataset.prefetch(tf.data.AUTOTUNE).with_options(options)
 
 

@@ -78,7 +78,7 @@ def go(name: str, folder: Path, steps: int) -> None:
     _run(
         "mirrorgan_tf.evaluate",
         f"--workdir={workdir}",
-        "--evaluate_captions=8",
+        "--evaluate_captions=16",
         "--metrics=r_precision,redescription,diversity",
         "--diversity_captions=2",
         "--diversity_seeds=2",
