@@ -106,7 +106,7 @@ def _call(*command):
 def main() -> None:
     """Goes every road asked for and says how long each took."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("trees", nargs="*", default=list(TREES), choices=TREES)
+    parser.add_argument("--trees", nargs="+", default=list(TREES), choices=TREES)
     parser.add_argument("--steps", type=int, default=200, help="of each stage")
     asked = parser.parse_args()
     for name in asked.trees:
