@@ -45,9 +45,9 @@ SMALL = [
     "--picture_every=1000",
 ]
 STAGES = ("stem", "stream", "glam")
-# R-precision asks for a hundred images of the validation split.
+# R-precision asks for a hundred images of the validation split, of other classes.
 COCO = {"train_images": 60, "val_images": 110}
-CUB = {"images_per_class": 60}
+CUB = {"images_per_class": 110}
 TREES = {
     "coco_2014": ("coco", lambda folder: trees.make_coco(folder, year=2014, **COCO)),
     "coco_2017": ("coco", lambda folder: trees.make_coco(folder, year=2017, **COCO)),
@@ -78,7 +78,7 @@ def go(name: str, folder: Path, steps: int) -> None:
     _run(
         "mirrorgan_tf.evaluate",
         f"--workdir={workdir}",
-        "--evaluate_captions=16",
+        "--evaluate_captions=220",
         "--metrics=r_precision,redescription,diversity",
         "--diversity_captions=2",
         "--diversity_seeds=2",
