@@ -2,15 +2,22 @@
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["lock_folder", "move_whole", "whole_folder", "write_whole"]
+__all__ = ["file_sha256", "lock_folder", "move_whole", "whole_folder", "write_whole"]
 
 _PARTIAL = ".partial-"
+
+
+def file_sha256(path: str | Path) -> str:
+    """A file's SHA-256 in hexadecimal; OSError if it can't be read."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def lock_folder(folder: Path) -> int:

@@ -16,7 +16,7 @@ from mirrorgan_tf.convert.parts import (
     read_parts,
     settle,
 )
-from mirrorgan_tf.files import whole_folder
+from mirrorgan_tf.files import file_sha256, whole_folder
 from mirrorgan_tf.models import from_config
 from mirrorgan_tf.text.vocabulary import Vocabulary
 from mirrorgan_tf.training.checkpoints import StageCheckpoints
@@ -138,8 +138,7 @@ def _record(config, parts, vocabulary, generator_step):
     """What makes a conversion this one."""
     files = []
     for part in parts:
-        with open(part.path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = file_sha256(part.path)
         files.append({part.flag: Path(part.path).name, "sha256": digest})
     words = hashlib.sha256("\n".join(vocabulary.words).encode()).hexdigest()
     return {

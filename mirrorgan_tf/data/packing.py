@@ -15,7 +15,8 @@ from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.data.bad_examples import BadExamples, data_errors
 from mirrorgan_tf.data.images import ImageFiles, load_whole
 from mirrorgan_tf.data.records import CaptionedImages
-from mirrorgan_tf.data.shards import MANIFEST, VERSION, file_sha256, read_json
+from mirrorgan_tf.data.shards import MANIFEST, VERSION, read_json
+from mirrorgan_tf.files import file_sha256, move_whole, write_whole
 
 __all__ = ["pack"]
 
@@ -145,7 +146,7 @@ class _Packer:
             "bytes": position,
             "sha256": file_sha256(partial),
         }
-        os.replace(partial, path.with_name(shard["file"]))
+        move_whole(partial, path.with_name(shard["file"]))
         _write_json(path.with_name(f"{path.name}.json"), {"shard": shard, **columns})
 
     def _encoded(self, split, parts):
@@ -225,6 +226,4 @@ def _is_whole(path):
 
 
 def _write_json(path, content):
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
-    os.replace(partial, path)
+    write_whole(path, json.dumps(content, separators=(",", ":")))

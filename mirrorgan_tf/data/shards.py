@@ -14,7 +14,6 @@ image/split. TFRecord's checksums are verified whenever a record is read; the ma
 has a SHA-256 of every shard.
 """
 
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -28,7 +27,6 @@ from mirrorgan_tf.data.records import CaptionedImages
 __all__ = [
     "MANIFEST",
     "VERSION",
-    "file_sha256",
     "is_packed",
     "load_content",
     "read_content",
@@ -115,12 +113,6 @@ def read_content(path: str, offset: int | None) -> bytes:
     with tf.device("CPU:0"):
         offset = tf.constant(offset, tf.int64)
         return load_content(tf.constant(path), offset).numpy()
-
-
-def file_sha256(path: Path) -> str:
-    """A file's SHA-256 in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_json(path: Path) -> dict:
