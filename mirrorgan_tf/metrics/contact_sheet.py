@@ -23,7 +23,7 @@ def contact_sheet(seen: Seen, images: ImageFolder) -> tuple[np.ndarray, dict]:
 
     Returns:
         (H, W, 3) uint8, and rows shown: `score` (None: there is none), `random`,
-        `best`, `worst`.
+        `best`, `worst`; `captions`, of all of them by row.
     """
     count = len(seen.sample)
     random = np.random.default_rng(seen.seed).permutation(count)[:_RANDOM]
@@ -42,7 +42,10 @@ def contact_sheet(seen: Seen, images: ImageFolder) -> tuple[np.ndarray, dict]:
         ]
         cells = list(images.read(rows))
         sheets.append(caption_grid(cells, labels, columns=8, image_px=128))
-    return stack_sheets(sheets), {"score": title} | chosen
+    captions = {
+        str(row): seen.sample.captions[row] for rows in chosen.values() for row in rows
+    }
+    return stack_sheets(sheets), {"score": title, "captions": captions} | chosen
 
 
 def _scores(seen):
