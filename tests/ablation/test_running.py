@@ -1,4 +1,4 @@
-"""The order, the sharing and the resuming of runs; the commands themselves are faked."""
+"""Order, sharing and resuming of runs; the commands themselves are faked."""
 
 import dataclasses
 import json

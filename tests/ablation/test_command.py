@@ -1,0 +1,53 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from absl import flags
+
+from mirrorgan_tf import options
+from mirrorgan_tf.ablation.__main__ import define_flags
+from mirrorgan_tf.ablation.variants import VARIANTS, plan_runs
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "mirrorgan_tf.ablation", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_the_flagfile_plans_all_variants():
+    asked = flags.FlagValues()
+    define_flags(asked)
+    asked(["ablation", f"--flagfile={ROOT / 'flags' / 'ablation.cfg'}"])
+    assert asked.workdir == "runs/ablation"
+    base = options.config_from_flags(asked)
+    chosen = {"variants": asked.variants, "repeated": asked.repeated}
+    runs = plan_runs(base, Path(), seeds=asked.seeds, **chosen)
+    seeds = {name: set() for name in VARIANTS}
+    for planned in runs:
+        seeds[planned.variant.name].add(planned.seed)
+    assert {name for name, of in seeds.items() if len(of) == 3} == {"mirror", "lambda0"}
+    assert all(of for of in seeds.values())
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("--dataset=coco", "error: --dataset=coco: the ablation is of birdlets"),
+        ("--variants=gan", "error: --variants=gan: 'gan' is no variant"),
+        ("--evaluate_captions=99", "--evaluate_captions=99"),
+    ],
+)
+def test_bad_flags_are_one_line_and_touch_nothing(argument, words, tmp_path):
+    refused = run(f"--workdir={tmp_path}/work", argument)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("error: ") and refused.stderr.count("\n") == 1
+    assert words in refused.stderr
+    assert not (tmp_path / "work").exists()
