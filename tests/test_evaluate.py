@@ -181,7 +181,12 @@ def test_any_data_set_is_evaluated_and_gone_on_with(trained_workdir, coco, tmp_p
     # All captions are the same to a vocabulary without numbers: nothing is found.
     assert metrics["r_precision"]["generated"]["k=3"] == {"mean": 0, "std": 0}
     assert metrics["redescription"]["generated"]["perplexity"] > 1
-    assert len(report["samples"]["best"]) == 8
+    samples = report["samples"]
+    assert len(samples["best"]) == 8
+    assert samples["captions"].keys() == {
+        str(row) for kind in ("random", "best", "worst") for row in samples[kind]
+    }
+    assert samples["captions"][str(samples["best"][0])].startswith("a red bird, number")
     assert (out / "contact_sheet.png").stat().st_size > 1000
     assert (
         "- inception_score, fid, kid, precision_recall: Inc"

@@ -122,16 +122,32 @@ class Ablation:
         logging.info("done: %s", self._workdir / "report.md")
 
     def _obtain_judges(self):
-        """Trains STEM and STREAM, or checks that those given are of these flags."""
         if self._trains_judges:
-            start_workdir(self._judges, self._base)
-            if any(
-                saved_step(self._judges / stage) < getattr(self._base, f"{stage}_steps")
-                for stage in _FROZEN
-            ):
-                logging.info("training STEM and STREAM, which all runs share")
-                self._train(self._judges, _FROZEN)
+            self._train_judges()
+        else:
+            self._check_judges()
+
+    def _train_judges(self):
+        """Trains STEM and STREAM, unless they are trained."""
+        start_workdir(self._judges, self._base)
+        steps = {stage: getattr(self._base, f"{stage}_steps") for stage in _FROZEN}
+        done = {stage: saved_step(self._judges / stage) for stage in _FROZEN}
+        behind = [stage for stage in _FROZEN if done[stage] < steps[stage]]
+        if not behind:
             return
+        begun = [run.name for run in self._runs if run.folder.exists()]
+        if begun:
+            # Trained on, they would be others than those of these runs.
+            raise UserError(
+                f"--{behind[0]}_steps={steps[behind[0]]} (was {done[behind[0]]}): "
+                f"{begun[0]} has begun with what was trained; take it back or choose "
+                "another --workdir"
+            )
+        logging.info("training STEM and STREAM, which all runs share")
+        self._train(self._judges, _FROZEN)
+
+    def _check_judges(self):
+        """Checks that those given are trained, and of these flags."""
         if not (self._judges / FLAGS_FILE).is_file():
             raise UserError(
                 f"--judges={self._judges}: no {FLAGS_FILE} in it; give the --workdir "

@@ -145,6 +145,8 @@ def test_judges_once_then_every_run_and_all_in_the_report(tmp_path, base, comman
         ablate(work, dataclasses.replace(base, adam_beta1=0.1), commands)
     with pytest.raises(UserError, match="for 5 steps, more than --glam_steps=4"):
         ablate(work, dataclasses.replace(base, glam_steps=4), commands)
+    with pytest.raises(UserError, match=r"--stem_steps=9 \(was 3\): mirror-seed1 has"):
+        ablate(work, dataclasses.replace(base, stem_steps=9), commands)
 
 
 def test_a_stopped_ablation_is_worth_reading_and_goes_on(tmp_path, base, commands):
