@@ -92,13 +92,14 @@ def summarise(
         "missing": [run.name for run in planned if run.name not in names],
         "variants": rows,
         "real": read_real(first),
-        "minutes": {name: round(seconds[name] / 60, 1) for name in names},
+        "minutes": {
+            name: round(seconds[name] / 60, 1) for name in names if name in seconds
+        },
     }
 
 
 def to_markdown(report: dict) -> str:
     """What `summarise` gives, as tables."""
-    rows = report["variants"]
     done = report["runs"] - len(report["missing"])
     lines = [
         "# Ablation",
@@ -108,36 +109,18 @@ def to_markdown(report: dict) -> str:
         f"{report['real_images']} real images.",
         "",
         *_header(report, "seeds"),
-        *(
-            f"| {name}: {row['about']} | {len(row['seeds'])} | "
-            + " | ".join(
-                _shown(row["figures"].get(figure), figure)
-                for figure in _columns(report)
-            )
-            + " |"
-            for name, row in rows.items()
-        ),
+        *(_row(report, name, row) for name, row in report["variants"].items()),
         *_real_row(report),
         "",
         "Mean ± standard deviation over seeds. Obedience and FID's features are a "
         "classifier's that no run was trained by. STREAM, which redescribes, is what "
         "λ > 0 is trained by, DAMSM, which R-precision asks, what attngan is.",
         "",
+        *_comparison(report),
     ]
-    compared = {name: row for name, row in rows.items() if row["against_mirror"]}
-    if compared:
-        lines += [
-            f"## Against {BASELINE}",
-            "",
-            "Differences of runs with the same seed; in brackets, in how many of them "
-            "the variant is the better one.",
-            "",
-            *_header(report, "seeds in both"),
-            *(_difference_row(report, name, row) for name, row in compared.items()),
-            "",
-        ]
-    longest = max(report["minutes"].values(), default=0)
-    lines += [f"The longest run took {longest} minutes.", ""]
+    if report["minutes"]:
+        longest = max(report["minutes"].values())
+        lines += [f"The longest run took {longest} minutes.", ""]
     if report["missing"]:
         lines += [f"Not there yet: {', '.join(report['missing'])}.", ""]
     return "\n".join(lines)
@@ -186,6 +169,11 @@ def _header(report, second):
     ]
 
 
+def _row(report, name, row):
+    cells = [_shown(row["figures"].get(figure), figure) for figure in _columns(report)]
+    return f"| {name}: {row['about']} | {len(row['seeds'])} | {' | '.join(cells)} |"
+
+
 def _title(figure):
     return figure.title + ("" if figure.higher_is_better else " (lower is better)")
 
@@ -200,6 +188,24 @@ def _real_row(report):
         for name in _columns(report)
     ]
     return ["| real images | | " + " | ".join(cells) + " |"]
+
+
+def _comparison(report):
+    """Lines about differences, if there are any."""
+    rows = report["variants"].items()
+    compared = {name: row for name, row in rows if row["against_mirror"]}
+    if not compared:
+        return []
+    return [
+        f"## Against {BASELINE}",
+        "",
+        "Differences of runs with the same seed; in brackets, in how many of them the "
+        "variant is the better one.",
+        "",
+        *_header(report, "seeds in both"),
+        *(_difference_row(report, name, row) for name, row in compared.items()),
+        "",
+    ]
 
 
 def _difference_row(report, name, row):

@@ -5,10 +5,7 @@ its own: no run inherits anything from the one before.
 """
 
 import datetime
-import filecmp
 import json
-import os
-import shutil
 import subprocess
 import sys
 import time
@@ -17,46 +14,29 @@ from pathlib import Path
 
 from absl import logging
 
+from mirrorgan_tf.ablation.judges import (
+    FROZEN,
+    begin_with,
+    check_finished,
+    stages_behind,
+)
 from mirrorgan_tf.ablation.report import write_report
 from mirrorgan_tf.ablation.summary import METRICS
 from mirrorgan_tf.ablation.variants import Run, Variant
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.data.sources import open_dataset
-from mirrorgan_tf.files import whole_folder, write_whole
-from mirrorgan_tf.options import read_config
-from mirrorgan_tf.training.checkpoints import check_trained, saved_step
+from mirrorgan_tf.files import write_whole
+from mirrorgan_tf.training.checkpoints import saved_step
+from mirrorgan_tf.training.progress import tolerant
 from mirrorgan_tf.training.signals import Stopped
-from mirrorgan_tf.workdir import (
-    FLAGS_FILE,
-    VOCABULARY_FILE,
-    hold_workdir,
-    start_workdir,
-)
+from mirrorgan_tf.workdir import FLAGS_FILE, hold_workdir, start_workdir
 
 __all__ = ["Ablation", "call_command"]
 
-_FROZEN = ("stem", "stream")
 # Choice of captions and noise, the same for all.
 _EVALUATION_SEED = 1
 _TIMES_FILE = "seconds.json"
-# Settings that STEM and STREAM depend on, besides those that bear their names.
-_SHARED = (
-    "dataset",
-    "birdlets_train_images",
-    "birdlets_val_images",
-    "flip",
-    "max_words",
-    "min_word_count",
-    "embedding_dim",
-    "words_dim",
-    "image_encoder",
-    "image_encoder_weights",
-    "small_width",
-    "gamma1",
-    "gamma2",
-    "gamma3",
-)
 
 
 class Ablation:
@@ -122,69 +102,17 @@ class Ablation:
         logging.info("done: %s", self._workdir / "report.md")
 
     def _obtain_judges(self):
-        if self._trains_judges:
-            self._train_judges()
-        else:
-            self._check_judges()
-
-    def _train_judges(self):
-        """Trains STEM and STREAM, unless they are trained."""
-        start_workdir(self._judges, self._base)
-        steps = {stage: getattr(self._base, f"{stage}_steps") for stage in _FROZEN}
-        done = {stage: saved_step(self._judges / stage) for stage in _FROZEN}
-        behind = [stage for stage in _FROZEN if done[stage] < steps[stage]]
-        if not behind:
+        if not self._trains_judges:
+            check_finished(self._judges, self._base)
             return
         begun = [run.name for run in self._runs if run.folder.exists()]
-        if begun:
-            # Trained on, they would be others than those of these runs.
-            raise UserError(
-                f"--{behind[0]}_steps={steps[behind[0]]} (was {done[behind[0]]}): "
-                f"{begun[0]} has begun with what was trained; take it back or choose "
-                "another --workdir"
-            )
-        logging.info("training STEM and STREAM, which all runs share")
-        self._train(self._judges, _FROZEN)
-
-    def _check_judges(self):
-        """Checks that those given are trained, and of these flags."""
-        if not (self._judges / FLAGS_FILE).is_file():
-            raise UserError(
-                f"--judges={self._judges}: no {FLAGS_FILE} in it; give the --workdir "
-                "of a training"
-            )
-        for stage in _FROZEN:
-            check_trained(self._judges / stage)
-        theirs = _of_judges(read_config(self._judges / FLAGS_FILE))
-        changed = [
-            f"{name}={value} (was {theirs[name]})"
-            for name, value in _of_judges(self._base).items()
-            if value != theirs[name]
-        ]
-        if changed:
-            raise UserError(
-                f"--judges={self._judges}: a run of other flags: {', '.join(changed)}; "
-                "take those back or leave --judges out"
-            )
+        if stages_behind(self._judges, self._base, begun):
+            logging.info("training STEM and STREAM, which all runs share")
+            self._train(self._judges, FROZEN)
 
     def _prepare(self, run):
-        """Makes a run's folder with the judges in it, or checks the one there."""
-        if not run.folder.exists():
-            with whole_folder(run.folder) as folder:
-                folder.mkdir()
-                for stage in _FROZEN:
-                    shutil.copytree(
-                        self._judges / stage,
-                        folder / stage,
-                        copy_function=_link_or_copy,
-                    )
-                shutil.copy2(self._judges / VOCABULARY_FILE, folder)
-        for stage in _FROZEN:
-            if not _same_checkpoints(self._judges / stage, run.folder / stage):
-                raise UserError(
-                    f"{run.folder / stage} is not that of {self._judges}, which all "
-                    "runs must share; choose another --workdir"
-                )
+        """Makes a run's folder, or checks the one there."""
+        begin_with(self._judges, run.folder)
         start_workdir(run.folder, run.config)
         done = saved_step(run.folder / "glam")
         if done > run.config.glam_steps:
@@ -289,7 +217,9 @@ class Ablation:
     def _add_time(self, run, seconds):
         times = self._times()
         times[run.name] = times.get(run.name, 0) + seconds
-        write_whole(self._workdir / _TIMES_FILE, json.dumps(times, indent=1))
+        path = self._workdir / _TIMES_FILE
+        with tolerant(path):
+            write_whole(path, json.dumps(times, indent=1))
 
 
 def call_command(module: str, *arguments: str) -> None:
@@ -311,28 +241,3 @@ def call_command(module: str, *arguments: str) -> None:
         raise
     if status:
         raise UserError(f"python -m {module} ended with status {status}")
-
-
-def _of_judges(config):
-    """What STEM and STREAM depend on: flags, and the side of their images."""
-    return {
-        f"--{name}": value
-        for name, value in config.fixed_settings().items()
-        if name in _SHARED or name.startswith(("stem_", "stream_"))
-    } | {"side of the last image": config.sizes[-1]}
-
-
-def _same_checkpoints(one, other):
-    """Whether two folders hold the same; an index holds checksums of all tensors."""
-    names = sorted(path.name for path in one.glob("*.index"))
-    if names != sorted(path.name for path in other.glob("*.index")):
-        return False
-    return filecmp.cmpfiles(one, other, names, shallow=False)[0] == names
-
-
-def _link_or_copy(source, target):
-    """Checkpoints are never written into: a link to one is as good as a copy."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)

@@ -64,7 +64,7 @@ VARIANTS = {
         Variant("lambda0", "no redescription, λ = 0", {"redescription_weight": 0.0}),
         Variant(
             "attngan",
-            "AttnGAN: DAMSM loss (weight 5, its CUB), λ = 0, no global attention",
+            "DAMSM loss (weight 5, AttnGAN's on CUB), λ = 0, no global attention",
             {
                 "redescription_weight": 0.0,
                 "damsm_weight": 5.0,
