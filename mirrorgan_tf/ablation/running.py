@@ -109,6 +109,11 @@ class Ablation:
         if stages_behind(self._judges, self._base, begun):
             logging.info("training STEM and STREAM, which all runs share")
             self._train(self._judges, FROZEN)
+            if stages_behind(self._judges, self._base, begun):
+                raise UserError(
+                    "the training of STEM and STREAM was stopped; give the command "
+                    "again"
+                )
 
     def _prepare(self, run):
         """Makes a run's folder, or checks the one there."""

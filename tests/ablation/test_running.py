@@ -164,6 +164,19 @@ def test_a_stopped_ablation_is_worth_reading_and_goes_on(tmp_path, base, command
     assert trained(commands) == ORDER[2:]
 
 
+def test_judges_that_were_stopped_are_not_copied(tmp_path, base, commands):
+    def stopped(module, *arguments):
+        stages = [argument for argument in arguments if "--stages" not in argument]
+        commands(module, *stages, "--stages=stem")
+
+    work = tmp_path / "work"
+    with pytest.raises(UserError, match="STEM and STREAM was stopped"):
+        ablate(work, base, stopped)
+    assert not (work / "runs").exists()
+    ablate(work, base, commands, names=["mirror"])
+    assert trained(commands)[-2:] == ["mirror-seed1", "mirror-seed2"]
+
+
 def test_a_run_that_fails_stops_no_other(tmp_path, base, commands):
     work = tmp_path / "work"
     commands.failing["evaluate", ORDER[0]] = UserError("no room")
