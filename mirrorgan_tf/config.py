@@ -157,6 +157,13 @@ class Config:
     seed: int = _setting(1, "Seed of everything random.", low=0, high=2**31 - 1)
     stem_steps: int = _setting(110_000, "Steps of stage stem.", low=1, runtime=True)
     stem_batch_size: int = _setting(48, "Global batch of stage stem.", low=2)
+    stem_captions: int = _setting(
+        1,
+        "Captions of an image a step of stage stem: the matching of sentences takes "
+        "all, that of words the first (paper: 1).",
+        low=1,
+        high=20,
+    )
     stem_learning_rate: float = _setting(2e-3, "Adam's rate, stage stem.", low=0)
     stem_decay: float = _setting(
         0.98, "Factor on stem's rate every stem_decay_steps.", low=0, high=1
@@ -166,6 +173,13 @@ class Config:
     stem_gradient_clip: float = _setting(0.25, "Norm bound of STEM's gradient.", low=0)
     stream_steps: int = _setting(28_000, "Steps of stage stream.", low=1, runtime=True)
     stream_batch_size: int = _setting(64, "Global batch of stage stream.", low=2)
+    stream_captions: int = _setting(
+        1,
+        "Captions of an image a step of stage stream: more for one look at it "
+        "(paper: 1).",
+        low=1,
+        high=20,
+    )
     stream_learning_rate: float = _setting(1e-3, "Adam's rate, stage stream.", low=0)
     glam_steps: int = _setting(265_650, "Steps of stage glam.", low=1, runtime=True)
     glam_batch_size: int = _setting(20, "Global batch of stage glam.", low=2)

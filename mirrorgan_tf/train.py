@@ -113,7 +113,12 @@ class Training:
             workdir=self.workdir,
             steps=steps,
             batch_size=batch_size,
-            make_dataset=functools.partial(self._batches, sizes, batch_size),
+            make_dataset=functools.partial(
+                self._batches,
+                sizes,
+                batch_size,
+                getattr(self.config, f"{stage}_captions", 1),
+            ),
             observe=observe,
             signals=self.signals,
         )
@@ -173,7 +178,7 @@ class Training:
         restore_part(self.workdir / "stream", {"stream": stage.stream})
         return stage, observers.GlamObserver(stage, observed, self.tokenizer)
 
-    def _batches(self, sizes, batch_size, start_step, seed):
+    def _batches(self, sizes, batch_size, captions_each, start_step, seed):
         dataset = make_dataset(
             self.splits["train"],
             self.captions["train"],
@@ -184,11 +189,17 @@ class Training:
             start_step=start_step,
             max_words=self.config.max_words,
             flip=self.config.flip,
+            captions_each=captions_each,
             cache=self.config.cache_images,
             bad_examples=self.bad_examples["train"],
         )
-        fed = ("images", "ids", "lengths", "class_ids")
-        return dataset.map(lambda batch: {name: batch[name] for name in fed})
+        # Strings cannot go to a GPU.
+        left_out = ("caption", "index")
+        return dataset.map(
+            lambda batch: {
+                name: values for name, values in batch.items() if name not in left_out
+            }
+        )
 
     def _validation(self):
         return make_dataset(

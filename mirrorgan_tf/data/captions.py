@@ -38,6 +38,11 @@ class TokenizedCaptions:
         step = tf.cast(draw * tf.cast(end - start, tf.float32), tf.int64)
         return tf.minimum(start + step, end - 1)
 
+    def after(self, row: tf.Tensor, caption: tf.Tensor, places: int) -> tf.Tensor:
+        """The caption so many places after one of image `row`, round its captions."""
+        start, end = self.starts[row], self.starts[row + 1]
+        return start + (caption - start + places) % (end - start)
+
     def words(self, caption: tf.Tensor) -> tf.Tensor:
         """The ids of one caption, (words,) int32."""
         return self.ids[self.id_starts[caption] : self.id_starts[caption + 1]]

@@ -12,7 +12,7 @@ from mirrorgan_tf.text.tokenizer import sample_words
 
 __all__ = ["EvaluationExamples", "TrainingExamples", "make_batch", "stateless_seed"]
 
-_AUGMENT, _WORDS, _REPLACE = 1, 2, 3
+_AUGMENT, _WORDS, _REPLACE, _MORE_WORDS = 1, 2, 3, 4
 # Bad images in a row that are put up with; of at most 1 % bad ones.
 _ATTEMPTS = 8
 
@@ -55,16 +55,20 @@ class _Examples:
         return failed, tf.ensure_shape(image, blank.shape)
 
     def _example(self, row, caption, image, ids):
-        length = tf.shape(ids)[0]
-        padded = tf.pad(ids, [[0, self.max_words - length]])
+        padded, length = self._padded(ids)
         return {
             "images": image,
-            "ids": tf.ensure_shape(padded, (self.max_words,)),
+            "ids": padded,
             "lengths": length,
             "caption": self.captions.texts[caption],
             "class_ids": self.class_ids[row],
             "index": tf.cast(row, tf.int32),
         }
+
+    def _padded(self, ids):
+        length = tf.shape(ids)[0]
+        padded = tf.pad(ids, [[0, self.max_words - length]])
+        return tf.ensure_shape(padded, (self.max_words,)), length
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -74,10 +78,13 @@ class TrainingExamples(_Examples):
     Attributes:
         seed: of all draws.
         flip: mirror every second image.
+        captions_each: k; with more than 1 an example has `more_ids` (k - 1, L) and
+            `more_lengths` (k - 1,), of the captions after the one drawn.
     """
 
     seed: int
     flip: bool
+    captions_each: int = 1
 
     def quick(self, position: tf.Tensor, row: tf.Tensor) -> Example:
         """An example; raises if its image is bad."""
@@ -117,12 +124,30 @@ class TrainingExamples(_Examples):
 
     def _drawn(self, position, row, draws, image):
         caption = self.captions.pick(row, draws[3])
-        ids = sample_words(
+        example = self._example(
+            row, caption, image, self._some_words(caption, _WORDS, position)
+        )
+        if self.captions_each > 1:
+            more = [
+                self._padded(
+                    self._some_words(
+                        self.captions.after(row, caption, places),
+                        _MORE_WORDS + places,
+                        position,
+                    )
+                )
+                for places in range(1, self.captions_each)
+            ]
+            ids, lengths = zip(*more, strict=True)
+            example |= {"more_ids": tf.stack(ids), "more_lengths": tf.stack(lengths)}
+        return example
+
+    def _some_words(self, caption, stream, position):
+        return sample_words(
             self.captions.words(caption),
             self.max_words,
-            stateless_seed(self.seed, _WORDS, position),
+            stateless_seed(self.seed, stream, position),
         )
-        return self._example(row, caption, image, ids)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

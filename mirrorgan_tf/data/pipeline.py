@@ -45,6 +45,7 @@ def make_dataset(
     max_words: int,
     flip: bool = True,
     cache: bool | DecodedImages = False,
+    captions_each: int = 1,
     caption_index: int | Sequence[int] = 0,
     bad_examples: BadExamples | None = None,
     input_context: tf.distribute.InputContext | None = None,
@@ -70,6 +71,8 @@ def make_dataset(
         flip: training: mirror every second image; not where captions say left.
         cache: True keeps all decoded images in memory; a `DecodedImages` of the
             same index and last size is used as it is.
+        captions_each: training: k, captions of each image visited; the first is
+            drawn, the others follow it in the index, round and round.
         caption_index: not training: which caption, for all images or for each one.
         bad_examples: is told of images that can't be read; None: fail at the first.
         input_context: of a worker that makes only its rows of each global batch.
@@ -78,7 +81,8 @@ def make_dataset(
         Dictionaries: `images`, a tuple of (B, s, s, 3) float32 in [-1, 1], one per
         size, all reduced from one crop; `ids` (B, L) int32; `lengths` (B,) int32;
         `caption` (B,) string; `class_ids` (B,) int32; `index` (B,) int32, rows of
-        `index`.
+        `index`. With k > 1 also `more_ids` (B, k - 1, L) and `more_lengths`
+        (B, k - 1), of the further captions.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -86,7 +90,9 @@ def make_dataset(
             too many are; `data_errors` makes it a `UserError`.
     """
     sizes = tuple(sizes)
-    _check_arguments(index, sizes, batch_size, seed, start_step, max_words)
+    _check_arguments(
+        index, sizes, batch_size, seed, start_step, max_words, captions_each
+    )
     first = start_step * batch_size
     if training:
         rows = _training_rows(len(index), seed, first)
@@ -106,7 +112,9 @@ def make_dataset(
         }
         chosen = tf.constant(_check_caption_index(index, caption_index))
     if training:
-        examples = TrainingExamples(**shared, seed=seed, flip=flip)
+        examples = TrainingExamples(
+            **shared, seed=seed, flip=flip, captions_each=captions_each
+        )
     else:
         examples = EvaluationExamples(**shared, chosen=chosen)
 
@@ -190,7 +198,9 @@ def _open_captions(
     return tokenizer
 
 
-def _check_arguments(index, sizes, batch_size, seed, start_step, max_words) -> None:
+def _check_arguments(
+    index, sizes, batch_size, seed, start_step, max_words, captions_each
+) -> None:
     if not len(index):
         raise ValueError("index: no images; expected at least one")
     if not sizes or sizes[0] < 1 or list(sizes) != sorted(set(sizes)):
@@ -199,6 +209,7 @@ def _check_arguments(index, sizes, batch_size, seed, start_step, max_words) -> N
         ("batch_size", batch_size, 1),
         ("start_step", start_step, 0),
         ("max_words", max_words, 1),
+        ("captions_each", captions_each, 1),
         ("seed", seed, 0),
     ):
         if value < low:

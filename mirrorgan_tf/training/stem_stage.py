@@ -12,6 +12,7 @@ from mirrorgan_tf.losses.damsm import (
 from mirrorgan_tf.models.attention import padding_mask_from_lengths
 from mirrorgan_tf.models.image_encoder import ImageEncoder
 from mirrorgan_tf.models.stem import Stem
+from mirrorgan_tf.training.captions import all_captions, captions_each
 from mirrorgan_tf.training.distribution import (
     clip_global_gradient,
     example_uniform,
@@ -43,7 +44,8 @@ def damsm_losses(
         regions: (B, R, D) of the images.
         code: (B, D) of the images.
         words: (B, L, D) of the captions.
-        sentence: (B, D) of the captions.
+        sentence: (B, D) of the captions; or (B, k, D) of k captions an image, whose
+            losses are averaged.
         lengths: (B,) words of each caption.
         class_ids: (B,) int32; others of the same class are no negatives.
 
@@ -66,8 +68,15 @@ def damsm_losses(
         ),
         class_ids,
     )
-    by_sentence = matching_losses(
-        sentence_similarity(code, sentence, gamma3=config.gamma3), class_ids
+    sentences = tf.unstack(sentence, axis=1) if len(sentence.shape) > 2 else [sentence]
+    by_sentence = tf.reduce_mean(
+        [
+            matching_losses(
+                sentence_similarity(code, one, gamma3=config.gamma3), class_ids
+            )
+            for one in sentences
+        ],
+        axis=0,
     )
     return {
         "words_image_to_text": global_mean(by_word[0]),
@@ -113,20 +122,21 @@ class StemStage:
         """Updates both encoders on one replica's part of a batch."""
         text_variables = self.stem.trainable_variables
         image_variables = self.image_encoder.trainable_variables
-        ids = batch["ids"]
+        ids, lengths = all_captions(batch)
+        each = captions_each(batch)
         uniform = example_uniform(
             (*ids.shape, self.config.embedding_dim),
             seed=seed,
         )
         with tf.GradientTape() as tape:
-            words, sentence = self.stem(ids, batch["lengths"], dropout_uniform=uniform)
+            words, sentence = self.stem(ids, lengths, dropout_uniform=uniform)
             regions, code = self.image_encoder(batch["images"][-1], training=True)
             losses = damsm_losses(
                 self.config,
                 regions=regions,
                 code=code,
-                words=words,
-                sentence=sentence,
+                words=words[::each],
+                sentence=tf.reshape(sentence, [-1, each, sentence.shape[-1]]),
                 lengths=batch["lengths"],
                 class_ids=batch["class_ids"],
             )
