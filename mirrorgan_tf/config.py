@@ -21,6 +21,8 @@ _BACKBONES = (
     "resnet152_torchvision",
 )
 
+_AUGMENTATIONS = ("color", "translation", "cutout")
+
 
 def _setting(default, help_text, *, low=None, high=None, choices=None, runtime=False):
     """One field; `runtime` settings may differ when a run is taken up again."""
@@ -149,6 +151,26 @@ class Config:
     damsm_weight: float = _setting(
         0.0, "Weight of the DAMSM loss on the last image (AttnGAN; paper: 0).", low=0
     )
+    adversarial_loss: str = _setting(
+        "cross_entropy",
+        "Adversarial loss: cross_entropy (paper), or hinge.",
+        choices=("cross_entropy", "hinge"),
+    )
+    r1_weight: float = _setting(
+        0.0, "gamma of R1, the gradient penalty at real images (paper: 0).", low=0
+    )
+    matching_penalty_weight: float = _setting(
+        0.0,
+        "k of DF-GAN's gradient penalty at real images with their own sentences "
+        "(paper: 0; DF-GAN: 2).",
+        low=0,
+    )
+    matching_penalty_power: float = _setting(6.0, "p of the same.", low=2)
+    augment: str = _setting(
+        "",
+        "DiffAugment: what discriminators see is changed at random, real or not: any "
+        f"of {','.join(_AUGMENTATIONS)} (paper: none).",
+    )
     gamma1: float = _setting(4.0, "DAMSM: sharpness of attention to regions.", low=0)
     gamma2: float = _setting(5.0, "DAMSM: sharpness over words.", low=0)
     gamma3: float = _setting(10.0, "DAMSM: sharpness of matching.", low=0)
@@ -267,6 +289,13 @@ class Config:
                 "--stream_encoder_weights=stem: --stream_encoder must be "
                 f"--image_encoder, {self.image_encoder}, not {self.stream_encoder}"
             )
+        names = self.augmentations
+        for i, name in enumerate(names):
+            if name not in _AUGMENTATIONS or name in names[:i]:
+                raise UserError(
+                    f"--augment={self.augment}: must be some of "
+                    f"{','.join(_AUGMENTATIONS)}, each at most once, not {name!r}"
+                )
         if self.words_dim % 2:
             raise UserError(
                 f"--words_dim={self.words_dim}: must be even, half for each direction"
@@ -276,6 +305,11 @@ class Config:
     def sizes(self) -> tuple[int, ...]:
         """Sides of the cascade's images in px, ascending."""
         return tuple(self.base_size * 2**scale for scale in range(self.scales))
+
+    @property
+    def augmentations(self) -> tuple[str, ...]:
+        """Names of what is done to images before discriminators, in order."""
+        return tuple(self.augment.split(",")) if self.augment else ()
 
     def fixed_settings(self) -> dict[str, Any]:
         """The settings that a workdir's checkpoints depend on."""

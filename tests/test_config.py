@@ -34,6 +34,9 @@ FLAGS = ("birdlets", "cub", "coco")
         ("glam_batch_size", 1),
         ("seed", -1),
         ("stream_encoder_weights", "stem"),
+        ("augment", "color,colour"),
+        ("augment", "cutout,cutout"),
+        ("matching_penalty_power", 1.0),
     ],
 )
 def test_a_bad_value_is_refused_with_the_flags_name(field, value):

@@ -17,10 +17,8 @@ from mirrorgan_tf.convert.network_checks import (
     to_channels_last,
 )
 from mirrorgan_tf.convert.sizes import make_glam, make_stream_decoder
-from mirrorgan_tf.losses.adversarial import real_loss
 from mirrorgan_tf.losses.kl import kl_to_standard_normal
-from mirrorgan_tf.models.discriminators import Discriminator
-from mirrorgan_tf.training.glam_stage import discriminator_loss
+from mirrorgan_tf.training.adversarial import adversarial_loss, discriminator_loss
 from mirrorgan_tf.training.stream_stage import redescription_loss
 
 __all__ = ["GRADIENT_TOLERANCE", "check_adversarial"]
@@ -67,7 +65,7 @@ def _check_discriminator_loss(index, discriminator, golden, others, report):
 def _discriminator_loss(discriminator, real, fake, sentence):
     weights = np.ones(len(sentence), np.float32)
     weights[-1] = 0.0
-    loss = discriminator_loss(
+    _, loss = discriminator_loss(
         discriminator,
         tf.constant(real),
         tf.constant(fake),
@@ -111,7 +109,7 @@ def _check_generator_loss(discriminators, golden, others, report):
         made = glam(**inputs)
         losses = {
             "adversarial": sum(
-                _generator_share(discriminator, images, sentence)
+                adversarial_loss(discriminator, images, sentence, training=False)
                 for discriminator, images in zip(
                     discriminators.values(), made["images"], strict=True
                 )
@@ -138,13 +136,6 @@ def _check_generator_loss(discriminators, golden, others, report):
     if golden.keys("gradnorm/"):
         gradients = tape.gradient(losses["errG"], glam.trainable_variables)
         _compare_gradients(glam, gradients, golden, report)
-
-
-def _generator_share(discriminator: Discriminator, images, sentence):
-    features = discriminator.features(images)
-    return tf.reduce_mean(
-        real_loss(discriminator.unconditional(features))
-    ) + tf.reduce_mean(real_loss(discriminator.conditional(features, sentence)))
 
 
 def _caption_loss(images, golden, decoder_golden):

@@ -4,7 +4,6 @@ import keras
 import tensorflow as tf
 
 from mirrorgan_tf.config import Config
-from mirrorgan_tf.losses.adversarial import fake_loss, real_loss
 from mirrorgan_tf.losses.kl import kl_to_standard_normal
 from mirrorgan_tf.models.attention import padding_mask_from_lengths
 from mirrorgan_tf.models.discriminators import Discriminator
@@ -13,8 +12,11 @@ from mirrorgan_tf.models.image_encoder import ImageEncoder
 from mirrorgan_tf.models.stem import Stem
 from mirrorgan_tf.models.stream import Stream
 from mirrorgan_tf.training.accumulation import accumulate, micro_batches
+from mirrorgan_tf.training.adversarial import adversarial_loss, discriminator_loss
+from mirrorgan_tf.training.augmentation import DRAWS, augment
 from mirrorgan_tf.training.distribution import (
     example_normal,
+    example_uniform,
     global_mean,
     next_example,
 )
@@ -22,52 +24,10 @@ from mirrorgan_tf.training.ema import start_average, update_average
 from mirrorgan_tf.training.stem_stage import damsm_losses
 from mirrorgan_tf.training.stream_stage import redescription_loss
 
-__all__ = ["GlamStage", "discriminator_loss"]
+__all__ = ["GlamStage"]
 
-
-def discriminator_loss(
-    discriminator: Discriminator,
-    real: tf.Tensor,
-    fake: tf.Tensor,
-    sentence: tf.Tensor,
-    wrong_sentence: tf.Tensor,
-    wrong_weights: tf.Tensor,
-    *,
-    training: bool,
-) -> tf.Tensor:
-    """This replica's share of errD of one scale, in nats.
-
-    (real_u + real_c) / 2 + (fake_u + fake_c + wrong_c) / 3, each a mean binary
-    cross entropy; `wrong` is a real image with another image's sentence.
-
-    Args:
-        discriminator: of this scale.
-        real: (B, s, s, 3) in [-1, 1].
-        fake: like `real`.
-        sentence: (B, D), the condition: the sentence embedding, not s_ca.
-        wrong_sentence: (B, D).
-        wrong_weights: (B,), 0 where there is no wrong sentence.
-        training: batch statistics.
-
-    Source: the authors' code; the paper (eq. 7) has no wrong pairs.
-    """
-    real_features = discriminator.features(real, training=training)
-    fake_features = discriminator.features(fake, training=training)
-
-    def conditional(features, condition):
-        return discriminator.conditional(features, condition, training=training)
-
-    real_mean = global_mean(
-        real_loss(discriminator.unconditional(real_features))
-    ) + global_mean(real_loss(conditional(real_features, sentence)))
-    fake_mean = (
-        global_mean(fake_loss(discriminator.unconditional(fake_features)))
-        + global_mean(fake_loss(conditional(fake_features, sentence)))
-        + global_mean(
-            fake_loss(conditional(real_features, wrong_sentence)), wrong_weights
-        )
-    )
-    return real_mean / 2 + fake_mean / 3
+# Whose draws: each time a discriminator looks, an image is changed otherwise.
+_REAL, _FAKE, _JUDGED = range(3)
 
 
 class GlamStage:
@@ -133,15 +93,15 @@ class GlamStage:
             ),
             **self._noise(batch["ids"].shape[0], seed),
         }
+        if self.config.augmentations:
+            batch = batch | {"draws": self._draws(batch["ids"].shape[0], seed)}
         if self.config.accumulate_steps > 1:
             return self._accumulated_step(batch, made_from)
         variables = self.glam.trainable_variables
         with tf.GradientTape() as tape:
             made = self.glam(**made_from, training=True)
             with tape.stop_recording():
-                losses = self._update_discriminators(
-                    batch["images"], made["images"], sentence
-                )
+                losses = self._update_discriminators(batch, made["images"], sentence)
             generator_losses, total = self.generator_loss(
                 made, batch, words, sentence, training=True
             )
@@ -157,14 +117,10 @@ class GlamStage:
             batch, made_from = part
             made = self.glam(**made_from, training=True)
             losses, gradients = {}, []
-            for size, (loss, gradient) in zip(
-                self.config.sizes,
-                self._discriminator_gradients(
-                    batch["images"], made["images"], made_from["sentence"]
-                ),
-                strict=True,
+            for some, gradient in self._discriminator_gradients(
+                batch, made["images"], made_from["sentence"]
             ):
-                losses[f"discriminator_{size}"] = loss
+                losses |= some
                 gradients.append(gradient)
             return losses, gradients
 
@@ -206,13 +162,18 @@ class GlamStage:
         config = self.config
         losses = {}
         for size, discriminator, images in zip(
-            config.sizes, self.discriminators, made["images"], strict=True
+            config.sizes,
+            self.discriminators,
+            self._augmented(made["images"], batch, _JUDGED),
+            strict=True,
         ):
-            features = discriminator.features(images, training=training)
-            logits = discriminator.conditional(features, sentence, training=training)
-            losses[f"adversarial_{size}"] = global_mean(
-                real_loss(discriminator.unconditional(features))
-            ) + global_mean(real_loss(logits))
+            losses[f"adversarial_{size}"] = adversarial_loss(
+                discriminator,
+                images,
+                sentence,
+                training=training,
+                kind=config.adversarial_loss,
+            )
         losses["kl"] = global_mean(kl_to_standard_normal(made["mu"], made["log_var"]))
         total = tf.add_n([losses[f"adversarial_{size}"] for size in config.sizes])
         total += config.kl_weight * losses["kl"]
@@ -231,22 +192,27 @@ class GlamStage:
         losses["generator"] = total
         return losses, total
 
-    def _update_discriminators(self, real, fake, sentence):
+    def _update_discriminators(self, batch, fake, sentence):
         losses = {}
-        gradients = self._discriminator_gradients(real, fake, sentence)
-        for i, (loss, gradient) in enumerate(gradients):
-            losses[f"discriminator_{self.config.sizes[i]}"] = loss
+        gradients = self._discriminator_gradients(batch, fake, sentence)
+        for i, (some, gradient) in enumerate(gradients):
+            losses |= some
             self._apply_to_discriminator(i, gradient)
         return losses
 
-    def _discriminator_gradients(self, real, fake, sentence):
-        """One loss and its gradients after the other."""
+    def _discriminator_gradients(self, batch, fake, sentence):
+        """The losses of one discriminator and its gradients after the other's."""
+        config = self.config
         wrong, wrong_weights = next_example(sentence)
-        for discriminator, real_images, fake_images in zip(
-            self.discriminators, real, fake, strict=True
+        for size, discriminator, real_images, fake_images in zip(
+            config.sizes,
+            self.discriminators,
+            self._augmented(batch["images"], batch, _REAL),
+            self._augmented(fake, batch, _FAKE),
+            strict=True,
         ):
             with tf.GradientTape() as tape:
-                loss = discriminator_loss(
+                losses, total = discriminator_loss(
                     discriminator,
                     real_images,
                     fake_images,
@@ -254,8 +220,15 @@ class GlamStage:
                     wrong,
                     wrong_weights,
                     training=True,
+                    kind=config.adversarial_loss,
+                    r1_weight=config.r1_weight,
+                    matching_weight=config.matching_penalty_weight,
+                    matching_power=config.matching_penalty_power,
                 )
-            yield loss, tape.gradient(loss, discriminator.trainable_variables)
+            yield (
+                {f"{name}_{size}": loss for name, loss in losses.items()},
+                tape.gradient(total, discriminator.trainable_variables),
+            )
 
     def _apply_to_discriminator(self, i, gradients):
         variables = self.discriminators[i].trainable_variables
@@ -276,6 +249,19 @@ class GlamStage:
                 ).values()
             )
         )
+
+    def _augmented(self, images, batch, whose):
+        """Images of all scales as the discriminators are to see them."""
+        names = self.config.augmentations
+        if not names:
+            return images
+        draws = batch["draws"][:, whose]
+        return [augment(of_scale, draws, names) for of_scale in images]
+
+    def _draws(self, batch_size, seed):
+        # Else they would come from the numbers that the noise is made of.
+        seed = tf.random.experimental.stateless_fold_in(seed, 1)
+        return example_uniform((batch_size, 3, DRAWS), seed=seed)
 
     def _noise(self, batch_size, seed):
         config = self.config

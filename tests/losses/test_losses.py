@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from mirrorgan_tf.losses.adversarial import fake_loss, real_loss
+from mirrorgan_tf.losses.adversarial import ADVERSARIAL_LOSSES, fake_loss, real_loss
 from mirrorgan_tf.losses.caption import caption_cross_entropy
 from mirrorgan_tf.losses.kl import kl_to_standard_normal
 
@@ -19,6 +19,14 @@ def test_adversarial_losses_stay_finite_for_a_sure_judge():
     logits = np.array([-1e4, 1e4], np.float32)
     np.testing.assert_allclose(real_loss(logits), [1e4, 0])
     np.testing.assert_allclose(fake_loss(logits), [0, 1e4])
+
+
+def test_hinge_asks_for_a_margin_of_one_and_no_more():
+    logits = np.array([-2.0, -1.0, 0.5, 1.0, 3.0], np.float32)
+    hinge = ADVERSARIAL_LOSSES["hinge"]
+    np.testing.assert_allclose(hinge.real(logits), [3, 2, 0.5, 0, 0])
+    np.testing.assert_allclose(hinge.fake(logits), [0, 0, 1.5, 2, 4])
+    np.testing.assert_allclose(hinge.generator(logits), -logits)
 
 
 def test_kl_in_closed_form():

@@ -1,0 +1,122 @@
+"""What discriminator and generator pay for each other, at one scale."""
+
+import contextlib
+
+import tensorflow as tf
+
+from mirrorgan_tf.losses.adversarial import ADVERSARIAL_LOSSES
+from mirrorgan_tf.losses.penalties import matching_penalty, r1_penalty
+from mirrorgan_tf.models.discriminators import Discriminator
+from mirrorgan_tf.training.distribution import global_mean
+
+__all__ = ["adversarial_loss", "discriminator_loss"]
+
+
+def adversarial_loss(
+    discriminator: Discriminator,
+    images: tf.Tensor,
+    sentence: tf.Tensor,
+    *,
+    training: bool,
+    kind: str = "cross_entropy",
+) -> tf.Tensor:
+    """This replica's share of the generator's loss at one scale, both heads.
+
+    Args:
+        discriminator: of this scale.
+        images: (B, s, s, 3) in [-1, 1], generated.
+        sentence: (B, D), the condition: the sentence embedding, not s_ca.
+        training: batch statistics.
+        kind: of ADVERSARIAL_LOSSES.
+    """
+    cost = ADVERSARIAL_LOSSES[kind].generator
+    features = discriminator.features(images, training=training)
+    joint = discriminator.conditional(features, sentence, training=training)
+    return global_mean(cost(discriminator.unconditional(features))) + global_mean(
+        cost(joint)
+    )
+
+
+def discriminator_loss(
+    discriminator: Discriminator,
+    real: tf.Tensor,
+    fake: tf.Tensor,
+    sentence: tf.Tensor,
+    wrong_sentence: tf.Tensor,
+    wrong_weights: tf.Tensor,
+    *,
+    training: bool,
+    kind: str = "cross_entropy",
+    r1_weight: float = 0.0,
+    matching_weight: float = 0.0,
+    matching_power: float = 6.0,
+) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    """This replica's shares of errD of one scale and of its penalties, and the sum.
+
+    errD = (real_u + real_c) / 2 + (fake_u + fake_c + wrong_c) / 3, each a mean, in
+    nats where it is of cross entropies; `wrong` is a real image with another image's
+    sentence. What is penalised is the gradient at real images with their own
+    sentences. Under batch statistics an image moves the others' logits too: the
+    gradient is that of the batch's sum.
+
+    Args:
+        discriminator: of this scale.
+        real: (B, s, s, 3) in [-1, 1].
+        fake: like `real`.
+        sentence: (B, D), the condition: the sentence embedding, not s_ca.
+        wrong_sentence: (B, D).
+        wrong_weights: (B,), 0 where there is no wrong sentence.
+        training: batch statistics.
+        kind: of ADVERSARIAL_LOSSES.
+        r1_weight: gamma of R1, on both heads; 0: none.
+        matching_weight: k of the matching-aware gradient penalty; 0: none.
+        matching_power: p of the same.
+
+    Returns:
+        Losses without their weights, errD named "discriminator", and their weighted
+        sum.
+
+    Source: the authors' code; the paper (eq. 7) has no wrong pairs.
+    """
+    cost = ADVERSARIAL_LOSSES[kind]
+
+    def conditional(features, condition):
+        return discriminator.conditional(features, condition, training=training)
+
+    with _watching((real, sentence), r1_weight or matching_weight) as tape:
+        real_features = discriminator.features(real, training=training)
+        real_alone = discriminator.unconditional(real_features)
+        real_joint = conditional(real_features, sentence)
+    fake_features = discriminator.features(fake, training=training)
+    real_mean = global_mean(cost.real(real_alone)) + global_mean(cost.real(real_joint))
+    fake_mean = (
+        global_mean(cost.fake(discriminator.unconditional(fake_features)))
+        + global_mean(cost.fake(conditional(fake_features, sentence)))
+        + global_mean(
+            cost.fake(conditional(real_features, wrong_sentence)), wrong_weights
+        )
+    )
+    total = real_mean / 2 + fake_mean / 3
+    losses = {"discriminator": total}
+    if r1_weight:
+        losses["r1"] = global_mean(
+            r1_penalty(tape.gradient(real_alone, real))
+            + r1_penalty(tape.gradient(real_joint, real))
+        )
+        total += r1_weight * losses["r1"]
+    if matching_weight:
+        gradients = tape.gradient(real_joint, (real, sentence))
+        losses["matching"] = global_mean(matching_penalty(*gradients, matching_power))
+        total += matching_weight * losses["matching"]
+    return losses, total
+
+
+@contextlib.contextmanager
+def _watching(values, wanted):
+    """A tape for several gradients with respect to `values`, or none."""
+    if not wanted:
+        yield None
+        return
+    with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+        tape.watch(values)
+        yield tape
