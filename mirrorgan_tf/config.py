@@ -111,6 +111,9 @@ class Config:
     discriminator_width: int = _setting(
         64, "ndf: channels of the discriminators' first layer.", low=1
     )
+    spectral_norm: bool = _setting(
+        False, "Spectral normalisation of the discriminators' kernels (paper: none)."
+    )
     noise_dim: int = _setting(100, "Length of the noise z.", low=1)
     condition_dim: int = _setting(100, "D': length of the condition s_ca.", low=1)
     embedding_dim: int = _setting(300, "Length of STEM's word vectors.", low=1)

@@ -19,6 +19,7 @@ class ConvBlock(layers.Layer):
         kernel_size: side of the kernel in px.
         strides: 1 keeps the side, 2 halves it.
         normalized: False leaves batch norm out.
+        spectral_norm: of the kernel.
     """
 
     def __init__(
@@ -27,15 +28,21 @@ class ConvBlock(layers.Layer):
         kernel_size: int,
         strides: int = 1,
         normalized: bool = True,
+        spectral_norm: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.channels = channels
         self.kernel_size = kernel_size
         self.strides = strides
+        self.spectral_norm = spectral_norm
         # 'same' pads 4×4 of stride 2 by one on each side, as PyTorch's padding 1.
         self.conv = conv(
-            channels, kernel_size, strides=strides, dtype=self.dtype_policy
+            channels,
+            kernel_size,
+            strides=strides,
+            spectral_norm=spectral_norm,
+            dtype=self.dtype_policy,
         )
         self.norm = batch_normalization(dtype=self.dtype_policy) if normalized else None
 
@@ -60,6 +67,7 @@ class ConvBlock(layers.Layer):
             "kernel_size": self.kernel_size,
             "strides": self.strides,
             "normalized": self.norm is not None,
+            "spectral_norm": self.spectral_norm,
         }
 
 
@@ -75,6 +83,7 @@ class Discriminator(keras.Model):
     Args:
         size: side of the images in px, a power of 2 from 16 up.
         width: ndf, channels of the first layer at 64 px and more.
+        spectral_norm: of every convolution's kernel, beside the batch norms.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -82,29 +91,29 @@ class Discriminator(keras.Model):
     Source: the authors' code (AttnGAN's discriminators).
     """
 
-    def __init__(self, size: int, width: int = 64, **kwargs):
+    def __init__(
+        self, size: int, width: int = 64, spectral_norm: bool = False, **kwargs
+    ):
         super().__init__(**kwargs)
         if size < 16 or size & (size - 1):
             raise ValueError(f"size={size}; expected a power of 2, at least 16")
         self.size = size
         self.width = width
-        policy = self.dtype_policy
+        self.spectral_norm = spectral_norm
+        made = {"spectral_norm": spectral_norm, "dtype": self.dtype_policy}
         halvings = (size // 4).bit_length() - 1
         first = max(0, 4 - halvings)
         self.down_blocks = [
-            ConvBlock(width * 2**i, 4, strides=2, normalized=i > first, dtype=policy)
+            ConvBlock(width * 2**i, 4, strides=2, normalized=i > first, **made)
             for i in range(first, first + halvings)
         ]
         self.narrow_blocks = [
-            ConvBlock(width * 2**i, 3, dtype=policy)
-            for i in reversed(range(3, halvings - 1))
+            ConvBlock(width * 2**i, 3, **made) for i in reversed(range(3, halvings - 1))
         ]
-        self.joint_block = ConvBlock(8 * width, 3, dtype=policy)
-        self.unconditional_head = self._head()
-        self.conditional_head = self._head()
-
-    def _head(self):
-        return conv(1, 4, strides=4, use_bias=True, dtype=self.dtype_policy)
+        self.joint_block = ConvBlock(8 * width, 3, **made)
+        self.unconditional_head, self.conditional_head = (
+            conv(1, 4, strides=4, use_bias=True, **made) for _ in range(2)
+        )
 
     def build(self, images_shape, sentence_shape):
         """Makes the variables."""
@@ -124,9 +133,9 @@ class Discriminator(keras.Model):
             x = block(x, training=training)
         return x
 
-    def unconditional(self, features):
+    def unconditional(self, features, training=False):
         """Features to logits (B,) of "real"."""
-        return self._logits(self.unconditional_head(features))
+        return self._logits(self.unconditional_head(features, training=training))
 
     def conditional(self, features, sentence, training=False):
         """Features and sentence (B, D) to logits (B,) of "real and it fits"."""
@@ -136,7 +145,7 @@ class Discriminator(keras.Model):
         joint = self.joint_block(
             ops.concatenate([features, tiled], axis=-1), training=training
         )
-        return self._logits(self.conditional_head(joint))
+        return self._logits(self.conditional_head(joint, training=training))
 
     def call(self, images, sentence, training=False):
         """Judges images (B, size, size, 3) with sentences (B, D).
@@ -146,7 +155,7 @@ class Discriminator(keras.Model):
         """
         features = self.features(images, training=training)
         return (
-            self.unconditional(features),
+            self.unconditional(features, training=training),
             self.conditional(features, sentence, training=training),
         )
 
@@ -155,4 +164,8 @@ class Discriminator(keras.Model):
 
     def get_config(self):
         """The constructor's arguments."""
-        return super().get_config() | {"size": self.size, "width": self.width}
+        return super().get_config() | {
+            "size": self.size,
+            "width": self.width,
+            "spectral_norm": self.spectral_norm,
+        }

@@ -91,7 +91,11 @@ def build_discriminators(config: Config) -> list[Discriminator]:
     """One discriminator a stage, the smallest image's first."""
     discriminators = []
     for size in config.sizes:
-        discriminator = Discriminator(size, width=config.discriminator_width)
+        discriminator = Discriminator(
+            size,
+            width=config.discriminator_width,
+            spectral_norm=config.spectral_norm,
+        )
         discriminator(_image(size), ops.zeros((1, config.words_dim)))
         discriminators.append(discriminator)
     return discriminators

@@ -31,10 +31,9 @@ def adversarial_loss(
     """
     cost = ADVERSARIAL_LOSSES[kind].generator
     features = discriminator.features(images, training=training)
+    alone = discriminator.unconditional(features, training=training)
     joint = discriminator.conditional(features, sentence, training=training)
-    return global_mean(cost(discriminator.unconditional(features))) + global_mean(
-        cost(joint)
-    )
+    return global_mean(cost(alone)) + global_mean(cost(joint))
 
 
 def discriminator_loss(
@@ -80,17 +79,20 @@ def discriminator_loss(
     """
     cost = ADVERSARIAL_LOSSES[kind]
 
+    def unconditional(features):
+        return discriminator.unconditional(features, training=training)
+
     def conditional(features, condition):
         return discriminator.conditional(features, condition, training=training)
 
     with _watching((real, sentence), r1_weight or matching_weight) as tape:
         real_features = discriminator.features(real, training=training)
-        real_alone = discriminator.unconditional(real_features)
+        real_alone = unconditional(real_features)
         real_joint = conditional(real_features, sentence)
     fake_features = discriminator.features(fake, training=training)
     real_mean = global_mean(cost.real(real_alone)) + global_mean(cost.real(real_joint))
     fake_mean = (
-        global_mean(cost.fake(discriminator.unconditional(fake_features)))
+        global_mean(cost.fake(unconditional(fake_features)))
         + global_mean(cost.fake(conditional(fake_features, sentence)))
         + global_mean(
             cost.fake(conditional(real_features, wrong_sentence)), wrong_weights

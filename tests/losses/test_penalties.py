@@ -20,7 +20,7 @@ class Linear:
     def features(self, images, training):
         return images
 
-    def unconditional(self, features):
+    def unconditional(self, features, training):
         return tf.einsum("byxc,yxc->b", features, self.alone)
 
     def conditional(self, features, sentence, training):

@@ -34,6 +34,10 @@ MODELS = {
         (_normal(2, 3, 6), _normal(2, 6), _normal(2, 3), _normal(2, 4)),
     ),
     "discriminator": (lambda: Discriminator(16, width=2), (IMAGES, _normal(2, 6))),
+    "spectral": (
+        lambda: Discriminator(16, width=2, spectral_norm=True),
+        (IMAGES, _normal(2, 6)),
+    ),
     "image_encoder": (lambda: ImageEncoder(**SMALL, words_dim=6), (IMAGES,)),
     "stream": (
         lambda: Stream(

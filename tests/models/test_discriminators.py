@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from mirrorgan_tf.models.blocks import SpectralConv2D
 from mirrorgan_tf.models.discriminators import Discriminator
 
 
@@ -30,3 +31,46 @@ def test_only_the_conditional_head_hears_the_sentence():
 def test_wrong_sizes_are_refused(size):
     with pytest.raises(ValueError, match=f"size={size}"):
         Discriminator(size)
+
+
+def test_spectral_norm_divides_by_the_largest_singular_value():
+    layer = SpectralConv2D(5, 3, use_bias=False)
+    # One pixel in the middle of zeros: what comes out is the kernel, turned round.
+    pixels = np.zeros((4, 5, 5, 4), np.float32)
+    pixels[np.arange(4), 2, 2, np.arange(4)] = 1
+    layer(pixels)
+    kernel = _normal(3, 3, 4, 5)
+    layer.kernel.assign(kernel)
+    for _ in range(30):
+        layer(pixels, training=True)
+    normalised = np.moveaxis(np.asarray(layer(pixels))[:, ::-1, ::-1], 0, 2)
+    largest = np.linalg.svd(normalised.reshape(-1, 5), compute_uv=False)[0]
+    np.testing.assert_allclose(largest, 1.0, rtol=1e-4)
+    np.testing.assert_allclose(
+        normalised * np.linalg.norm(kernel) / np.linalg.norm(normalised),
+        kernel,
+        rtol=1e-4,
+    )
+    np.testing.assert_array_equal(layer.kernel, kernel)
+
+
+def test_spectral_norm_is_of_all_convolutions_and_moves_in_training_alone():
+    judge = Discriminator(16, width=2, spectral_norm=True)
+    inputs = _normal(2, 16, 16, 3), _normal(2, 5)
+    judge(*inputs)
+    layers = [layer for layer in judge._flatten_layers() if hasattr(layer, "kernel")]
+    assert all(isinstance(layer, SpectralConv2D) for layer in layers)
+    for layer in layers:
+        # An orthogonal one, as at the start, has no direction of its own.
+        layer.kernel.assign(_normal(*layer.kernel.shape))
+    before = [layer.direction.numpy() for layer in layers]
+    judge(*inputs)
+    still = [layer.direction.numpy() for layer in layers]
+    judge(*inputs, training=True)
+    moved = [layer.direction.numpy() for layer in layers]
+    assert len(layers) == 5
+    for a, b, c in zip(before, still, moved, strict=True):
+        np.testing.assert_array_equal(a, b)
+        # A head has one channel, and one direction.
+        assert len(a) == 1 or np.abs(b - c).max() > 1e-3
+        np.testing.assert_allclose(np.linalg.norm(c), 1.0, rtol=1e-5)

@@ -19,6 +19,7 @@ RECIPE = {
     "r1_weight": 0.1,
     "matching_penalty_weight": 2.0,
     "augment": "color,translation,cutout",
+    "spectral_norm": True,
 }
 
 
