@@ -150,6 +150,11 @@ class Config:
     redescription_weight: float = _setting(
         20.0, "lambda: weight of the redescription's cross entropy.", low=0
     )
+    redescribe: str = _setting(
+        "last",
+        "Images that are redescribed: last, or all: the mean over the scales.",
+        choices=("last", "all"),
+    )
     kl_weight: float = _setting(1.0, "Weight of the condition's KL term.", low=0)
     damsm_weight: float = _setting(
         0.0, "Weight of the DAMSM loss on the last image (AttnGAN; paper: 0).", low=0

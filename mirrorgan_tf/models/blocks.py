@@ -8,7 +8,6 @@ __all__ = [
     "GLU",
     "Orthogonal",
     "ResidualBlock",
-    "SpectralConv2D",
     "UpBlock",
     "batch_normalization",
     "conv",
@@ -34,67 +33,16 @@ class Orthogonal(keras.initializers.Orthogonal):
         return ops.cast(super().__call__(shape, "float32"), dtype or "float32")
 
 
-@keras.saving.register_keras_serializable(package="mirrorgan_tf")
-class SpectralConv2D(layers.Conv2D):
-    """A convolution with its kernel divided by its largest singular value.
-
-    The kernel counts as a matrix (inputs of a position, channels); each call in
-    training is a step of power iteration. keras.layers.SpectralNormalization, which
-    overwrites the kernel at every call, fits neither optimizers nor replicas.
-
-    Source: Miyato et al., Spectral Normalization for GANs (2018).
-    """
-
-    # Conv2D's know of kernel and bias alone.
-    save_own_variables = layers.Layer.save_own_variables
-    load_own_variables = layers.Layer.load_own_variables
-
-    def build(self, input_shape):
-        """Makes the variables."""
-        super().build(input_shape)
-        self.direction = self.add_weight(
-            name="direction",
-            shape=(self.filters,),
-            # Of length 1.
-            initializer=keras.initializers.Constant(self.filters**-0.5),
-            trainable=False,
-            autocast=False,
-            aggregation="only_first_replica",
-        )
-
-    def call(self, inputs, training=False):
-        """As Conv2D."""
-        if training:
-            self._iterate()
-        return super().call(inputs)
-
-    def convolution_op(self, inputs, kernel):
-        """As Conv2D's, with the normalised kernel."""
-        stretched = ops.matmul(self._matrix(kernel), self.direction[:, None])
-        largest = ops.sqrt(ops.sum(ops.square(stretched)))
-        return super().convolution_op(inputs, kernel / ops.cast(largest, kernel.dtype))
-
-    def _iterate(self):
-        matrix = ops.stop_gradient(self._matrix(self.kernel))
-        direction = ops.matmul(matrix, self.direction[:, None])
-        direction = ops.matmul(ops.transpose(matrix), direction)[:, 0]
-        self.direction.assign(direction / ops.norm(direction))
-
-    def _matrix(self, kernel):
-        return full_precision(ops.reshape(kernel, (-1, self.filters)))
-
-
 def conv(
     channels: int,
     kernel_size: int,
     *,
     strides: int = 1,
     use_bias: bool = False,
-    spectral_norm: bool = False,
+    layer: type[layers.Conv2D] = layers.Conv2D,
     dtype,
 ) -> layers.Conv2D:
     """A 'same' convolution, orthogonal at the start (authors' code)."""
-    layer = SpectralConv2D if spectral_norm else layers.Conv2D
     return layer(
         channels,
         kernel_size,

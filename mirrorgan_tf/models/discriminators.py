@@ -4,10 +4,13 @@ import keras
 from keras import layers, ops
 
 from mirrorgan_tf.models.blocks import batch_normalization, conv, full_precision
+from mirrorgan_tf.models.spectral_norm import SpectralConv2D
 
 __all__ = ["ConvBlock", "Discriminator"]
 
 _SLOPE = 0.2
+# By whether the kernel is normalised.
+_CONVOLUTIONS = {False: layers.Conv2D, True: SpectralConv2D}
 
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
@@ -41,7 +44,7 @@ class ConvBlock(layers.Layer):
             channels,
             kernel_size,
             strides=strides,
-            spectral_norm=spectral_norm,
+            layer=_CONVOLUTIONS[spectral_norm],
             dtype=self.dtype_policy,
         )
         self.norm = batch_normalization(dtype=self.dtype_policy) if normalized else None
@@ -112,7 +115,15 @@ class Discriminator(keras.Model):
         ]
         self.joint_block = ConvBlock(8 * width, 3, **made)
         self.unconditional_head, self.conditional_head = (
-            conv(1, 4, strides=4, use_bias=True, **made) for _ in range(2)
+            conv(
+                1,
+                4,
+                strides=4,
+                use_bias=True,
+                layer=_CONVOLUTIONS[spectral_norm],
+                dtype=self.dtype_policy,
+            )
+            for _ in range(2)
         )
 
     def build(self, images_shape, sentence_shape):

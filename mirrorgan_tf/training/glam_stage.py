@@ -156,8 +156,8 @@ class GlamStage:
         """This replica's shares of errG's terms, and of their weighted sum.
 
         errG = adversarial (all scales, both heads) + lambda · redescription of
-        the last image + KL [+ DAMSM loss: AttnGAN]. The authors' code has no ½
-        before the adversarial terms, the paper (eq. 6) has.
+        the last image (or of all) + KL [+ DAMSM loss: AttnGAN]. The authors' code
+        has no ½ before the adversarial terms, the paper (eq. 6) has.
         """
         config = self.config
         losses = {}
@@ -178,19 +178,25 @@ class GlamStage:
         total = tf.add_n([losses[f"adversarial_{size}"] for size in config.sizes])
         total += config.kl_weight * losses["kl"]
         if config.redescription_weight:
-            losses["redescription"] = redescription_loss(
-                self.stream,
-                made["images"][-1],
-                batch["ids"],
-                batch["lengths"],
-                with_end=False,
-            )
+            losses["redescription"] = self._redescription_loss(made, batch)
             total += config.redescription_weight * losses["redescription"]
         if config.damsm_weight:
             losses["damsm"] = self._damsm_loss(made, batch, words, sentence)
             total += config.damsm_weight * losses["damsm"]
         losses["generator"] = total
         return losses, total
+
+    def _redescription_loss(self, made, batch):
+        """Of the last image, or the mean over all scales."""
+        images = made["images"]
+        chosen = images[-1:] if self.config.redescribe == "last" else images
+        losses = [
+            redescription_loss(
+                self.stream, of_scale, batch["ids"], batch["lengths"], with_end=False
+            )
+            for of_scale in chosen
+        ]
+        return losses[0] if len(losses) == 1 else tf.add_n(losses) / len(losses)
 
     def _update_discriminators(self, batch, fake, sentence):
         losses = {}

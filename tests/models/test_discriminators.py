@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from mirrorgan_tf.models.blocks import SpectralConv2D
 from mirrorgan_tf.models.discriminators import Discriminator
+from mirrorgan_tf.models.spectral_norm import SpectralConv2D
 
 
 def _normal(*shape, seed=0):

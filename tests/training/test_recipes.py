@@ -10,6 +10,7 @@ import tensorflow as tf
 from mirrorgan_tf.models import from_config
 from mirrorgan_tf.training.dry_run import random_batch
 from mirrorgan_tf.training.glam_stage import GlamStage
+from mirrorgan_tf.training.stream_stage import redescription_loss
 
 WORDS = 11
 ROWS = 4
@@ -20,6 +21,7 @@ RECIPE = {
     "matching_penalty_weight": 2.0,
     "augment": "color,translation,cutout",
     "spectral_norm": True,
+    "redescribe": "all",
 }
 
 
@@ -66,14 +68,31 @@ def test_the_whole_recipe_trains(changes, tiny_config):
 
 
 def test_augmentation_is_drawn_from_the_seed_of_the_step(tiny_config):
-    changes = {"augment": "color", "scales": 1}
-    first, again, other = (
-        _step(_stage(tiny_config, **changes), seed=tf.constant([3, step], tf.int32))
-        for step in (5, 5, 6)
-    )
-    plain = _step(_stage(tiny_config, scales=1))
-    assert first == again
-    assert first["discriminator_16"] != other["discriminator_16"]
-    assert first["discriminator_16"] != plain["discriminator_16"]
-    # The same noise, and what is made is described as it is.
-    np.testing.assert_allclose(first["kl"], plain["kl"], rtol=1e-6)
+    still = {"generator_learning_rate": 0.0, "discriminator_learning_rate": 0.0}
+    stage = _stage(tiny_config, augment="color", scales=1, **still)
+    other_seed = tf.constant([3, 6], tf.int32)
+    first, again, other = _step(stage), _step(stage), _step(stage, other_seed)
+    stage.config = dataclasses.replace(stage.config, augment="")
+    plain = _step(stage)
+    for name in ("discriminator_16", "adversarial_16"):
+        assert first[name] == again[name]
+        assert len({losses[name] for losses in (first, other, plain)}) == 3
+    # What is made is the same, and described as it is.
+    for name in ("kl", "redescription"):
+        assert first[name] == plain[name]
+
+
+def test_redescription_is_of_the_last_image_or_of_all(tiny_config):
+    stage = _stage(tiny_config)
+    batch = _batch(stage.config)
+    singly = [
+        redescription_loss(
+            stage.stream, images, batch["ids"], batch["lengths"], with_end=False
+        )
+        for images in batch["images"]
+    ]
+    assert singly[0] != singly[1]
+    for redescribe, expected in (("last", singly[1]), ("all", np.mean(singly))):
+        stage.config = dataclasses.replace(stage.config, redescribe=redescribe)
+        loss = stage._redescription_loss({"images": batch["images"]}, batch)
+        np.testing.assert_allclose(loss, expected, rtol=1e-6)
