@@ -150,6 +150,12 @@ class Config:
     redescription_weight: float = _setting(
         20.0, "lambda: weight of the redescription's cross entropy.", low=0
     )
+    sampled_redescription_weight: float = _setting(
+        0.0,
+        "Weight of the redescription's cross entropy where the decoder reads words "
+        "that it has drawn itself, with straight-through gradients (paper: 0).",
+        low=0,
+    )
     redescribe: str = _setting(
         "last",
         "Images that are redescribed: last, or all: the mean over the scales.",

@@ -123,7 +123,10 @@ class StreamDecoder(keras.Model):
         Returns:
             Logits (B, L, vocabulary_size) of word 1 .. word L.
         """
-        vectors = self.embedding(ids[:, :-1])
+        return self.read(features, self.embedding(ids[:, :-1]))
+
+    def read(self, features, vectors):
+        """As `call`, from word vectors (B, L-1, embedding_dim) in the ids' stead."""
         first = ops.cast(features, vectors.dtype)[:, None, :]
         hidden = self.lstm(ops.concatenate([first, vectors], axis=1))
         return full_precision(self.projection(hidden))

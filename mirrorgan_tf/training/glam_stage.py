@@ -22,7 +22,10 @@ from mirrorgan_tf.training.distribution import (
 )
 from mirrorgan_tf.training.ema import start_average, update_average
 from mirrorgan_tf.training.stem_stage import damsm_losses
-from mirrorgan_tf.training.stream_stage import redescription_loss
+from mirrorgan_tf.training.stream_stage import (
+    redescription_loss,
+    sampled_redescription_loss,
+)
 
 __all__ = ["GlamStage"]
 
@@ -93,8 +96,7 @@ class GlamStage:
             ),
             **self._noise(batch["ids"].shape[0], seed),
         }
-        if self.config.augmentations:
-            batch = batch | {"draws": self._draws(batch["ids"].shape[0], seed)}
+        batch = batch | self._draws(batch["ids"].shape, seed)
         if self.config.accumulate_steps > 1:
             return self._accumulated_step(batch, made_from)
         variables = self.glam.trainable_variables
@@ -178,22 +180,29 @@ class GlamStage:
         total = tf.add_n([losses[f"adversarial_{size}"] for size in config.sizes])
         total += config.kl_weight * losses["kl"]
         if config.redescription_weight:
-            losses["redescription"] = self._redescription_loss(made, batch)
+            losses["redescription"] = self._redescribed(
+                redescription_loss, made, batch, with_end=False
+            )
             total += config.redescription_weight * losses["redescription"]
+        if config.sampled_redescription_weight:
+            losses["sampled_redescription"] = self._redescribed(
+                sampled_redescription_loss, made, batch, draws=batch["word_draws"]
+            )
+            total += (
+                config.sampled_redescription_weight * losses["sampled_redescription"]
+            )
         if config.damsm_weight:
             losses["damsm"] = self._damsm_loss(made, batch, words, sentence)
             total += config.damsm_weight * losses["damsm"]
         losses["generator"] = total
         return losses, total
 
-    def _redescription_loss(self, made, batch):
-        """Of the last image, or the mean over all scales."""
+    def _redescribed(self, loss, made, batch, **others):
+        """A loss of the last image, or its mean over all scales."""
         images = made["images"]
         chosen = images[-1:] if self.config.redescribe == "last" else images
         losses = [
-            redescription_loss(
-                self.stream, of_scale, batch["ids"], batch["lengths"], with_end=False
-            )
+            loss(self.stream, of_scale, batch["ids"], batch["lengths"], **others)
             for of_scale in chosen
         ]
         return losses[0] if len(losses) == 1 else tf.add_n(losses) / len(losses)
@@ -261,13 +270,24 @@ class GlamStage:
         names = self.config.augmentations
         if not names:
             return images
-        draws = batch["draws"][:, whose]
+        draws = batch["image_draws"][:, whose]
         return [augment(of_scale, draws, names) for of_scale in images]
 
-    def _draws(self, batch_size, seed):
-        # Else they would come from the numbers that the noise is made of.
-        seed = tf.random.experimental.stateless_fold_in(seed, 1)
-        return example_uniform((batch_size, 3, DRAWS), seed=seed)
+    def _draws(self, ids_shape, seed):
+        """What is random beside the noise, of other seeds."""
+        batch_size, words = ids_shape
+        fold = tf.random.experimental.stateless_fold_in
+        draws = {}
+        if self.config.augmentations:
+            draws["image_draws"] = example_uniform(
+                (batch_size, 3, DRAWS), seed=fold(seed, 1)
+            )
+        if self.config.sampled_redescription_weight:
+            draws["word_draws"] = example_uniform(
+                (batch_size, words - 1, self.stream.decoder.vocabulary_size),
+                seed=fold(seed, 2),
+            )
+        return draws
 
     def _noise(self, batch_size, seed):
         config = self.config

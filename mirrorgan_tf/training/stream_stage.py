@@ -4,12 +4,12 @@ import keras
 import tensorflow as tf
 
 from mirrorgan_tf.config import Config
-from mirrorgan_tf.losses.caption import caption_cross_entropy
+from mirrorgan_tf.losses.caption import caption_cross_entropy, straight_through_words
 from mirrorgan_tf.models.stream import Stream
 from mirrorgan_tf.training.accumulation import accumulate, micro_batches
 from mirrorgan_tf.training.distribution import global_mean
 
-__all__ = ["StreamStage", "redescription_loss"]
+__all__ = ["StreamStage", "redescription_loss", "sampled_redescription_loss"]
 
 
 def redescription_loss(
@@ -36,7 +36,40 @@ def redescription_loss(
     if with_end:
         ids = tf.pad(ids, [[0, 0], [0, 1]])
         lengths = lengths + 1
-    per_word = caption_cross_entropy(stream(images, ids, training=training), ids)
+    return _mean_a_word(stream(images, ids, training=training), ids, lengths)
+
+
+def sampled_redescription_loss(
+    stream: Stream,
+    images: tf.Tensor,
+    ids: tf.Tensor,
+    lengths: tf.Tensor,
+    draws: tf.Tensor,
+) -> tf.Tensor:
+    """As `redescription_loss`, but the decoder reads words that it has drawn itself.
+
+    Given the caption's own words, much of the next one is no matter of the image.
+    Here each is drawn from what the decoder says after the caption's words before it
+    (a second pass in parallel, not word by word), and gradients pass through it.
+
+    Args:
+        stream: encoder and decoder.
+        images: (B, H, W, 3) in [-1, 1].
+        ids: (B, L) int32.
+        lengths: (B,) int32.
+        draws: (B, L-1, vocabulary_size), uniform in [0, 1).
+
+    Source: our own; scheduled sampling in two passes as Mihaylova and Martins (2019).
+    """
+    features = stream.encoder(images)
+    words = straight_through_words(stream.decoder(features, ids)[:, :-1], draws)
+    table = tf.cast(stream.decoder.embedding.embeddings, words.dtype)
+    logits = stream.decoder.read(features, tf.matmul(words, table))
+    return _mean_a_word(logits, ids, lengths)
+
+
+def _mean_a_word(logits, ids, lengths):
+    per_word = caption_cross_entropy(logits, ids)
     return global_mean(
         per_word, tf.sequence_mask(lengths, ids.shape[1], per_word.dtype)
     )

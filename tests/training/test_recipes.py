@@ -10,7 +10,10 @@ import tensorflow as tf
 from mirrorgan_tf.models import from_config
 from mirrorgan_tf.training.dry_run import random_batch
 from mirrorgan_tf.training.glam_stage import GlamStage
-from mirrorgan_tf.training.stream_stage import redescription_loss
+from mirrorgan_tf.training.stream_stage import (
+    redescription_loss,
+    sampled_redescription_loss,
+)
 
 WORDS = 11
 ROWS = 4
@@ -22,6 +25,7 @@ RECIPE = {
     "augment": "color,translation,cutout",
     "spectral_norm": True,
     "redescribe": "all",
+    "sampled_redescription_weight": 5.0,
 }
 
 
@@ -94,5 +98,22 @@ def test_redescription_is_of_the_last_image_or_of_all(tiny_config):
     assert singly[0] != singly[1]
     for redescribe, expected in (("last", singly[1]), ("all", np.mean(singly))):
         stage.config = dataclasses.replace(stage.config, redescribe=redescribe)
-        loss = stage._redescription_loss({"images": batch["images"]}, batch)
+        loss = stage._redescribed(
+            redescription_loss, {"images": batch["images"]}, batch, with_end=False
+        )
         np.testing.assert_allclose(loss, expected, rtol=1e-6)
+
+
+def test_who_draws_the_words_of_the_caption_is_asked_as_by_teacher_forcing(tiny_config):
+    keras.utils.set_random_seed(0)
+    stream = from_config.build_stream(tiny_config, WORDS)
+    batch = _batch(tiny_config)
+    captions = batch["images"][-1], batch["ids"], batch["lengths"]
+    # Gumbel noise so high at one word that it is drawn, whatever is said.
+    own = tf.one_hot(batch["ids"][:, :-1], WORDS, on_value=1 - 1e-7, off_value=1e-30)
+    other = tf.roll(own, 1, axis=-1)
+    forced = redescription_loss(stream, *captions, with_end=False)
+    same = sampled_redescription_loss(stream, *captions, own)
+    np.testing.assert_allclose(same, forced, rtol=1e-5)
+    differs = sampled_redescription_loss(stream, *captions, other)
+    assert abs(float(differs - forced)) > 1e-5
