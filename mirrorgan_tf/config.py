@@ -217,6 +217,13 @@ class Config:
         high=20,
     )
     stream_learning_rate: float = _setting(1e-3, "Adam's rate, stage stream.", low=0)
+    stream_decay: float = _setting(
+        1.0,
+        "Factor on stream's rate every stream_decay_steps (paper: 1, no decay).",
+        low=0,
+        high=1,
+    )
+    stream_decay_steps: int = _setting(460, "Steps between decays.", low=1)
     glam_steps: int = _setting(265_650, "Steps of stage glam.", low=1, runtime=True)
     glam_batch_size: int = _setting(20, "Global batch of stage glam.", low=2)
     generator_learning_rate: float = _setting(2e-4, "Adam's rate, generator.", low=0)

@@ -7,6 +7,7 @@ from mirrorgan_tf.config import Config
 from mirrorgan_tf.losses.caption import caption_cross_entropy, straight_through_words
 from mirrorgan_tf.models.stream import Stream
 from mirrorgan_tf.training.accumulation import accumulate, micro_batches
+from mirrorgan_tf.training.captions import all_captions, captions_each
 from mirrorgan_tf.training.distribution import global_mean
 
 __all__ = ["StreamStage", "redescription_loss", "sampled_redescription_loss"]
@@ -19,6 +20,7 @@ def redescription_loss(
     lengths: tf.Tensor,
     *,
     with_end: bool,
+    each: int = 1,
     training: bool = False,
 ) -> tf.Tensor:
     """This replica's share of the mean cross entropy a word, in nats.
@@ -26,17 +28,21 @@ def redescription_loss(
     Args:
         stream: encoder and decoder.
         images: (B, H, W, 3) in [-1, 1].
-        ids: (B, L) int32.
-        lengths: (B,) int32.
+        ids: (B · each, L) int32, the captions of one image after those of the other.
+        lengths: (B · each,) int32.
         with_end: also ask for the end (id 0) after the last word, so that
             redescriptions end; the paper's loss on generated images (eq. 10)
             does not.
+        each: captions of an image.
         training: batch statistics in the encoder.
     """
     if with_end:
         ids = tf.pad(ids, [[0, 0], [0, 1]])
         lengths = lengths + 1
-    return _mean_a_word(stream(images, ids, training=training), ids, lengths)
+    features = stream.encoder(images, training=training)
+    if each > 1:
+        features = tf.repeat(features, each, axis=0)
+    return _mean_a_word(stream.decoder(features, ids), ids, lengths)
 
 
 def sampled_redescription_loss(
@@ -84,7 +90,14 @@ class StreamStage:
         """Takes a built model; call inside the strategy's scope."""
         self.config = config
         self.stream = stream
-        self.optimizer = keras.optimizers.Adam(config.stream_learning_rate)
+        self.optimizer = keras.optimizers.Adam(
+            keras.optimizers.schedules.ExponentialDecay(
+                config.stream_learning_rate,
+                config.stream_decay_steps,
+                config.stream_decay,
+                staircase=True,
+            )
+        )
         self.optimizer.build(stream.trainable_variables)
 
     @property
@@ -102,9 +115,9 @@ class StreamStage:
                 loss = redescription_loss(
                     self.stream,
                     part["images"][-1],
-                    part["ids"],
-                    part["lengths"],
+                    *all_captions(part),
                     with_end=True,
+                    each=captions_each(part),
                     training=True,
                 )
             return {"cross_entropy": loss}, tape.gradient(loss, variables)

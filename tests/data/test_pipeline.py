@@ -196,6 +196,31 @@ def test_every_caption_is_drawn(make, index):
     }
 
 
+def test_further_captions_follow_the_one_drawn_and_change_nothing_else(
+    make, run, index, tokenizer
+):
+    batches = take(make(captions_each=3), len(run))
+    assert_same(
+        [
+            {name: values for name, values in batch.items() if "more" not in name}
+            for batch in batches
+        ],
+        run,
+    )
+    for batch in batches:
+        for row, drawn, ids, lengths in zip(
+            *(batch[n] for n in ("index", "caption", "more_ids", "more_lengths")),
+            strict=True,
+        ):
+            captions = index.captions[row]
+            place = captions.index(drawn.decode())
+            follow = [captions[(place + n) % len(captions)] for n in (1, 2)]
+            expected, words = (value.numpy() for value in tokenizer(follow))
+            np.testing.assert_array_equal(lengths, words)
+            short = np.array([caption != LONG for caption in follow])
+            np.testing.assert_array_equal(ids[short], expected[short])
+
+
 def test_short_captions_are_tokenised_and_long_ones_sampled(run, tokenizer):
     long_ids = tokenizer.tokenize([LONG]).to_list()[0]
     subsets = set()
@@ -323,6 +348,7 @@ def test_it_is_distributed_in_global_batches(make, run):
         ({"batch_size": 0}, "batch_size=0"),
         ({"start_step": -1}, "start_step=-1"),
         ({"max_words": 0}, "max_words=0"),
+        ({"captions_each": 0}, "captions_each=0"),
         ({"seed": -1}, "seed=-1"),
         ({"seed": 2**31}, "seed="),
         ({"caption_index": 3}, "caption_index: 3 for image 0"),
