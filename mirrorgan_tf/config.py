@@ -286,6 +286,13 @@ class Config:
     checkpoint_every: int = _setting(
         1000, "Steps between checkpoints.", low=1, runtime=True
     )
+    patience: int = _setting(
+        0,
+        "Pictures without a better validation figure after which stages stem and "
+        "stream end early; 0: never. Their best weights are kept in any case.",
+        low=0,
+        runtime=True,
+    )
     keep_checkpoints: int = _setting(2, "Checkpoints to keep.", low=1, runtime=True)
 
     def __post_init__(self) -> None:

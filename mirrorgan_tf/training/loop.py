@@ -10,6 +10,7 @@ from absl import logging
 
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
+from mirrorgan_tf.training.best import Best
 from mirrorgan_tf.training.checkpoints import StageCheckpoints
 from mirrorgan_tf.training.distribution import (
     distribute_batches,
@@ -117,7 +118,9 @@ def run_stage(
     elif config.on_nan == "rollback":
         checkpoints.save()
     signals = signals or StopSignals()
-    loop = _Loop(stage, config, strategy, checkpoints, steps, batch_size, signals)
+    with strategy.scope():
+        best = _best_of(stage, observe, config, workdir)
+    loop = _Loop(stage, config, strategy, checkpoints, best, steps, batch_size, signals)
     board = Board(workdir, stage.name, writes=strategy.extended.should_save_summary)
     try:
         while start is not None:
@@ -129,16 +132,31 @@ def run_stage(
         board.close()
 
 
+def _best_of(stage, observe, config, workdir):
+    """Where the observer names a figure to judge by; else None."""
+    figure = getattr(observe, "judged_by", None)
+    if figure is None:
+        return None
+    return Best(
+        workdir / stage.name / "best",
+        stage.checkpointed,
+        figure=figure,
+        lowest=observe.lowest_is_best,
+        patience_steps=config.patience * config.picture_every,
+    )
+
+
 class _Loop:
     """One stage on its way from a step to the last."""
 
     def __init__(
-        self, stage, config, strategy, checkpoints, steps, batch_size, signals
+        self, stage, config, strategy, checkpoints, best, steps, batch_size, signals
     ):
         self._stage = stage
         self._config = config
         self._strategy = strategy
         self._checkpoints = checkpoints
+        self._best = best
         self._steps = steps
         self._batch_size = batch_size
         self._signals = signals
@@ -165,17 +183,21 @@ class _Loop:
                     last = done == self._steps
                     to_stop = self._to_stop(votes)
                     to_save = last or to_stop or done % config.checkpoint_every == 0
-                    to_show = last or done % config.picture_every == 0
-                    to_show = to_show or done == start + 1
+                    to_judge = last or done % config.picture_every == 0
+                    to_show = to_judge or done == start + 1
                     if to_save or to_show or done % config.log_every == 0:
                         progress.report(done, _read_losses(unread, done))
                         unread = []
-                    if to_save:
+                    if to_save and not last:
                         self._save()
-                    if to_stop:
+                    if to_stop and not last:
                         break
                     if to_show:
-                        progress.show(observe(), done)
+                        observation = observe()
+                        progress.show(observation, done)
+                    if to_judge and self._is_over(observation[0], done):
+                        self._save()
+                        break
                 self._agree_to_stop(to_stop)
         except NotFinite as error:
             return self._roll_back(error)
@@ -204,6 +226,18 @@ class _Loop:
             self._signals.requested = bool(
                 self._vote(self._signals.requested | to_stop)
             )
+
+    def _is_over(self, figures, done):
+        """Whether the stage ends here; then its best weights are in place."""
+        over = done == self._steps
+        if self._best is not None:
+            over = self._best.consider(figures, done) or over
+            if over:
+                self._best.take()
+        if over:
+            # Of a stage that ends early nothing is left to do either.
+            self._checkpoints.step.assign(self._steps)
+        return over
 
     def _save(self):
         broken = self._checkpoints.not_finite()

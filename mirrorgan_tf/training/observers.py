@@ -47,6 +47,8 @@ def show_data(batch: dict, workdir: Path) -> Path:
 class StemObserver:
     """Which caption fits which image, on one validation batch."""
 
+    lowest_is_best = False
+
     def __init__(self, stage: StemStage, batch: dict):
         """Takes one validation batch; nothing of it is random."""
         self._batch = batch
@@ -58,6 +60,7 @@ class StemObserver:
             return sentence_similarity(code, sentence, gamma3=1.0)
 
         self._similarities = similarities
+        self.judged_by = f"val_top1_of_{len(batch['ids'])}"
 
     def __call__(self) -> Observation:
         """Share of images whose own caption is the nearest, and the matrix."""
@@ -68,13 +71,13 @@ class StemObserver:
             [f"cosine of image (row) and caption (column), {len(cosines)} of each"],
             image_px=480,
         )
-        return {f"val_top1_of_{len(cosines)}": float(right.mean())}, {
-            "similarity": picture
-        }
+        return {self.judged_by: float(right.mean())}, {"similarity": picture}
 
 
 class StreamObserver:
     """What STREAM says of real validation images."""
+
+    judged_by, lowest_is_best = "val_cross_entropy", True
 
     def __init__(self, stage: StreamStage, batch: dict, tokenizer: CaptionTokenizer):
         """Takes one validation batch; nothing of it is random."""
@@ -106,7 +109,7 @@ class StreamObserver:
             _texts(self._tokenizer.detokenize(said[:_GRID])),
         )
         return {
-            "val_cross_entropy": float(own),
+            self.judged_by: float(own),
             "val_cross_entropy_other_image": float(other),
         }, {"captions": picture}
 

@@ -99,6 +99,50 @@ def test_a_finished_stage_stays_as_it_is(tmp_path):
     assert saved_step(tmp_path / "line") == 4
 
 
+class Judged:
+    """Likes the weights of one of the figures it gives most."""
+
+    judged_by, lowest_is_best = "error", True
+
+    def __init__(self, stage, figures):
+        self.stage, self.figures, self.seen = stage, iter(figures), []
+
+    def __call__(self):
+        self.seen.append(self.stage.model.get_weights())
+        return {"error": next(self.figures)}, {}
+
+
+def test_the_best_weights_are_kept(tmp_path):
+    stage = Line()
+    # Of steps 1, which does not count, 5, 10, 15, 20, 22.
+    judged = Judged(stage, [0.0, 3.0, 2.0, 1.0, 2.0, 2.0])
+    _run(stage, tmp_path, 22, observe=judged)
+    for found, best in zip(stage.model.get_weights(), judged.seen[3], strict=True):
+        np.testing.assert_array_equal(found, best)
+    again = Line()
+    _run(again, tmp_path, 22)
+    for found, best in zip(again.model.get_weights(), judged.seen[3], strict=True):
+        np.testing.assert_array_equal(found, best)
+
+
+def test_patience_ends_a_stage_early_and_for_good(tmp_path):
+    stage = Line()
+    judged = Judged(stage, [0.0, 3.0, 1.0, 2.0, 2.0])
+    _run(stage, tmp_path, 100, observe=judged, patience=2)
+    assert len(judged.seen) == 5  # steps 1, 5, 10, 15, 20
+    np.testing.assert_array_equal(stage.model.get_weights()[0], judged.seen[2][0])
+    assert saved_step(tmp_path / "line") == 100
+
+
+def test_the_best_so_far_outlives_the_process(tmp_path):
+    first = Line()
+    judged = Judged(first, [9.0, 1.0, 4.0])
+    _run(first, tmp_path, 10, observe=judged)
+    second = Line()
+    _run(second, tmp_path, 20, observe=Judged(second, [9.0, 2.0, 3.0]))
+    np.testing.assert_array_equal(second.model.get_weights()[0], judged.seen[1][0])
+
+
 def test_pictures_and_event_files_are_written(tmp_path):
     shown = _run(Line(), tmp_path, 12)
     assert len(shown) == 4  # steps 1, 5, 10 and the last
