@@ -185,7 +185,9 @@ class Config:
         "DiffAugment: what discriminators see is changed at random, real or not: any "
         f"of {','.join(_AUGMENTATIONS)} (paper: none).",
     )
-    gamma1: float = _setting(4.0, "DAMSM: sharpness of attention to regions.", low=0)
+    gamma1: float = _setting(
+        4.0, "DAMSM: sharpness of attention to regions.", low=0, high=100
+    )
     gamma2: float = _setting(5.0, "DAMSM: sharpness over words.", low=0)
     gamma3: float = _setting(10.0, "DAMSM: sharpness of matching.", low=0)
 

@@ -44,9 +44,11 @@ def word_similarity(
     padded = ops.cast(padding_mask, "bool")
     scores = ops.einsum("ird,tld->itrl", regions, words)
     by_word = ops.softmax(ops.where(padded[None, :, None, :], _NEVER, scores), axis=-1)
-    attention = ops.softmax(gamma1 * by_word, axis=2)
+    # Softmax over the regions but for its sum: no cosine depends on a context's length.
+    # The half keeps both ends within float32.
+    attention = ops.exp(gamma1 * (by_word - 0.5))
     contexts = ops.einsum("itrl,ird->itld", attention, regions)
-    cosines = ops.sum(_unit(contexts) * _unit(words)[None], axis=-1)
+    cosines = ops.einsum("itld,tld->itl", _unit(contexts), _unit(words))
     joined = ops.logsumexp(ops.where(padded[None], _NEVER, gamma2 * cosines), axis=-1)
     return gamma3 * ops.where(ops.all(padded, axis=-1)[None], 0.0, joined)
 

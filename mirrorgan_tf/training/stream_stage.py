@@ -10,7 +10,12 @@ from mirrorgan_tf.training.accumulation import accumulate, micro_batches
 from mirrorgan_tf.training.captions import all_captions, captions_each
 from mirrorgan_tf.training.distribution import global_mean
 
-__all__ = ["StreamStage", "redescription_loss", "sampled_redescription_loss"]
+__all__ = [
+    "StreamStage",
+    "captioning_loss",
+    "redescription_loss",
+    "sampled_redescription_loss",
+]
 
 
 def redescription_loss(
@@ -20,7 +25,6 @@ def redescription_loss(
     lengths: tf.Tensor,
     *,
     with_end: bool,
-    each: int = 1,
     training: bool = False,
 ) -> tf.Tensor:
     """This replica's share of the mean cross entropy a word, in nats.
@@ -28,21 +32,16 @@ def redescription_loss(
     Args:
         stream: encoder and decoder.
         images: (B, H, W, 3) in [-1, 1].
-        ids: (B · each, L) int32, the captions of one image after those of the other.
-        lengths: (B · each,) int32.
+        ids: (B, L) int32.
+        lengths: (B,) int32.
         with_end: also ask for the end (id 0) after the last word, so that
             redescriptions end; the paper's loss on generated images (eq. 10)
             does not.
-        each: captions of an image.
         training: batch statistics in the encoder.
     """
     if with_end:
-        ids = tf.pad(ids, [[0, 0], [0, 1]])
-        lengths = lengths + 1
-    features = stream.encoder(images, training=training)
-    if each > 1:
-        features = tf.repeat(features, each, axis=0)
-    return _mean_a_word(stream.decoder(features, ids), ids, lengths)
+        ids, lengths = _with_end(ids, lengths)
+    return _mean_a_word(stream(images, ids, training=training), ids, lengths)
 
 
 def sampled_redescription_loss(
@@ -72,6 +71,26 @@ def sampled_redescription_loss(
     table = tf.cast(stream.decoder.embedding.embeddings, words.dtype)
     logits = stream.decoder.read(features, tf.matmul(words, table))
     return _mean_a_word(logits, ids, lengths)
+
+
+def captioning_loss(stream: Stream, batch: dict, *, training: bool) -> tf.Tensor:
+    """As `redescription_loss`, of all captions of a batch, with their ends.
+
+    Each image is looked at once.
+
+    Args:
+        stream: encoder and decoder.
+        batch: from the pipeline.
+        training: batch statistics in the encoder.
+    """
+    ids, lengths = _with_end(*all_captions(batch))
+    features = stream.encoder(batch["images"][-1], training=training)
+    features = tf.repeat(features, captions_each(batch), axis=0)
+    return _mean_a_word(stream.decoder(features, ids), ids, lengths)
+
+
+def _with_end(ids, lengths):
+    return tf.pad(ids, [[0, 0], [0, 1]]), lengths + 1
 
 
 def _mean_a_word(logits, ids, lengths):
@@ -112,14 +131,7 @@ class StreamStage:
 
         def gradients_of(part):
             with tf.GradientTape() as tape:
-                loss = redescription_loss(
-                    self.stream,
-                    part["images"][-1],
-                    *all_captions(part),
-                    with_end=True,
-                    each=captions_each(part),
-                    training=True,
-                )
+                loss = captioning_loss(self.stream, part, training=True)
             return {"cross_entropy": loss}, tape.gradient(loss, variables)
 
         parts = micro_batches(batch, self.config.accumulate_steps)

@@ -6,7 +6,7 @@ import tensorflow as tf
 from mirrorgan_tf.models import from_config
 from mirrorgan_tf.training.captions import all_captions, captions_each
 from mirrorgan_tf.training.stem_stage import damsm_losses
-from mirrorgan_tf.training.stream_stage import redescription_loss
+from mirrorgan_tf.training.stream_stage import captioning_loss, redescription_loss
 
 WORDS = 11
 
@@ -38,10 +38,12 @@ def test_captions_of_an_image_stand_together(batch):
 def test_one_look_at_an_image_serves_all_its_captions(batch, tiny_config):
     keras.utils.set_random_seed(0)
     stream = from_config.build_stream(tiny_config, WORDS)
-    images, captions = batch["images"][0], all_captions(batch)
-    once = redescription_loss(stream, images, *captions, with_end=True, each=3)
+    once = captioning_loss(stream, batch, training=False)
     thrice = redescription_loss(
-        stream, np.repeat(images, 3, axis=0), *captions, with_end=True
+        stream,
+        np.repeat(batch["images"][0], 3, axis=0),
+        *all_captions(batch),
+        with_end=True,
     )
     np.testing.assert_allclose(once, thrice, rtol=1e-6)
 
