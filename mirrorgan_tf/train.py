@@ -178,7 +178,9 @@ class Training:
         restore_part(self.workdir / "stream", {"stream": stage.stream})
         return stage, observers.GlamObserver(stage, observed, self.tokenizer)
 
-    def _batches(self, sizes, batch_size, captions_each, start_step, seed):
+    def _batches(
+        self, sizes, batch_size, captions_each, start_step, seed, input_context
+    ):
         dataset = make_dataset(
             self.splits["train"],
             self.captions["train"],
@@ -192,6 +194,7 @@ class Training:
             captions_each=captions_each,
             cache=self.config.cache_images,
             bad_examples=self.bad_examples["train"],
+            input_context=input_context,
         )
         # Strings cannot go to a GPU.
         left_out = ("caption", "index")

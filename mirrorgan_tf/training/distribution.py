@@ -56,30 +56,29 @@ def num_workers(strategy: tf.distribute.Strategy) -> int:
 
 
 def distribute_batches(
-    strategy: tf.distribute.Strategy, dataset: tf.data.Dataset, batch_size: int
+    strategy: tf.distribute.Strategy,
+    make_dataset: Callable[[tf.distribute.InputContext | None], tf.data.Dataset],
+    batch_size: int,
 ) -> Iterator:
     """Global batches to each replica's rows of them, in order.
 
     Args:
         strategy: its replicas divide `batch_size`.
-        dataset: the same batches on every worker; endless, where there are several.
-        batch_size: rows of a batch.
+        make_dataset: where there are several workers, gives an endless dataset of the
+            rows that a worker has of each global batch; for None of whole batches.
+        batch_size: rows of a global batch.
     """
-    workers = num_workers(strategy)
-    if workers == 1:
-        return iter(strategy.experimental_distribute_dataset(dataset))
-    replicas = strategy.num_replicas_in_sync
-    rows = batch_size // replicas
+    if num_workers(strategy) == 1:
+        return iter(strategy.experimental_distribute_dataset(make_dataset(None)))
+    rows = batch_size // strategy.num_replicas_in_sync
 
     def own_rows(context):
-        first = context.input_pipeline_id * (replicas // workers)
-
         def split(values):
-            parts = tf.reshape(values, [replicas, rows, *values.shape[1:]])
-            return parts[first : first + replicas // workers]
+            return tf.reshape(values, [-1, rows, *values.shape[1:]])
 
         # One element a replica of this worker.
-        own = dataset.map(lambda batch: tf.nest.map_structure(split, batch)).unbatch()
+        own = make_dataset(context)
+        own = own.map(lambda batch: tf.nest.map_structure(split, batch)).unbatch()
         # Else a short last batch is reckoned with, and static shapes are lost.
         return own.apply(
             tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)

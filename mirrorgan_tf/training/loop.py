@@ -1,5 +1,6 @@
 """The loop around every stage: steps, log lines, pictures, checkpoints."""
 
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -87,7 +88,9 @@ def run_stage(
     workdir: Path,
     steps: int,
     batch_size: int,
-    make_dataset: Callable[[int, int], tf.data.Dataset],
+    make_dataset: Callable[
+        [int, int, tf.distribute.InputContext | None], tf.data.Dataset
+    ],
     observe: Callable[[], Observation],
     signals: StopSignals | None = None,
 ) -> None:
@@ -100,7 +103,8 @@ def run_stage(
         workdir: gets `<stage>/` checkpoints, `logs/<stage>/`, `pictures/`.
         steps: where to stop, counted from the stage's beginning.
         batch_size: global, for images/s.
-        make_dataset: first step and seed to global batches from there on.
+        make_dataset: first step and seed to global batches from there on, or to the
+            rows of them that a worker has.
         observe: called for pictures.
         signals: asked after every step whether to stop.
 
@@ -173,7 +177,9 @@ class _Loop:
         """To the last step, or until a rollback: then the step it went back to."""
         seed = int(self._seed(self._checkpoints.rollbacks.numpy()))
         batches = distribute_batches(
-            self._strategy, make_dataset(start, seed), self._batch_size
+            self._strategy,
+            functools.partial(make_dataset, start, seed),
+            self._batch_size,
         )
         config, unread, votes, to_stop = self._config, [], [], False
         try:

@@ -45,8 +45,8 @@ SETTINGS = {
 }
 
 
-def batches():
-    """The same dataset of global batches, each of its own."""
+def batches(context):
+    """A worker's rows of global batches, each of its own; all rows without one."""
     import numpy as np
     import tensorflow as tf
 
@@ -54,7 +54,7 @@ def batches():
     lengths = random.integers(0, 6, (STEPS, ROWS), np.int32)
     ids = random.integers(1, WORDS, (STEPS, ROWS, 5), np.int32)
     ids[np.arange(5) >= lengths[..., None]] = 0
-    return tf.data.Dataset.from_tensor_slices(
+    dataset = tf.data.Dataset.from_tensor_slices(
         {
             "images": tuple(
                 random.uniform(-1, 1, (STEPS, ROWS, side, side, 3)) for side in SIZES
@@ -64,6 +64,15 @@ def batches():
             "class_ids": random.integers(0, 9, (STEPS, ROWS), np.int32),
         }
     ).repeat()
+    if context is None:
+        return dataset
+    part = ROWS // context.num_input_pipelines
+    own = slice(
+        context.input_pipeline_id * part, (context.input_pipeline_id + 1) * part
+    )
+    return dataset.map(
+        lambda batch: tf.nest.map_structure(lambda values: values[own], batch)
+    )
 
 
 def build(name, config):
@@ -122,7 +131,7 @@ def train(config, strategy):
             stage = build(name, config)
             step = tf.Variable(0, dtype=tf.int64)
         train_step = compile_step(stage, strategy, step, jit=False, seed=config.seed)
-        fed = distribute_batches(strategy, batches(), ROWS)
+        fed = distribute_batches(strategy, batches, ROWS)
         for i in range(STEPS):
             for loss, value in train_step(fed).items():
                 results[f"{name} {loss} {i:02d}"] = value.numpy()

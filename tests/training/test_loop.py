@@ -53,7 +53,7 @@ def _from_step(number, seed=None):
     return lambda seeds: (seeds[1] >= number) & (seed is None or seeds[0] == seed)
 
 
-def _data(start, seed=0):
+def _data(start, seed=0, input_context=None):
     numbers = np.random.default_rng(0).normal(size=(100, 4, 1)).astype(np.float32)
     return tf.data.Dataset.from_tensor_slices(numbers).skip(start)
 
@@ -171,7 +171,7 @@ def test_what_is_not_finite_stops_the_run_and_is_not_saved(tmp_path, broken, mes
 def test_a_rollback_goes_on_with_another_seed(tmp_path, caplog):
     asked = []
 
-    def data(start, seed):
+    def data(start, seed, input_context):
         asked.append((start, seed))
         return _data(start)
 
