@@ -162,12 +162,13 @@ def data_errors() -> Iterator[None]:
 def _why_bad(index: CaptionedImages, row: int) -> str | None:
     """What is wrong with an image; None if nothing is."""
     try:
-        offset = None if index.offsets is None else index.offsets[row]
-        content = read_content(index.paths[row], offset)
+        content = read_content(index, row)
     except tf.errors.DataLossError:
         return "its record is damaged; pack the set again"
     except tf.errors.OpError as error:
         return f"can't be read ({error.message})"
+    except OSError as error:
+        return f"can't be read ({error.strerror})"
     if not content:
         return "is empty"
     try:

@@ -19,8 +19,9 @@ from mirrorgan_tf import commands, options
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.data.decoding import decode_image
-from mirrorgan_tf.data.inspection import inspect_images, read_content
+from mirrorgan_tf.data.inspection import inspect_images
 from mirrorgan_tf.data.records import CaptionedImages
+from mirrorgan_tf.data.shards import read_content
 from mirrorgan_tf.data.sources import (
     all_notes,
     choose_vocabulary,

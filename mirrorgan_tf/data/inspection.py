@@ -11,11 +11,11 @@ from io import BytesIO
 import tensorflow as tf
 from PIL import Image
 
-from mirrorgan_tf.data import shards
 from mirrorgan_tf.data.decoding import decode_image
 from mirrorgan_tf.data.records import CaptionedImages
+from mirrorgan_tf.data.shards import read_content
 
-__all__ = ["ImageFacts", "inspect_images", "read_content"]
+__all__ = ["ImageFacts", "inspect_images"]
 
 _ORIENTATION = 0x0112
 
@@ -41,14 +41,6 @@ class ImageFacts:
     size: int = 0
     checksum: int = 0
     problem: str = ""
-
-
-def read_content(index: CaptionedImages, row: int) -> bytes:
-    """The encoded image of a row; OSError or tf.errors.OpError if it can't be read."""
-    if index.offsets is not None:
-        return shards.read_content(index.paths[row], index.offsets[row])
-    with open(index.paths[row], "rb") as file:
-        return file.read()
 
 
 def inspect_images(

@@ -105,14 +105,13 @@ def load_content(path: tf.Tensor, offset: tf.Tensor | None) -> tf.Tensor:
     return tf.io.parse_single_example(record, features)["image/encoded"]
 
 
-def read_content(path: str, offset: int | None) -> bytes:
-    """`load_content` for one image, at once."""
-    if offset is None:
-        with tf.io.gfile.GFile(path, "rb") as file:
-            return file.read()
+def read_content(index: CaptionedImages, row: int) -> bytes:
+    """The encoded image of a row; OSError or tf.errors.OpError if it can't be read."""
+    if index.offsets is None:
+        return Path(index.paths[row]).read_bytes()
     with tf.device("CPU:0"):
-        offset = tf.constant(offset, tf.int64)
-        return load_content(tf.constant(path), offset).numpy()
+        offset = tf.constant(index.offsets[row])
+        return load_content(tf.constant(index.paths[row]), offset).numpy()
 
 
 def read_json(path: Path) -> dict:
