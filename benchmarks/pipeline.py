@@ -18,6 +18,7 @@ from pathlib import Path
 
 from absl import app, flags
 
+from benchmarks.coco_tree import write_coco
 from mirrorgan_tf import commands  # noqa: F401  (quiets TensorFlow before its import)
 
 _IMAGES = flags.DEFINE_integer("images", 82_783, "Images of the epoch.", lower_bound=1)
@@ -26,7 +27,6 @@ _ROUNDS = flags.DEFINE_integer("rounds", 3, "Turns of each loader.", lower_bound
 
 _SIZES, _BATCH, _WORDS = (64, 128, 256), 16, 12
 _SECONDS = 5.0
-_COCO_CAPTIONS = 414_113
 
 
 def write_sets(folder: Path, photos: int) -> None:
@@ -93,26 +93,6 @@ def measure_epoch(folder: Path, images: int) -> dict[str, float]:
         if step in (steps // 10, steps // 2, steps - 1):
             told[f"GiB after {step * _BATCH} images"] = _resident_gib()
     return told
-
-
-def write_coco(folder: Path) -> None:
-    """COCO's layout in COCO's numbers, of hard links to the photographs."""
-    photos = sorted((folder / "photos").iterdir())
-    (folder / "coco" / "annotations").mkdir(parents=True)
-    (folder / "coco" / "train2014").mkdir()
-    words = [f"word{number}" for number in range(27_000)]
-    images, notes = [], []
-    for number in range(82_783):
-        name = f"COCO_train2014_{number:012d}.jpg"
-        os.link(photos[number % len(photos)], folder / "coco" / "train2014" / name)
-        images.append({"id": number, "file_name": name, "height": 480, "width": 640})
-    for number in range(_COCO_CAPTIONS):
-        text = " ".join(words[number * step % 27_000] for step in range(1, 11))
-        notes.append(
-            {"id": number, "image_id": number % 82_783, "caption": f"A {text}."}
-        )
-    path = folder / "coco" / "annotations" / "captions_train2014.json"
-    path.write_text(json.dumps({"images": images, "annotations": notes}))
 
 
 def _dataset(index):
@@ -203,7 +183,8 @@ def main(_) -> None:
             print(f"{kind}: {sum(sizes) / _PHOTOS.value / 1e3:.0f} kB an image")
         print()
         _print_rates(folder, _ROUNDS.value)
-        write_coco(folder)
+        photos = sorted((folder / "photos").iterdir())
+        write_coco(folder / "coco", photos, splits=["train"])
         told = _result(_start("epoch", folder, _IMAGES.value, cores=cores))
     print("\n| COCO's size | |\n| --- | --- |")
     for name, value in told.items():
