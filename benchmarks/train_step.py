@@ -47,6 +47,7 @@ def measure(
 
     from mirrorgan_tf.config import Config
     from mirrorgan_tf.training.dry_run import random_batch
+    from mirrorgan_tf.training.estimates import step_gflop
     from mirrorgan_tf.training.loop import compile_step
 
     keras.utils.set_random_seed(1)
@@ -77,7 +78,7 @@ def measure(
     return told | {
         "step": min(times),
         "peak": peak,
-        "operations": _operations(train_step, batches),
+        "operations": step_gflop(train_step, batches),
     }
 
 
@@ -117,16 +118,6 @@ class _Pooled:
 
 def _finish(losses):
     return [float(loss) for loss in losses.values()]
-
-
-def _operations(train_step, batches):
-    """GFLOP of a step's convolutions and matmuls."""
-    import tensorflow as tf
-
-    options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
-    options["output"] = "none"
-    graph = train_step.get_concrete_function(batches).graph
-    return tf.compat.v1.profiler.profile(graph, options=options).total_float_ops / 1e9
 
 
 def main() -> None:

@@ -57,13 +57,16 @@ def run(main: Callable[[], int | None]) -> None:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Without what TensorFlow says of saving: nobody can act on it."""
-    before = logging.get_verbosity()
+    """Without TensorFlow's warnings, of saving and the like: nobody can act on them."""
+    tensorflow = python_logging.getLogger("tensorflow")
+    before = logging.get_verbosity(), tensorflow.level
     logging.set_verbosity(logging.ERROR)
+    tensorflow.setLevel(python_logging.ERROR)
     try:
         yield
     finally:
-        logging.set_verbosity(before)
+        logging.set_verbosity(before[0])
+        tensorflow.setLevel(before[1])
 
 
 def _parse(argv):

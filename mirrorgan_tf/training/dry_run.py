@@ -1,4 +1,4 @@
-"""`--dry_run`: the networks at full size, one step a stage, no data."""
+"""`--dry_run`: the networks at full size, a few steps a stage, no data."""
 
 import dataclasses
 import resource
@@ -11,6 +11,13 @@ from absl import logging
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.models import from_config
 from mirrorgan_tf.training.distribution import make_strategy
+from mirrorgan_tf.training.estimates import (
+    MeasuredStep,
+    assumptions,
+    estimate,
+    step_gflop,
+    table,
+)
 from mirrorgan_tf.training.glam_stage import GlamStage
 from mirrorgan_tf.training.loop import compile_step
 from mirrorgan_tf.training.stem_stage import StemStage
@@ -22,13 +29,16 @@ __all__ = ["dry_run", "random_batch"]
 # one's own set nothing is known.
 _VOCABULARY_SIZES = {"birdlets": 200, "cub": 5_450, "coco": 27_297, "folder": 5_450}
 _BATCH = 2
+# The first, which traces, and those that are timed.
+_STEPS = 3
 
 
 def dry_run(config: Config) -> None:
-    """Builds every network, logs sizes, runs one step a stage on random data.
+    """Builds every network, logs sizes, runs a few steps a stage on random data.
 
     Pretrained weights are not loaded, so nothing is downloaded. The steps use
     two images a replica; the memory printed is this process's peak up to then.
+    Ends with a table of how long the whole stages would take.
 
     Raises:
         UserError: a loss is not finite.
@@ -43,20 +53,23 @@ def dry_run(config: Config) -> None:
     _log_parameters(stages["glam"])
     batch_size = _BATCH * strategy.num_replicas_in_sync
     logging.info(
-        "one step a stage, batch %d, %d words in the vocabulary, %d replica(s)",
+        "a few steps a stage, batch %d, %d words in the vocabulary, %d replica(s)",
         batch_size,
         words - 1,
         strategy.num_replicas_in_sync,
     )
-    for name, stage in stages.items():
-        _run_one_step(name, stage, config, strategy, batch_size, words)
-    for name in stages:
-        logging.info(
-            "%s: a full run is %d steps of batch %d",
-            name,
-            getattr(config, f"{name}_steps"),
-            getattr(config, f"{name}_batch_size"),
+    estimates = [
+        estimate(
+            config, name, _run_steps(name, stage, config, strategy, batch_size, words)
         )
+        for name, stage in stages.items()
+    ]
+    logging.info("%s", assumptions(config, batch_size))
+    header, *rows = table(estimates)
+    logging.info("%s", header)
+    for row, estimated in zip(rows, estimates, strict=True):
+        fields = dataclasses.asdict(estimated)
+        logging.info("%s", row, extra={"fields": fields})
 
 
 def _build_stages(config, words):
@@ -99,30 +112,35 @@ def _log_parameters(stage):
         )
 
 
-def _run_one_step(name, stage, config, strategy, batch_size, words):
+def _run_steps(name, stage, config, strategy, batch_size, words):
     dataset = tf.data.Dataset.from_tensors(random_batch(config, batch_size, words))
-    batches = iter(strategy.experimental_distribute_dataset(dataset.repeat(2)))
+    batches = iter(strategy.experimental_distribute_dataset(dataset.repeat(_STEPS)))
     with strategy.scope():
         step = tf.Variable(0, dtype=tf.int64)
     train_step = compile_step(
         stage, strategy, step, jit=config.jit_compile, seed=config.seed
     )
-    begun = time.monotonic()
-    train_step(batches)
-    traced = time.monotonic()
-    losses = {key: float(value) for key, value in train_step(batches).items()}
-    seconds = time.monotonic() - traced
+    first, losses = _time_step(train_step, batches)
+    seconds = min(_time_step(train_step, batches)[0] for _ in range(1, _STEPS))
     logging.info(
-        "%s: first step %.1f s (with tracing), second %.2f s (%.2f images/s), "
+        "%s: first step %.1f s (with tracing), later %.2f s (%.2f images/s), "
         "peak memory %.2f GiB | %s",
         name,
-        traced - begun,
+        first,
         seconds,
         batch_size / seconds,
         # ru_maxrss is in KiB on Linux.
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
         "  ".join(f"{key} {value:.3f}" for key, value in losses.items()),
     )
+    return MeasuredStep(batch_size, seconds, step_gflop(train_step, batches))
+
+
+def _time_step(train_step, batches):
+    """Seconds of a step, and its losses."""
+    begun = time.monotonic()
+    losses = {key: float(value) for key, value in train_step(batches).items()}
+    return time.monotonic() - begun, losses
 
 
 def random_batch(config: Config, batch_size: int, words: int) -> dict:
