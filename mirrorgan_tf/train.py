@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 from absl import flags, logging
 
-from mirrorgan_tf import commands, options
+from mirrorgan_tf import IMPORTED_S, commands, options
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.data.bad_examples import BadExamples, data_errors
@@ -35,6 +35,7 @@ from mirrorgan_tf.training.distribution import (
 from mirrorgan_tf.training.dry_run import dry_run
 from mirrorgan_tf.training.glam_stage import GlamStage
 from mirrorgan_tf.training.loop import run_stage
+from mirrorgan_tf.training.progress import StartUp
 from mirrorgan_tf.training.signals import Stopped, StopSignals
 from mirrorgan_tf.training.stem_stage import StemStage
 from mirrorgan_tf.training.stream_stage import StreamStage
@@ -69,6 +70,8 @@ class Training:
         signals: StopSignals | None = None,
     ):
         """Opens or draws the data set and fixes the vocabulary."""
+        self._start_up = StartUp(IMPORTED_S)
+        self._start_up.mark("imports")
         self.config = config
         self.workdir = workdir
         self.strategy = strategy
@@ -98,9 +101,12 @@ class Training:
 
     def run(self, stage: str) -> None:
         """Trains one stage to its end."""
+        # What the stages before took is not this one's.
+        start_up, self._start_up = self._start_up or StartUp(), None
         steps = getattr(self.config, f"{stage}_steps")
         batch_size = getattr(self.config, f"{stage}_batch_size")
         observed = next(iter(self._validation()))
+        start_up.mark("data")
         # Each stage begins alike, whatever was trained before it in this process.
         keras.utils.set_random_seed(self.config.seed)
         with self.strategy.scope():
@@ -121,6 +127,7 @@ class Training:
             ),
             observe=observe,
             signals=self.signals,
+            start_up=start_up,
         )
 
     def show_data(self) -> None:

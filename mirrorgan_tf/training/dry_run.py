@@ -39,9 +39,6 @@ def dry_run(config: Config) -> None:
     Pretrained weights are not loaded, so nothing is downloaded. The steps use
     two images a replica; the memory printed is this process's peak up to then.
     Ends with a table of how long the whole stages would take.
-
-    Raises:
-        UserError: a loss is not finite.
     """
     config = dataclasses.replace(
         config, image_encoder_weights="none", stream_encoder_weights="none"

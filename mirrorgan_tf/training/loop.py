@@ -18,7 +18,7 @@ from mirrorgan_tf.training.distribution import (
     make_vote,
     num_workers,
 )
-from mirrorgan_tf.training.progress import Board, Observation, Progress
+from mirrorgan_tf.training.progress import Board, Observation, Progress, StartUp
 from mirrorgan_tf.training.signals import StopSignals
 
 __all__ = ["Stage", "compile_step", "run_stage"]
@@ -93,6 +93,7 @@ def run_stage(
     ],
     observe: Callable[[], Observation],
     signals: StopSignals | None = None,
+    start_up: StartUp | None = None,
 ) -> None:
     """Trains a stage to `steps` steps, from its latest checkpoint if it has one.
 
@@ -107,6 +108,7 @@ def run_stage(
             rows of them that a worker has.
         observe: called for pictures.
         signals: asked after every step whether to stop.
+        start_up: what took its time until here; reported after the first step.
 
     Raises:
         UserError: a loss is not finite, or a checkpoint does not fit.
@@ -126,10 +128,17 @@ def run_stage(
         best = _best_of(stage, observe, config, workdir)
     loop = _Loop(stage, config, strategy, checkpoints, best, steps, batch_size, signals)
     board = Board(workdir, stage.name, writes=strategy.extended.should_save_summary)
+    start_up = start_up or StartUp()
+    start_up.mark("building")
     try:
         while start is not None:
             progress = Progress(
-                stage.name, board, start=start, steps=steps, batch_size=batch_size
+                stage.name,
+                board,
+                start=start,
+                steps=steps,
+                batch_size=batch_size,
+                start_up=start_up,
             )
             start = loop.run(start, make_dataset, observe, progress)
     finally:

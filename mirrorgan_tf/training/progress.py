@@ -12,7 +12,7 @@ from absl import logging
 
 from mirrorgan_tf.pictures import save_png
 
-__all__ = ["Board", "Observation", "Progress", "tolerant"]
+__all__ = ["Board", "Observation", "Progress", "StartUp", "tolerant"]
 
 _LOG = "TensorBoard's log"
 
@@ -86,15 +86,60 @@ def tolerant(what: str | Path, warned: set | None = None) -> Iterator[None]:
         warned.add(what)
 
 
+class StartUp:
+    """Where the time until a stage's first step goes."""
+
+    def __init__(self, begun_s: float | None = None):
+        """Counts from `begun_s` on the monotonic clock, by default from now."""
+        self._last = time.monotonic() if begun_s is None else begun_s
+        self._parts = {}
+        self._reported = False
+
+    def mark(self, part: str) -> None:
+        """Puts the time since the last mark down to `part`."""
+        now = time.monotonic()
+        self._parts[part] = round(now - self._last, 2)
+        self._last = now
+
+    def report(self, stage: str) -> None:
+        """Logs the parts, the first step being the last; once."""
+        if self._reported:
+            return
+        self._reported = True
+        self.mark("first step")
+        total = sum(self._parts.values())
+        logging.info(
+            "%s: the first step ended after %.1f s: %s",
+            stage,
+            total,
+            ", ".join(f"{part} {seconds:.1f}" for part, seconds in self._parts.items()),
+            extra={
+                "fields": {
+                    "stage": stage,
+                    "start_up_s": round(total, 2),
+                    "start_up_parts_s": self._parts,
+                }
+            },
+        )
+
+
 class Progress:
     """Log lines with speed and the time that is left."""
 
     def __init__(
-        self, stage: str, board: Board, *, start: int, steps: int, batch_size: int
+        self,
+        stage: str,
+        board: Board,
+        *,
+        start: int,
+        steps: int,
+        batch_size: int,
+        start_up: StartUp,
     ):
-        """Counts from step `start`, towards `steps`."""
+        """Counts from step `start`, towards `steps`; reports `start_up` once."""
         self._stage = stage
         self._board = board
+        self._start_up = start_up
         self._steps = steps
         self._batch_size = batch_size
         self.restart(start)
@@ -130,6 +175,7 @@ class Progress:
                 }
             },
         )
+        self._start_up.report(self._stage)
 
     def show(self, observation: Observation, done: int) -> None:
         """Logs figures, draws pictures; the time this took does not count."""

@@ -1,6 +1,7 @@
 import os
 import resource
 import signal
+import time
 
 import keras
 import numpy as np
@@ -12,7 +13,7 @@ from mirrorgan_tf.config import Config
 from mirrorgan_tf.training.checkpoints import saved_step
 from mirrorgan_tf.training.distribution import global_mean
 from mirrorgan_tf.training.loop import compile_step, run_stage
-from mirrorgan_tf.training.progress import Board
+from mirrorgan_tf.training.progress import Board, StartUp
 from mirrorgan_tf.training.signals import Stopped, StopSignals
 
 
@@ -148,6 +149,26 @@ def test_pictures_and_event_files_are_written(tmp_path):
     assert len(shown) == 4  # steps 1, 5, 10 and the last
     assert len(list((tmp_path / "pictures").glob("line_dot_*.png"))) == 4
     assert list((tmp_path / "logs" / "line").glob("events*"))
+
+
+def test_the_time_to_the_first_step_is_told_once_by_parts(tmp_path, caplog):
+    caplog.set_level("INFO", logger="absl")
+    _run(Line(), tmp_path, 7)
+    fields = [getattr(record, "fields", {}) for record in caplog.records]
+    (told,) = [told for told in fields if "start_up_s" in told]
+    assert list(told["start_up_parts_s"]) == ["building", "first step"]
+    assert told["start_up_s"] == pytest.approx(sum(told["start_up_parts_s"].values()))
+
+
+def test_a_start_up_counts_from_its_beginning(caplog):
+    caplog.set_level("INFO", logger="absl")
+    start_up = StartUp(time.monotonic() - 100)
+    start_up.mark("imports")
+    start_up.report("stem")
+    start_up.report("stem")
+    (line,) = caplog.messages
+    assert line.startswith("stem: the first step ended after 100.")
+    assert line.endswith(", first step 0.0")
 
 
 @pytest.mark.parametrize(
