@@ -17,11 +17,12 @@ from mirrorgan_tf import commands  # noqa: F401  (quiets TensorFlow before its i
 
 # Seconds of the original's step of 4 images, without the caption CNN, fp32, 2 threads,
 # and its peak memory, on a machine of these rates.
-_ORIGINAL_S, _ORIGINAL_GIB = 5.54, 3.3
+_ORIGINAL_S, _ORIGINAL_GIB, _ORIGINAL_BATCH = 5.54, 3.3, 4
 _ORIGINAL_RATES = {"matmul float32": 195, "convolution float32": 82}
 
 _WAYS = {
     "float32, no CNN": {},
+    "float32, remat, no CNN": {"remat": True},
     "float32, XLA, no CNN": {"xla": True},
     "bfloat16, no CNN": {"dtype": "mixed_bfloat16"},
     "bfloat16, XLA, no CNN": {"dtype": "mixed_bfloat16", "xla": True},
@@ -32,7 +33,13 @@ _VOCABULARY = 5450
 
 
 def measure(
-    *, dtype: str = "float32", xla: bool = False, cnn: bool = False, batch: int = 4
+    *,
+    dtype: str = "float32",
+    xla: bool = False,
+    cnn: bool = False,
+    remat: bool = False,
+    batch: int = _ORIGINAL_BATCH,
+    steps: int = 5,
 ) -> dict:
     """Times one way in this process.
 
@@ -59,6 +66,7 @@ def measure(
         image_encoder_weights="none",
         stream_encoder_weights="none",
         glam_batch_size=batch,
+        remat=remat,
     )
     strategy = tf.distribute.get_strategy()
     stage = _stage(config, cnn)
@@ -69,7 +77,7 @@ def measure(
     _finish(train_step(batches))
     told = {"first": time.perf_counter() - start}
     times = []
-    for _ in range(5):
+    for _ in range(steps):
         before = time.perf_counter()
         _finish(train_step(batches))
         times.append(time.perf_counter() - before)
@@ -124,25 +132,36 @@ def main() -> None:
     """Measures each way asked for and prints Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ways", nargs="+", default=list(_WAYS), choices=_WAYS)
+    parser.add_argument("--batch", type=int, default=_ORIGINAL_BATCH)
+    parser.add_argument("--steps", type=int, default=5, help="timed ones")
+    asked = parser.parse_args()
     rates = in_a_process("benchmarks.rates", "json")
     print(rates_table(rates))
-    columns = ["step of 4 images", "first step, s", "step, s", "images/s", "peak GiB"]
+    columns = [
+        f"step of {asked.batch} images",
+        "first step, s",
+        "step, s",
+        "images/s",
+        "peak GiB",
+    ]
     columns += ["GFLOP", "GFLOP/s", "of the convolution's", "times the original"]
     print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}", flush=True)
-    for way in parser.parse_args().ways:
-        told = in_a_process("benchmarks.train_step", "measure", json.dumps(_WAYS[way]))
+    for way in asked.ways:
+        settings = _WAYS[way] | {"batch": asked.batch, "steps": asked.steps}
+        told = in_a_process("benchmarks.train_step", "measure", json.dumps(settings))
         rate = told["operations"] / told["step"]
         convolution = rates[f"convolution {way.split(',')[0]}"]
+        comparable = asked.batch == _ORIGINAL_BATCH and "cnn" not in settings
         cells = [
             way,
             f"{told['first']:.0f}",
             f"{told['step']:.2f}",
-            f"{4 / told['step']:.2f}",
+            f"{asked.batch / told['step']:.2f}",
             f"{told['peak']:.2f}",
             f"{told['operations']:.0f}",
             f"{rate:.0f}",
             f"{rate / convolution:.0%}",
-            "" if _WAYS[way].get("cnn") else f"{_ORIGINAL_S / told['step']:.2f}",
+            f"{_ORIGINAL_S / told['step']:.2f}" if comparable else "",
         ]
         print(f"| {' | '.join(cells)} |", flush=True)
     print(f"\nThe original: {_ORIGINAL_S} s, {_ORIGINAL_GIB} GiB, where rates were")

@@ -250,6 +250,12 @@ class Config:
         low=1,
         runtime=True,
     )
+    remat: bool = _setting(
+        False,
+        "Stage glam: make the activations of blocks again for the gradients instead of "
+        "keeping them; less memory, more time.",
+        runtime=True,
+    )
     mixed_precision: str = _setting(
         "none",
         "bfloat16: compute in it; weights, batch statistics and losses stay float32.",

@@ -3,6 +3,8 @@
 import keras
 from keras import layers, ops
 
+from mirrorgan_tf.models.rematerialization import Block
+
 __all__ = [
     "BatchNormalization",
     "GLU",
@@ -176,7 +178,7 @@ class GLU(layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
-class UpBlock(layers.Layer):
+class UpBlock(Block):
     """Doubles the side: nearest neighbour, conv 3×3, batch norm, GLU.
 
     (B, h, w, any) to (B, 2h, 2w, channels).
@@ -224,7 +226,7 @@ class UpBlock(layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
-class ResidualBlock(layers.Layer):
+class ResidualBlock(Block):
     """Two convolutions with a GLU between, added to the input.
 
     (B, h, w, channels) to the same. Nothing follows the sum (authors' code).

@@ -1,9 +1,10 @@
 """Discriminators: one a scale, each with an unconditional and a conditional head."""
 
 import keras
-from keras import layers, ops
+from keras import ops
 
 from mirrorgan_tf.models.blocks import batch_normalization, conv, full_precision
+from mirrorgan_tf.models.rematerialization import Block
 from mirrorgan_tf.models.spectral_norm import SpectralConv2D
 
 __all__ = ["ConvBlock", "Discriminator"]
@@ -14,7 +15,7 @@ _CONVOLUTIONS = {False: layers.Conv2D, True: SpectralConv2D}
 
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
-class ConvBlock(layers.Layer):
+class ConvBlock(Block):
     """Convolution without bias, batch norm, LeakyReLU 0.2.
 
     Args:

@@ -9,6 +9,7 @@ from mirrorgan_tf.models.attention import padding_mask_from_lengths
 from mirrorgan_tf.models.discriminators import Discriminator
 from mirrorgan_tf.models.glam import Glam
 from mirrorgan_tf.models.image_encoder import ImageEncoder
+from mirrorgan_tf.models.rematerialization import rematerialize
 from mirrorgan_tf.models.stem import Stem
 from mirrorgan_tf.models.stream import Stream
 from mirrorgan_tf.training.accumulation import accumulate, micro_batches
@@ -58,6 +59,9 @@ class GlamStage:
         self.glam_ema = glam_ema
         start_average(glam_ema, glam)
         self.discriminators = discriminators
+        if config.remat:
+            for network in (glam, *discriminators):
+                rematerialize(network)
         self.generator_optimizer = keras.optimizers.Adam(
             config.generator_learning_rate, beta_1=config.adam_beta1
         )

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from mirrorgan_tf.models import from_config
+from mirrorgan_tf.models.rematerialization import Block
 from mirrorgan_tf.training.glam_stage import GlamStage
 from mirrorgan_tf.training.loop import compile_step
 from mirrorgan_tf.training.stem_stage import StemStage
@@ -252,6 +253,14 @@ def test_each_optimizer_keeps_to_its_network(frozen, tiny_config):
         learns = name.startswith(("glam", "discriminator"))
         still = name.startswith(frozen)
         assert moved == (learns and not still), name
+
+
+def test_remat_is_for_what_is_trained(tiny_config):
+    stage = _glam_stage(dataclasses.replace(tiny_config, remat=True))
+    for network in (stage.glam, stage.glam_ema, *stage.discriminators):
+        blocks = [x for x in network._flatten_layers() if isinstance(x, Block)]
+        assert blocks
+        assert {block.remat for block in blocks} == {network is not stage.glam_ema}
 
 
 def test_losses_have_names_and_the_weights_of_the_flags(tiny_config):
