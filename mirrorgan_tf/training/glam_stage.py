@@ -1,6 +1,5 @@
 """Stage glam: discriminators and generator in turn, STEM and STREAM frozen."""
 
-import keras
 import tensorflow as tf
 
 from mirrorgan_tf.config import Config
@@ -13,6 +12,7 @@ from mirrorgan_tf.models.rematerialization import rematerialize
 from mirrorgan_tf.models.stem import Stem
 from mirrorgan_tf.models.stream import Stream
 from mirrorgan_tf.training.accumulation import accumulate, micro_batches
+from mirrorgan_tf.training.adam import Adam
 from mirrorgan_tf.training.adversarial import adversarial_loss, discriminator_loss
 from mirrorgan_tf.training.augmentation import DRAWS, augment
 from mirrorgan_tf.training.distribution import (
@@ -62,13 +62,13 @@ class GlamStage:
         if config.remat:
             for network in (glam, *discriminators):
                 rematerialize(network)
-        self.generator_optimizer = keras.optimizers.Adam(
+        self.generator_optimizer = Adam(
             config.generator_learning_rate, beta_1=config.adam_beta1
         )
         self.generator_optimizer.build(glam.trainable_variables)
         self.discriminator_optimizers = []
         for discriminator in discriminators:
-            optimizer = keras.optimizers.Adam(
+            optimizer = Adam(
                 config.discriminator_learning_rate, beta_1=config.adam_beta1
             )
             optimizer.build(discriminator.trainable_variables)
