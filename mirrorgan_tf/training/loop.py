@@ -223,8 +223,9 @@ class _Loop:
             return self._train_step(batches)
         except tf.errors.ResourceExhaustedError:
             raise UserError(
-                f"{self._stage.name}: out of memory; raise --accumulate_steps (stages "
-                f"stream and glam) or lower --{self._stage.name}_batch_size"
+                f"{self._stage.name}: out of memory; give --remat (stage glam), raise "
+                "--accumulate_steps (stages stream and glam) or lower "
+                f"--{self._stage.name}_batch_size"
             ) from None
 
     def _to_stop(self, votes):
