@@ -55,7 +55,8 @@ _STAGES = flags.DEFINE_list(
 _DRY_RUN = flags.DEFINE_bool(
     "dry_run",
     False,
-    "Build everything, print its size and run one step a stage on random data.",
+    "Build everything, print its size, run a few steps a stage on random data and "
+    "estimate how long all would take, here and on an A100 and an H100.",
 )
 
 

@@ -59,7 +59,8 @@ def step_gflop(train_step: Any, *arguments) -> float:
     """GFLOP of a step's convolutions and matmuls, on all its replicas.
 
     TensorFlow counts some element-wise operations too (a few percent at most here),
-    and the body of a loop once: of the LSTMs, one word.
+    the body of a loop once (of the LSTMs, one word), and with `--remat` gradients of
+    the discriminators' weights that are never worked out.
 
     Args:
         train_step: a `tf.function`, traced for `arguments`.
