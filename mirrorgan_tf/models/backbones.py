@@ -91,9 +91,10 @@ def build_backbone(
 class SmallBackbone(layers.Layer):
     """A small trainable CNN for images of 64 px; others are resized to that.
 
-    Each halving is followed by another convolution, but for the first: without, shapes
-    are hardly learned. Feature map (B, 8, 8, 4·width), code (B, 128·width): the last map (4, 4, 8·width)
-    as it lies, since where a colour is tells which part of a bird has it.
+    Each halving but the first is followed by another convolution: without, shapes are
+    hardly learned. Feature map (B, 8, 8, 4·width), code (B, 128·width): the last map
+    (4, 4, 8·width) as it lies, since where a colour is tells which part of a bird has
+    it.
 
     Args:
         width: channels of the first layer.

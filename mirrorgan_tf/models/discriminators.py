@@ -1,7 +1,7 @@
 """Discriminators: one a scale, each with an unconditional and a conditional head."""
 
 import keras
-from keras import ops
+from keras import layers, ops
 
 from mirrorgan_tf.models.blocks import batch_normalization, conv, full_precision
 from mirrorgan_tf.models.rematerialization import Block
