@@ -52,9 +52,11 @@ def damsm_losses(
     Returns:
         Scalars by name.
     """
-    regions, code, words, sentence, lengths, class_ids = (
+    # Here: what is gathered may have no static shape.
+    sentences = tf.unstack(sentence, axis=1) if len(sentence.shape) > 2 else [sentence]
+    regions, code, words, lengths, class_ids, *sentences = (
         gather_examples(tensor)
-        for tensor in (regions, code, words, sentence, lengths, class_ids)
+        for tensor in (regions, code, words, lengths, class_ids, *sentences)
     )
     mask = padding_mask_from_lengths(lengths, config.max_words)
     by_word = matching_losses(
@@ -68,7 +70,6 @@ def damsm_losses(
         ),
         class_ids,
     )
-    sentences = tf.unstack(sentence, axis=1) if len(sentence.shape) > 2 else [sentence]
     by_sentence = tf.reduce_mean(
         [
             matching_losses(

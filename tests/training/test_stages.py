@@ -35,6 +35,9 @@ def _batch(rows=8):
         ),
         "ids": ids,
         "lengths": lengths,
+        # A second caption of each image; stage glam looks at the first alone.
+        "more_ids": ids[::-1, None],
+        "more_lengths": lengths[::-1, None],
         "class_ids": np.array([0, 1, 2, 3, 1, 5, 6, 7], np.int32)[:rows],
     }
 
