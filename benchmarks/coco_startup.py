@@ -75,7 +75,8 @@ def main() -> None:
         photos.mkdir()
         write_coco(Path(folder), write_photos(photos, 4), share=share)
         print(
-            "| step | s | s in all | CPU s in all | peak GiB |\n| --- | --- | --- | --- | --- |", flush=True
+            f"| step | s | s in all | CPU s in all | peak GiB |\n|{' --- |' * 5}",
+            flush=True,
         )
         command = [sys.executable, "-m", "benchmarks.coco_startup", "--measure", folder]
         subprocess.run(command, check=True)
