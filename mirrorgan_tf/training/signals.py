@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import sys
 from collections.abc import Iterator
 
 from absl import logging
@@ -30,11 +31,14 @@ class StopSignals:
     def __enter__(self) -> "StopSignals":
         for number in _SIGNALS:
             self._before[number] = signal.signal(number, self._handle)
+        self._hook_before = sys.unraisablehook
+        sys.unraisablehook = self._tell_unraisable
         return self
 
     def __exit__(self, *_) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        sys.unraisablehook = self._hook_before
 
     @contextlib.contextmanager
     def deferred(self) -> Iterator[None]:
@@ -48,6 +52,12 @@ class StopSignals:
             self._deferred = False
         if self.requested:
             raise Stopped
+
+    def _tell_unraisable(self, unraisable):
+        # Python drops what a callback of its memory management raises. Of `Stopped`
+        # nothing is lost: the next `deferred` raises it again.
+        if not isinstance(unraisable.exc_value, Stopped):
+            self._hook_before(unraisable)
 
     def _handle(self, number, _frame):
         for other in _SIGNALS:

@@ -1,6 +1,7 @@
 import os
 import resource
 import signal
+import sys
 import time
 
 import keras
@@ -302,3 +303,20 @@ def test_the_step_is_traced_once():
         train_step(batches)
     assert stage.traces == train_step.experimental_get_tracing_count() == 1
     assert step.numpy() == 5
+
+
+def test_a_signal_that_python_drops_stops_at_the_next_chance(monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+
+    class Dropped:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with StopSignals() as signals:
+        thing = Dropped()
+        del thing
+        assert signals.requested
+        with pytest.raises(Stopped), signals.deferred():
+            pass
+    assert not told
