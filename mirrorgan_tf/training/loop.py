@@ -197,16 +197,18 @@ class _Loop:
                     unread.append(self._one_step(batches))
                     last = done == self._steps
                     to_stop = self._to_stop(votes)
-                    to_save = last or to_stop or done % config.checkpoint_every == 0
+                    due = done % config.checkpoint_every == 0
+                    # The last step is saved once it is judged.
+                    to_save = not last and (to_stop or due)
                     to_judge = last or done % config.picture_every == 0
                     to_show = to_judge or done == start + 1
                     if to_save or to_show or done % config.log_every == 0:
                         progress.report(done, _read_losses(unread, done))
                         unread = []
-                    if to_save and not last:
+                    if to_save:
                         self._save()
-                    if to_stop and not last:
-                        break
+                        if to_stop:
+                            break
                     if to_show:
                         observation = observe()
                         progress.show(observation, done)
