@@ -169,16 +169,7 @@ class Training:
         return stage, observers.StreamObserver(stage, observed, self.tokenizer)
 
     def _build_glam(self, observed):
-        config, words = self.config, len(self.vocabulary) + 1
-        stage = GlamStage(
-            config,
-            stem=from_config.build_stem(config, words),
-            stream=from_config.build_stream(config, words),
-            image_encoder=from_config.build_image_encoder(config),
-            glam=from_config.build_glam(config),
-            glam_ema=from_config.build_glam(config),
-            discriminators=from_config.build_discriminators(config),
-        )
+        stage = GlamStage.from_config(self.config, len(self.vocabulary) + 1)
         restore_part(
             self.workdir / "stem",
             {"stem": stage.stem, "image_encoder": stage.image_encoder},

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.losses.kl import kl_to_standard_normal
+from mirrorgan_tf.models import from_config
 from mirrorgan_tf.models.attention import padding_mask_from_lengths
 from mirrorgan_tf.models.discriminators import Discriminator
 from mirrorgan_tf.models.glam import Glam
@@ -73,6 +74,19 @@ class GlamStage:
             )
             optimizer.build(discriminator.trainable_variables)
             self.discriminator_optimizers.append(optimizer)
+
+    @classmethod
+    def from_config(cls, config: Config, vocabulary_size: int) -> "GlamStage":
+        """With all networks new, as the settings describe them."""
+        return cls(
+            config,
+            stem=from_config.build_stem(config, vocabulary_size),
+            stream=from_config.build_stream(config, vocabulary_size),
+            image_encoder=from_config.build_image_encoder(config),
+            glam=from_config.build_glam(config),
+            glam_ema=from_config.build_glam(config),
+            discriminators=from_config.build_discriminators(config),
+        )
 
     @property
     def checkpointed(self) -> dict:

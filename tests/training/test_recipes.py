@@ -32,15 +32,7 @@ RECIPE = {
 def _stage(config, **changes):
     keras.utils.set_random_seed(0)
     config = dataclasses.replace(config, **changes)
-    return GlamStage(
-        config,
-        stem=from_config.build_stem(config, WORDS),
-        stream=from_config.build_stream(config, WORDS),
-        image_encoder=from_config.build_image_encoder(config),
-        glam=from_config.build_glam(config),
-        glam_ema=from_config.build_glam(config),
-        discriminators=from_config.build_discriminators(config),
-    )
+    return GlamStage.from_config(config, WORDS)
 
 
 def _batch(config):

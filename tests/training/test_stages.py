@@ -55,15 +55,7 @@ def _stream_stage(config):
 
 
 def _glam_stage(config):
-    return GlamStage(
-        config,
-        stem=from_config.build_stem(config, WORDS),
-        stream=from_config.build_stream(config, WORDS),
-        image_encoder=from_config.build_image_encoder(config),
-        glam=from_config.build_glam(config),
-        glam_ema=from_config.build_glam(config),
-        discriminators=from_config.build_discriminators(config),
-    )
+    return GlamStage.from_config(config, WORDS)
 
 
 STAGES = {
