@@ -128,7 +128,10 @@ class Config:
         choices=_BACKBONES,
     )
     image_encoder_weights: str = _setting(
-        "imagenet", "Its weights: imagenet, none, or a weights file."
+        "imagenet",
+        "Its weights: imagenet, none, a weights file, or backbone: those of stage "
+        "backbone, in which backbone small learns the data set's labels (birdlets); "
+        "frozen, as all that were trained before.",
     )
     stream_encoder: str = _setting(
         "resnet152",
@@ -193,6 +196,13 @@ class Config:
 
     # Training
     seed: int = _setting(1, "Seed of everything random.", low=0, high=2**31 - 1)
+    backbone_steps: int = _setting(
+        4500, "Steps of stage backbone (--image_encoder_weights=backbone).", low=1
+    )
+    backbone_batch_size: int = _setting(32, "Global batch of stage backbone.", low=2)
+    backbone_learning_rate: float = _setting(
+        3e-3, "Adam's rate at the start of stage backbone; falls to 0.", low=0
+    )
     stem_steps: int = _setting(110_000, "Steps of stage stem.", low=1, runtime=True)
     stem_batch_size: int = _setting(48, "Global batch of stage stem.", low=2)
     stem_captions: int = _setting(
@@ -325,6 +335,11 @@ class Config:
                 "--stream_encoder_weights=stem: --stream_encoder must be "
                 f"--image_encoder, {self.image_encoder}, not {self.stream_encoder}"
             )
+        if self.image_encoder_weights == "backbone" and self.image_encoder != "small":
+            raise UserError(
+                "--image_encoder_weights=backbone: --image_encoder must be small, not "
+                f"{self.image_encoder}"
+            )
         names = self.augmentations
         for i, name in enumerate(names):
             if name not in _AUGMENTATIONS or name in names[:i]:
@@ -336,6 +351,14 @@ class Config:
             raise UserError(
                 f"--words_dim={self.words_dim}: must be even, half for each direction"
             )
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Stages of the training, in order."""
+        stages = ("stem", "stream", "glam")
+        if self.image_encoder_weights == "backbone":
+            return ("backbone", *stages)
+        return stages
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """`python -m mirrorgan_tf.train --flagfile=flags/birdlets.cfg`: the whole road.
 
-Stages stem, stream and glam in order; those whose result is in --workdir are
-left out, those begun are gone on with.
+Stages stem, stream and glam in order, before them backbone if it is asked for; those
+whose result is in --workdir are left out, those begun are gone on with.
 """
 
 import contextlib
@@ -18,6 +18,8 @@ from mirrorgan_tf import IMPORTED_S, commands, options
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.data.bad_examples import BadExamples, data_errors
+from mirrorgan_tf.data.birdlets.attributes import ATTRIBUTES
+from mirrorgan_tf.data.birdlets.truth import read_codes
 from mirrorgan_tf.data.captions import tokenize_captions
 from mirrorgan_tf.data.pipeline import make_dataset
 from mirrorgan_tf.data.sources import all_notes, choose_vocabulary, open_dataset
@@ -25,6 +27,7 @@ from mirrorgan_tf.models import from_config
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
 from mirrorgan_tf.training import observers
+from mirrorgan_tf.training.backbone_stage import BackboneStage
 from mirrorgan_tf.training.checkpoints import restore_part, saved_step
 from mirrorgan_tf.training.distribution import (
     check_batch_size,
@@ -39,18 +42,16 @@ from mirrorgan_tf.training.progress import StartUp
 from mirrorgan_tf.training.signals import Stopped, StopSignals
 from mirrorgan_tf.training.stem_stage import StemStage
 from mirrorgan_tf.training.stream_stage import StreamStage
-from mirrorgan_tf.workdir import (
-    STAGES,
-    VOCABULARY_FILE,
-    hold_workdir,
-    start_workdir,
-)
+from mirrorgan_tf.workdir import STAGES, VOCABULARY_FILE, hold_workdir, start_workdir
 
 _OBSERVED = 100
 
 _WORKDIR = flags.DEFINE_string("workdir", "runs/birdlets", "Folder of the run.")
 _STAGES = flags.DEFINE_list(
-    "stages", [], f"Stages to train, of {','.join(STAGES)}; default: the unfinished."
+    "stages",
+    [],
+    f"Stages to train, of {','.join(STAGES)} (backbone only with "
+    "--image_encoder_weights=backbone); default: the unfinished.",
 )
 _DRY_RUN = flags.DEFINE_bool(
     "dry_run",
@@ -151,11 +152,27 @@ class Training:
         path = observers.show_data(batch, self.workdir)
         logging.info("training images with captions: %s", path)
 
+    def _build_backbone(self, observed):
+        codes = {
+            split: read_codes(self.config.data_dir, split, index.image_ids)
+            for split, index in self.splits.items()
+        }
+        classifier = from_config.build_label_classifier(self.config, ATTRIBUTES)
+        stage = BackboneStage(self.config, classifier, codes["train"])
+        rows = observed["index"].numpy()
+        truth = {label: of[rows] for label, of in codes["val"].items()}
+        return stage, observers.BackboneObserver(stage, observed, truth, ATTRIBUTES)
+
     def _build_stem(self, observed):
+        encoder = from_config.build_image_encoder(self.config)
+        if self.config.image_encoder_weights == "backbone":
+            classifier = from_config.build_label_classifier(self.config, ATTRIBUTES)
+            restore_part(self.workdir / "backbone", {"classifier": classifier})
+            encoder.backbone.set_weights(classifier.backbone.get_weights())
         stage = StemStage(
             self.config,
             from_config.build_stem(self.config, len(self.vocabulary) + 1),
-            from_config.build_image_encoder(self.config),
+            encoder,
         )
         return stage, observers.StemObserver(stage, observed)
 
@@ -196,10 +213,9 @@ class Training:
             input_context=input_context,
         )
         # Strings cannot go to a GPU.
-        left_out = ("caption", "index")
         return dataset.map(
             lambda batch: {
-                name: values for name, values in batch.items() if name not in left_out
+                name: values for name, values in batch.items() if name != "caption"
             }
         )
 
@@ -233,7 +249,7 @@ class Training:
 def main() -> None:
     """Trains what is asked for."""
     config = options.config_from_flags()
-    chosen = _chosen_stages()
+    chosen = _chosen_stages(config)
     if config.deterministic:
         keras.utils.set_random_seed(config.seed)
         tf.config.experimental.enable_op_determinism()
@@ -261,7 +277,7 @@ def main() -> None:
 
 
 def _train(config, workdir, chosen, strategy, signals):
-    for stage in chosen or STAGES:
+    for stage in chosen or config.stages:
         check_batch_size(
             f"{stage}_batch_size",
             getattr(config, f"{stage}_batch_size"),
@@ -300,18 +316,20 @@ def _stages_to_train(config, workdir, chosen):
     """Stages asked for, in order, and those that are not finished."""
     unfinished = [
         stage
-        for stage in STAGES
+        for stage in config.stages
         if saved_step(workdir / stage) < getattr(config, f"{stage}_steps")
     ]
-    return [stage for stage in STAGES if stage in (chosen or unfinished)], unfinished
+    return [
+        stage for stage in config.stages if stage in (chosen or unfinished)
+    ], unfinished
 
 
-def _chosen_stages():
-    unknown = set(_STAGES.value) - set(STAGES)
+def _chosen_stages(config):
+    unknown = set(_STAGES.value) - set(config.stages)
     if unknown:
         raise UserError(
             f"--stages={','.join(_STAGES.value)}: {sorted(unknown)[0]!r} is no stage; "
-            f"choose from {', '.join(STAGES)}"
+            f"choose from {', '.join(config.stages)}"
         )
     return _STAGES.value
 

@@ -38,7 +38,7 @@ from mirrorgan_tf.training.checkpoints import check_trained, restore_part
 
 __all__ = ["STAGES", "TrainedRun", "hold_workdir", "open_workdir", "start_workdir"]
 
-STAGES = ("stem", "stream", "glam")
+STAGES = ("backbone", "stem", "stream", "glam")
 
 FLAGS_FILE = "flags.cfg"
 VOCABULARY_FILE = "vocabulary.txt"
@@ -233,7 +233,7 @@ def open_workdir(path: str | Path, *, ema: bool = True) -> TrainedRun:
     # A converted generator may have come without STREAM.
     with_stream = (path / "stream").exists() or not (path / "glam").exists()
     # Before the vocabulary: a run that has not begun has none.
-    for stage in STAGES:
+    for stage in ("stem", "stream", "glam"):
         if stage != "stream" or with_stream:
             check_trained(path / stage)
     vocabulary = Vocabulary.load(path / VOCABULARY_FILE)

@@ -23,6 +23,8 @@ SMALL = [
     "--generator_width=4",
     "--discriminator_width=2",
     "--small_width=4",
+    "--backbone_steps=4",
+    "--backbone_batch_size=8",
     "--stem_steps=4",
     "--stem_batch_size=8",
     "--stream_steps=4",
@@ -58,7 +60,7 @@ def road(tmp_path_factory):
 def test_one_command_trains_all_stages_and_goes_on(road):
     folder, _, first, second = road
     assert first.returncode == 0, first.stderr
-    for stage in ("stem 4/4", "stream 4/4", "glam 2/2"):
+    for stage in ("backbone 4/4", "stem 4/4", "stream 4/4", "glam 2/2"):
         assert re.search(rf"{stage} \| ETA .* images/s \| ", first.stderr), stage
     assert second.returncode == 0, second.stderr
     assert "glam: going on from step 2" in second.stderr
@@ -66,6 +68,7 @@ def test_one_command_trains_all_stages_and_goes_on(road):
     pictures = {path.name for path in (folder / "run" / "pictures").iterdir()}
     assert {
         "data.png",
+        "backbone_misread_000004.png",
         "stem_similarity_000004.png",
         "stream_captions_000004.png",
         "glam_samples_000005.png",

@@ -13,9 +13,9 @@ from mirrorgan_tf.options import read_config
 from mirrorgan_tf.training.checkpoints import check_trained, saved_step
 from mirrorgan_tf.workdir import FLAGS_FILE, VOCABULARY_FILE, start_workdir
 
-__all__ = ["FROZEN", "begin_with", "check_finished", "stages_behind"]
+__all__ = ["begin_with", "check_finished", "stages_behind"]
 
-FROZEN = ("stem", "stream")
+_FROZEN = ("stem", "stream")
 # Settings that they depend on, besides those that bear their names.
 _SHARED = (
     "dataset",
@@ -36,7 +36,9 @@ _SHARED = (
 
 
 def stages_behind(folder: Path, base: Config, begun: Sequence[str]) -> list[str]:
-    """Those of the judges' stages that are to be trained in `folder`; made if need be.
+    """Those of the stages before GLAM that are to be trained in `folder`.
+
+    The folder is made if need be.
 
     Args:
         folder: the judges' workdir.
@@ -48,9 +50,10 @@ def stages_behind(folder: Path, base: Config, begun: Sequence[str]) -> list[str]
             trained so far: it must not change under them.
     """
     start_workdir(folder, base)
-    done = {stage: saved_step(folder / stage) for stage in FROZEN}
-    steps = {stage: getattr(base, f"{stage}_steps") for stage in FROZEN}
-    behind = [stage for stage in FROZEN if done[stage] < steps[stage]]
+    stages = [stage for stage in base.stages if stage != "glam"]
+    done = {stage: saved_step(folder / stage) for stage in stages}
+    steps = {stage: getattr(base, f"{stage}_steps") for stage in stages}
+    behind = [stage for stage in stages if done[stage] < steps[stage]]
     if behind and begun:
         raise UserError(
             f"--{behind[0]}_steps={steps[behind[0]]} (was {done[behind[0]]}): "
@@ -67,7 +70,7 @@ def check_finished(folder: Path, base: Config) -> None:
             f"--judges={folder}: no {FLAGS_FILE} in it; give the --workdir of a "
             "training"
         )
-    for stage in FROZEN:
+    for stage in _FROZEN:
         check_trained(folder / stage)
     theirs = _depends_on(read_config(folder / FLAGS_FILE))
     changed = [
@@ -92,14 +95,14 @@ def begin_with(judges: Path, run: Path) -> None:
         try:
             with whole_folder(run) as folder:
                 folder.mkdir()
-                for stage in FROZEN:
+                for stage in _FROZEN:
                     shutil.copytree(
                         judges / stage, folder / stage, copy_function=_link_or_copy
                     )
                 shutil.copy2(judges / VOCABULARY_FILE, folder)
         except (OSError, shutil.Error) as error:
             raise UserError(f"{run}: can't be made ({error})") from None
-    for stage in FROZEN:
+    for stage in _FROZEN:
         if not _same_checkpoints(judges / stage, run / stage):
             raise UserError(
                 f"{run / stage} is not that of {judges}, which all runs must share; "
@@ -112,7 +115,7 @@ def _depends_on(config):
     return {
         f"--{name}": value
         for name, value in config.fixed_settings().items()
-        if name in _SHARED or name.startswith(("stem_", "stream_"))
+        if name in _SHARED or name.startswith(("backbone_", "stem_", "stream_"))
     } | {"side of the last image": config.sizes[-1]}
 
 

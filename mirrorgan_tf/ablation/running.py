@@ -14,12 +14,7 @@ from pathlib import Path
 
 from absl import logging
 
-from mirrorgan_tf.ablation.judges import (
-    FROZEN,
-    begin_with,
-    check_finished,
-    stages_behind,
-)
+from mirrorgan_tf.ablation.judges import begin_with, check_finished, stages_behind
 from mirrorgan_tf.ablation.report import write_report
 from mirrorgan_tf.ablation.summary import METRICS
 from mirrorgan_tf.ablation.variants import Run, Variant
@@ -106,9 +101,10 @@ class Ablation:
             check_finished(self._judges, self._base)
             return
         begun = [run.name for run in self._runs if run.folder.exists()]
-        if stages_behind(self._judges, self._base, begun):
+        behind = stages_behind(self._judges, self._base, begun)
+        if behind:
             logging.info("training STEM and STREAM, which all runs share")
-            self._train(self._judges, FROZEN)
+            self._train(self._judges, behind)
             if stages_behind(self._judges, self._base, begun):
                 raise UserError(
                     "the training of STEM and STREAM was stopped; give the command "

@@ -23,7 +23,7 @@ from mirrorgan_tf.training.checkpoints import StageCheckpoints
 from mirrorgan_tf.training.glam_stage import GlamStage
 from mirrorgan_tf.training.stem_stage import StemStage
 from mirrorgan_tf.training.stream_stage import StreamStage
-from mirrorgan_tf.workdir import STAGES, VOCABULARY_FILE, start_workdir
+from mirrorgan_tf.workdir import VOCABULARY_FILE, start_workdir
 
 __all__ = ["convert"]
 
@@ -66,7 +66,7 @@ def convert(
     parts = read_parts(checkpoints)
     vocabulary = Vocabulary.from_captions_pickle(config.captions_pickle)
     config = settle(config, parts, len(vocabulary) + 1, given)
-    steps = {stage: getattr(config, f"{stage}_steps") for stage in STAGES}
+    steps = {stage: getattr(config, f"{stage}_steps") for stage in config.stages}
     if generator_step is not None:
         steps["glam"] = generator_step
     record = _record(config, parts, vocabulary, steps["glam"])

@@ -1,5 +1,7 @@
 """The networks of a run, built: every variable exists when these return."""
 
+from collections.abc import Mapping, Sequence
+
 import keras
 from keras import ops
 
@@ -7,6 +9,7 @@ from mirrorgan_tf.config import Config
 from mirrorgan_tf.models.discriminators import Discriminator
 from mirrorgan_tf.models.glam import Glam
 from mirrorgan_tf.models.image_encoder import ImageEncoder
+from mirrorgan_tf.models.label_classifier import LabelClassifier
 from mirrorgan_tf.models.stem import Stem
 from mirrorgan_tf.models.stream import Stream, StreamDecoder, StreamEncoder
 
@@ -14,9 +17,22 @@ __all__ = [
     "build_discriminators",
     "build_glam",
     "build_image_encoder",
+    "build_label_classifier",
     "build_stem",
     "build_stream",
 ]
+
+
+def build_label_classifier(
+    config: Config, labels: Mapping[str, Sequence[str]]
+) -> LabelClassifier:
+    """What stage backbone trains; `labels`: each with the values that it can take."""
+    classifier = LabelClassifier(
+        {label: len(values) for label, values in labels.items()},
+        width=config.small_width,
+    )
+    classifier(_image(config.sizes[-1]))
+    return classifier
 
 
 def build_stem(config: Config, vocabulary_size: int) -> Stem:
@@ -32,14 +48,16 @@ def build_stem(config: Config, vocabulary_size: int) -> Stem:
 
 
 def build_image_encoder(config: Config) -> ImageEncoder:
-    """DAMSM's image encoder."""
+    """DAMSM's image encoder; weights "backbone" are the caller's to set."""
+    weights = config.image_encoder_weights
     encoder = ImageEncoder(
         backbone=config.image_encoder,
-        weights=config.image_encoder_weights,
+        weights="none" if weights == "backbone" else weights,
         width=config.small_width,
         words_dim=config.words_dim,
     )
     encoder(_image(config.sizes[-1]))
+    encoder.backbone.trainable = weights != "backbone" and encoder.backbone.trainable
     return encoder
 
 
@@ -63,6 +81,8 @@ def build_stream(config: Config, vocabulary_size: int) -> Stream:
         ),
     )
     stream(_image(config.sizes[-1]), _ids(config))
+    if weights == "stem" and config.image_encoder_weights == "backbone":
+        stream.encoder.backbone.trainable = False
     return stream
 
 

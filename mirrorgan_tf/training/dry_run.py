@@ -9,7 +9,9 @@ import tensorflow as tf
 from absl import logging
 
 from mirrorgan_tf.config import Config
+from mirrorgan_tf.data.birdlets.attributes import ATTRIBUTES
 from mirrorgan_tf.models import from_config
+from mirrorgan_tf.training.backbone_stage import BackboneStage
 from mirrorgan_tf.training.distribution import make_strategy
 from mirrorgan_tf.training.estimates import (
     MeasuredStep,
@@ -40,9 +42,10 @@ def dry_run(config: Config) -> None:
     two images a replica; the memory printed is this process's peak up to then.
     Ends with a table of how long the whole stages would take.
     """
-    config = dataclasses.replace(
-        config, image_encoder_weights="none", stream_encoder_weights="none"
-    )
+    if config.image_encoder_weights != "backbone":
+        config = dataclasses.replace(config, image_encoder_weights="none")
+    if config.stream_encoder_weights != "stem":
+        config = dataclasses.replace(config, stream_encoder_weights="none")
     strategy = make_strategy(config)
     words = _VOCABULARY_SIZES[config.dataset] + 1
     with strategy.scope():
@@ -73,7 +76,12 @@ def _build_stages(config, words):
     stem = from_config.build_stem(config, words)
     image_encoder = from_config.build_image_encoder(config)
     stream = from_config.build_stream(config, words)
-    return {
+    stages = {}
+    if "backbone" in config.stages:
+        classifier = from_config.build_label_classifier(config, ATTRIBUTES)
+        codes = {label: np.zeros(_BATCH, np.int32) for label in ATTRIBUTES}
+        stages["backbone"] = BackboneStage(config, classifier, codes)
+    return stages | {
         "stem": StemStage(config, stem, image_encoder),
         "stream": StreamStage(config, stream),
         "glam": GlamStage(
@@ -151,4 +159,5 @@ def random_batch(config: Config, batch_size: int, words: int) -> dict:
         "ids": random.integers(1, words, (batch_size, config.max_words), np.int32),
         "lengths": np.full(batch_size, config.max_words, np.int32),
         "class_ids": np.arange(batch_size, dtype=np.int32),
+        "index": np.arange(batch_size, dtype=np.int32) % _BATCH,
     }

@@ -3,6 +3,7 @@
 Each observer looks at a fixed batch of the validation split.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,19 @@ from mirrorgan_tf.pictures import (
 )
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text_to_image import TextToImage, seeded_noise
+from mirrorgan_tf.training.backbone_stage import BackboneStage
 from mirrorgan_tf.training.glam_stage import GlamStage
 from mirrorgan_tf.training.progress import Observation, tolerant
 from mirrorgan_tf.training.stem_stage import StemStage
 from mirrorgan_tf.training.stream_stage import StreamStage, redescription_loss
 
-__all__ = ["GlamObserver", "StemObserver", "StreamObserver", "show_data"]
+__all__ = [
+    "BackboneObserver",
+    "GlamObserver",
+    "StemObserver",
+    "StreamObserver",
+    "show_data",
+]
 
 _GRID = 16
 _SHOWN_WORDS = 15
@@ -42,6 +50,63 @@ def show_data(batch: dict, workdir: Path) -> Path:
         with tf.summary.create_file_writer(str(workdir / "logs")).as_default():
             tf.summary.image("data", sheet[None], step=0)
     return path
+
+
+class BackboneObserver:
+    """What the backbone reads of one validation batch."""
+
+    judged_by, lowest_is_best = "val_accuracy", False
+
+    def __init__(
+        self,
+        stage: BackboneStage,
+        batch: dict,
+        truth: Mapping[str, np.ndarray],
+        values: Mapping[str, Sequence[str]],
+    ):
+        """Takes one validation batch.
+
+        Args:
+            stage: that trains it.
+            batch: B images of the pipeline.
+            truth: label -> (B,) codes.
+            values: label -> what the codes stand for.
+        """
+        self._batch, self._truth, self._values = batch, truth, values
+        classifier = stage.classifier
+
+        @tf.function
+        def read():
+            return {
+                label: tf.argmax(logits, axis=1)
+                for label, logits in classifier(batch["images"][-1]).items()
+            }
+
+        self._read = read
+
+    def __call__(self) -> Observation:
+        """Share of labels that are read right, all and each; images with mistakes."""
+        read = {label: codes.numpy() for label, codes in self._read().items()}
+        right = {
+            f"val_{label}": float(np.mean(codes == self._truth[label]))
+            for label, codes in read.items()
+        }
+        picture = caption_grid(
+            to_uint8(self._batch["images"][-1][:_GRID]).numpy(),
+            [
+                self._mistakes(read, i)
+                for i in range(min(_GRID, len(self._batch["index"])))
+            ],
+        )
+        mean = float(np.mean(list(right.values())))
+        return {self.judged_by: mean} | right, {"misread": picture}
+
+    def _mistakes(self, read, row):
+        return "\n".join(
+            f"{label}: {values[read[label][row]]} ({values[truth]})"
+            for label, values in self._values.items()
+            if read[label][row] != (truth := self._truth[label][row])
+        )
 
 
 class StemObserver:

@@ -5,6 +5,7 @@ import numpy as np
 from mirrorgan_tf.models.discriminators import Discriminator
 from mirrorgan_tf.models.glam import Glam
 from mirrorgan_tf.models.image_encoder import ImageEncoder
+from mirrorgan_tf.models.label_classifier import LabelClassifier
 from mirrorgan_tf.models.stem import Stem
 from mirrorgan_tf.models.stream import Stream, StreamDecoder, StreamEncoder
 
@@ -39,6 +40,10 @@ MODELS = {
         (IMAGES, _normal(2, 6)),
     ),
     "image_encoder": (lambda: ImageEncoder(**SMALL, words_dim=6), (IMAGES,)),
+    "label_classifier": (
+        lambda: LabelClassifier({"color": 3, "size": 2}, width=2),
+        (IMAGES,),
+    ),
     "stream": (
         lambda: Stream(
             StreamEncoder(**SMALL, feature_dim=4), StreamDecoder(5, 4, hidden_dim=3)

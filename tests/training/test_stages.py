@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from mirrorgan_tf.models import from_config
 from mirrorgan_tf.models.rematerialization import Block
+from mirrorgan_tf.training.backbone_stage import BackboneStage
 from mirrorgan_tf.training.glam_stage import GlamStage
 from mirrorgan_tf.training.loop import compile_step
 from mirrorgan_tf.training.stem_stage import StemStage
@@ -39,7 +40,18 @@ def _batch(rows=8):
         "more_ids": ids[::-1, None],
         "more_lengths": lengths[::-1, None],
         "class_ids": np.array([0, 1, 2, 3, 1, 5, 6, 7], np.int32)[:rows],
+        "index": np.array([7, 0, 1, 6, 2, 5, 3, 4], np.int32)[:rows],
     }
+
+
+def _backbone_stage(config):
+    labels = {"color": ("red", "blue", "green"), "size": ("small", "large")}
+    codes = {
+        label: np.arange(8, dtype=np.int32) % len(values)
+        for label, values in labels.items()
+    }
+    classifier = from_config.build_label_classifier(config, labels)
+    return BackboneStage(config, classifier, codes)
 
 
 def _stem_stage(config):
@@ -59,6 +71,7 @@ def _glam_stage(config):
 
 
 STAGES = {
+    "backbone": (_backbone_stage, {}),
     "stem": (_stem_stage, {}),
     "stream": (_stream_stage, {}),
     "glam": (_glam_stage, {}),
@@ -283,8 +296,44 @@ def test_without_the_mirror_stream_is_not_asked(tiny_config):
     assert "damsm" in losses
 
 
+def test_a_backbone_reads_each_image_by_its_own_row(tiny_config):
+    """Codes in the batch's order, not the index's, are learned just as well."""
+    stage = _backbone_stage(tiny_config)
+    batch, seed = _batch(), tf.constant([0, 0])
+    logits = stage.classifier(batch["images"][-1], training=True)
+    loss = stage.step(batch, seed)["cross_entropy"]
+    expected = 0.0
+    for label, count in (("color", 3), ("size", 2)):
+        wanted = logits[label].numpy()[np.arange(8), batch["index"] % count]
+        expected += np.mean(np.log(np.exp(logits[label]).sum(axis=1)) - wanted)
+    np.testing.assert_allclose(loss, expected, rtol=1e-4)
+
+
 @pytest.mark.parametrize(
-    ("name", "loss"), [("stem", "total"), ("stream", "cross_entropy")]
+    ("image_encoder_weights", "frozen"), [("none", False), ("backbone", True)]
+)
+def test_what_knew_labels_before_is_frozen(image_encoder_weights, frozen, tiny_config):
+    config = dataclasses.replace(
+        tiny_config,
+        image_encoder_weights=image_encoder_weights,
+        stream_encoder_weights="stem",
+    )
+    one = tf.distribute.OneDeviceStrategy("/cpu:0")
+    for build in (_stem_stage, _stream_stage):
+        stage = build(config)
+        model = getattr(stage, "image_encoder", None) or stage.stream.encoder
+        weights = len(model.backbone.weights)
+        _, before, after = _train(build, config, one, steps=1)
+        name = "image_encoder" if "image_encoder" in before else "stream"
+        same = [
+            np.array_equal(a, b) for a, b in zip(before[name], after[name], strict=True)
+        ]
+        assert sum(same) == (weights if frozen else 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "loss"),
+    [("backbone", "cross_entropy"), ("stem", "total"), ("stream", "cross_entropy")],
 )
 def test_pretraining_learns_a_batch_by_heart(name, loss, tiny_config):
     build, _ = STAGES[name]

@@ -1,0 +1,65 @@
+"""Stage backbone: a small CNN learns labels, as the paper's CNNs knew ImageNet's."""
+
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mirrorgan_tf.config import Config
+from mirrorgan_tf.models.label_classifier import LabelClassifier
+from mirrorgan_tf.training.distribution import global_mean
+
+__all__ = ["BackboneStage"]
+
+
+class BackboneStage:
+    """Pretraining of backbone "small" on labels of the training images."""
+
+    name = "backbone"
+
+    def __init__(
+        self,
+        config: Config,
+        classifier: LabelClassifier,
+        codes: Mapping[str, np.ndarray],
+    ):
+        """Takes a built model; call inside the strategy's scope.
+
+        Args:
+            config: of the run.
+            classifier: built.
+            codes: label -> (N,) int32, of the training images.
+        """
+        self.config = config
+        self.classifier = classifier
+        self._codes = {label: tf.constant(of) for label, of in codes.items()}
+        self.optimizer = keras.optimizers.Adam(
+            keras.optimizers.schedules.CosineDecay(
+                config.backbone_learning_rate, config.backbone_steps
+            )
+        )
+        self.optimizer.build(classifier.trainable_variables)
+
+    @property
+    def checkpointed(self) -> dict:
+        """What a checkpoint of this stage holds."""
+        return {"classifier": self.classifier, "optimizer": self.optimizer}
+
+    def step(self, batch: dict, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Updates the classifier on one replica's part of a batch."""
+        del seed  # nothing here is random
+        variables = self.classifier.trainable_variables
+        with tf.GradientTape() as tape:
+            logits = self.classifier(batch["images"][-1], training=True)
+            losses = {
+                label: global_mean(
+                    tf.nn.sparse_softmax_cross_entropy_with_logits(
+                        tf.gather(self._codes[label], batch["index"]), logits[label]
+                    )
+                )
+                for label in logits
+            }
+            total = tf.add_n(list(losses.values()))
+        self.optimizer.apply(tape.gradient(total, variables), variables)
+        return {"cross_entropy": total}
