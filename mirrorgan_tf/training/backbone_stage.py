@@ -12,6 +12,9 @@ from mirrorgan_tf.training.distribution import global_mean
 
 __all__ = ["BackboneStage"]
 
+# Images with the same value lie closer together: easier to compare with sentences.
+_LABEL_SMOOTHING = 0.1
+
 
 class BackboneStage:
     """Pretraining of backbone "small" on labels of the training images."""
@@ -53,13 +56,18 @@ class BackboneStage:
         with tf.GradientTape() as tape:
             logits = self.classifier(batch["images"][-1], training=True)
             losses = {
-                label: global_mean(
-                    tf.nn.sparse_softmax_cross_entropy_with_logits(
-                        tf.gather(self._codes[label], batch["index"]), logits[label]
-                    )
-                )
+                label: global_mean(self._cross_entropy(batch, label, logits[label]))
                 for label in logits
             }
             total = tf.add_n(list(losses.values()))
         self.optimizer.apply(tape.gradient(total, variables), variables)
         return {"cross_entropy": total}
+
+    def _cross_entropy(self, batch, label, logits):
+        codes = tf.gather(self._codes[label], batch["index"])
+        return keras.losses.categorical_crossentropy(
+            tf.one_hot(codes, logits.shape[-1]),
+            logits,
+            from_logits=True,
+            label_smoothing=_LABEL_SMOOTHING,
+        )
