@@ -23,6 +23,7 @@ SMALL = [
     "--generator_width=4",
     "--discriminator_width=2",
     "--small_width=4",
+    "--image_encoder_weights=backbone",
     "--backbone_steps=4",
     "--backbone_batch_size=8",
     "--stem_steps=4",
