@@ -213,6 +213,12 @@ class Config:
         high=20,
     )
     stem_learning_rate: float = _setting(2e-3, "Adam's rate, stage stem.", low=0)
+    stem_schedule: str = _setting(
+        "steps",
+        "How stem's rate falls: steps: by stem_decay; cosine: to 0 at stem_steps (more "
+        "steps in a later session raise it again).",
+        choices=("steps", "cosine"),
+    )
     stem_decay: float = _setting(
         0.98, "Factor on stem's rate every stem_decay_steps.", low=0, high=1
     )
@@ -229,6 +235,11 @@ class Config:
         high=20,
     )
     stream_learning_rate: float = _setting(1e-3, "Adam's rate, stage stream.", low=0)
+    stream_schedule: str = _setting(
+        "steps",
+        "How stream's rate falls: steps: by stream_decay; cosine: to 0 at stream_steps.",
+        choices=("steps", "cosine"),
+    )
     stream_decay: float = _setting(
         1.0,
         "Factor on stream's rate every stream_decay_steps (paper: 1, no decay).",
@@ -236,6 +247,9 @@ class Config:
         high=1,
     )
     stream_decay_steps: int = _setting(460, "Steps between decays.", low=1)
+    stream_gradient_clip: float = _setting(
+        0.0, "Norm bound of stage stream's gradient; 0: none (paper).", low=0
+    )
     glam_steps: int = _setting(265_650, "Steps of stage glam.", low=1, runtime=True)
     glam_batch_size: int = _setting(20, "Global batch of stage glam.", low=2)
     generator_learning_rate: float = _setting(2e-4, "Adam's rate, generator.", low=0)

@@ -8,7 +8,7 @@ from keras import layers, ops
 
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.models import torchvision
-from mirrorgan_tf.models.blocks import batch_normalization, conv
+from mirrorgan_tf.models.blocks import batch_normalization, conv, dense
 
 __all__ = ["ImagenetBackbone", "SmallBackbone", "build_backbone"]
 
@@ -91,8 +91,10 @@ def build_backbone(
 class SmallBackbone(layers.Layer):
     """A small trainable CNN for images of 64 px; others are resized to that.
 
-    Feature map (B, 8, 8, 4·width), code (B, 128·width): the last map (4, 4, 8·width)
-    as it lies, since where a colour is tells which part of a bird has it.
+    Each halving but the first is followed by another convolution: without, shapes are
+    hardly learned. Feature map (B, 8, 8, 4·width), code (B, 8·width): read from the last map
+    (4, 4, 8·width) as it lies, since where a colour is tells which part of a bird has
+    it.
 
     Args:
         width: channels of the first layer.
@@ -104,11 +106,16 @@ class SmallBackbone(layers.Layer):
         super().__init__(**kwargs)
         self.width = width
         self.region_dim = 4 * width
-        self.pooled_dim = 4 * 4 * 8 * width
-        self.convs = [
-            conv(width * 2**i, 3, strides=2, dtype=self.dtype_policy) for i in range(4)
-        ]
-        self.norms = [batch_normalization(dtype=self.dtype_policy) for _ in range(4)]
+        self.pooled_dim = 8 * width
+        policy = self.dtype_policy
+        self.convs = [conv(width, 3, strides=2, dtype=policy)]
+        for channels in (2 * width, 4 * width, 8 * width):
+            self.convs += [
+                conv(channels, 3, strides=strides, dtype=policy) for strides in (2, 1)
+            ]
+        self.norms = [batch_normalization(dtype=policy) for _ in self.convs]
+        self.reading = dense(self.pooled_dim, dtype=policy)
+        self.reading_norm = batch_normalization(dtype=policy)
 
     def build(self, input_shape):
         """Makes the variables."""
@@ -117,6 +124,8 @@ class SmallBackbone(layers.Layer):
             convolution.build((None, None, None, channels))
             channels = convolution.filters
             norm.build((None, None, None, channels))
+        self.reading.build((None, 4 * 4 * channels))
+        self.reading_norm.build((None, self.pooled_dim))
         self.built = True
 
     def call(self, images, training=False):
@@ -126,7 +135,8 @@ class SmallBackbone(layers.Layer):
         for convolution, norm in zip(self.convs, self.norms, strict=True):
             x = ops.relu(norm(convolution(x), training=training))
             maps.append(x)
-        return maps[2], ops.reshape(maps[3], (-1, self.pooled_dim))
+        code = self.reading(ops.reshape(maps[6], (-1, self.reading.kernel.shape[0])))
+        return maps[4], ops.relu(self.reading_norm(code, training=training))
 
     def get_config(self):
         """The constructor's arguments."""

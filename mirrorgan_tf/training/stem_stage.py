@@ -19,6 +19,7 @@ from mirrorgan_tf.training.distribution import (
     gather_examples,
     global_mean,
 )
+from mirrorgan_tf.training.schedules import learning_rate
 
 __all__ = ["StemStage", "damsm_losses"]
 
@@ -98,13 +99,7 @@ class StemStage:
         self.stem = stem
         self.image_encoder = image_encoder
         self.optimizer = keras.optimizers.Adam(
-            keras.optimizers.schedules.ExponentialDecay(
-                config.stem_learning_rate,
-                config.stem_decay_steps,
-                config.stem_decay,
-                staircase=True,
-            ),
-            beta_1=0.5,
+            learning_rate(config, self.name), beta_1=0.5
         )
         self.optimizer.build(
             stem.trainable_variables + image_encoder.trainable_variables

@@ -8,7 +8,8 @@ from mirrorgan_tf.losses.caption import caption_cross_entropy, straight_through_
 from mirrorgan_tf.models.stream import Stream
 from mirrorgan_tf.training.accumulation import accumulate, micro_batches
 from mirrorgan_tf.training.captions import all_captions, captions_each
-from mirrorgan_tf.training.distribution import global_mean
+from mirrorgan_tf.training.distribution import clip_global_gradient, global_mean
+from mirrorgan_tf.training.schedules import learning_rate
 
 __all__ = [
     "StreamStage",
@@ -109,14 +110,7 @@ class StreamStage:
         """Takes a built model; call inside the strategy's scope."""
         self.config = config
         self.stream = stream
-        self.optimizer = keras.optimizers.Adam(
-            keras.optimizers.schedules.ExponentialDecay(
-                config.stream_learning_rate,
-                config.stream_decay_steps,
-                config.stream_decay,
-                staircase=True,
-            )
-        )
+        self.optimizer = keras.optimizers.Adam(learning_rate(config, self.name))
         self.optimizer.build(stream.trainable_variables)
 
     @property
@@ -136,5 +130,9 @@ class StreamStage:
 
         parts = micro_batches(batch, self.config.accumulate_steps)
         losses, gradients = accumulate(parts, gradients_of)
+        gradients, norm = clip_global_gradient(
+            gradients, self.config.stream_gradient_clip
+        )
         self.optimizer.apply(gradients, variables)
-        return losses
+        replicas = tf.distribute.get_replica_context().num_replicas_in_sync
+        return losses | {"gradient_norm": norm / replicas}

@@ -17,7 +17,7 @@ def test_small_is_trainable_and_averages_bigger_images():
     regions, pooled = backbone(_images(64))
     assert regions.shape == (1, 8, 8, backbone.region_dim)
     assert pooled.shape == (1, backbone.pooled_dim)
-    assert len(backbone.trainable_variables) == 12
+    assert len(backbone.trainable_variables) == 24
     images = _images(64)
     bigger = images.repeat(2, axis=1).repeat(2, axis=2)
     np.testing.assert_allclose(backbone(bigger)[1], backbone(images)[1], atol=1e-5)

@@ -48,9 +48,9 @@ _SHAPES = {
     ),
 }
 # The unit of the bird's coordinates, as a share of the picture's side.
-_UNITS = {"small": 0.160, "medium": 0.188, "large": 0.216}
-_BEAK = {"short": 0.30, "medium": 0.55, "long": 0.92}
-_TAIL = {"short": 0.5, "long": 1.15}
+_UNITS = {"small": 0.144, "medium": 0.176, "large": 0.212}
+_BEAK = {"short": 0.34, "medium": 0.72, "long": 1.25}
+_TAIL = {"short": 0.3, "long": 1.2}
 _TILT = {"standing": (10, 20), "leaning": (-20, -12), "flying": (-2, 10)}
 
 
@@ -87,7 +87,7 @@ class _Bird:
         }
         self.leg_color = scaled((196, 132, 72), rng.uniform(0.55, 1.1))
         shift = rng.uniform(-0.02, 0.02, 2)
-        size = _UNITS[attributes["size"]] * rng.uniform(0.97, 1.03)
+        size = _UNITS[attributes["size"]] * rng.uniform(0.98, 1.02)
         self.frame = Frame(
             anchor=(0.42 * self.shape.body[0], 0.12 * self.shape.body[1]),
             position_px=tuple((0.5 + shift) * _CANVAS_PX),
@@ -192,12 +192,12 @@ class _Bird:
         color = self.colors["head"]
         if self.attributes["crest"] == "crested":
             crest = [
-                (x + 0.5 * radius, y + 0.8 * radius),
-                (x - 0.2 * radius, y + 1.55 * radius),
-                (x - 1.35 * radius, y + 2.0 * radius),
-                (x - 0.75 * radius, y + 1.2 * radius),
-                (x - 1.55 * radius, y + 1.25 * radius),
-                (x - 0.95 * radius, y + 0.2 * radius),
+                (x + 0.7 * radius, y + 0.7 * radius),
+                (x + 0.1 * radius, y + 2.1 * radius),
+                (x - 1.2 * radius, y + 2.6 * radius),
+                (x - 0.8 * radius, y + 1.6 * radius),
+                (x - 1.9 * radius, y + 1.6 * radius),
+                (x - 0.95 * radius, y + 0.1 * radius),
             ]
             self._fill(draw, np.array(crest), color)
         self._fill(draw, ellipse((x, y), (radius * 1.04, radius)), color)
@@ -213,8 +213,8 @@ class _Bird:
         (x, y), radius = self.shape.head, self.shape.head_radius
         length, color = _BEAK[self.attributes["beak_length"]], self.colors["beak"]
         root, tip = x + 0.7 * radius, x + 0.92 * radius + length
-        upper = [(root, y + 0.34 * radius), (tip, y - 0.14), (root, y - 0.08)]
-        lower = [(root, y - 0.05), (tip - 0.06, y - 0.14), (root, y - 0.5 * radius)]
+        upper = [(root, y + 0.26), (tip, y - 0.14), (root, y - 0.1)]
+        lower = [(root, y - 0.07), (tip - 0.06, y - 0.14), (root, y - 0.36)]
         self._fill(draw, np.array(lower), scaled(color, 0.78))
         self._fill(draw, np.array(upper), color)
 
@@ -238,7 +238,7 @@ class _Bird:
                     (centre[0] + (place - 0.12) * body[0], centre[1]),
                     (centre[0] + (place + 0.02) * body[0], centre[1] - 0.34 * body[1]),
                 ]
-                self._bar(draw, bar, 0.11)
+                self._bar(draw, bar, 0.17)
 
     def _raised_wing(self, draw, *, far):
         shift, scale, tone = (0.34, 0.86, 0.72) if far else (0.0, 1.0, 1.0)
@@ -275,7 +275,7 @@ class _Bird:
                     (-0.3, height - 0.1),
                     (-0.76, height + 0.02),
                 ]
-                self._bar(draw, place(bar), 0.13)
+                self._bar(draw, place(bar), 0.18)
 
     def _bar(self, draw, points, width):
         light = self.attributes["wing_color"] in ("white", "yellow")

@@ -13,6 +13,8 @@ __all__ = ["Caption", "MAX_WORDS", "MIN_WORDS", "write_captions"]
 
 MIN_WORDS, MAX_WORDS = 5, 25
 _BODY_SHARE = 0.7
+# Attributes besides the body's colour.
+_MOST_OTHERS = 7
 
 _SIZES = {
     "small": ("small", "little", "tiny"),
@@ -90,7 +92,9 @@ class _Writer:
     def __init__(self, attributes, rng):
         self.rng = rng
         others = [name for name in attributes if name != "body_color"]
-        wanted = int(rng.integers(1, 7))
+        # Short ones are rare: what fits many birds teaches little, and even who saw
+        # all attributes could not tell whose caption it is.
+        wanted = int(rng.integers(1, _MOST_OTHERS + 1, 2).max())
         chosen = [others[i] for i in rng.permutation(len(others))[:wanted]]
         if rng.uniform() < _BODY_SHARE:
             chosen.append("body_color")

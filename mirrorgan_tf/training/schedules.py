@@ -1,0 +1,29 @@
+"""How the learning rates of the stages before GLAM fall."""
+
+import keras
+
+from mirrorgan_tf.config import Config
+
+__all__ = ["learning_rate"]
+
+
+def learning_rate(
+    config: Config, stage: str
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """The schedule of a stage: in steps (paper), or along half a cosine to 0.
+
+    Args:
+        config: for the stage's rate, and how it falls.
+        stage: backbone (always a cosine), stem or stream.
+    """
+    rate = getattr(config, f"{stage}_learning_rate")
+    if stage == "backbone" or getattr(config, f"{stage}_schedule") == "cosine":
+        return keras.optimizers.schedules.CosineDecay(
+            rate, getattr(config, f"{stage}_steps")
+        )
+    return keras.optimizers.schedules.ExponentialDecay(
+        rate,
+        getattr(config, f"{stage}_decay_steps"),
+        getattr(config, f"{stage}_decay"),
+        staircase=True,
+    )
