@@ -74,6 +74,7 @@ STAGES = {
     "backbone": (_backbone_stage, {}),
     "stem": (_stem_stage, {}),
     "stream": (_stream_stage, {}),
+    "stream_clipped": (_stream_stage, {"stream_gradient_clip": 0.1}),
     "glam": (_glam_stage, {}),
     "attngan": (_glam_stage, ATTNGAN),
 }
@@ -203,6 +204,24 @@ def test_micro_batches_give_the_gradient_of_a_batch(name, tiny_config, monkeypat
         for a, start in zip(results[0][2], results[0][1], strict=True)
     )
     assert largest > 1e-2
+
+
+def test_a_clipped_gradient_moves_stream_by_the_bound(tiny_config):
+    config = dataclasses.replace(tiny_config, stream_gradient_clip=0.1)
+    stage = _stream_stage(config)
+    _use_sgd(stage, 1.0)
+    before = [v.numpy() for v in _trainable(stage)]
+    step = tf.Variable(0, dtype=tf.int64)
+    one = tf.distribute.OneDeviceStrategy("/cpu:0")
+    losses = compile_step(stage, one, step, jit=False)(
+        iter(tf.data.Dataset.from_tensors(_batch()))
+    )
+    moved = [
+        v.numpy() - start for v, start in zip(_trainable(stage), before, strict=True)
+    ]
+    assert losses["gradient_norm"] > 0.1  # before the bound
+    length = np.sqrt(sum(np.sum(np.square(part)) for part in moved))
+    assert length == pytest.approx(0.1, rel=1e-4)
 
 
 def _trainable(stage):
