@@ -42,13 +42,22 @@ def word_similarity(
     """
     regions, words = full_precision(regions), full_precision(words)
     padded = ops.cast(padding_mask, "bool")
-    scores = ops.einsum("ird,tld->itrl", regions, words)
-    by_word = ops.softmax(ops.where(padded[None, :, None, :], _NEVER, scores), axis=-1)
+    scores = ops.einsum("ird,tld->irtl", regions, words)
+    by_word = ops.softmax(ops.where(padded, _NEVER, scores), axis=-1)
     # Softmax over the regions but for its sum: no cosine depends on a context's length.
     # The half keeps both ends within float32.
     attention = ops.exp(gamma1 * (by_word - 0.5))
-    contexts = ops.einsum("itrl,ird->itld", attention, regions)
-    cosines = ops.einsum("itld,tld->itl", _unit(contexts), _unit(words))
+    # No context is ever made: its product with the word and its own square follow from
+    # products of regions, of which there are fewer than there are contexts.
+    products = ops.einsum("ird,isd->irs", regions, regions)
+    squares = ops.sum(
+        attention * ops.einsum("irs,istl->irtl", products, attention), axis=1
+    )
+    cosines = (
+        ops.sum(attention * scores, axis=1)
+        * _inverse_length(squares)
+        * _inverse_length(ops.sum(ops.square(words), axis=-1))
+    )
     joined = ops.logsumexp(ops.where(padded[None], _NEVER, gamma2 * cosines), axis=-1)
     return gamma3 * ops.where(ops.all(padded, axis=-1)[None], 0.0, joined)
 
@@ -103,5 +112,10 @@ def matching_losses(similarity, class_ids=None):
 def _unit(vectors):
     """Vectors of length 1; zero vectors stay, and get no gradient."""
     squares = ops.sum(ops.square(vectors), axis=-1, keepdims=True)
+    return vectors * _inverse_length(squares)
+
+
+def _inverse_length(squares):
+    """1 / the root; 0 where it would be that of a zero vector."""
     scale = ops.rsqrt(ops.maximum(squares, _TINY))
-    return vectors * ops.where(squares > _TINY, scale, 0.0)
+    return ops.where(squares > _TINY, scale, 0.0)
