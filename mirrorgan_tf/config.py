@@ -148,6 +148,13 @@ class Config:
         256, "Length of STREAM's word vectors and image feature.", low=1
     )
     stream_hidden_dim: int = _setting(512, "Units of STREAM's LSTM.", low=1)
+    stream_long_memory: float = _setting(
+        0.0,
+        "Share of them whose biases begin so that the image is not forgotten over the "
+        "words; learns sooner what comes late in captions (paper: 0).",
+        low=0,
+        high=1,
+    )
 
     # Losses
     redescription_weight: float = _setting(
@@ -237,7 +244,7 @@ class Config:
     stream_learning_rate: float = _setting(1e-3, "Adam's rate, stage stream.", low=0)
     stream_schedule: str = _setting(
         "steps",
-        "How stream's rate falls: steps: by stream_decay; cosine: to 0 at stream_steps.",
+        "How stream's rate falls: steps: by stream_decay; cosine: 0 at stream_steps.",
         choices=("steps", "cosine"),
     )
     stream_decay: float = _setting(

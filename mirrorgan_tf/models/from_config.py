@@ -78,6 +78,7 @@ def build_stream(config: Config, vocabulary_size: int) -> Stream:
             vocabulary_size,
             embedding_dim=config.stream_embedding_dim,
             hidden_dim=config.stream_hidden_dim,
+            long_memory=config.stream_long_memory,
         ),
     )
     stream(_image(config.sizes[-1]), _ids(config))

@@ -1,12 +1,13 @@
 """STREAM: images back to captions."""
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from mirrorgan_tf.models.backbones import build_backbone
 from mirrorgan_tf.models.blocks import batch_normalization, full_precision
 
-__all__ = ["Stream", "StreamDecoder", "StreamEncoder"]
+__all__ = ["LongMemory", "Stream", "StreamDecoder", "StreamEncoder"]
 
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
@@ -64,6 +65,40 @@ class StreamEncoder(keras.Model):
 
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
+class LongMemory(keras.initializers.Initializer):
+    """Biases of an LSTM some of whose units begin as a long memory.
+
+    An image is seen once, before the first word. With the usual biases (forget 1,
+    input 0) a word later each unit holds 73 % of it, ten words later 4 %, and
+    training takes long to find out that there was more. These begin with forget
+    gates 98 % and input gates 12 % open.
+
+    Args:
+        share: of the units, 0 to 1; the others begin as usual.
+
+    Source: our own; in the spirit of chrono initialization (Tallec and Ollivier, 2018).
+    """
+
+    def __init__(self, share: float):
+        self.share = share
+
+    def __call__(self, shape, dtype=None):
+        """Biases (4 · units,): of the input, forget, cell and output gates."""
+        units = shape[0] // 4
+        keepers = round(self.share * units)
+        of_input, of_forget = np.zeros(units), np.ones(units)
+        of_input[:keepers], of_forget[:keepers] = -2.0, 4.0
+        return ops.convert_to_tensor(
+            np.concatenate([of_input, of_forget, np.zeros(2 * units)]),
+            keras.backend.standardize_dtype(dtype),
+        )
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {"share": self.share}
+
+
+@keras.saving.register_keras_serializable(package="mirrorgan_tf")
 class StreamDecoder(keras.Model):
     """LSTM that says a caption word by word.
 
@@ -71,6 +106,7 @@ class StreamDecoder(keras.Model):
         vocabulary_size: id 0, end and padding, counted.
         embedding_dim: length of word vectors and of the image feature.
         hidden_dim: units of the LSTM.
+        long_memory: share of them that begin as `LongMemory`.
 
     Source: MirrorGAN, eq. 8 to 10.
     """
@@ -80,12 +116,14 @@ class StreamDecoder(keras.Model):
         vocabulary_size: int,
         embedding_dim: int = 256,
         hidden_dim: int = 512,
+        long_memory: float = 0.0,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.vocabulary_size = vocabulary_size
         self.embedding_dim = embedding_dim
         self.hidden_dim = hidden_dim
+        self.long_memory = long_memory
         self.embedding = layers.Embedding(
             vocabulary_size,
             embedding_dim,
@@ -95,6 +133,9 @@ class StreamDecoder(keras.Model):
         self.lstm = layers.LSTM(
             hidden_dim,
             return_sequences=True,
+            bias_initializer=LongMemory(long_memory),
+            # Ours sets those as well.
+            unit_forget_bias=False,
             # XLA refuses cuDNN, and step() has to agree with call().
             use_cudnn=False,
             dtype=self.dtype_policy,
@@ -156,6 +197,7 @@ class StreamDecoder(keras.Model):
             "vocabulary_size": self.vocabulary_size,
             "embedding_dim": self.embedding_dim,
             "hidden_dim": self.hidden_dim,
+            "long_memory": self.long_memory,
         }
 
 

@@ -46,7 +46,8 @@ MODELS = {
     ),
     "stream": (
         lambda: Stream(
-            StreamEncoder(**SMALL, feature_dim=4), StreamDecoder(5, 4, hidden_dim=3)
+            StreamEncoder(**SMALL, feature_dim=4),
+            StreamDecoder(5, 4, hidden_dim=3, long_memory=0.5),
         ),
         (IMAGES, IDS),
     ),

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -42,6 +43,29 @@ def test_steps_agree_with_teacher_forcing(decoder):
             logits, decoder(features, IDS)[:, place], rtol=1e-5, atol=1e-6
         )
         inputs = decoder.embedding(IDS[:, place])
+
+
+@pytest.mark.parametrize("share, keepers", [(0.0, 0), (0.5, 2), (1.0, 4)])
+def test_long_memory_keeps_what_was_written_first(share, keepers):
+    decoder = StreamDecoder(6, embedding_dim=4, hidden_dim=4, long_memory=share)
+    decoder(_normal(2, 4), IDS)
+    # Nothing is written: what is left of 1 in each cell is the forget gates' doing.
+    for kernel in (decoder.lstm.cell.kernel, decoder.lstm.cell.recurrent_kernel):
+        kernel.assign(np.zeros(kernel.shape))
+    states = np.zeros((1, 4), np.float32), np.ones((1, 4), np.float32)
+    for _ in range(10):
+        _, states = decoder.step(np.zeros((1, 4), np.float32), states)
+    kept = 1 / (1 + np.exp(-4.0)), 1 / (1 + np.exp(-1.0))
+    expected = [kept[0] ** 10] * keepers + [kept[1] ** 10] * (4 - keepers)
+    np.testing.assert_allclose(states[1][0], expected, rtol=1e-5)
+
+
+def test_without_long_memory_biases_are_those_of_keras():
+    decoder = StreamDecoder(6, embedding_dim=4, hidden_dim=5)
+    decoder(_normal(2, 4), IDS)
+    lstm = keras.layers.LSTM(5)
+    lstm.build((None, None, 4))
+    np.testing.assert_array_equal(decoder.lstm.cell.bias, lstm.cell.bias)
 
 
 def test_a_feature_of_another_length_is_refused():
