@@ -107,17 +107,23 @@ def check_statements(
 
     Returns:
         `a_caption`, the mean number of known attributes that it mentions, `mentioned`
-        in all and `right`, the share of them that is true (None without any).
+        in all, `right`, the share of them that is true (None without any), and
+        `attributes`, the last two of each attribute that is mentioned.
     """
-    right = [
-        states[name] == truth[name]
-        for states, truth in zip(map(read_states, texts), truths, strict=True)
-        for name in states.keys() & truth.keys()
-    ]
+    found = {name: [] for name in ATTRIBUTES}
+    for states, truth in zip(map(read_states, texts), truths, strict=True):
+        for name in states.keys() & truth.keys():
+            found[name].append(states[name] == truth[name])
+    right = [value for values in found.values() for value in values]
     return {
         "a_caption": len(right) / len(texts),
         "mentioned": len(right),
         "right": float(np.mean(right)) if right else None,
+        "attributes": {
+            name: {"mentioned": len(values), "right": float(np.mean(values))}
+            for name, values in found.items()
+            if values
+        },
     }
 
 

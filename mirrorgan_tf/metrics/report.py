@@ -1,5 +1,6 @@
 """An evaluation's report as Markdown."""
 
+from mirrorgan_tf.data.birdlets.attributes import ATTRIBUTES
 from mirrorgan_tf.metrics.claims import JUDGED, TRUSTED
 
 __all__ = ["to_markdown"]
@@ -154,7 +155,28 @@ def _redescription(result):
             lines.append(
                 f"| {name} | {said['a_caption']:.2f} | {_percent(said['right'])} |"
             )
+        lines += ["", *_said_by_attribute(result)]
     return [*lines, ""]
+
+
+def _said_by_attribute(result):
+    """A row an attribute: how often STREAM mentions it, and how often rightly."""
+    kinds = [_DESCRIBED[kind] for kind in ("real", "generated")]
+    said = [result[kind]["statements"]["attributes"] for kind in ("real", "generated")]
+    lines = [
+        "| mentions, right | " + " | ".join(kinds) + " |",
+        "| --- |" + " --- |" * len(kinds),
+    ]
+    for name in ATTRIBUTES:
+        if any(name in of for of in said):
+            cells = [
+                f"{of[name]['mentioned']}, {_percent(of[name]['right'])}"
+                if name in of
+                else "0"
+                for of in said
+            ]
+            lines.append(f"| {name.replace('_', ' ')} | " + " | ".join(cells) + " |")
+    return lines
 
 
 def _obedience(result):

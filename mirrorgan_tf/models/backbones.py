@@ -92,9 +92,9 @@ class SmallBackbone(layers.Layer):
     """A small trainable CNN for images of 64 px; others are resized to that.
 
     Each halving but the first is followed by another convolution: without, shapes are
-    hardly learned. Feature map (B, 8, 8, 4·width), code (B, 8·width): read from the last
-    map (4, 4, 8·width) as it lies, since where a colour is tells which part of a bird
-    has it.
+    hardly learned. Feature map (B, 8, 8, 4·width), code (B, 8·width): read from the
+    last map (4, 4, 8·width) as it lies, since where a colour is tells which part of a
+    bird has it.
 
     Args:
         width: channels of the first layer.

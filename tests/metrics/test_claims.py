@@ -84,5 +84,9 @@ def test_statements_are_counted_where_the_truth_is_known():
         "a_caption": 1,
         "mentioned": 3,
         "right": pytest.approx(2 / 3),
+        "attributes": {
+            "body_color": {"mentioned": 2, "right": 1},
+            "tail": {"mentioned": 1, "right": 0},
+        },
     }
     assert check_statements(["a bird"], truths[:1])["right"] is None
