@@ -82,3 +82,32 @@ def test_samples_tell_how_they_were_chosen():
     assert "2 images at random, none chosen." in to_markdown(report())
     text = to_markdown(report(samples=samples))
     assert "marked as such, the best 1 and the worst 1 by X" in text
+
+
+def test_what_stream_says_is_told_by_attribute():
+    scores = dict.fromkeys(
+        ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "cider_d"), 0.5
+    )
+    said = {"perplexity": 2.0, "own_caption": scores, "all_captions": scores}
+
+    def statements(attributes):
+        return {"a_caption": 1.5, "mentioned": 3, "right": 0.5} | {
+            "attributes": attributes
+        }
+
+    real = statements({"tail": {"mentioned": 40, "right": 0.75}})
+    none = statements({})
+    text = to_markdown(
+        report(
+            metrics={
+                "redescription": {
+                    "real": said | {"statements": real},
+                    "generated": said | {"statements": none},
+                    "shuffled": said | {"statements": none},
+                }
+            }
+        )
+    )
+    assert "| mentions, right | real images | generated images |" in text
+    assert "| tail | 40, 75.0 % | 0 |" in text
+    assert "| wing color |" not in text
