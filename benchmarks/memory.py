@@ -1,6 +1,6 @@
 """Memory of a training over its steps: `python -m benchmarks.memory --steps=2000`.
 
-Trains birdlets (flags/birdlets.cfg; stages stem and stream for a few steps, then GLAM)
+Trains birdlets (flags/birdlets.cfg; the stages before it for a few steps, then GLAM)
 in a process of its own and reads its resident memory at every log line.
 """
 
@@ -36,7 +36,7 @@ def _train(folder):
             *("-m", "mirrorgan_tf.train", "--flagfile=flags/birdlets.cfg"),
             *(f"--workdir={folder}/run", f"--data_dir={folder}/data"),
             *("--birdlets_train_images=500", "--birdlets_val_images=100"),
-            *("--stem_steps=10", "--stream_steps=10"),
+            *("--backbone_steps=10", "--stem_steps=10", "--stream_steps=10"),
             *(f"--glam_steps={_STEPS.value}", f"--log_every={_EVERY.value}"),
             "--log_format=json",
         ],
