@@ -3,9 +3,9 @@
     python -m benchmarks.loss_curves --ours=RUN1,RUN2,RUN3 --theirs=RUN --steps=500
 
 Reads stage glam's losses from the runs' TensorBoard logs: runs of one way that differ
-in their seeds, and one or more of another. For each loss: the mean over the last half of
-the steps of both ways, the standard deviation of ours over the seeds, and how many of
-these the ways lie apart.
+in their seeds, and one or more of another. For each loss: the mean over the last half
+of the steps of both ways, the standard deviation of ours over the seeds, and how many
+of these the ways lie apart.
 """
 
 import statistics
