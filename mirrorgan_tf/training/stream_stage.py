@@ -130,9 +130,12 @@ class StreamStage:
 
         parts = micro_batches(batch, self.config.accumulate_steps)
         losses, gradients = accumulate(parts, gradients_of)
-        gradients, norm = clip_global_gradient(
-            gradients, self.config.stream_gradient_clip
-        )
+        # Not without need: replicas sum their gradients for it once more.
+        if self.config.stream_gradient_clip:
+            gradients, norm = clip_global_gradient(
+                gradients, self.config.stream_gradient_clip
+            )
+            replicas = tf.distribute.get_replica_context().num_replicas_in_sync
+            losses |= {"gradient_norm": norm / replicas}
         self.optimizer.apply(gradients, variables)
-        replicas = tf.distribute.get_replica_context().num_replicas_in_sync
-        return losses | {"gradient_norm": norm / replicas}
+        return losses
