@@ -96,6 +96,14 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     flags.DEFINE_integer(
         "diversity_seeds", 5, "Seeds of each.", lower_bound=2, **options
     )
+    flags.DEFINE_integer(
+        "neighbour_images",
+        10_000,
+        "Training images, at most, among which the nearest to a real one is looked "
+        "for: its caption is what STREAM's has to beat; 0: none.",
+        lower_bound=0,
+        **options,
+    )
     flags.DEFINE_enum(
         "features",
         "inception",
@@ -186,11 +194,13 @@ def _plan(asked):
     from mirrorgan_tf.metrics.drawing import open_run_drawer, open_saved_model_drawer
     from mirrorgan_tf.metrics.evaluation import Plan
     from mirrorgan_tf.metrics.judging import judge_openers, real_reader, truth_of
+    from mirrorgan_tf.metrics.sampling import choose_some
     from mirrorgan_tf.workdir import open_workdir
 
     run = open_workdir(asked.workdir) if asked.workdir else None
     config = _data_config(asked, Config() if run is None else run.config)
-    index = open_dataset(config)["val"]
+    splits = open_dataset(config)
+    index = splits["val"]
     drawer = (
         open_saved_model_drawer(asked.saved_model)
         if asked.saved_model
@@ -223,6 +233,9 @@ def _plan(asked):
         batch_size=asked.batch_size,
         seed=asked.seed,
         truth=truth_of(config.data_dir, index),
+        neighbours=choose_some(
+            splits["train"], asked.neighbour_images, seed=asked.seed
+        ),
     )
     return plan, {
         "model": str(asked.saved_model or f"{asked.workdir}, step {run.step}"),

@@ -181,6 +181,9 @@ def test_any_data_set_is_evaluated_and_gone_on_with(trained_workdir, coco, tmp_p
     # All captions are the same to a vocabulary without numbers: nothing is found.
     assert metrics["r_precision"]["generated"]["k=3"] == {"mean": 0, "std": 0}
     assert metrics["redescription"]["generated"]["perplexity"] > 1
+    # The only training image is everyone's nearest, and right but for the number.
+    nearest = metrics["redescription"]["neighbour"]
+    assert nearest["own_caption"]["bleu_1"] == pytest.approx(4 / 5, abs=0.02)
     samples = report["samples"]
     assert len(samples["best"]) == 8
     assert samples["captions"].keys() == {
@@ -226,10 +229,12 @@ def test_cub_is_evaluated_as_it_is_unpacked(trained_workdir, tmp_path):
         "--metrics=redescription",
         "--diversity_captions=1",
         "--diversity_seeds=2",
+        "--neighbour_images=0",
     ]
     run(*arguments)
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["captions"] == 20
+    assert "neighbour" not in report["metrics"]["redescription"]
     assert report["real_images"] == len(read_cub(birds)["val"])
     assert report["metrics"].keys() == {"redescription"}
     # Its few captions are too few for 99 of other species: found out late, and told.

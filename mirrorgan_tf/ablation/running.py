@@ -139,6 +139,7 @@ class Ablation:
                 f"--evaluate_captions={self._captions}",
                 f"--seed={_EVALUATION_SEED}",
                 # Not asked for; the least that can be had.
+                "--neighbour_images=0",
                 "--diversity_captions=1",
                 "--diversity_seeds=2",
             )

@@ -43,6 +43,8 @@ class Plan:
         seed: of choice, noise and all else.
         truth: of all captions and images of the split, in their order, where the
             data set tells: then only captions that state the body's colour are drawn.
+        neighbours: training images; STREAM's captions of real ones are compared with
+            that of the nearest of these. None: they aren't.
     """
 
     folder: Path
@@ -57,6 +59,7 @@ class Plan:
     batch_size: int
     seed: int
     truth: Truth | None = None
+    neighbours: CaptionedImages | None = None
 
 
 class Evaluation:
@@ -120,6 +123,7 @@ class Evaluation:
             features=plan.features,
             truth=self._truth,
             seed=plan.seed,
+            **self._look_at_neighbours(),
         )
         computed = self._compute(seen)
         sheet, samples = contact_sheet(seen, images)
@@ -187,6 +191,15 @@ class Evaluation:
     def _look(self, name, judges, batches, count):
         folder = self.plan.folder / "looks" / name
         return look(folder, judges, batches, count, f"judging {name}")
+
+    def _look_at_neighbours(self):
+        index = self.plan.neighbours
+        if index is None or "stream" not in self.judges:
+            return {}
+        stream = {"stream": self.judges["stream"]}
+        name = f"training-{hashlib.sha256(index.image_ids).hexdigest()[:12]}"
+        seen = self._look(name, stream, self.plan.read_real(index), len(index))
+        return {"neighbours": index, "neighbours_seen": seen}
 
     def _compute(self, seen):
         computed = {}

@@ -17,6 +17,7 @@ from mirrorgan_tf.metrics.fid import fid
 from mirrorgan_tf.metrics.inception_score import inception_score
 from mirrorgan_tf.metrics.kid import kid
 from mirrorgan_tf.metrics.looks import Judge
+from mirrorgan_tf.metrics.neighbours import nearest
 from mirrorgan_tf.metrics.perplexity import perplexity
 from mirrorgan_tf.metrics.precision_recall import (
     density_and_coverage,
@@ -57,6 +58,8 @@ class Seen:
         features: name of the judge whose features count.
         truth: of the sample's captions and the real images, where the data set tells.
         seed: of all that is drawn.
+        neighbours: T training images; None: no nearest one is looked for.
+        neighbours_seen: as `generated`, of these.
     """
 
     sample: CaptionSample
@@ -70,6 +73,8 @@ class Seen:
     features: str
     truth: Truth | None
     seed: int
+    neighbours: CaptionedImages | None = None
+    neighbours_seen: dict[str, dict[str, np.ndarray]] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,29 +167,44 @@ def _redescription(seen):
     words = iter(_words([text for texts in seen.index.captions for text in texts]))
     by_image = [[next(words) for _ in texts] for texts in seen.index.captions]
     all_of_image = [by_image[row] for row in sample.rows]
-    sets = {
-        "real": {name: of[sample.rows] for name, of in seen.real["stream"].items()},
-        "generated": seen.generated["stream"],
-    }
-    order = np.random.default_rng(seen.seed).permutation(len(sample))
-    sets["shuffled"] = {name: of[order] for name, of in sets["generated"].items()}
-    result = {}
-    for name, arrays in sets.items():
-        texts = judge.texts(arrays["said"])
-        said = [text.split() for text in texts]
-        result[name] = {
-            "perplexity": perplexity(
-                *judge.likelihood(arrays["feature"], sample.captions)
-            ),
+    # Of real images all is known, of drawn ones what they were asked to show.
+    known = stated = None
+    if seen.truth is not None:
+        of_real = shown(seen.truth.codes)
+        known = [of_real[row] for row in sample.rows]
+        stated = [claim.states for claim in seen.truth.claims]
+
+    def scores(texts, truths):
+        said = [words.split() for words in texts]
+        found = {
             "own_caption": _caption_scores(said, own, by_image),
             "all_captions": _caption_scores(said, all_of_image, by_image),
         }
-        if seen.truth is not None:
-            # Of real images all is known, of drawn ones what they were asked to show.
-            stated = [claim.states for claim in seen.truth.claims]
-            known = shown(seen.truth.codes)
-            truths = [known[row] for row in sample.rows] if name == "real" else stated
-            result[name]["statements"] = check_statements(texts, truths)
+        if truths is not None:
+            found["statements"] = check_statements(texts, truths)
+        return found
+
+    def of_images(arrays, truths):
+        logs, counts = judge.likelihood(arrays["feature"], sample.captions)
+        return {"perplexity": perplexity(logs, counts)} | scores(
+            judge.texts(arrays["said"]), truths
+        )
+
+    real = {name: of[sample.rows] for name, of in seen.real["stream"].items()}
+    generated = seen.generated["stream"]
+    order = np.random.default_rng(seen.seed).permutation(len(sample))
+    result = {
+        "real": of_images(real, known),
+        "real_shuffled": of_images(_ordered(real, order), known),
+        "generated": of_images(generated, stated),
+        "shuffled": of_images(_ordered(generated, order), stated),
+    }
+    if seen.neighbours is not None:
+        features = seen.neighbours_seen["stream"]["feature"]
+        rows = nearest(real["feature"], features)
+        captions = _words([seen.neighbours.captions[row][0] for row in rows])
+        texts = [" ".join(words) for words in captions]
+        result["neighbour"] = scores(texts, known)
     return result
 
 
@@ -259,6 +279,10 @@ def _some(rows, seed):
         return rows
     rng = np.random.default_rng(seed)
     return rows[rng.choice(len(rows), _MOST_NEIGHBOURS, replace=False)]
+
+
+def _ordered(arrays, order):
+    return {name: of[order] for name, of in arrays.items()}
 
 
 def _words(captions):

@@ -8,6 +8,8 @@ __all__ = ["to_markdown"]
 _SCORES = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "cider_d")
 _DESCRIBED = {
     "real": "real images",
+    "real_shuffled": "real images, shuffled",
+    "neighbour": "(not STREAM: a caption of the nearest training image)",
     "generated": "generated images",
     "shuffled": "generated images, shuffled",
 }
@@ -126,18 +128,21 @@ def _redescription(result):
         "",
         "What STREAM says of images, against the caption that was drawn and against "
         "all captions of its image; CIDEr-D with document frequencies of the real "
-        "images' captions. Perplexity: of the drawn caption, given the image.",
+        "images' captions. Perplexity: of the drawn caption, given the image. Nearest "
+        "in STREAM's features.",
         "",
         "| said of | against | perplexity | BLEU-1 | BLEU-2 | BLEU-3 | BLEU-4 | "
         "ROUGE-L | CIDEr-D |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for kind, name in _DESCRIBED.items():
+    described = {kind: name for kind, name in _DESCRIBED.items() if kind in result}
+    for kind, name in described.items():
+        perplexity = result[kind].get("perplexity")
         for against in ("own_caption", "all_captions"):
             scores = result[kind][against]
             lines.append(
                 f"| {name} | {against.replace('_', ' ')} | "
-                f"{result[kind]['perplexity']:.2f} | "
+                f"{'-' if perplexity is None else f'{perplexity:.2f}'} | "
                 + " | ".join(f"{scores[score]:.3f}" for score in _SCORES)
                 + " |"
             )
@@ -150,7 +155,7 @@ def _redescription(result):
             "| said of | mentions of what is known, a caption | right |",
             "| --- | --- | --- |",
         ]
-        for kind, name in _DESCRIBED.items():
+        for kind, name in described.items():
             said = result[kind]["statements"]
             lines.append(
                 f"| {name} | {said['a_caption']:.2f} | {_percent(said['right'])} |"

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from mirrorgan_tf.data.records import CaptionedImages
+from mirrorgan_tf.data.splits import take
 
-__all__ = ["CaptionSample", "choose_real", "sample_captions"]
+__all__ = ["CaptionSample", "choose_real", "choose_some", "sample_captions"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -85,3 +86,15 @@ def choose_real(
     more = min(len(others), max(len(sample) - len(own), 0))
     drawn = np.random.default_rng(seed).choice(others, more, replace=False)
     return np.sort(np.concatenate([own, drawn]))
+
+
+def choose_some(
+    index: CaptionedImages, count: int, *, seed: int
+) -> CaptionedImages | None:
+    """`count` images at random, in their order; all if there are not more; 0: None."""
+    if not count:
+        return None
+    if len(index) <= count:
+        return index
+    rng = np.random.default_rng(seed)
+    return take(index, np.sort(rng.choice(len(index), count, replace=False)))

@@ -97,6 +97,27 @@ def test_redescription_tells_real_generated_and_shuffled_apart(seen):
     assert shuffled["cider_d"] < generated["cider_d"] / 20
 
 
+def test_redescription_stands_beside_the_nearest_training_images_caption(seen):
+    place = np.arange(COUNT)[:, None]
+    real = {"feature": 1.0 * place, "said": 2 * np.arange(COUNT)}
+    # The other way round, and a little beside them.
+    backwards = slice(None, None, -1)
+    training = dataclasses.replace(seen.index, captions=seen.index.captions[backwards])
+    seen = dataclasses.replace(
+        seen,
+        real={"stream": real},
+        neighbours=training,
+        neighbours_seen={"stream": {"feature": place[backwards] + 0.3}},
+    )
+    result = METRICS["redescription"].compute(seen)
+    assert result["neighbour"]["own_caption"]["bleu_4"] == pytest.approx(1)
+    assert "perplexity" not in result["neighbour"]
+    assert result["real"]["own_caption"]["bleu_4"] == pytest.approx(1)
+    shuffled = result["real_shuffled"]
+    assert shuffled["own_caption"]["bleu_1"] == pytest.approx(2 / 5, abs=0.02)
+    assert shuffled["perplexity"] == pytest.approx(result["real"]["perplexity"], 1e-6)
+
+
 def test_what_stream_says_is_held_against_the_truth(seen):
     says = ["a red bird", "a blue bird with a long tail"]
     # The second image is a red bird with a long tail; its caption told the tail only.

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mirrorgan_tf.data.records import CaptionedImages
-from mirrorgan_tf.metrics.sampling import choose_real, sample_captions
+from mirrorgan_tf.metrics.sampling import choose_real, choose_some, sample_captions
 
 
 @pytest.fixture
@@ -50,3 +50,12 @@ def test_real_images_are_the_samples_own_first(index):
         assert len(rows) == 2 and 2 in rows
     everything = sample_captions(index, 100, seed=0)
     assert choose_real(index, everything, seed=0).tolist() == [0, 1, 2, 3]
+
+
+def test_some_images_are_drawn_in_their_order(index):
+    assert choose_some(index, 0, seed=1) is None
+    assert choose_some(index, 4, seed=1) is index
+    some = choose_some(index, 2, seed=1)
+    assert len(some) == 2 and some.paths[0] < some.paths[1]
+    assert some.captions[0][0] == f"{some.paths[0]}0"
+    assert choose_some(index, 2, seed=1).paths == some.paths
