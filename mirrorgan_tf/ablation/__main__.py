@@ -16,7 +16,7 @@ from pathlib import Path
 from absl import flags, logging
 
 from mirrorgan_tf import commands, options
-from mirrorgan_tf.ablation.variants import BASELINE, VARIANTS, plan_runs
+from mirrorgan_tf.ablation.variants import BASELINE, CLAIMS, VARIANTS, plan_runs
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.training.signals import Stopped, StopSignals
 
@@ -35,7 +35,7 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         **into,
     )
     flags.DEFINE_list(
-        "variants", list(VARIANTS), "What is compared, in the tables' order.", **into
+        "variants", list(CLAIMS), "What is compared, in the tables' order.", **into
     )
     flags.DEFINE_integer(
         "seeds", 3, "Seeds of --repeated, from --seed on.", lower_bound=1, **into

@@ -1,4 +1,4 @@
-"""What is compared: MirrorGAN, and what is left of it without one part or another.
+"""What is compared: MirrorGAN, what is left of it without a part, what came later.
 
 All variants have the steps, the data, the frozen STEM and STREAM and the final size of
 the flags; a seed gives each the same order of examples and the same noise.
@@ -11,7 +11,7 @@ from pathlib import Path
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
 
-__all__ = ["BASELINE", "VARIANTS", "Run", "Variant", "plan_runs"]
+__all__ = ["BASELINE", "CLAIMS", "RECIPES", "VARIANTS", "Run", "Variant", "plan_runs"]
 
 BASELINE = "mirror"
 # The settings that variants are about, as the paper has them.
@@ -20,6 +20,13 @@ _PAPER = {
     "damsm_weight": 0.0,
     "word_attention": True,
     "sentence_attention": True,
+    "sampled_redescription_weight": 0.0,
+    "redescribe": "last",
+    "adversarial_loss": "cross_entropy",
+    "r1_weight": 0.0,
+    "matching_penalty_weight": 0.0,
+    "augment": "",
+    "spectral_norm": False,
 }
 
 
@@ -36,7 +43,7 @@ class Variant:
 
     name: str
     about: str
-    changes: dict[str, float | bool] = dataclasses.field(default_factory=dict)
+    changes: dict[str, float | bool | str] = dataclasses.field(default_factory=dict)
     stages: int | None = None
 
     def configure(self, base: Config, seed: int) -> Config:
@@ -57,36 +64,74 @@ class Variant:
         return dataclasses.replace(base, dataset="coco", seed=seed, **changes)
 
 
-VARIANTS = {
-    variant.name: variant
-    for variant in (
-        Variant(BASELINE, "the paper's MirrorGAN, λ = 20"),
-        Variant("lambda0", "no redescription, λ = 0", {"redescription_weight": 0.0}),
-        Variant(
-            "attngan",
-            "DAMSM loss (weight 5, AttnGAN's on CUB), λ = 0, no global attention",
-            {
-                "redescription_weight": 0.0,
-                "damsm_weight": 5.0,
-                "sentence_attention": False,
-            },
-        ),
-        Variant(
-            "no_global_attention",
-            "λ = 20, no global attention",
-            {"sentence_attention": False},
-        ),
-        Variant(
-            "lambda0_no_global_attention",
-            "λ = 0, no global attention",
-            {"redescription_weight": 0.0, "sentence_attention": False},
-        ),
-        Variant("lambda5", "λ = 5", {"redescription_weight": 5.0}),
-        Variant("lambda10", "λ = 10", {"redescription_weight": 10.0}),
-        Variant("stages1", "one stage: no attention at all", stages=1),
-        Variant("stages2", "two stages", stages=2),
-    )
-}
+def _named(*variants):
+    return {variant.name: variant for variant in variants}
+
+
+# The paper's table 3, and AttnGAN and fewer stages.
+CLAIMS = _named(
+    Variant(BASELINE, "the paper's MirrorGAN, λ = 20"),
+    Variant("lambda0", "no redescription, λ = 0", {"redescription_weight": 0.0}),
+    Variant(
+        "attngan",
+        "DAMSM loss (weight 5, AttnGAN's on CUB), λ = 0, no global attention",
+        {
+            "redescription_weight": 0.0,
+            "damsm_weight": 5.0,
+            "sentence_attention": False,
+        },
+    ),
+    Variant(
+        "no_global_attention",
+        "λ = 20, no global attention",
+        {"sentence_attention": False},
+    ),
+    Variant(
+        "lambda0_no_global_attention",
+        "λ = 0, no global attention",
+        {"redescription_weight": 0.0, "sentence_attention": False},
+    ),
+    Variant("lambda5", "λ = 5", {"redescription_weight": 5.0}),
+    Variant("lambda10", "λ = 10", {"redescription_weight": 10.0}),
+    Variant("stages1", "one stage: no attention at all", stages=1),
+    Variant("stages2", "two stages", stages=2),
+)
+
+# Each is the paper's MirrorGAN with one thing of later years.
+RECIPES = _named(
+    Variant("damsm", "and AttnGAN's DAMSM loss (weight 5)", {"damsm_weight": 5.0}),
+    Variant("hinge", "hinge loss", {"adversarial_loss": "hinge"}),
+    Variant("r1", "R1 penalty (γ = 1)", {"r1_weight": 1.0}),
+    Variant("spectral_norm", "spectral normalisation", {"spectral_norm": True}),
+    Variant(
+        "diff_augment",
+        "DiffAugment (translation, cutout)",
+        {"augment": "translation,cutout"},
+    ),
+    Variant(
+        "matching_penalty",
+        "DF-GAN's gradient penalty (k = 2, p = 6)",
+        {"matching_penalty_weight": 2.0},
+    ),
+    Variant("all_scales", "redescribes every scale", {"redescribe": "all"}),
+    Variant(
+        "sampled",
+        "and drawn words' redescription (weight 5)",
+        {"sampled_redescription_weight": 5.0},
+    ),
+    Variant(
+        "equal_rates",
+        "the paper's equal learning rates (4e-4)",
+        {"generator_learning_rate": 4e-4, "discriminator_learning_rate": 4e-4},
+    ),
+    Variant(
+        "fast_discriminators",
+        "two time scales, as in TTUR (2.5e-4 and 1e-3)",
+        {"generator_learning_rate": 2.5e-4, "discriminator_learning_rate": 1e-3},
+    ),
+)
+
+VARIANTS = CLAIMS | RECIPES
 
 
 @dataclasses.dataclass(frozen=True)

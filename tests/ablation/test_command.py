@@ -7,7 +7,7 @@ from absl import flags
 
 from mirrorgan_tf import options
 from mirrorgan_tf.ablation.__main__ import define_flags
-from mirrorgan_tf.ablation.variants import VARIANTS, plan_runs
+from mirrorgan_tf.ablation.variants import CLAIMS, RECIPES, plan_runs
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,18 +22,25 @@ def run(*arguments):
     )
 
 
-def test_the_flagfile_plans_all_variants():
+@pytest.mark.parametrize(
+    ("name", "variants", "repeated"),
+    [
+        ("ablation", CLAIMS, {"mirror", "lambda0"}),
+        ("recipes", ["mirror", *RECIPES], {"mirror", "damsm"}),
+    ],
+)
+def test_a_flagfile_plans_all_its_variants(name, variants, repeated):
     asked = flags.FlagValues()
     define_flags(asked)
-    asked(["ablation", f"--flagfile={ROOT / 'flags' / 'ablation.cfg'}"])
-    assert asked.workdir == "runs/ablation"
+    asked(["ablation", f"--flagfile={ROOT / 'flags' / f'{name}.cfg'}"])
+    assert asked.workdir == f"runs/{name}"
     base = options.config_from_flags(asked)
     chosen = {"variants": asked.variants, "repeated": asked.repeated}
     runs = plan_runs(base, Path(), seeds=asked.seeds, **chosen)
-    seeds = {name: set() for name in VARIANTS}
+    seeds = {variant: set() for variant in variants}
     for planned in runs:
         seeds[planned.variant.name].add(planned.seed)
-    assert {name for name, of in seeds.items() if len(of) == 3} == {"mirror", "lambda0"}
+    assert {variant for variant, of in seeds.items() if len(of) == 3} == repeated
     assert all(of for of in seeds.values())
 
 

@@ -38,6 +38,22 @@ def differences(one, other):
         ),
         ("stages1", {"base_size": 64, "scales": 1}),
         ("stages2", {"base_size": 32, "scales": 2}),
+        ("damsm", {"damsm_weight": 5.0}),
+        ("hinge", {"adversarial_loss": "hinge"}),
+        ("r1", {"r1_weight": 1.0}),
+        ("spectral_norm", {"spectral_norm": True}),
+        ("diff_augment", {"augment": "translation,cutout"}),
+        ("matching_penalty", {"matching_penalty_weight": 2.0}),
+        ("all_scales", {"redescribe": "all"}),
+        ("sampled", {"sampled_redescription_weight": 5.0}),
+        (
+            "equal_rates",
+            {"generator_learning_rate": 4e-4, "discriminator_learning_rate": 4e-4},
+        ),
+        (
+            "fast_discriminators",
+            {"generator_learning_rate": 2.5e-4, "discriminator_learning_rate": 1e-3},
+        ),
     ],
 )
 def test_a_variant_differs_in_what_it_says_and_in_nothing_else(name, expected):
@@ -47,14 +63,16 @@ def test_a_variant_differs_in_what_it_says_and_in_nothing_else(name, expected):
 
 
 def test_all_variants_are_tested_above():
-    assert len(VARIANTS) == 9
+    assert len(VARIANTS) == 19
 
 
 def test_mirror_is_the_papers_whatever_the_flags_say():
-    base = dataclasses.replace(BASE, damsm_weight=1.0, sentence_attention=False)
+    base = dataclasses.replace(
+        BASE, damsm_weight=1.0, sentence_attention=False, adversarial_loss="hinge"
+    )
     config = VARIANTS["mirror"].configure(base, 7)
     assert config.redescription_weight == 20
-    assert config.damsm_weight == 0
+    assert (config.damsm_weight, config.adversarial_loss) == (0, "cross_entropy")
     assert config.word_attention and config.sentence_attention
     # A seed of GLAM alone: the data are those that lie there.
     assert (config.seed, config.dataset) == (7, "coco")
