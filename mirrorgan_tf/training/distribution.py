@@ -184,7 +184,7 @@ def clip_global_gradient(
 
     Returns:
         Gradients to hand to an optimizer, which sums them over the replicas,
-        and the norm before clipping.
+        and this replica's share of the norm before clipping.
     """
     context = tf.distribute.get_replica_context()
     replicas = context.num_replicas_in_sync
@@ -194,7 +194,8 @@ def clip_global_gradient(
     total = tf.linalg.global_norm(gradients)
     one = tf.ones_like(total)
     scale = tf.minimum(one, norm / tf.maximum(total, 1e-12)) if norm else one
-    return [gradient * (scale / replicas) for gradient in gradients], total
+    clipped = [gradient * (scale / replicas) for gradient in gradients]
+    return clipped, total / replicas
 
 
 def _check_tf_config():

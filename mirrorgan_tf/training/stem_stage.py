@@ -145,5 +145,4 @@ class StemStage:
             text_gradients + gradients[len(text_variables) :],
             text_variables + image_variables,
         )
-        replicas = tf.distribute.get_replica_context().num_replicas_in_sync
-        return losses | {"total": total, "gradient_norm": norm / replicas}
+        return losses | {"total": total, "gradient_norm": norm}

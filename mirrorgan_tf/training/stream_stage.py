@@ -135,7 +135,6 @@ class StreamStage:
             gradients, norm = clip_global_gradient(
                 gradients, self.config.stream_gradient_clip
             )
-            replicas = tf.distribute.get_replica_context().num_replicas_in_sync
-            losses |= {"gradient_norm": norm / replicas}
+            losses |= {"gradient_norm": norm}
         self.optimizer.apply(gradients, variables)
         return losses
