@@ -30,6 +30,7 @@ SMALL = [
     "--stem_batch_size=8",
     "--stream_steps=4",
     "--stream_batch_size=8",
+    "--stream_hidden_dim=16",
     "--glam_batch_size=8",
     "--log_every=2",
     "--checkpoint_every=2",

@@ -1,3 +1,4 @@
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,16 @@ def test_a_flagfile_plans_all_its_variants(name, variants, repeated):
         seeds[planned.variant.name].add(planned.seed)
     assert {variant for variant, of in seeds.items() if len(of) == 3} == repeated
     assert all(of for of in seeds.values())
+
+
+def test_the_best_recipe_is_the_one_that_was_compared():
+    asked = flags.FlagValues()
+    define_flags(asked)
+    asked(["ablation", f"--flagfile={ROOT / 'flags' / 'birdlets_best.cfg'}"])
+    best = options.config_from_flags(asked)
+    assert RECIPES["damsm"].configure(best, best.seed) == dataclasses.replace(
+        best, dataset="coco"
+    )
 
 
 @pytest.mark.parametrize(
