@@ -10,7 +10,10 @@ from typing import Any
 
 from mirrorgan_tf.commands import UserError
 
-__all__ = ["Config", "setting_help"]
+__all__ = ["STAGES", "Config", "setting_help"]
+
+# In their order; backbone is left out where none is trained.
+STAGES = ("backbone", "stem", "stream", "glam")
 
 # Those of torchvision are for converted checkpoints.
 _BACKBONES = (
@@ -376,10 +379,7 @@ class Config:
     @property
     def stages(self) -> tuple[str, ...]:
         """Stages of the training, in order."""
-        stages = ("stem", "stream", "glam")
-        if self.image_encoder_weights == "backbone":
-            return ("backbone", *stages)
-        return stages
+        return STAGES if self.image_encoder_weights == "backbone" else STAGES[1:]
 
     @property
     def sizes(self) -> tuple[int, ...]:

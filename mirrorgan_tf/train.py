@@ -16,7 +16,7 @@ from absl import flags, logging
 
 from mirrorgan_tf import IMPORTED_S, commands, options
 from mirrorgan_tf.commands import UserError
-from mirrorgan_tf.config import Config
+from mirrorgan_tf.config import STAGES, Config
 from mirrorgan_tf.data.bad_examples import BadExamples, data_errors
 from mirrorgan_tf.data.birdlets.attributes import ATTRIBUTES
 from mirrorgan_tf.data.birdlets.truth import read_codes
@@ -42,7 +42,7 @@ from mirrorgan_tf.training.progress import StartUp
 from mirrorgan_tf.training.signals import Stopped, StopSignals
 from mirrorgan_tf.training.stem_stage import StemStage
 from mirrorgan_tf.training.stream_stage import StreamStage
-from mirrorgan_tf.workdir import STAGES, VOCABULARY_FILE, hold_workdir, start_workdir
+from mirrorgan_tf.workdir import VOCABULARY_FILE, hold_workdir, start_workdir
 
 _OBSERVED = 100
 

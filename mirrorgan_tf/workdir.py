@@ -16,7 +16,7 @@ import tensorflow as tf
 from absl import logging
 
 from mirrorgan_tf.commands import UserError
-from mirrorgan_tf.config import Config
+from mirrorgan_tf.config import STAGES, Config
 from mirrorgan_tf.data.transforms import to_uint8
 from mirrorgan_tf.files import lock_folder
 from mirrorgan_tf.models.from_config import (
@@ -36,9 +36,7 @@ from mirrorgan_tf.text.vocabulary import Vocabulary
 from mirrorgan_tf.text_to_image import TextToImage, seeded_noise
 from mirrorgan_tf.training.checkpoints import check_trained, restore_part
 
-__all__ = ["STAGES", "TrainedRun", "hold_workdir", "open_workdir", "start_workdir"]
-
-STAGES = ("backbone", "stem", "stream", "glam")
+__all__ = ["TrainedRun", "hold_workdir", "open_workdir", "start_workdir"]
 
 FLAGS_FILE = "flags.cfg"
 VOCABULARY_FILE = "vocabulary.txt"
