@@ -270,6 +270,10 @@ class Config:
     ema_decay: float = _setting(
         0.999, "Decay of the averaged generator, the one that is used.", low=0, high=1
     )
+    ema_warm_up: bool = _setting(
+        False,
+        "Begin with a smaller decay: the random start is soon forgotten (paper: no).",
+    )
     strategy: str = _setting(
         "mirrored",
         "mirrored: all GPUs, or one replica on a CPU; one_device: the first; "

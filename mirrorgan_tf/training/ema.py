@@ -12,22 +12,30 @@ def start_average(average: keras.Model, model: keras.Model) -> None:
 
 
 def update_average(
-    average: keras.Model, model: keras.Model, *, decay: float, step: tf.Tensor
+    average: keras.Model,
+    model: keras.Model,
+    *,
+    decay: float,
+    step: tf.Tensor,
+    warm_up: bool = False,
 ) -> None:
     """Moves the average one step towards the model (cross-replica context).
 
     Batch-norm statistics are averaged too, so that they belong to the averaged
-    weights (the authors' code takes the raw model's). Early on the decay is
-    (1 + step) / (10 + step), else the random start would linger.
+    weights (the authors' code takes the raw model's).
 
     Args:
         average: built like `model`.
         model: after its update.
         decay: in [0, 1]; 0.999 in the authors' code.
         step: scalar integer, updates before this one.
+        warm_up: begin with a decay of (1 + step) / (10 + step): else the random start
+            lingers, which a short training has no time to forget.
     """
-    step = tf.cast(step, tf.float32)
-    decay = tf.minimum(decay, (1.0 + step) / (10.0 + step))
+    decay = tf.constant(decay, tf.float32)
+    if warm_up:
+        step = tf.cast(step, tf.float32)
+        decay = tf.minimum(decay, (1.0 + step) / (10.0 + step))
     for mean, value in zip(average.variables, model.variables, strict=True):
         mean = mean.value
         mean.assign(value.value + (mean - value.value) * tf.cast(decay, mean.dtype))

@@ -101,7 +101,13 @@ class GlamStage:
 
     def after_step(self, step: tf.Tensor) -> None:
         """Moves the average, in cross-replica context."""
-        update_average(self.glam_ema, self.glam, decay=self.config.ema_decay, step=step)
+        update_average(
+            self.glam_ema,
+            self.glam,
+            decay=self.config.ema_decay,
+            step=step,
+            warm_up=self.config.ema_warm_up,
+        )
 
     def step(self, batch: dict, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """Updates each discriminator, then the generator against them."""

@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from mirrorgan_tf.training.ema import start_average, update_average
@@ -11,7 +12,8 @@ def _model():
     )
 
 
-def test_average_follows_the_closed_form():
+@pytest.mark.parametrize("warm_up", [False, True])
+def test_average_follows_the_closed_form(warm_up):
     average, model = _model(), _model()
     start_average(average, model)
     expected = [weight.copy() for weight in model.get_weights()]
@@ -19,8 +21,10 @@ def test_average_follows_the_closed_form():
     for step in range(30):
         values = [random.normal(size=weight.shape) for weight in expected]
         model.set_weights(values)
-        update_average(average, model, decay=0.6, step=tf.constant(step))
-        decay = min(0.6, (1 + step) / (10 + step))
+        update_average(
+            average, model, decay=0.6, step=tf.constant(step), warm_up=warm_up
+        )
+        decay = min(0.6, (1 + step) / (10 + step)) if warm_up else 0.6
         expected = [
             decay * mean + (1 - decay) * value
             for mean, value in zip(expected, values, strict=True)
