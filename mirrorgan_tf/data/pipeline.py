@@ -133,6 +133,8 @@ def make_dataset(
     options = tf.data.Options()
     options.deterministic = True
     options.threading.max_intra_op_parallelism = 1
+    # Its thread can sleep for a minute over the end of an iterator, which waits for it.
+    options.autotune.enabled = False
     return dataset.prefetch(tf.data.AUTOTUNE).with_options(options)
 
 
