@@ -69,7 +69,12 @@ def distribute_batches(
         batch_size: rows of a global batch.
     """
     if num_workers(strategy) == 1:
-        return iter(strategy.experimental_distribute_dataset(make_dataset(None)))
+        dataset = make_dataset(None)
+        if _is_one_cpu(strategy):
+            # Nothing to share out, and an inner iterator less: that one has tf.data's
+            # autotuner whatever the dataset's options are.
+            return iter(dataset)
+        return iter(strategy.experimental_distribute_dataset(dataset))
     rows = batch_size // strategy.num_replicas_in_sync
 
     def own_rows(context):
@@ -196,6 +201,12 @@ def clip_global_gradient(
     scale = tf.minimum(one, norm / tf.maximum(total, 1e-12)) if norm else one
     clipped = [gradient * (scale / replicas) for gradient in gradients]
     return clipped, total / replicas
+
+
+def _is_one_cpu(strategy):
+    devices = strategy.extended.worker_devices
+    types = [tf.DeviceSpec.from_string(device).device_type for device in devices]
+    return types == ["CPU"]
 
 
 def _check_tf_config():
