@@ -23,6 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
+STAGES = ("backbone", "stem", "stream", "glam")
 STEPS = 6
 TINY = [
     "--flagfile=flags/birdlets.cfg",
@@ -34,10 +35,12 @@ TINY = [
     "--generator_width=2",
     "--discriminator_width=2",
     "--small_width=4",
+    "--stream_hidden_dim=8",
+    "--backbone_batch_size=4",
     "--stem_batch_size=4",
     "--stream_batch_size=4",
     "--glam_batch_size=4",
-    *(f"--{stage}_steps={STEPS}" for stage in ("stem", "stream", "glam")),
+    *(f"--{stage}_steps={STEPS}" for stage in STAGES),
     "--log_every=2",
     "--checkpoint_every=2",
     "--picture_every=100",
@@ -83,14 +86,14 @@ def saved_steps(workdir):
     """Steps of the newest readable checkpoint of each stage."""
     from mirrorgan_tf.training.checkpoints import saved_step
 
-    return [saved_step(workdir / stage) for stage in ("stem", "stream", "glam")]
+    return [saved_step(workdir / stage) for stage in STAGES]
 
 
 def check_same(workdir, other):
     """Fails unless all tensors of the last checkpoints have the same bytes."""
     import tensorflow as tf
 
-    for stage in ("stem", "stream", "glam"):
+    for stage in STAGES:
         readers = [
             tf.train.load_checkpoint(str(run / stage / f"ckpt-{STEPS}"))
             for run in (workdir, other)
@@ -139,7 +142,7 @@ def main():
     print(f"straight run: {whole_s:.1f} s", flush=True)
     draw = random.Random(arguments.seed)
     count = finished = 0
-    before = [0, 0, 0]
+    before = [0] * len(STAGES)
     while True:
         name, number = f"run{finished}", signal.SIGKILL
         if count == arguments.count:
@@ -157,10 +160,10 @@ def main():
             print(
                 f"{count}: {number.name} after {after_s:.1f} s, saved {now}", flush=True
             )
-        elif now == [STEPS] * 3:
+        elif now == [STEPS] * len(STAGES):
             check_same(folder / name, folder / "straight")
             print("came to its end, bit for bit the same", flush=True)
-            before, finished = [0, 0, 0], finished + 1
+            before, finished = [0] * len(STAGES), finished + 1
             if after_s is None:
                 break
     shutil.rmtree(folder)
