@@ -1,14 +1,38 @@
-"""The nearest of many rows."""
+"""Distances of many rows to many others, some at a time."""
+
+from collections.abc import Iterator
 
 import numpy as np
 
-__all__ = ["nearest"]
+__all__ = ["nearest", "squared_distances"]
 
-_ROWS_AT_ONCE = 1024
+# Rows whose distances to all others are in memory at once.
+_BLOCK = 512
+
+
+def squared_distances(
+    rows: np.ndarray, others: np.ndarray
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Squared Euclidean distances of some rows at a time to all others.
+
+    Args:
+        rows: (N, D).
+        others: (M, D).
+
+    Yields:
+        The first row's place and distances (n, M) float64, to be changed at will.
+    """
+    rows, others = rows.astype(np.float64), others.astype(np.float64)
+    squares = np.square(others).sum(axis=1)
+    for start in range(0, len(rows), _BLOCK):
+        block = rows[start : start + _BLOCK]
+        distances = np.square(block).sum(axis=1)[:, None] + squares
+        distances -= 2 * block @ others.T
+        yield start, np.maximum(distances, 0)
 
 
 def nearest(rows: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """For each row the place of the nearest of others, by Euclidean distance.
+    """For each row the place of the nearest of others.
 
     Args:
         rows: (N, D).
@@ -17,11 +41,6 @@ def nearest(rows: np.ndarray, among: np.ndarray) -> np.ndarray:
     Returns:
         (N,) int64.
     """
-    among = np.asarray(among, np.float32)
-    lengths = np.sum(among**2, axis=1)
-    places = [
-        # Short of the rows' own lengths, which move no minimum.
-        np.argmin(lengths - 2 * rows[start : start + _ROWS_AT_ONCE] @ among.T, axis=1)
-        for start in range(0, len(rows), _ROWS_AT_ONCE)
-    ]
-    return np.concatenate(places)
+    return np.concatenate(
+        [distances.argmin(axis=1) for _, distances in squared_distances(rows, among)]
+    )

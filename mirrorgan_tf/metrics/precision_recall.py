@@ -6,10 +6,9 @@ coverage).
 
 import numpy as np
 
-__all__ = ["density_and_coverage", "precision_and_recall"]
+from mirrorgan_tf.metrics.neighbours import squared_distances
 
-# Rows whose distances to all others are in memory at once.
-_BLOCK = 512
+__all__ = ["density_and_coverage", "precision_and_recall"]
 
 
 def precision_and_recall(
@@ -64,7 +63,7 @@ def _radii(features, k):
     if len(features) <= k:
         raise ValueError(f"{len(features)} rows; expected more than k={k}")
     radii = []
-    for start, distances in _blocks(features, features):
+    for start, distances in squared_distances(features, features):
         own = np.arange(len(distances))
         distances[own, start + own] = np.inf
         radii.append(np.partition(distances, k - 1, axis=1)[:, k - 1])
@@ -74,19 +73,8 @@ def _radii(features, k):
 def _hits(centers, radii, points):
     """Points inside each ball, and balls around each point."""
     by_ball, by_point = np.zeros(len(centers), int), []
-    for _, distances in _blocks(points, centers):
+    for _, distances in squared_distances(points, centers):
         inside = distances <= radii
         by_ball += inside.sum(axis=0)
         by_point.append(inside.sum(axis=1))
     return by_ball, np.concatenate(by_point)
-
-
-def _blocks(rows, others):
-    """Squared distances of some rows at a time to all others."""
-    rows, others = rows.astype(np.float64), others.astype(np.float64)
-    squares = np.square(others).sum(axis=1)
-    for start in range(0, len(rows), _BLOCK):
-        block = rows[start : start + _BLOCK]
-        distances = np.square(block).sum(axis=1)[:, None] + squares
-        distances -= 2 * block @ others.T
-        yield start, np.maximum(distances, 0)

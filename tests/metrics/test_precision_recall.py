@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mirrorgan_tf.metrics import precision_recall as measured
+from mirrorgan_tf.metrics import neighbours
 from mirrorgan_tf.metrics.precision_recall import (
     density_and_coverage,
     precision_and_recall,
@@ -33,7 +33,7 @@ def inside(points, centers, k):
 
 @pytest.mark.parametrize("block", [4, 512])
 def test_agreement_with_brute_force(block, monkeypatch):
-    monkeypatch.setattr(measured, "_BLOCK", block)
+    monkeypatch.setattr(neighbours, "_BLOCK", block)
     rng = np.random.default_rng(0)
     real, generated = rng.standard_normal((30, 3)), rng.standard_normal((25, 3)) + 1
     precision, recall = precision_and_recall(real, generated, k=3)

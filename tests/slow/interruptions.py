@@ -23,7 +23,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-STAGES = ("backbone", "stem", "stream", "glam")
+from mirrorgan_tf.config import STAGES  # noqa: E402  (found by the path above)
+
 STEPS = 6
 TINY = [
     "--flagfile=flags/birdlets.cfg",
