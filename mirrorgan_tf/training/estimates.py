@@ -4,9 +4,6 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
-import tensorflow as tf
-
-from mirrorgan_tf.commands import quiet
 from mirrorgan_tf.config import Config
 
 __all__ = ["MeasuredStep", "Estimate", "assumptions", "estimate", "step_gflop", "table"]
@@ -58,25 +55,48 @@ class Estimate:
 def step_gflop(train_step: Any, *arguments) -> float:
     """GFLOP of a step's convolutions and matmuls, on all its replicas.
 
-    TensorFlow counts some element-wise operations too (a few percent at most here),
-    the body of a loop once (of the LSTMs, one word), and with `--remat` gradients of
-    the discriminators' weights that are never worked out.
+    Of those that the step's results need; the body of a loop counts once (of the
+    LSTMs, one word). Not by TensorFlow's counter, which takes a product of transposed
+    batches for another.
 
     Args:
         train_step: a `tf.function`, traced for `arguments`.
         arguments: of it.
     """
-    options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
-    options["output"] = "none"
     graph = train_step.get_concrete_function(*arguments).graph
-    # A step compiled by XLA is a function that the graph calls.
+    # A step compiled by XLA is a function that the graph calls, as a loop's body is.
     called = [function.graph for function in graph._functions.values()]
-    with quiet():
-        profiles = [
-            tf.compat.v1.profiler.profile(part, options=options)
-            for part in (graph, *called)
-        ]
-    return sum(profile.total_float_ops for profile in profiles) / 1e9
+    return sum(_operations(part) for part in (graph, *called)) / 1e9
+
+
+def _operations(graph):
+    waiting = [tensor.op for tensor in graph.outputs] + list(graph.control_outputs)
+    needed = set()
+    while waiting:
+        operation = waiting.pop()
+        if operation not in needed:
+            needed.add(operation)
+            waiting += [tensor.op for tensor in operation.inputs]
+            waiting += operation.control_inputs
+    return sum(_multiplications(operation) for operation in needed) * 2
+
+
+def _multiplications(operation):
+    """Results times what each sums up."""
+    if operation.type in ("MatMul", "BatchMatMulV2"):
+        transposed = "transpose_a" if operation.type == "MatMul" else "adj_x"
+        shape = operation.inputs[0].shape
+        summed = shape[-2 if operation.get_attr(transposed) else -1]
+        return operation.outputs[0].shape.num_elements() * summed
+    if operation.type == "Conv2D":
+        positions, kernel = operation.outputs[0].shape, operation.inputs[1].shape
+    elif operation.type == "Conv2DBackpropInput":
+        positions, kernel = operation.inputs[2].shape, operation.inputs[1].shape
+    elif operation.type == "Conv2DBackpropFilter":
+        positions, kernel = operation.inputs[2].shape, operation.outputs[0].shape
+    else:
+        return 0
+    return positions.num_elements() * kernel[:3].num_elements()
 
 
 def estimate(config: Config, stage: str, measured: MeasuredStep) -> Estimate:

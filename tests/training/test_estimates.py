@@ -31,6 +31,27 @@ def test_operations_are_those_of_the_products(jit):
     np.testing.assert_allclose(step_gflop(step, *arguments), operations / 1e9)
 
 
+def test_operations_of_gradients_are_those_that_are_needed():
+    @tf.function
+    def step(image, kernel, a, b):
+        with tf.GradientTape() as tape:
+            # Of the images' gradient nothing is asked.
+            tape.watch((image, kernel, a, b))
+            convolved = tf.nn.conv2d(image, kernel, 2, "SAME")
+            product = tf.matmul(a, b, transpose_a=True)
+            total = tf.reduce_sum(convolved**2) + tf.reduce_sum(product**2)
+        return tape.gradient(total, (image, kernel, a, b))[1:]
+
+    arguments = (
+        tf.zeros((2, 8, 8, 3)),
+        tf.zeros((4, 4, 3, 5)),
+        tf.zeros((1, 7, 11)),
+        tf.zeros((1, 7, 13)),
+    )
+    operations = 2 * 2 * (2 * 4 * 4 * 5) * (4 * 4 * 3) + 3 * 2 * 7 * 11 * 13
+    np.testing.assert_allclose(step_gflop(step, *arguments), operations / 1e9)
+
+
 def test_times_are_in_proportion_to_images():
     config = Config(dataset="cub", glam_steps=100, glam_batch_size=30)
     estimated = estimate(config, "glam", MEASURED)
