@@ -3,6 +3,7 @@
 import keras
 from keras import layers, ops
 
+from mirrorgan_tf.models.convolution import Conv2D
 from mirrorgan_tf.models.rematerialization import Block
 
 __all__ = [
@@ -41,7 +42,7 @@ def conv(
     *,
     strides: int = 1,
     use_bias: bool = False,
-    layer: type[layers.Conv2D] = layers.Conv2D,
+    layer: type[layers.Conv2D] = Conv2D,
     dtype,
 ) -> layers.Conv2D:
     """A 'same' convolution, orthogonal at the start (authors' code)."""
@@ -91,6 +92,23 @@ class BatchNormalization(layers.BatchNormalization):
     vectors of a small batch. Here each row, then each image is averaged first, and
     the variance is that of x - E[x].
     """
+
+    # (x, gamma, beta, epsilon) to x normalised, mean and variance, or to None: what a
+    # backend may have for that in one, set from outside.
+    fused = None
+
+    def call(self, inputs, training=None, mask=None):
+        """As Keras' layer."""
+        done = None
+        if self.fused is not None and training and self.trainable and mask is None:
+            done = self.fused(inputs, self.gamma, self.beta, self.epsilon)
+        if done is None:
+            return super().call(inputs, training=training, mask=mask)
+        outputs, *moments = done
+        averages = self.moving_mean, self.moving_variance
+        for average, moment in zip(averages, moments, strict=True):
+            average.assign(average * self.momentum + moment * (1.0 - self.momentum))
+        return outputs
 
     def _moments(self, inputs, mask):
         if mask is not None:

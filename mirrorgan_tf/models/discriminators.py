@@ -1,9 +1,10 @@
 """Discriminators: one a scale, each with an unconditional and a conditional head."""
 
 import keras
-from keras import layers, ops
+from keras import ops
 
 from mirrorgan_tf.models.blocks import batch_normalization, conv, full_precision
+from mirrorgan_tf.models.convolution import Conv2D
 from mirrorgan_tf.models.rematerialization import Block
 from mirrorgan_tf.models.spectral_norm import SpectralConv2D
 
@@ -11,7 +12,7 @@ __all__ = ["ConvBlock", "Discriminator"]
 
 _SLOPE = 0.2
 # By whether the kernel is normalised.
-_CONVOLUTIONS = {False: layers.Conv2D, True: SpectralConv2D}
+_CONVOLUTIONS = {False: Conv2D, True: SpectralConv2D}
 
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
@@ -57,11 +58,15 @@ class ConvBlock(Block):
             self.norm.build((None, None, None, self.channels))
         self.built = True
 
-    def call(self, x, training=False):
-        """(B, h, w, any) to (B, h / strides, w / strides, channels)."""
+    def call(self, x, batches=1, training=False):
+        """(B, h, w, any) to (B, h / strides, w / strides, channels).
+
+        `batches` that follow one another in `x` are normalised each on its own.
+        """
         x = self.conv(x)
         if self.norm:
-            x = self.norm(x, training=training)
+            parts = ops.split(x, batches)
+            x = ops.concatenate([self.norm(part, training=training) for part in parts])
         return ops.leaky_relu(x, _SLOPE)
 
     def get_config(self):
@@ -138,24 +143,37 @@ class Discriminator(keras.Model):
             head.build((None, 4, 4, channels))
         self.built = True
 
-    def features(self, images, training=False):
-        """Images (B, size, size, 3) in [-1, 1] to features (B, 4, 4, 8·width)."""
+    def features(self, images, batches=1, training=False):
+        """Images (B, size, size, 3) in [-1, 1] to features (B, 4, 4, 8·width).
+
+        Args:
+            images: of one batch, or of several alike that follow one another: one pass,
+                as weights are larger than what passes them, but statistics of their
+                own.
+            batches: how many.
+            training: batch statistics.
+        """
         x = images
         for block in [*self.down_blocks, *self.narrow_blocks]:
-            x = block(x, training=training)
+            x = block(x, batches=batches, training=training)
         return x
 
     def unconditional(self, features, training=False):
         """Features to logits (B,) of "real"."""
         return self._logits(self.unconditional_head(features, training=training))
 
-    def conditional(self, features, sentence, training=False):
-        """Features and sentence (B, D) to logits (B,) of "real and it fits"."""
+    def conditional(self, features, sentence, batches=1, training=False):
+        """Features and sentence (B, D) to logits (B,) of "real and it fits".
+
+        `batches` as for `features`.
+        """
         tiled = ops.tile(
             ops.cast(sentence, features.dtype)[:, None, None, :], (1, 4, 4, 1)
         )
         joint = self.joint_block(
-            ops.concatenate([features, tiled], axis=-1), training=training
+            ops.concatenate([features, tiled], axis=-1),
+            batches=batches,
+            training=training,
         )
         return self._logits(self.conditional_head(joint, training=training))
 

@@ -4,12 +4,13 @@ import keras
 from keras import layers, ops
 
 from mirrorgan_tf.models.blocks import full_precision
+from mirrorgan_tf.models.convolution import Conv2D
 
 __all__ = ["SpectralConv2D"]
 
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
-class SpectralConv2D(layers.Conv2D):
+class SpectralConv2D(Conv2D):
     """A convolution with its kernel divided by its largest singular value.
 
     The kernel counts as a matrix (inputs of a position, channels); each call in

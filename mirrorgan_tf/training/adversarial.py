@@ -78,25 +78,28 @@ def discriminator_loss(
     Source: the authors' code; the paper (eq. 7) has no wrong pairs.
     """
     cost = ADVERSARIAL_LOSSES[kind]
-
-    def unconditional(features):
-        return discriminator.unconditional(features, training=training)
-
-    def conditional(features, condition):
-        return discriminator.conditional(features, condition, training=training)
-
     with _watching((real, sentence), r1_weight or matching_weight) as tape:
-        real_features = discriminator.features(real, training=training)
-        real_alone = unconditional(real_features)
-        real_joint = conditional(real_features, sentence)
-    fake_features = discriminator.features(fake, training=training)
+        features = discriminator.features(
+            tf.concat([real, fake], 0), batches=2, training=training
+        )
+        real_alone, fake_alone = tf.split(
+            discriminator.unconditional(features, training=training), 2
+        )
+        real_features, _ = tf.split(features, 2)
+        real_joint, fake_joint, wrong_joint = tf.split(
+            discriminator.conditional(
+                tf.concat([features, real_features], 0),
+                tf.concat([sentence, sentence, wrong_sentence], 0),
+                batches=3,
+                training=training,
+            ),
+            3,
+        )
     real_mean = global_mean(cost.real(real_alone)) + global_mean(cost.real(real_joint))
     fake_mean = (
-        global_mean(cost.fake(unconditional(fake_features)))
-        + global_mean(cost.fake(conditional(fake_features, sentence)))
-        + global_mean(
-            cost.fake(conditional(real_features, wrong_sentence)), wrong_weights
-        )
+        global_mean(cost.fake(fake_alone))
+        + global_mean(cost.fake(fake_joint))
+        + global_mean(cost.fake(wrong_joint), wrong_weights)
     )
     total = real_mean / 2 + fake_mean / 3
     losses = {"discriminator": total}

@@ -27,6 +27,26 @@ def test_only_the_conditional_head_hears_the_sentence():
     assert np.abs(joint - joint_again).min() > 1e-6
 
 
+def test_several_batches_at_once_are_as_one_after_the_other():
+    together, apart = (Discriminator(16, width=2) for _ in range(2))
+    images, sentence = _normal(6, 16, 16, 3), _normal(6, 5, seed=1)
+    # Else both batches are alike.
+    images[3:] += 1
+    for judge in (together, apart):
+        judge(images, sentence)
+    apart.set_weights(together.get_weights())
+    features = together.features(images, batches=2, training=True)
+    joint = together.conditional(features, sentence, batches=2, training=True)
+    for rows in (slice(3), slice(3, 6)):
+        expected = apart.features(images[rows], training=True)
+        np.testing.assert_allclose(features[rows], expected, atol=1e-5)
+        expected = apart.conditional(expected, sentence[rows], training=True)
+        np.testing.assert_allclose(joint[rows], expected, atol=1e-5)
+    # Averages of the statistics moved by the first batch, then by the second.
+    for ours, theirs in zip(together.get_weights(), apart.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
 @pytest.mark.parametrize("size", [8, 48])
 def test_wrong_sizes_are_refused(size):
     with pytest.raises(ValueError, match=f"size={size}"):

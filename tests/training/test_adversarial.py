@@ -16,13 +16,13 @@ class Linear:
         self.joint = tf.Variable(_normal(4, 4, 3, seed=2))
         self.sentence = tf.Variable(_normal(5, seed=3))
 
-    def features(self, images, training):
+    def features(self, images, batches, training):
         return images
 
     def unconditional(self, features, training):
         return tf.einsum("byxc,yxc->b", features, self.alone)
 
-    def conditional(self, features, sentence, training):
+    def conditional(self, features, sentence, batches, training):
         of_image = tf.einsum("byxc,yxc->b", features, self.joint)
         return of_image + tf.linalg.matvec(sentence, self.sentence)
 

@@ -1,0 +1,84 @@
+"""Convolutions that are matrix products where few pixels have many channels."""
+
+import keras
+from keras import layers, ops
+
+__all__ = ["Conv2D", "convolution_as_product"]
+
+# Positions of the result up to which convolutions read weights more than images, which
+# oneDNN's do at a tenth to a half of a matrix product's rate.
+_FEW_POSITIONS = 64
+
+
+@keras.saving.register_keras_serializable(package="mirrorgan_tf")
+class Conv2D(layers.Conv2D):
+    """Keras' convolution; same arguments, weights and results."""
+
+    def convolution_op(self, inputs, kernel):
+        """By a matrix product if the result is at most 8×8."""
+        if self._is_product(inputs.shape):
+            return convolution_as_product(inputs, kernel, self.strides[0])
+        return super().convolution_op(inputs, kernel)
+
+    def _is_product(self, shape):
+        size, stride = self.kernel_size[0], self.strides[0]
+        _, height, width, _ = shape
+        return (
+            self.kernel_size == (size, size)
+            and self.strides == (stride, stride)
+            and self.dilation_rate == (1, 1)
+            and self.groups == 1
+            and self.padding == "same"
+            and self.data_format == "channels_last"
+            and size > 1
+            and None not in (height, width)
+            and not (size % stride or height % stride or width % stride)
+            and height * width <= _FEW_POSITIONS * stride**2
+        )
+
+
+def convolution_as_product(x, kernel, stride: int):
+    """A 'same' convolution: what the kernel sees of each position, times the kernel.
+
+    Args:
+        x: (B, h, w, channels), sides multiples of `stride`.
+        kernel: (size, size, channels, any), `size` a multiple of `stride`.
+        stride: in px, both ways.
+
+    Returns:
+        (B, h / stride, w / stride, any).
+    """
+    size, _, _, filters = kernel.shape
+    seen = _seen(x, size, stride)
+    _, height, width, values = seen.shape
+    # Of rank 3: TensorFlow's products of batches, of one here, do not copy a transposed
+    # kernel, as those of matrices do in gradients.
+    seen = ops.reshape(seen, (1, -1, values))
+    product = ops.matmul(seen, ops.reshape(kernel, (1, values, filters)))
+    return ops.reshape(product, (-1, height, width, filters))
+
+
+def _seen(x, size, stride):
+    """(B, h, w, C) to (B, h / stride, w / stride, size · size · C)."""
+    _, height, width, channels = x.shape
+    before = (size - stride) // 2
+    after = size - stride - before
+    x = ops.pad(x, ((0, 0), (before, after), (before, after), (0, 0)))
+    rows, columns = (x.shape[axis] // stride for axis in (1, 2))
+    # Of `stride` neighbours each: slices of them are not strided, which would be slow.
+    x = ops.reshape(x, (-1, rows, stride, columns, stride * channels))
+    x = _windows(x, 3, size // stride)
+    x = ops.transpose(x, (0, 1, 3, 2, 4))
+    x = ops.reshape(x, (-1, rows, width // stride, stride * size * channels))
+    return _windows(x, 1, size // stride)
+
+
+def _windows(x, axis, number):
+    """Each place along an axis with those that follow, as channels."""
+    places = x.shape[axis] - number + 1
+    windows = []
+    for first in range(number):
+        starts, shape = [0] * len(x.shape), list(ops.shape(x))
+        starts[axis], shape[axis] = first, places
+        windows.append(ops.slice(x, starts, shape))
+    return ops.concatenate(windows, axis=-1)

@@ -1,0 +1,85 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mirrorgan_tf.models.blocks import BatchNormalization
+from mirrorgan_tf.models.discriminators import Discriminator
+from mirrorgan_tf.training.batch_norm import fuse_batch_norms
+
+
+def _normal(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def _fused(norm):
+    """A discriminator's part of one batch norm would be more to build."""
+    model = keras.Sequential([norm])
+    model.build((None, 6, 5, 4))
+    fuse_batch_norms(model)
+    assert norm.fused is not None
+    norm.gamma.assign(_normal(4, seed=1))
+    norm.beta.assign(_normal(4, seed=2))
+    return norm
+
+
+def test_it_is_the_formula():
+    norm = _fused(BatchNormalization(momentum=0.9, epsilon=1e-5))
+    x, weights = tf.constant(_normal(2, 6, 5, 4) + 3), _normal(2, 6, 5, 4, seed=3)
+    variables = [x, norm.gamma.value, norm.beta.value]
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        ours = norm(x, training=True)
+        mean, variance = tf.nn.moments(x, (0, 1, 2))
+        theirs = norm.gamma * (x - mean) / tf.sqrt(variance + 1e-5) + norm.beta
+        sums = tf.reduce_sum(weights * ours), tf.reduce_sum(weights * theirs)
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    np.testing.assert_allclose(norm.moving_mean, 0.1 * mean, rtol=1e-5)
+    np.testing.assert_allclose(norm.moving_variance, 0.9 + 0.1 * variance, rtol=1e-5)
+    for ours, theirs in zip(
+        *(tape.gradient(of, variables) for of in sums), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def test_half_precision_keeps_its_statistics_in_full():
+    norm = _fused(BatchNormalization(momentum=0.0, dtype="mixed_bfloat16"))
+    x = tf.cast(_normal(8, 6, 5, 4) + 100, tf.bfloat16)
+    made = norm(x, training=True)
+    assert made.dtype == tf.bfloat16
+    exact = x.numpy().astype(np.float64)
+    np.testing.assert_allclose(norm.moving_mean, exact.mean((0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(norm.moving_variance, exact.var((0, 1, 2)), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [((3, 4), "float32"), ((3, 6, 5, 4), "float64")]
+)
+def test_what_the_kernel_does_not_take_is_done_as_before(shape, dtype):
+    norm, plain = (
+        BatchNormalization(momentum=0.0, epsilon=1e-5, dtype=dtype) for _ in range(2)
+    )
+    for layer in (norm, plain):
+        layer.build(shape)
+    x = _normal(*shape).astype(dtype)
+    fuse_batch_norms(keras.Sequential([norm]))
+    np.testing.assert_array_equal(norm(x, training=True), plain(x, training=True))
+    np.testing.assert_array_equal(norm.moving_variance, plain.moving_variance)
+
+
+def test_without_training_there_are_only_averages():
+    norm = _fused(BatchNormalization(epsilon=1e-5))
+    x = _normal(1, 6, 5, 4)
+    expected = norm.gamma * x / np.sqrt(1 + 1e-5) + norm.beta
+    np.testing.assert_allclose(norm(x), expected, atol=1e-5)
+
+
+def test_replicas_share_statistics_as_before(two_replicas):
+    judge = Discriminator(16, width=2)
+    judge(_normal(1, 16, 16, 3), _normal(1, 5))
+    norms = [x for x in judge._flatten_layers() if isinstance(x, BatchNormalization)]
+    with two_replicas.scope():
+        fuse_batch_norms(judge)
+    assert norms and all(norm.fused is None for norm in norms)
+    fuse_batch_norms(judge)
+    assert all(norm.fused is not None for norm in norms)
