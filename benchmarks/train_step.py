@@ -62,7 +62,8 @@ def measure(
     config = Config(
         dataset="cub",
         image_encoder="small",
-        stream_encoder="resnet152",
+        # A CNN that nothing uses would still take memory.
+        stream_encoder="resnet152" if cnn else "small",
         image_encoder_weights="none",
         stream_encoder_weights="none",
         glam_batch_size=batch,

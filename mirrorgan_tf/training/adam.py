@@ -14,6 +14,14 @@ class Adam(keras.optimizers.Adam):
     checkpoints fit both. No `amsgrad`.
     """
 
+    def apply(self, grads, trainable_variables=None):
+        """As Keras', but for all gradients at once: none is worked out any more.
+
+        One that is would still read a weight, which would be copied to be moved.
+        """
+        with tf.control_dependencies(list(grads)):
+            super().apply(grads, trainable_variables)
+
     def update_step(self, gradient, variable, learning_rate):
         """Moves one variable, of one device."""
         index = self._get_variable_index(variable)
