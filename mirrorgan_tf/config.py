@@ -290,8 +290,8 @@ class Config:
     )
     remat: bool = _setting(
         False,
-        "Stage glam: make the activations of blocks again for the gradients instead of "
-        "keeping them; less memory, more time.",
+        "Stage glam: make the activations of the generator's blocks again for its "
+        "gradients instead of keeping them; less memory, more time.",
         runtime=True,
     )
     mixed_precision: str = _setting(

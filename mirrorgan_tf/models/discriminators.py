@@ -1,11 +1,10 @@
 """Discriminators: one a scale, each with an unconditional and a conditional head."""
 
 import keras
-from keras import ops
+from keras import layers, ops
 
 from mirrorgan_tf.models.blocks import batch_normalization, conv, full_precision
 from mirrorgan_tf.models.convolution import Conv2D
-from mirrorgan_tf.models.rematerialization import Block
 from mirrorgan_tf.models.spectral_norm import SpectralConv2D
 
 __all__ = ["ConvBlock", "Discriminator"]
@@ -16,7 +15,7 @@ _CONVOLUTIONS = {False: Conv2D, True: SpectralConv2D}
 
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
-class ConvBlock(Block):
+class ConvBlock(layers.Layer):
     """Convolution without bias, batch norm, LeakyReLU 0.2.
 
     Args:

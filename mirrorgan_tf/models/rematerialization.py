@@ -29,7 +29,7 @@ class Block(layers.Layer):
             # What the gradient's run assigns to variables is dropped.
             again = next(runs) > 0
             with keras.StatelessScope() if again else contextlib.nullcontext():
-                return super(Block, self).__call__(x, **kwargs)
+                return super(Block, self).__call__(x, training=True)
 
         return keras.remat(call)(*args)
 

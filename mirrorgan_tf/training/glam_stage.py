@@ -63,8 +63,8 @@ class GlamStage:
         self.discriminators = discriminators
         fuse_batch_norms(glam, *discriminators)
         if config.remat:
-            for network in (glam, *discriminators):
-                rematerialize(network)
+            # What it keeps has to wait until all discriminators are updated.
+            rematerialize(glam)
         self.generator_optimizer = Adam(
             config.generator_learning_rate, beta_1=config.adam_beta1
         )

@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mirrorgan_tf.models.blocks import UpBlock
-from mirrorgan_tf.models.discriminators import ConvBlock
+from mirrorgan_tf.models.blocks import ResidualBlock, UpBlock
 from mirrorgan_tf.models.rematerialization import Block, rematerialize
 
 
@@ -15,13 +14,13 @@ class Blocks(keras.Model):
         super().__init__()
         policy = self.dtype_policy
         self.blocks = [
-            ConvBlock(4, 4, strides=2, dtype=policy),
+            ResidualBlock(3, dtype=policy),
             UpBlock(2, dtype=policy),
         ]
 
     def build(self, shape):
-        for block, channels in zip(self.blocks, (3, 4), strict=True):
-            block.build((None, None, None, channels))
+        for block in self.blocks:
+            block.build((None, None, None, 3))
         self.built = True
 
     def call(self, x, training=False):
@@ -78,9 +77,9 @@ def test_what_is_made_again_changes_nothing(way, two_replicas):
         again = _two_steps(strategy, True, tf.constant(images))
     finally:
         keras.config.set_dtype_policy(policy)
-    # All of the forward pass: a convolution and the four of an upsampling's corners.
+    # All of the forward pass: two convolutions and the four of an upsampling's corners.
     replicas = strategy.num_replicas_in_sync
-    assert (kept[2], again[2]) == (5 * replicas, 2 * 5 * replicas)
+    assert (kept[2], again[2]) == (6 * replicas, 2 * 6 * replicas)
     # The moving averages of batch norms are among the weights.
     for a, b in zip(kept[0] + kept[1], again[0] + again[1], strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
