@@ -19,7 +19,7 @@ class Adam(keras.optimizers.Adam):
 
         One that is would still read a weight, which would be copied to be moved.
         """
-        with tf.control_dependencies(list(grads)):
+        with tf.control_dependencies([g for g in grads if g is not None]):
             super().apply(grads, trainable_variables)
 
     def update_step(self, gradient, variable, learning_rate):
