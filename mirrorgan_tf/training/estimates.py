@@ -55,9 +55,9 @@ class Estimate:
 def step_gflop(train_step: Any, *arguments) -> float:
     """GFLOP of a step's convolutions and matmuls, on all its replicas.
 
-    Of those that the step's results need; the body of a loop counts once (of the
-    LSTMs, one word). Not by TensorFlow's counter, which takes a product of transposed
-    batches for another.
+    Of those that the step's results need and whose shapes are known; the body of a
+    loop counts once (of the LSTMs, one word). Not by TensorFlow's counter, which takes
+    a product of transposed batches for another.
 
     Args:
         train_step: a `tf.function`, traced for `arguments`.
@@ -82,21 +82,23 @@ def _operations(graph):
 
 
 def _multiplications(operation):
-    """Results times what each sums up."""
+    """Results times what each sums up; 0 where a shape is not known."""
+    inputs = [tensor.shape for tensor in operation.inputs]
+    outputs = [tensor.shape for tensor in operation.outputs]
     if operation.type in ("MatMul", "BatchMatMulV2"):
         transposed = "transpose_a" if operation.type == "MatMul" else "adj_x"
-        shape = operation.inputs[0].shape
-        summed = shape[-2 if operation.get_attr(transposed) else -1]
-        return operation.outputs[0].shape.num_elements() * summed
-    if operation.type == "Conv2D":
-        positions, kernel = operation.outputs[0].shape, operation.inputs[1].shape
+        results = outputs[0]
+        # A part of a shape, of length 1.
+        summed = inputs[0][-2:-1] if operation.get_attr(transposed) else inputs[0][-1:]
+    elif operation.type == "Conv2D":
+        results, summed = outputs[0], inputs[1][:3]
     elif operation.type == "Conv2DBackpropInput":
-        positions, kernel = operation.inputs[2].shape, operation.inputs[1].shape
+        results, summed = inputs[2], inputs[1][:3]
     elif operation.type == "Conv2DBackpropFilter":
-        positions, kernel = operation.inputs[2].shape, operation.outputs[0].shape
+        results, summed = inputs[2], outputs[0][:3]
     else:
         return 0
-    return positions.num_elements() * kernel[:3].num_elements()
+    return (results.num_elements() or 0) * (summed.num_elements() or 0)
 
 
 def estimate(config: Config, stage: str, measured: MeasuredStep) -> Estimate:

@@ -52,6 +52,14 @@ def test_operations_of_gradients_are_those_that_are_needed():
     np.testing.assert_allclose(step_gflop(step, *arguments), operations / 1e9)
 
 
+def test_what_has_no_known_shape_counts_nothing():
+    @tf.function(input_signature=[tf.TensorSpec(None), tf.TensorSpec([3, 3])])
+    def step(some, square):
+        return tf.matmul(some, square), tf.matmul(square, square)
+
+    assert step_gflop(step) == 2 * 3**3 / 1e9
+
+
 def test_times_are_in_proportion_to_images():
     config = Config(dataset="cub", glam_steps=100, glam_batch_size=30)
     estimated = estimate(config, "glam", MEASURED)
