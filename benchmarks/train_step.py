@@ -45,8 +45,8 @@ def measure(
 
     Returns:
         seconds of `first` step (tracing and compiling) and of the fastest `step`,
-        `peak` memory in GiB, `operations` of a step in GFLOP, as TensorFlow counts
-        those of its convolutions and matmuls.
+        `peak` memory in GiB, `operations` of a step in GFLOP, see
+        `estimates.step_gflop`.
     """
     start = time.perf_counter()
     import keras

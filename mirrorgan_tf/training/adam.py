@@ -15,9 +15,10 @@ class Adam(keras.optimizers.Adam):
     """
 
     def apply(self, grads, trainable_variables=None):
-        """As Keras', but for all gradients at once: none is worked out any more.
+        """As Keras', once all gradients are there.
 
-        One that is would still read a weight, which would be copied to be moved.
+        Those still to come read weights, and a weight that is read is copied before
+        it moves.
         """
         with tf.control_dependencies([g for g in grads if g is not None]):
             super().apply(grads, trainable_variables)

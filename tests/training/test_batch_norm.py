@@ -13,7 +13,7 @@ def _normal(*shape, seed=0):
 
 
 def _fused(norm):
-    """A discriminator's part of one batch norm would be more to build."""
+    """The batch norm of a model of its own, fused, with weights that tell."""
     model = keras.Sequential([norm])
     model.build((None, 6, 5, 4))
     fuse_batch_norms(model)
