@@ -20,6 +20,10 @@ class Conv2D(layers.Conv2D):
             return convolution_as_product(inputs, kernel, self.strides[0])
         return super().convolution_op(inputs, kernel)
 
+    def convolving_kernel(self, training=False):
+        """What convolves, for who convolves part by part."""
+        return self.kernel
+
     def _is_product(self, shape):
         size, stride = self.kernel_size[0], self.strides[0]
         _, height, width, _ = shape

@@ -1,13 +1,14 @@
 """Discriminators: one a scale, each with an unconditional and a conditional head."""
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from mirrorgan_tf.models.blocks import batch_normalization, conv, full_precision
-from mirrorgan_tf.models.convolution import Conv2D
+from mirrorgan_tf.models.convolution import Conv2D, convolution_as_product
 from mirrorgan_tf.models.spectral_norm import SpectralConv2D
 
-__all__ = ["ConvBlock", "Discriminator"]
+__all__ = ["ConvBlock", "Discriminator", "JointBlock"]
 
 _SLOPE = 0.2
 # By whether the kernel is normalised.
@@ -62,7 +63,9 @@ class ConvBlock(layers.Layer):
 
         `batches` that follow one another in `x` are normalised each on its own.
         """
-        x = self.conv(x)
+        return self._activated(self.conv(x), batches, training)
+
+    def _activated(self, x, batches, training):
         if self.norm:
             parts = ops.split(x, batches)
             x = ops.concatenate([self.norm(part, training=training) for part in parts])
@@ -77,6 +80,54 @@ class ConvBlock(layers.Layer):
             "normalized": self.norm is not None,
             "spectral_norm": self.spectral_norm,
         }
+
+
+@keras.saving.register_keras_serializable(package="mirrorgan_tf")
+class JointBlock(ConvBlock):
+    """A `ConvBlock` of features and, at each position, the sentence.
+
+    Its convolution is the sum of the features' and the sentence's: the former is the
+    same for all sentences of an image, the latter needs no image.
+    """
+
+    def call(self, features, sentence, batches=1, training=False):
+        """Features (N, h, w, C) and sentences (M, D) to (M, h, w, channels).
+
+        Sentences N + 1 and on go with the features from the first on.
+        """
+        kernel = self.conv.convolving_kernel(training)
+        of_features, of_sentence = ops.split(kernel, [features.shape[-1]], axis=2)
+        seen = convolution_as_product(features, of_features, stride=1)
+        again = ops.shape(sentence)[0] - ops.shape(features)[0]
+        said = _convolved_everywhere(sentence, of_sentence, seen.shape[1:3])
+        x = ops.concatenate([seen, seen[:again]]) + said
+        return self._activated(x, batches, training)
+
+
+def _convolved_everywhere(vectors, kernel, shape):
+    """'same' convolution of (B, D) as if it stood at each of h · w positions.
+
+    Args:
+        vectors: (B, D).
+        kernel: (size, size, D, channels).
+        shape: h, w.
+
+    Returns:
+        (B, h, w, channels).
+    """
+    size, _, dim, channels = kernel.shape
+    taps = ops.matmul(
+        ops.cast(vectors, kernel.dtype)[None], ops.reshape(kernel, (-1, dim, channels))
+    )
+    rows, columns = (
+        [[0 <= at + tap - size // 2 < side for tap in range(size)] for at in range(side)]
+        for side in shape
+    )
+    # (positions, taps): whose do not lie outside.
+    inside = ops.cast(np.kron(rows, columns), kernel.dtype)
+    x = ops.matmul(inside, ops.reshape(taps, (size**2, -1)))
+    x = ops.reshape(x, (*shape, -1, channels))
+    return ops.transpose(x, (2, 0, 1, 3))
 
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
@@ -118,7 +169,7 @@ class Discriminator(keras.Model):
         self.narrow_blocks = [
             ConvBlock(width * 2**i, 3, **made) for i in reversed(range(3, halvings - 1))
         ]
-        self.joint_block = ConvBlock(8 * width, 3, **made)
+        self.joint_block = JointBlock(8 * width, 3, **made)
         self.unconditional_head, self.conditional_head = (
             conv(
                 1,
@@ -164,15 +215,11 @@ class Discriminator(keras.Model):
     def conditional(self, features, sentence, batches=1, training=False):
         """Features and sentence (B, D) to logits (B,) of "real and it fits".
 
-        `batches` as for `features`.
+        `batches`, here of sentences, as for `features`. Those beyond the features' go
+        with the features from the first on.
         """
-        tiled = ops.tile(
-            ops.cast(sentence, features.dtype)[:, None, None, :], (1, 4, 4, 1)
-        )
         joint = self.joint_block(
-            ops.concatenate([features, tiled], axis=-1),
-            batches=batches,
-            training=training,
+            features, sentence, batches=batches, training=training
         )
         return self._logits(self.conditional_head(joint, training=training))
 

@@ -45,9 +45,18 @@ class SpectralConv2D(Conv2D):
 
     def convolution_op(self, inputs, kernel):
         """As Conv2D's, with the normalised kernel."""
+        return super().convolution_op(inputs, self._normalized(kernel))
+
+    def convolving_kernel(self, training=False):
+        """The normalised kernel; a step of power iteration in training."""
+        if training:
+            self._iterate()
+        return self._normalized(self.kernel)
+
+    def _normalized(self, kernel):
         stretched = ops.matmul(self._matrix(kernel), self.direction[:, None])
         largest = ops.sqrt(ops.sum(ops.square(stretched)))
-        return super().convolution_op(inputs, kernel / ops.cast(largest, kernel.dtype))
+        return kernel / ops.cast(largest, kernel.dtype)
 
     def _iterate(self):
         matrix = ops.stop_gradient(self._matrix(self.kernel))

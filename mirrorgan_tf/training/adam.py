@@ -15,13 +15,17 @@ class Adam(keras.optimizers.Adam):
     """
 
     def apply(self, grads, trainable_variables=None):
-        """As Keras', once all gradients are there.
+        """As Keras', each variable once the gradient of the one before is there too.
 
-        Those still to come read weights, and a weight that is read is copied before
-        it moves.
+        What gradients still to come read of a weight is copied before it moves. With
+        variables in the order of their use, none reads it any more then; to wait for
+        all gradients would be to hold them all.
         """
-        with tf.control_dependencies([g for g in grads if g is not None]):
-            super().apply(grads, trainable_variables)
+        waiting = []
+        for i, gradient in enumerate(grads):
+            with tf.control_dependencies([g for g in grads[i - 1 : i] if g is not None]):
+                waiting.append(None if gradient is None else tf.identity(gradient))
+        super().apply(waiting, trainable_variables)
 
     def update_step(self, gradient, variable, learning_rate):
         """Moves one variable, of one device."""

@@ -85,10 +85,9 @@ def discriminator_loss(
         real_alone, fake_alone = tf.split(
             discriminator.unconditional(features, training=training), 2
         )
-        real_features, _ = tf.split(features, 2)
         real_joint, fake_joint, wrong_joint = tf.split(
             discriminator.conditional(
-                tf.concat([features, real_features], 0),
+                features,
                 tf.concat([sentence, sentence, wrong_sentence], 0),
                 batches=3,
                 training=training,
