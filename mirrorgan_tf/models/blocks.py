@@ -147,14 +147,18 @@ def corner_convs(x, kernel, bias=None):
         Four times (B, h, w, any), for `join_corners`: upper left, upper right, lower
         left, lower right.
     """
+    _, height, width, _ = x.shape
+    # All corners from one image, a side more than each needs: four are not to be kept.
+    x = ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     corners = []
     for down in (0, 1):
         halves = _two_taps(kernel, down, axis=0)
         for right in (0, 1):
-            corner = ops.conv(
-                ops.pad(x, ((0, 0), (1 - down, down), (1 - right, right), (0, 0))),
-                _two_taps(halves, right, axis=1),
-                padding="valid",
+            corner = ops.conv(x, _two_taps(halves, right, axis=1), padding="valid")
+            corner = ops.slice(
+                corner,
+                (0, down, right, 0),
+                (ops.shape(x)[0], height, width, corner.shape[-1]),
             )
             corners.append(corner if bias is None else ops.add(corner, bias))
     return corners

@@ -27,6 +27,9 @@ class ConvBlock(layers.Layer):
         spectral_norm: of the kernel.
     """
 
+    # (x, slope) to the same shape: what a backend may do better, set from outside.
+    leaky_relu = staticmethod(ops.leaky_relu)
+
     def __init__(
         self,
         channels: int,
@@ -69,7 +72,7 @@ class ConvBlock(layers.Layer):
         if self.norm:
             parts = ops.split(x, batches)
             x = ops.concatenate([self.norm(part, training=training) for part in parts])
-        return ops.leaky_relu(x, _SLOPE)
+        return self.leaky_relu(x, _SLOPE)
 
     def get_config(self):
         """The constructor's arguments."""

@@ -16,7 +16,7 @@ from mirrorgan_tf.training.accumulation import accumulate, micro_batches
 from mirrorgan_tf.training.adam import Adam
 from mirrorgan_tf.training.adversarial import adversarial_loss, discriminator_loss
 from mirrorgan_tf.training.augmentation import DRAWS, augment
-from mirrorgan_tf.training.batch_norm import fuse_batch_norms
+from mirrorgan_tf.training.kernels import use_kernels
 from mirrorgan_tf.training.distribution import (
     example_normal,
     example_uniform,
@@ -61,7 +61,7 @@ class GlamStage:
         self.glam_ema = glam_ema
         start_average(glam_ema, glam)
         self.discriminators = discriminators
-        fuse_batch_norms(glam, *discriminators)
+        use_kernels(glam, *discriminators)
         if config.remat:
             # What it keeps has to wait until all discriminators are updated.
             rematerialize(glam)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mirrorgan_tf.models.discriminators import Discriminator
+from mirrorgan_tf.models.discriminators import Discriminator, JointBlock
 from mirrorgan_tf.models.spectral_norm import SpectralConv2D
 
 
@@ -45,6 +45,20 @@ def test_several_batches_at_once_are_as_one_after_the_other():
     # Averages of the statistics moved by the first batch, then by the second.
     for ours, theirs in zip(together.get_weights(), apart.get_weights(), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+@pytest.mark.parametrize("spectral_norm", [False, True])
+def test_the_joint_layer_convolves_features_and_sentence(spectral_norm):
+    block = JointBlock(6, 3, spectral_norm=spectral_norm, normalized=False)
+    block.build((None, 4, 4, 5 + 3))
+    features, sentence = _normal(4, 4, 4, 5), _normal(6, 3, seed=1)
+    # The first two images again, with the last two sentences.
+    images = np.concatenate([features, features[:2]])
+    everywhere = np.broadcast_to(sentence[:, None, None], (6, 4, 4, 3))
+    whole = block.conv(np.concatenate([images, everywhere], axis=-1))
+    np.testing.assert_allclose(
+        block(features, sentence), keras.ops.leaky_relu(whole, 0.2), atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("size", [8, 48])

@@ -24,6 +24,8 @@ class Linear:
 
     def conditional(self, features, sentence, batches, training):
         of_image = tf.einsum("byxc,yxc->b", features, self.joint)
+        # Of real and fake images; real ones again with the wrong sentences.
+        of_image = tf.concat([of_image, of_image[: len(sentence) - len(features)]], 0)
         return of_image + tf.linalg.matvec(sentence, self.sentence)
 
 

@@ -4,8 +4,8 @@ import pytest
 import tensorflow as tf
 
 from mirrorgan_tf.models.blocks import BatchNormalization
-from mirrorgan_tf.models.discriminators import Discriminator
-from mirrorgan_tf.training.batch_norm import fuse_batch_norms
+from mirrorgan_tf.models.discriminators import ConvBlock, Discriminator
+from mirrorgan_tf.training.kernels import use_kernels
 
 
 def _normal(*shape, seed=0):
@@ -16,7 +16,7 @@ def _fused(norm):
     """The batch norm of a model of its own, fused, with weights that tell."""
     model = keras.Sequential([norm])
     model.build((None, 6, 5, 4))
-    fuse_batch_norms(model)
+    use_kernels(model)
     assert norm.fused is not None
     norm.gamma.assign(_normal(4, seed=1))
     norm.beta.assign(_normal(4, seed=2))
@@ -62,7 +62,7 @@ def test_what_the_kernel_does_not_take_is_done_as_before(shape, dtype):
     for layer in (norm, plain):
         layer.build(shape)
     x = _normal(*shape).astype(dtype)
-    fuse_batch_norms(keras.Sequential([norm]))
+    use_kernels(keras.Sequential([norm]))
     np.testing.assert_array_equal(norm(x, training=True), plain(x, training=True))
     np.testing.assert_array_equal(norm.moving_variance, plain.moving_variance)
 
@@ -79,7 +79,34 @@ def test_replicas_share_statistics_as_before(two_replicas):
     judge(_normal(1, 16, 16, 3), _normal(1, 5))
     norms = [x for x in judge._flatten_layers() if isinstance(x, BatchNormalization)]
     with two_replicas.scope():
-        fuse_batch_norms(judge)
+        use_kernels(judge)
     assert norms and all(norm.fused is None for norm in norms)
-    fuse_batch_norms(judge)
+    use_kernels(judge)
     assert all(norm.fused is not None for norm in norms)
+
+
+def test_leaky_relus_gradients_are_those_of_two_slopes():
+    block = ConvBlock(4, 3, normalized=False)
+    block.build((None, 6, 6, 2))
+    x, upstream = tf.constant(_normal(2, 6, 6, 2)), _normal(2, 6, 6, 4, seed=1)
+    # The identity: what comes out is the activation alone.
+    block.conv.kernel.assign(np.eye(18, 4).reshape(3, 3, 2, 4))
+    before = block.conv(x)
+    use_kernels(keras.Sequential([block]))
+    with tf.GradientTape() as outer:
+        outer.watch(before)
+        with tf.GradientTape() as inner:
+            inner.watch(before)
+            made = block.leaky_relu(before, 0.2)
+            total = tf.reduce_sum(upstream * made**2)
+        first = inner.gradient(total, before)
+        squares = tf.reduce_sum(first**2)
+    slope = np.where(before > 0, 1, 0.2)
+    np.testing.assert_allclose(made, before * slope, rtol=1e-6)
+    np.testing.assert_allclose(first, 2 * upstream * before * slope**2, rtol=1e-5)
+    # As gradient penalties have it.
+    np.testing.assert_allclose(
+        outer.gradient(squares, before),
+        8 * upstream**2 * before * slope**4,
+        rtol=1e-5,
+    )
