@@ -29,7 +29,6 @@ _WAYS = {
     "float32": {"cnn": True},
     "bfloat16": {"dtype": "mixed_bfloat16", "cnn": True},
 }
-_VOCABULARY = 5450
 
 
 def measure(
@@ -52,28 +51,22 @@ def measure(
     import keras
     import tensorflow as tf
 
-    from mirrorgan_tf.config import Config
+    from benchmarks.glam_networks import VOCABULARY_SIZE, build_networks, glam_config
+    from mirrorgan_tf.models.from_config import build_image_encoder
     from mirrorgan_tf.training.dry_run import random_batch
     from mirrorgan_tf.training.estimates import step_gflop
+    from mirrorgan_tf.training.glam_stage import GlamStage
     from mirrorgan_tf.training.loop import compile_step
 
     keras.utils.set_random_seed(1)
     keras.config.set_dtype_policy(dtype)
-    config = Config(
-        dataset="cub",
-        image_encoder="small",
-        # A CNN that nothing uses would still take memory.
-        stream_encoder="resnet152" if cnn else "small",
-        image_encoder_weights="none",
-        stream_encoder_weights="none",
-        glam_batch_size=batch,
-        remat=remat,
-    )
+    config = glam_config(cnn=cnn, glam_batch_size=batch, remat=remat)
     strategy = tf.distribute.get_strategy()
-    stage = _stage(config, cnn)
+    networks = build_networks(config, cnn=cnn)
+    stage = GlamStage(config, image_encoder=build_image_encoder(config), **networks)
     step = tf.Variable(0, dtype=tf.int64)
     train_step = compile_step(stage, strategy, step, jit=xla)
-    data = tf.data.Dataset.from_tensors(random_batch(config, batch, _VOCABULARY))
+    data = tf.data.Dataset.from_tensors(random_batch(config, batch, VOCABULARY_SIZE))
     batches = iter(data.repeat())
     _finish(train_step(batches))
     told = {"first": time.perf_counter() - start}
@@ -89,40 +82,6 @@ def measure(
         "peak": peak,
         "operations": step_gflop(train_step, batches),
     }
-
-
-def _stage(config, cnn):
-    from mirrorgan_tf.models import from_config
-    from mirrorgan_tf.training.glam_stage import GlamStage
-
-    stream = from_config.build_stream(config, _VOCABULARY)
-    return GlamStage(
-        config,
-        stem=from_config.build_stem(config, _VOCABULARY),
-        stream=stream if cnn else _Pooled(stream.decoder),
-        image_encoder=from_config.build_image_encoder(config),
-        glam=from_config.build_glam(config),
-        glam_ema=from_config.build_glam(config),
-        discriminators=from_config.build_discriminators(config),
-    )
-
-
-class _Pooled:
-    """STREAM with 4×4 mean colours, projected, in place of its CNN."""
-
-    def __init__(self, decoder):
-        import keras
-
-        self._decoder = decoder
-        self._projection = keras.random.normal((48, decoder.embedding_dim))
-
-    def __call__(self, images, ids, training=False):
-        from keras import ops
-
-        pooled = ops.average_pool(images, images.shape[1] // 4, images.shape[1] // 4)
-        return self._decoder(
-            ops.matmul(ops.reshape(pooled, (-1, 48)), self._projection), ids
-        )
 
 
 def _finish(losses):

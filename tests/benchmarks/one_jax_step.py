@@ -1,0 +1,83 @@
+"""`python -m tests.benchmarks.one_jax_step GIVEN.npz TOLD.npz`, with KERAS_BACKEND=jax.
+
+Takes the step of `benchmarks.jax_glam` from the weights and inputs of GIVEN and writes
+its losses and all that it has trained. Prints whether TensorFlow was needed.
+"""
+
+import json
+import sys
+from typing import Any
+
+import keras
+import numpy as np
+
+from mirrorgan_tf.config import Config
+from mirrorgan_tf.models import from_config
+
+WORDS = 11
+
+
+def networks(config: Config) -> dict[str, Any]:
+    """All that a step needs, by the names of its arguments."""
+    return {
+        "stem": from_config.build_stem(config, WORDS),
+        "stream": from_config.build_stream(config, WORDS),
+        "glam": from_config.build_glam(config),
+        "glam_ema": from_config.build_glam(config),
+        "discriminators": from_config.build_discriminators(config),
+    }
+
+
+def named(values: Any) -> dict[str, np.ndarray]:
+    """Nested dictionaries and lists of arrays, taken apart."""
+    if isinstance(values, dict):
+        parts = values.items()
+    elif isinstance(values, list):
+        parts = enumerate(values)
+    else:
+        return {"": keras.ops.convert_to_numpy(values)}
+    return {
+        f"{name}/{rest}".rstrip("/"): array
+        for name, part in parts
+        for rest, array in named(part).items()
+    }
+
+
+def main(given: str, told: str) -> None:
+    """One step, compiled."""
+    import jax
+
+    from benchmarks.jax_glam import JaxGlam, build_compiled
+
+    with np.load(given) as archive:
+        arrays = dict(archive)
+    config = Config(**json.loads(str(arrays.pop("config"))))
+    models = {}
+
+    def make():
+        models.update(networks(config))
+        return JaxGlam(config, **models)
+
+    glam = build_compiled(make)
+    for name, variable in named_variables(models).items():
+        variable.assign(arrays.pop(name))
+    images = [arrays.pop(f"images/{i}") for i in range(config.scales)]
+    trained, frozen = glam.values()
+    step = jax.jit(glam.step, donate_argnums=0)
+    trained, losses = step(trained, frozen, arrays | {"images": images})
+    np.savez(told, **named({"losses": losses, "trained": trained}))
+    print(json.dumps({"tensorflow": "tensorflow" in sys.modules}))
+
+
+def named_variables(models: dict[str, Any]) -> dict[str, keras.Variable]:
+    """Every variable that a step begins with, but the optimizers'."""
+    told = {}
+    for name, model in models.items():
+        for i, part in enumerate(model if isinstance(model, list) else [model]):
+            for j, variable in enumerate(part.variables):
+                told[f"{name}/{i}/{j}"] = variable
+    return told
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

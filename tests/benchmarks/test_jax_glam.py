@@ -1,0 +1,129 @@
+import dataclasses
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mirrorgan_tf.models import from_config
+from mirrorgan_tf.training.glam_stage import GlamStage
+from tests.benchmarks.one_jax_step import WORDS, named, named_variables, networks
+from tests.conftest import ROOT
+
+
+def _inputs(config):
+    random = np.random.default_rng(0)
+    # An empty caption among the others.
+    lengths = np.array([6, 1, 0, 4], np.int32)
+    ids = random.integers(1, WORDS, (4, config.max_words)).astype(np.int32)
+    return {
+        "images": [
+            random.uniform(-1, 1, (4, size, size, 3)).astype(np.float32)
+            for size in config.sizes
+        ],
+        "ids": ids * (np.arange(config.max_words) < lengths[:, None]),
+        "lengths": lengths,
+        "noise": random.standard_normal((4, config.noise_dim), np.float32),
+        "condition_noise": random.standard_normal(
+            (4, config.condition_dim), np.float32
+        ),
+    }
+
+
+def _trained(stage):
+    """By the names that `JaxGlam` gives."""
+
+    def values(model):
+        return {
+            "weights": [v.numpy() for v in model.trainable_variables],
+            "statistics": [v.numpy() for v in model.non_trainable_variables],
+        }
+
+    def slots(optimizer):
+        return [v.numpy() for v in optimizer.variables]
+
+    return {
+        "glam": values(stage.glam),
+        "glam_ema": values(stage.glam_ema),
+        "generator_optimizer": slots(stage.generator_optimizer),
+        "discriminators": [values(each) for each in stage.discriminators],
+        "discriminator_optimizers": list(map(slots, stage.discriminator_optimizers)),
+    }
+
+
+def _clear_gradients(stage):
+    """Where a gradient is more than rounding, by the weight's name."""
+    models = {
+        "glam": stage.generator_optimizer,
+        "glam_ema": stage.generator_optimizer,
+    } | {
+        f"discriminators/{i}": optimizer
+        for i, optimizer in enumerate(stage.discriminator_optimizers)
+    }
+    return {
+        f"trained/{model}/weights/{i}": np.abs(slope) > 1e-3 * np.abs(slope).max()
+        for model, optimizer in models.items()
+        for i, slope in enumerate(v.numpy() for v in optimizer._momentums)
+    }
+
+
+def test_the_step_is_that_of_the_training(tiny_config, tmp_path):
+    if importlib.util.find_spec("jax") is None:
+        pytest.skip("jax is not installed")
+    # An average that moves by more than rounding.
+    config = dataclasses.replace(tiny_config, ema_decay=0.5)
+    keras.utils.set_random_seed(0)
+    models = networks(config)
+    # Sentences that matter: of small ones the KL term is rounding.
+    words = models["stem"].embedding.embeddings
+    words.assign(20 * words)
+    stage = GlamStage(
+        config, image_encoder=from_config.build_image_encoder(config), **models
+    )
+    inputs = _inputs(config)
+    np.savez(
+        tmp_path / "given.npz",
+        config=json.dumps(dataclasses.asdict(config)),
+        **named(inputs),
+        **{name: v.numpy() for name, v in named_variables(models).items()},
+    )
+    # Small sizes: compiling well takes longer than computing.
+    quick = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "KERAS_BACKEND": "jax"}
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "tests.benchmarks.one_jax_step"),
+            *(tmp_path / "given.npz", tmp_path / "told.npz"),
+        ],
+        cwd=ROOT,
+        env=os.environ | quick,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == {"tensorflow": False}
+
+    stage._noise = lambda batch_size, seed: {
+        name: inputs[name] for name in ("noise", "condition_noise")
+    }
+    batch = {name: inputs[name] for name in ("images", "ids", "lengths")}
+    losses = stage.step(tf.nest.map_structure(tf.constant, batch), tf.constant([0, 0]))
+    stage.after_step(tf.constant(0))
+    expected = named({"losses": losses, "trained": _trained(stage)})
+    clear = _clear_gradients(stage)
+    with np.load(tmp_path / "told.npz") as told:
+        assert set(told.files) == set(expected)
+        for name, values in expected.items():
+            got = told[name]
+            if name in clear:
+                # Adam's first step is its rate, 2e-4, whatever the gradient: where that
+                # is rounding, either way.
+                got, values = got[clear[name]], values[clear[name]]
+                np.testing.assert_allclose(got, values, atol=2e-6, err_msg=name)
+            else:
+                scale = np.abs(values).max()
+                np.testing.assert_allclose(got, values, atol=1e-4 * scale, err_msg=name)
