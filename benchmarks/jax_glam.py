@@ -212,7 +212,7 @@ def _discriminator_loss(weights, statistics, discriminator, real, fake, sentence
         )
         alone = discriminator.unconditional(features, training=True)
         joint = discriminator.conditional(
-            ops.concatenate([features, features[: len(real)]]),
+            features,
             ops.concatenate([sentence, sentence, ops.roll(sentence, -1, axis=0)]),
             batches=3,
             training=True,

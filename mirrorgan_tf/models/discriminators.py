@@ -123,7 +123,10 @@ def _convolved_everywhere(vectors, kernel, shape):
         ops.cast(vectors, kernel.dtype)[None], ops.reshape(kernel, (-1, dim, channels))
     )
     rows, columns = (
-        [[0 <= at + tap - size // 2 < side for tap in range(size)] for at in range(side)]
+        [
+            [0 <= at + tap - size // 2 < side for tap in range(size)]
+            for at in range(side)
+        ]
         for side in shape
     )
     # (positions, taps): whose do not lie outside.
@@ -221,9 +224,7 @@ class Discriminator(keras.Model):
         `batches`, here of sentences, as for `features`. Those beyond the features' go
         with the features from the first on.
         """
-        joint = self.joint_block(
-            features, sentence, batches=batches, training=training
-        )
+        joint = self.joint_block(features, sentence, batches=batches, training=training)
         return self._logits(self.conditional_head(joint, training=training))
 
     def call(self, images, sentence, training=False):

@@ -21,10 +21,11 @@ class Adam(keras.optimizers.Adam):
         variables in the order of their use, none reads it any more then; to wait for
         all gradients would be to hold them all.
         """
-        waiting = []
-        for i, gradient in enumerate(grads):
-            with tf.control_dependencies([g for g in grads[i - 1 : i] if g is not None]):
+        waiting, before = [], []
+        for gradient in grads:
+            with tf.control_dependencies(before):
                 waiting.append(None if gradient is None else tf.identity(gradient))
+            before = [] if gradient is None else [gradient]
         super().apply(waiting, trainable_variables)
 
     def update_step(self, gradient, variable, learning_rate):

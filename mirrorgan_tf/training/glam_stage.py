@@ -16,7 +16,6 @@ from mirrorgan_tf.training.accumulation import accumulate, micro_batches
 from mirrorgan_tf.training.adam import Adam
 from mirrorgan_tf.training.adversarial import adversarial_loss, discriminator_loss
 from mirrorgan_tf.training.augmentation import DRAWS, augment
-from mirrorgan_tf.training.kernels import use_kernels
 from mirrorgan_tf.training.distribution import (
     example_normal,
     example_uniform,
@@ -24,6 +23,7 @@ from mirrorgan_tf.training.distribution import (
     next_example,
 )
 from mirrorgan_tf.training.ema import start_average, update_average
+from mirrorgan_tf.training.kernels import use_kernels
 from mirrorgan_tf.training.stem_stage import damsm_losses
 from mirrorgan_tf.training.stream_stage import (
     redescription_loss,
