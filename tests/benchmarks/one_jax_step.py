@@ -11,21 +11,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from benchmarks.glam_networks import build_networks
 from mirrorgan_tf.config import Config
-from mirrorgan_tf.models import from_config
-
-WORDS = 11
-
-
-def networks(config: Config) -> dict[str, Any]:
-    """All that a step needs, by the names of its arguments."""
-    return {
-        "stem": from_config.build_stem(config, WORDS),
-        "stream": from_config.build_stream(config, WORDS),
-        "glam": from_config.build_glam(config),
-        "glam_ema": from_config.build_glam(config),
-        "discriminators": from_config.build_discriminators(config),
-    }
 
 
 def named(values: Any) -> dict[str, np.ndarray]:
@@ -55,7 +42,7 @@ def main(given: str, told: str) -> None:
     models = {}
 
     def make():
-        models.update(networks(config))
+        models.update(build_networks(config, cnn=True))
         return JaxGlam(config, **models)
 
     glam = build_compiled(make)

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from benchmarks.glam_networks import VOCABULARY_SIZE, build_networks
 from mirrorgan_tf.models import from_config
 from mirrorgan_tf.training.glam_stage import GlamStage
-from tests.benchmarks.one_jax_step import WORDS, named, named_variables, networks
+from tests.benchmarks.one_jax_step import named, named_variables
 from tests.conftest import ROOT
 
 
@@ -20,7 +21,7 @@ def _inputs(config):
     random = np.random.default_rng(0)
     # An empty caption among the others.
     lengths = np.array([6, 1, 0, 4], np.int32)
-    ids = random.integers(1, WORDS, (4, config.max_words)).astype(np.int32)
+    ids = random.integers(1, VOCABULARY_SIZE, (4, config.max_words)).astype(np.int32)
     return {
         "images": [
             random.uniform(-1, 1, (4, size, size, 3)).astype(np.float32)
@@ -78,7 +79,7 @@ def test_the_step_is_that_of_the_training(tiny_config, tmp_path):
     # An average that moves by more than rounding.
     config = dataclasses.replace(tiny_config, ema_decay=0.5)
     keras.utils.set_random_seed(0)
-    models = networks(config)
+    models = build_networks(config, cnn=True)
     # Sentences that matter: of small ones the KL term is rounding.
     words = models["stem"].embedding.embeddings
     words.assign(20 * words)
