@@ -8,11 +8,11 @@ import sys
 import time
 from collections.abc import Callable
 
-__all__ = ["best_seconds", "measure_rates", "rates_table"]
+__all__ = ["CONV", "SIDE", "best_seconds", "measure_rates", "rates_table"]
 
-_SIDE = 4096
+SIDE = 4096
 # Batch, side, channels in and out: the generator's largest convolution.
-_CONV = (1, 128, 64, 128)
+CONV = (1, 128, 64, 128)
 
 
 def best_seconds(function: Callable[[], object], *, tries: int = 5) -> float:
@@ -32,11 +32,11 @@ def measure_rates() -> dict[str, float]:
 
     rates = {}
     for dtype in (tf.float32, tf.bfloat16):
-        square = tf.cast(tf.random.normal([_SIDE, _SIDE]), dtype)
+        square = tf.cast(tf.random.normal([SIDE, SIDE]), dtype)
         rates[f"matmul {dtype.name}"] = _rate(
-            2 * _SIDE**3, tf.linalg.matmul, square, square
+            2 * SIDE**3, tf.linalg.matmul, square, square
         )
-        batch, side, channels, filters = _CONV
+        batch, side, channels, filters = CONV
         image = tf.cast(tf.random.normal([batch, side, side, channels]), dtype)
         kernel = tf.cast(tf.random.normal([3, 3, channels, filters]), dtype)
         for name, xla in (("", False), (" XLA", True)):

@@ -1,0 +1,162 @@
+"""The original's training step in PyTorch: `python -m benchmarks.original_step`.
+
+What `benchmarks.train_step` times, as the original does it: real, fake and wrong pairs
+one after the other, and gradients of the discriminators made again with the
+generator's. Random data and weights of CUB's sizes, no caption CNN. Needs the extra
+torch.
+"""
+
+import argparse
+import resource
+
+import torch
+from torch.nn import functional
+
+from benchmarks.original_networks import Decoder, Discriminator, Generator
+from benchmarks.rates import CONV, SIDE, best_seconds, rates_table
+
+__all__ = ["errd", "errg"]
+
+_WORDS, _VOCABULARY_SIZE = 18, 5450
+_SIZES = (64, 128, 256)
+
+
+def errd(discriminator, real, fake, sentence):
+    """A discriminator's loss, errD.
+
+    Args:
+        discriminator: of one scale.
+        real: (B, 3, s, s) in [-1, 1].
+        fake: the same.
+        sentence: (B, D).
+    """
+    real, fake = discriminator(real), discriminator(fake.detach())
+    together, alone = discriminator.COND_DNET, discriminator.UNCOND_DNET
+    wrong = together(real[:-1], sentence[1:])
+    of_real = _cost(alone(real), 1) + _cost(together(real, sentence), 1)
+    of_fake = _cost(alone(fake), 0) + _cost(together(fake, sentence), 0)
+    return of_real / 2 + (of_fake + _cost(wrong, 0)) / 3
+
+
+def _cost(probability, target):
+    return functional.binary_cross_entropy(
+        probability, torch.full_like(probability, target)
+    )
+
+
+def errg(discriminators, decoder, projection, made, sentence, captions, lengths):
+    """Adversarial (of all scales), redescription's and KL's terms of errG.
+
+    Args:
+        discriminators: one a scale.
+        decoder: STREAM's.
+        projection: (48, embedding) of 4×4 mean colours, in place of STREAM's CNN.
+        made: what `Generator` returns.
+        sentence: (B, D).
+        captions: (B, L) ids.
+        lengths: (B,), longest first.
+    """
+    images, mu, log_var = made
+    adversarial = 0.0
+    for discriminator, image in zip(discriminators, images, strict=True):
+        features = discriminator(image)
+        adversarial += _cost(discriminator.COND_DNET(features, sentence), 1)
+        adversarial += _cost(discriminator.UNCOND_DNET(features), 1)
+    seen = functional.adaptive_avg_pool2d(images[-1], 4).flatten(1) @ projection
+    kl = -0.5 * torch.mean(1 + log_var - mu**2 - log_var.exp())
+    return adversarial, decoder(seen, captions, lengths), kl
+
+
+class _Training:
+    def __init__(self, batch, *, frozen):
+        torch.manual_seed(1)
+        self._frozen = frozen
+        self._generator = Generator()
+        self._averages = [p.detach().clone() for p in self._generator.parameters()]
+        self._discriminators = [Discriminator(size) for size in _SIZES]
+        self._decoder = Decoder(_VOCABULARY_SIZE, 256, 512).requires_grad_(False)
+        self._projection = torch.randn(48, 256)
+        self._optimizers = [
+            torch.optim.Adam(network.parameters(), 2e-4, (0.5, 0.999))
+            for network in [self._generator, *self._discriminators]
+        ]
+        self._real = [torch.rand(batch, 3, size, size) * 2 - 1 for size in _SIZES]
+        self._sentence = torch.randn(batch, 256)
+        self._words = torch.randn(batch, 256, _WORDS)
+        self._padded = torch.zeros(batch, _WORDS, dtype=torch.bool)
+        self._captions = torch.randint(1, _VOCABULARY_SIZE, (batch, _WORDS))
+        self._lengths = torch.full((batch,), _WORDS)
+
+    def step(self):
+        """Discriminators, each on its own, then the generator against them."""
+        batch = len(self._sentence)
+        made = self._generator(
+            torch.randn(batch, 100),
+            self._sentence,
+            self._words,
+            torch.randn(batch, 100),
+            self._padded,
+        )
+        of_generator, *of_discriminators = self._optimizers
+        for network, optimizer, real, fake in zip(
+            self._discriminators, of_discriminators, self._real, made[0], strict=True
+        ):
+            network.requires_grad_(True)
+            network.zero_grad()
+            errd(network, real, fake, self._sentence).backward()
+            optimizer.step()
+            network.requires_grad_(not self._frozen)
+        self._generator.zero_grad()
+        adversarial, redescription, kl = errg(
+            self._discriminators,
+            self._decoder,
+            self._projection,
+            made,
+            self._sentence,
+            self._captions,
+            self._lengths,
+        )
+        (adversarial + 20 * redescription + kl).backward()
+        of_generator.step()
+        with torch.no_grad():
+            for average, value in zip(
+                self._averages, self._generator.parameters(), strict=True
+            ):
+                average.mul_(0.999).add_(value, alpha=0.001)
+
+
+def _rates():
+    square = torch.randn(SIDE, SIDE)
+    batch, side, channels, filters = CONV
+    image, kernel = (
+        torch.randn(batch, channels, side, side),
+        torch.randn(filters, channels, 3, 3),
+    )
+    products = 9 * batch * side**2 * channels * filters
+    return {
+        "matmul float32": 2e-9 * SIDE**3 / best_seconds(lambda: square @ square),
+        "convolution float32": 2e-9
+        * products
+        / best_seconds(lambda: functional.conv2d(image, kernel, padding=1)),
+    }
+
+
+def main() -> None:
+    """Measures in this process and prints Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=5, help="timed ones")
+    parser.add_argument(
+        "--frozen", action="store_true", help="no discriminators' gradients for errG"
+    )
+    asked = parser.parse_args()
+    print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads\n")
+    print(rates_table(_rates()))
+    training = _Training(asked.batch, frozen=asked.frozen)
+    seconds = best_seconds(training.step, tries=asked.steps)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"a step of {asked.batch} images: {seconds:.2f} s, peak {peak:.2f} GiB")
+
+
+if __name__ == "__main__":
+    main()

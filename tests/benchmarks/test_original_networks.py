@@ -1,0 +1,126 @@
+"""What ours is timed beside does what the original does."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="extra torch is not installed")
+
+from benchmarks import original_networks, original_step  # noqa: E402
+
+TOLERANCE = 1e-4
+GRADIENT_TOLERANCE = 1e-3
+
+
+def load(network, arrays, prefix=""):
+    start = f"{prefix}param/"
+    state = {
+        key.removeprefix(start): torch.tensor(array)
+        for key, array in arrays.items()
+        if key.startswith(start)
+    }
+    missing, unexpected = network.load_state_dict(state, strict=False)
+    assert not unexpected
+    assert all(name.endswith("num_batches_tracked") for name in missing)
+    return network.eval()
+
+
+def assert_close(ours, theirs, tolerance=TOLERANCE):
+    ours = np.asarray(ours.detach() if torch.is_tensor(ours) else ours)
+    error = np.abs(ours - theirs).max() / np.abs(theirs).max()
+    assert error < tolerance
+
+
+@pytest.fixture(scope="module")
+def golden(reference):
+    return {
+        name: dict(np.load(reference / f"{name}.npz"))
+        for name in ("glam", "adversarial", "stream_decoder")
+    }
+
+
+@pytest.fixture(scope="module")
+def generator(golden):
+    network = original_networks.Generator(4, sentence_dim=16, noise_dim=12)
+    return load(network, golden["glam"])
+
+
+@pytest.fixture(scope="module")
+def discriminators(golden):
+    return [
+        load(
+            original_networks.Discriminator(size, 4, sentence_dim=16),
+            golden["adversarial"],
+            f"D{i}/",
+        )
+        for i, size in enumerate((64, 128, 256))
+    ]
+
+
+@pytest.fixture(scope="module")
+def inputs(golden):
+    return [
+        torch.tensor(golden["glam"][key]) for key in ("z", "sentence", "words", "eps")
+    ]
+
+
+def test_images(golden, generator, inputs):
+    images, mu, log_var = generator(*inputs)
+    theirs = golden["glam"]
+    for i, image in enumerate(images):
+        assert_close(image, theirs[f"eval/image{i}"])
+    assert_close(mu, theirs["eval/mu"])
+    assert_close(log_var, theirs["eval/logvar"])
+
+
+def test_images_of_padded_captions(golden, generator, inputs):
+    theirs = golden["glam"]
+    images, *_ = generator(
+        *(tensor[:1] for tensor in inputs), torch.tensor(theirs["masked/mask"])
+    )
+    for i, image in enumerate(images):
+        assert_close(image, theirs[f"masked/image{i}"])
+
+
+def test_errd(golden, discriminators):
+    theirs = golden["adversarial"]
+    sentence = torch.tensor(theirs["sentence"])
+    for i, discriminator in enumerate(discriminators):
+        real = torch.tensor(theirs[f"real{i}"].astype(np.float32))
+        fake = torch.tensor(golden["glam"][f"eval/image{i}"])
+        assert_close(discriminator(real), theirs[f"eval/features{i}"])
+        loss = original_step.errd(discriminator, real, fake, sentence)
+        assert_close(loss, theirs[f"eval/errD{i}"])
+
+
+def test_errg_and_its_gradients(golden, generator, discriminators, inputs):
+    theirs, captions = golden["adversarial"], golden["stream_decoder"]
+    decoder = load(original_networks.Decoder(30, 12, 14), captions)
+    lengths = torch.tensor(captions["lengths"])
+    longest_first = torch.argsort(lengths, descending=True, stable=True)
+    z, sentence, words, eps = (tensor[longest_first] for tensor in inputs)
+    made = generator(z, sentence, words, eps)
+    generator.zero_grad()
+    losses = original_step.errg(
+        discriminators,
+        decoder,
+        torch.tensor(theirs["caption_encoder_W"]),
+        made,
+        torch.tensor(theirs["sentence"])[longest_first],
+        torch.tensor(captions["captions"])[longest_first],
+        lengths[longest_first],
+    )
+    for loss, name in zip(losses, ("adversarial", "caption", "kl"), strict=True):
+        assert_close(loss, theirs[f"loss/{name}"])
+    adversarial, redescription, kl = losses
+    total = adversarial + 20 * redescription + kl
+    assert_close(total, theirs["loss/errG_lambda20"])
+    total.backward()
+    norms = {name: p.grad.norm() for name, p in generator.named_parameters()}
+    expected = {
+        key.removeprefix("gradnorm/"): norm
+        for key, norm in theirs.items()
+        if key.startswith("gradnorm/")
+    }
+    assert norms.keys() == expected.keys()
+    for name, norm in norms.items():
+        assert_close(norm, expected[name], GRADIENT_TOLERANCE)
