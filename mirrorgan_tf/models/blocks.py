@@ -17,6 +17,7 @@ __all__ = [
     "corner_convs",
     "dense",
     "full_precision",
+    "gate_openings",
     "join_corners",
     "normalized",
 ]
@@ -185,15 +186,21 @@ def full_precision(x):
     return ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
 
 
+def gate_openings(gates):
+    """Sigmoid by way of float32: half precision's takes TensorFlow twice as long."""
+    return ops.cast(ops.sigmoid(full_precision(gates)), gates.dtype)
+
+
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
 class GLU(layers.Layer):
     """Gated linear unit: (..., 2C) to (..., C), first half · sigmoid(second)."""
 
+    # (values, gates) to the same shape: what a backend may do better, set from outside.
+    gated = staticmethod(lambda values, gates: values * gate_openings(gates))
+
     def call(self, x):
         """Gates the first half of the channels with the second."""
-        values, gates = ops.split(x, 2, axis=-1)
-        # Half precision's sigmoid takes TensorFlow twice as long.
-        return values * ops.cast(ops.sigmoid(full_precision(gates)), values.dtype)
+        return self.gated(*ops.split(x, 2, axis=-1))
 
     def compute_output_shape(self, input_shape):
         """Half the channels."""

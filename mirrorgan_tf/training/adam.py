@@ -1,5 +1,7 @@
 """Adam whose update is one pass over memory."""
 
+import types
+
 import keras
 import tensorflow as tf
 
@@ -21,6 +23,8 @@ class Adam(keras.optimizers.Adam):
         variables in the order of their use, none reads it any more then; to wait for
         all gradients would be to hold them all.
         """
+        # Of this update, for all variables; a dict by itself would be tracked.
+        self._numbers = types.SimpleNamespace(of_dtype={})
         waiting, before = [], []
         for gradient in grads:
             with tf.control_dependencies(before):
@@ -32,21 +36,28 @@ class Adam(keras.optimizers.Adam):
         """Moves one variable, of one device."""
         index = self._get_variable_index(variable)
         dtype = variable.dtype
-        step = tf.cast(self.iterations + 1, dtype)
-        # Not by tf.cast, which makes a Python number float32 first.
-        beta_1, beta_2, epsilon = (
-            tf.constant(number, dtype)
-            for number in (self.beta_1, self.beta_2, self.epsilon)
-        )
+        if dtype not in self._numbers.of_dtype:
+            self._numbers.of_dtype[dtype] = self._hyperparameters(learning_rate, dtype)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self._momentums[index].value.handle,
             v=self._velocities[index].value.handle,
-            beta1_power=tf.pow(beta_1, step),
-            beta2_power=tf.pow(beta_2, step),
-            lr=tf.cast(learning_rate, dtype),
-            beta1=beta_1,
-            beta2=beta_2,
-            epsilon=epsilon,
             grad=tf.convert_to_tensor(tf.cast(gradient, dtype)),
+            **self._numbers.of_dtype[dtype],
         )
+
+    def _hyperparameters(self, learning_rate, dtype):
+        # Not by tf.cast, which makes a Python number float32 first.
+        beta1, beta2, epsilon = (
+            tf.constant(number, dtype)
+            for number in (self.beta_1, self.beta_2, self.epsilon)
+        )
+        step = tf.cast(self.iterations + 1, dtype)
+        return {
+            "beta1": beta1,
+            "beta2": beta2,
+            "epsilon": epsilon,
+            "beta1_power": tf.pow(beta1, step),
+            "beta2_power": tf.pow(beta2, step),
+            "lr": tf.cast(learning_rate, dtype),
+        }

@@ -38,4 +38,4 @@ def update_average(
         decay = tf.minimum(decay, (1.0 + step) / (10.0 + step))
     for mean, value in zip(average.variables, model.variables, strict=True):
         mean = mean.value
-        mean.assign(value.value + (mean - value.value) * tf.cast(decay, mean.dtype))
+        mean.assign_sub((mean - value.value) * tf.cast(1.0 - decay, mean.dtype))

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from mirrorgan_tf.models.blocks import BatchNormalization
+from mirrorgan_tf.models.blocks import GLU, BatchNormalization, gate_openings
 from mirrorgan_tf.models.discriminators import ConvBlock
 
 __all__ = ["use_kernels"]
@@ -23,6 +23,8 @@ def use_kernels(*models: keras.Model) -> None:
                 layer.fused = _normalize
             if isinstance(layer, ConvBlock):
                 layer.leaky_relu = _leaky_relu
+            if isinstance(layer, GLU):
+                layer.gated = _gated
 
 
 def _normalize(x, scale, offset, epsilon):
@@ -32,18 +34,43 @@ def _normalize(x, scale, offset, epsilon):
     """
     if len(x.shape) != 4 or x.dtype == tf.float64:
         return None
-    y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-        x=x,
-        scale=scale,
-        offset=offset,
-        mean=[],
-        variance=[],
-        epsilon=epsilon,
-        is_training=True,
-    )
-    positions = tf.cast(tf.size(x) / tf.shape(x)[-1], variance.dtype)
+    moments = []
+
+    # TensorFlow's own gradient first makes zeros for each of six outputs.
+    @tf.custom_gradient
+    def run(x, scale, offset):
+        y, mean, variance, *saved = tf.raw_ops.FusedBatchNormV3(
+            x=x,
+            scale=scale,
+            offset=offset,
+            mean=[],
+            variance=[],
+            epsilon=epsilon,
+            is_training=True,
+        )
+        moments.extend((mean, variance))
+
+        def gradient(upstream):
+            return tf.raw_ops.FusedBatchNormGradV3(
+                y_backprop=upstream,
+                x=x,
+                scale=scale,
+                reserve_space_1=saved[0],
+                reserve_space_2=saved[1],
+                reserve_space_3=saved[2],
+                epsilon=epsilon,
+                is_training=True,
+            )[:3]
+
+        return y, gradient
+
+    y = run(x, tf.convert_to_tensor(scale), tf.convert_to_tensor(offset))
+    mean, variance = moments
+    positions = x.shape[:-1].num_elements()
+    if positions is None:
+        positions = tf.cast(tf.size(x) / tf.shape(x)[-1], variance.dtype)
     # The kernel gives the unbiased estimate.
-    return y, mean, variance * (positions - 1) / positions
+    return y, mean, variance * ((positions - 1) / positions)
 
 
 def _leaky_relu(x, slope):
@@ -57,3 +84,19 @@ def _leaky_relu(x, slope):
         )
 
     return run(x)
+
+
+def _gated(values, gates):
+    """With a gradient from the openings as they are used: no others are kept."""
+
+    @tf.custom_gradient
+    def run(values, gates):
+        openings = gate_openings(gates)
+
+        def gradient(upstream):
+            of_gates = tf.raw_ops.SigmoidGrad(y=openings, dy=upstream * values)
+            return upstream * openings, of_gates
+
+        return values * openings, gradient
+
+    return run(values, gates)

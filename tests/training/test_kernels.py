@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mirrorgan_tf.models.blocks import BatchNormalization
+from mirrorgan_tf.models.blocks import GLU, BatchNormalization
 from mirrorgan_tf.models.discriminators import ConvBlock, Discriminator
 from mirrorgan_tf.training.kernels import use_kernels
 
@@ -110,3 +110,53 @@ def test_leaky_relus_gradients_are_those_of_two_slopes():
         8 * upstream**2 * before * slope**4,
         rtol=1e-5,
     )
+
+
+@pytest.mark.parametrize("run", [lambda f: f, tf.function], ids=["eager", "graph"])
+def test_gradients_of_gradients_are_those_of_keras_layer(run):
+    fused = _fused(BatchNormalization(epsilon=1e-5))
+    plain = BatchNormalization(epsilon=1e-5)
+    plain.build((None, 6, 5, 4))
+    plain.set_weights(fused.get_weights())
+    x, weights = tf.constant(_normal(2, 6, 5, 4) + 3), _normal(2, 6, 5, 4, seed=3)
+
+    def of_penalty(norm):
+        """What R1 asks of a discriminator's batch norm."""
+
+        @run
+        def gradients():
+            variables = [x, norm.gamma.value]
+            with tf.GradientTape() as outer:
+                outer.watch(x)
+                with tf.GradientTape() as inner:
+                    inner.watch(x)
+                    total = tf.reduce_sum(weights * norm(x, training=True) ** 2)
+                penalty = tf.reduce_sum(inner.gradient(total, x) ** 2)
+            return outer.gradient(penalty, variables)
+
+        return gradients()
+
+    for ours, theirs in zip(of_penalty(fused), of_penalty(plain), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_gates_gradients_are_those_of_the_formula(dtype):
+    glu = GLU(dtype=dtype)
+    use_kernels(keras.Sequential([glu]))
+    x = tf.cast(_normal(3, 5, 8), glu.compute_dtype)
+    upstream = tf.cast(_normal(3, 5, 4, seed=1), x.dtype)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        made = glu(x)
+    gradient = tape.gradient(made, x, upstream)
+    assert made.dtype == gradient.dtype == x.dtype
+    exact, upstream = (np.asarray(a, np.float64) for a in (x, upstream))
+    values, gates = np.split(exact, 2, axis=-1)
+    opened = 1 / (1 + np.exp(-gates))
+    expected = np.concatenate(
+        [upstream * opened, upstream * values * opened * (1 - opened)], axis=-1
+    )
+    tolerance = {"float32": 1e-6, "mixed_bfloat16": 2e-2}[dtype]
+    np.testing.assert_allclose(np.float64(made), values * opened, atol=tolerance)
+    np.testing.assert_allclose(np.float64(gradient), expected, atol=tolerance)
