@@ -59,6 +59,7 @@ def measure(
     from mirrorgan_tf.training.estimates import step_gflop
     from mirrorgan_tf.training.glam_stage import GlamStage
     from mirrorgan_tf.training.loop import compile_step
+    from mirrorgan_tf.training.memory import hand_back
 
     keras.utils.set_random_seed(1)
     keras.config.set_dtype_policy(dtype)
@@ -71,6 +72,7 @@ def measure(
     data = tf.data.Dataset.from_tensors(random_batch(config, batch, VOCABULARY_SIZE))
     batches = iter(data.repeat())
     _finish(train_step(batches))
+    hand_back()
     told = {"first": time.perf_counter() - start}
     times = []
     for _ in range(steps):

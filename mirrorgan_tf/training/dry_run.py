@@ -22,6 +22,7 @@ from mirrorgan_tf.training.estimates import (
 )
 from mirrorgan_tf.training.glam_stage import GlamStage
 from mirrorgan_tf.training.loop import compile_step
+from mirrorgan_tf.training.memory import hand_back
 from mirrorgan_tf.training.stem_stage import StemStage
 from mirrorgan_tf.training.stream_stage import StreamStage
 
@@ -126,6 +127,7 @@ def _run_steps(name, stage, config, strategy, batch_size, words):
         stage, strategy, step, jit=config.jit_compile, seed=config.seed
     )
     first, losses = _time_step(train_step, batches)
+    hand_back()
     seconds = min(_time_step(train_step, batches)[0] for _ in range(1, _STEPS))
     logging.info(
         "%s: first step %.1f s (with tracing), later %.2f s (%.2f images/s), "

@@ -18,6 +18,7 @@ from mirrorgan_tf.training.distribution import (
     make_vote,
     num_workers,
 )
+from mirrorgan_tf.training.memory import hand_back
 from mirrorgan_tf.training.progress import Board, Observation, Progress, StartUp
 from mirrorgan_tf.training.signals import StopSignals
 
@@ -195,6 +196,8 @@ class _Loop:
             with self._signals.deferred():
                 for done in range(start + 1, self._steps + 1):
                     unread.append(self._one_step(batches))
+                    if done == start + 1:
+                        hand_back()
                     last = done == self._steps
                     to_stop = self._to_stop(votes)
                     due = done % config.checkpoint_every == 0
