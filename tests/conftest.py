@@ -20,12 +20,20 @@ def pytest_configure():
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    # For -n and --dist loadgroup: a file stays whole, what asks the one export stays
-    # together, and what takes long begins first.
+    # For -n and --dist loadgroup: what shares a fixture stays together, and what takes
+    # long begins first.
     items.sort(key=lambda item: "slow" not in item.keywords)
     for item in items:
-        group = "export" if "exported" in item.fixturenames else item.path
-        item.add_marker(pytest.mark.xdist_group(str(group)))
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _group(item):
+    if "exported" in item.fixturenames:
+        return "export"
+    fixtures = item._fixtureinfo.name2fixturedefs.values()
+    if any(fixture.scope == "module" for found in fixtures for fixture in found):
+        return str(item.path)
+    return item.nodeid
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from mirrorgan_tf.commands import UserError
-from mirrorgan_tf.config import Config
+from mirrorgan_tf.config import STAGES, Config
 from mirrorgan_tf.options import read_config
 from mirrorgan_tf.workdir import open_workdir, start_workdir
 
@@ -132,6 +132,7 @@ def test_the_run_draws_is_judged_and_is_served(road):
 def test_dry_run_needs_no_data(name, tmp_path):
     small = ["--generator_width=2", "--discriminator_width=2", "--residual_blocks=1"]
     backbones = ["--image_encoder=small", "--stream_encoder=small"]
+    batches = [f"--{stage}_batch_size=2" for stage in STAGES]
     done = run(
         "mirrorgan_tf.train",
         f"--flagfile=flags/{name}.cfg",
@@ -139,6 +140,7 @@ def test_dry_run_needs_no_data(name, tmp_path):
         "--dry_run",
         *small,
         *backbones,
+        *batches,
     )
     assert done.returncode == 0, done.stderr
     for text in ("generator (GLAM)", "peak memory", "an epoch being", "epoch H100"):
