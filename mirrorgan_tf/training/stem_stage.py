@@ -19,6 +19,7 @@ from mirrorgan_tf.training.distribution import (
     gather_examples,
     global_mean,
 )
+from mirrorgan_tf.training.kernels import use_kernels
 from mirrorgan_tf.training.schedules import learning_rate
 
 __all__ = ["StemStage", "damsm_losses"]
@@ -98,6 +99,7 @@ class StemStage:
         self.config = config
         self.stem = stem
         self.image_encoder = image_encoder
+        use_kernels(image_encoder)
         self.optimizer = keras.optimizers.Adam(
             learning_rate(config, self.name), beta_1=0.5
         )
