@@ -6,7 +6,6 @@ opens it and prints seconds and peak memory up to the first batch. `--share=0.1`
 a tenth of it.
 """
 
-import resource
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,7 @@ import time
 from pathlib import Path
 
 from benchmarks.coco_tree import write_coco
+from mirrorgan_tf.training.memory import peak_gib
 
 
 def measure(folder: Path) -> None:
@@ -23,11 +23,10 @@ def measure(folder: Path) -> None:
     def done(step):
         nonlocal last
         now = time.perf_counter()
-        peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         cpu_s = time.process_time()
         print(
             f"| {step} | {now - last:.2f} | {now - start:.2f} | {cpu_s:.2f} "
-            f"| {peak_gib:.2f} |"
+            f"| {peak_gib():.2f} |"
         )
         last = time.perf_counter()
 

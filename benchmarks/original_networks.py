@@ -212,14 +212,12 @@ class Discriminator(nn.Module):
         self.img_code_s16 = nn.Sequential(*first, *sum(downs, []))
         # By the original's names: a trunk for each size, then back to 8 · width.
         self._further = []
-        for name, inputs, channels, make in (
-            ("s32", 8, 16, lambda *c: nn.Sequential(*_down(*c))),
-            ("s64", 16, 32, lambda *c: nn.Sequential(*_down(*c))),
-        )[: {64: 0, 128: 1, 256: 2}[size]]:
-            self._add(name, make(inputs * width, channels * width))
+        if size > 64:
+            self._add("s32", nn.Sequential(*_down(8 * width, 16 * width)))
         if size == 128:
             self._add("s32_1", _keeping_size(16 * width, 8 * width))
         if size == 256:
+            self._add("s64", nn.Sequential(*_down(16 * width, 32 * width)))
             self._add("s64_1", _keeping_size(32 * width, 16 * width))
             self._add("s64_2", _keeping_size(16 * width, 8 * width))
         self.UNCOND_DNET = _Head(width)

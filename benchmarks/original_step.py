@@ -7,13 +7,21 @@ torch.
 """
 
 import argparse
-import resource
 
 import torch
 from torch.nn import functional
 
 from benchmarks.original_networks import Decoder, Discriminator, Generator
-from benchmarks.rates import CONV, SIDE, best_seconds, rates_table
+from benchmarks.rates import (
+    CONV,
+    CONV_OPERATIONS,
+    MATMUL_OPERATIONS,
+    SIDE,
+    best_seconds,
+    rate,
+    rates_table,
+)
+from mirrorgan_tf.training.memory import peak_gib
 
 __all__ = ["errd", "errg"]
 
@@ -128,16 +136,12 @@ class _Training:
 def _rates():
     square = torch.randn(SIDE, SIDE)
     batch, side, channels, filters = CONV
-    image, kernel = (
-        torch.randn(batch, channels, side, side),
-        torch.randn(filters, channels, 3, 3),
-    )
-    products = 9 * batch * side**2 * channels * filters
+    image = torch.randn(batch, channels, side, side)
+    convolve = torch.nn.Conv2d(channels, filters, 3, padding=1, bias=False)
+    convolve.requires_grad_(False)
     return {
-        "matmul float32": 2e-9 * SIDE**3 / best_seconds(lambda: square @ square),
-        "convolution float32": 2e-9
-        * products
-        / best_seconds(lambda: functional.conv2d(image, kernel, padding=1)),
+        "matmul float32": rate(MATMUL_OPERATIONS, torch.matmul, square, square),
+        "convolution float32": rate(CONV_OPERATIONS, convolve, image),
     }
 
 
@@ -154,8 +158,7 @@ def main() -> None:
     print(rates_table(_rates()))
     training = _Training(asked.batch, frozen=asked.frozen)
     seconds = best_seconds(training.step, tries=asked.steps)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"a step of {asked.batch} images: {seconds:.2f} s, peak {peak:.2f} GiB")
+    print(f"a step of {asked.batch} images: {seconds:.2f} s, peak {peak_gib():.2f} GiB")
 
 
 if __name__ == "__main__":

@@ -8,11 +8,22 @@ import sys
 import time
 from collections.abc import Callable
 
-__all__ = ["CONV", "SIDE", "best_seconds", "measure_rates", "rates_table"]
+__all__ = [
+    "CONV",
+    "CONV_OPERATIONS",
+    "MATMUL_OPERATIONS",
+    "SIDE",
+    "best_seconds",
+    "measure_rates",
+    "rate",
+    "rates_table",
+]
 
 SIDE = 4096
 # Batch, side, channels in and out: the generator's largest convolution.
 CONV = (1, 128, 64, 128)
+MATMUL_OPERATIONS = 2 * SIDE**3
+CONV_OPERATIONS = 2 * 9 * CONV[0] * CONV[1] ** 2 * CONV[2] * CONV[3]
 
 
 def best_seconds(function: Callable[[], object], *, tries: int = 5) -> float:
@@ -33,8 +44,8 @@ def measure_rates() -> dict[str, float]:
     rates = {}
     for dtype in (tf.float32, tf.bfloat16):
         square = tf.cast(tf.random.normal([SIDE, SIDE]), dtype)
-        rates[f"matmul {dtype.name}"] = _rate(
-            2 * SIDE**3, tf.linalg.matmul, square, square
+        rates[f"matmul {dtype.name}"] = rate(
+            MATMUL_OPERATIONS, tf.linalg.matmul, square, square
         )
         batch, side, channels, filters = CONV
         image = tf.cast(tf.random.normal([batch, side, side, channels]), dtype)
@@ -43,13 +54,14 @@ def measure_rates() -> dict[str, float]:
             convolve = tf.function(
                 lambda x, k: tf.nn.conv2d(x, k, 1, "SAME"), jit_compile=xla
             )
-            rates[f"convolution {dtype.name}{name}"] = _rate(
-                2 * 9 * batch * side**2 * channels * filters, convolve, image, kernel
+            rates[f"convolution {dtype.name}{name}"] = rate(
+                CONV_OPERATIONS, convolve, image, kernel
             )
     return rates
 
 
-def _rate(operations, function, *inputs):
+def rate(operations: int, function: Callable, *inputs) -> float:
+    """GFLOP/s of a function of tensors that gives one."""
     return operations / best_seconds(lambda: function(*inputs).numpy()) / 1e9
 
 

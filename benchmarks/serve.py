@@ -6,7 +6,6 @@ cores.
 """
 
 import json
-import resource
 import sys
 import tempfile
 import time
@@ -65,6 +64,7 @@ def measure(folder: Path) -> dict:
     import tensorflow_text  # noqa: F401  (registers the tokenizer's op)
 
     from benchmarks.rates import best_seconds
+    from mirrorgan_tf.training.memory import peak_gib
 
     imported = time.perf_counter()
     model = tf.saved_model.load(str(folder))
@@ -78,8 +78,7 @@ def measure(folder: Path) -> dict:
             lambda captions=captions: serve(caption=captions)["image"].numpy(),
             tries=10 if batch == 1 else 3,
         )
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        told[f"memory {batch}"] = peak / 2**20
+        told[f"memory {batch}"] = peak_gib()
     seeded = model.signatures["seeded"](
         caption=tf.constant([_CAPTION] * 4), seed=tf.range(4, dtype=tf.int64)
     )

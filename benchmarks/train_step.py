@@ -7,7 +7,6 @@ pooled, projected image in place of STREAM's ResNet-152, as the original was tim
 
 import argparse
 import json
-import resource
 import sys
 import time
 
@@ -59,7 +58,7 @@ def measure(
     from mirrorgan_tf.training.estimates import step_gflop
     from mirrorgan_tf.training.glam_stage import GlamStage
     from mirrorgan_tf.training.loop import compile_step
-    from mirrorgan_tf.training.memory import hand_back
+    from mirrorgan_tf.training.memory import hand_back, peak_gib
 
     keras.utils.set_random_seed(1)
     keras.config.set_dtype_policy(dtype)
@@ -79,11 +78,9 @@ def measure(
         before = time.perf_counter()
         _finish(train_step(batches))
         times.append(time.perf_counter() - before)
-    # ru_maxrss is in KiB on Linux.
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return told | {
         "step": min(times),
-        "peak": peak,
+        "peak": peak_gib(),
         "operations": step_gflop(train_step, batches),
     }
 

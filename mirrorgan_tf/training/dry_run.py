@@ -1,7 +1,6 @@
 """`--dry_run`: the networks at full size, a few steps a stage, no data."""
 
 import dataclasses
-import resource
 import time
 
 import numpy as np
@@ -22,7 +21,7 @@ from mirrorgan_tf.training.estimates import (
 )
 from mirrorgan_tf.training.glam_stage import GlamStage
 from mirrorgan_tf.training.loop import compile_step
-from mirrorgan_tf.training.memory import hand_back
+from mirrorgan_tf.training.memory import hand_back, peak_gib
 from mirrorgan_tf.training.stem_stage import StemStage
 from mirrorgan_tf.training.stream_stage import StreamStage
 
@@ -136,8 +135,7 @@ def _run_steps(name, stage, config, strategy, batch_size, words):
         first,
         seconds,
         batch_size / seconds,
-        # ru_maxrss is in KiB on Linux.
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+        peak_gib(),
         "  ".join(f"{key} {value:.3f}" for key, value in losses.items()),
     )
     return MeasuredStep(batch_size, seconds, step_gflop(train_step, batches))

@@ -36,6 +36,7 @@ def update_average(
     if warm_up:
         step = tf.cast(step, tf.float32)
         decay = tf.minimum(decay, (1.0 + step) / (10.0 + step))
+    share = 1.0 - decay
     for mean, value in zip(average.variables, model.variables, strict=True):
         mean = mean.value
-        mean.assign_sub((mean - value.value) * tf.cast(1.0 - decay, mean.dtype))
+        mean.assign_sub((mean - value.value) * tf.cast(share, mean.dtype))

@@ -86,17 +86,13 @@ def _leaky_relu(x, slope):
     return run(x)
 
 
+@tf.custom_gradient
 def _gated(values, gates):
     """With a gradient from the openings as they are used: no others are kept."""
+    openings = gate_openings(gates)
 
-    @tf.custom_gradient
-    def run(values, gates):
-        openings = gate_openings(gates)
+    def gradient(upstream):
+        of_gates = tf.raw_ops.SigmoidGrad(y=openings, dy=upstream * values)
+        return upstream * openings, of_gates
 
-        def gradient(upstream):
-            of_gates = tf.raw_ops.SigmoidGrad(y=openings, dy=upstream * values)
-            return upstream * openings, of_gates
-
-        return values * openings, gradient
-
-    return run(values, gates)
+    return values * openings, gradient

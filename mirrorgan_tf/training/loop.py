@@ -196,15 +196,15 @@ class _Loop:
             with self._signals.deferred():
                 for done in range(start + 1, self._steps + 1):
                     unread.append(self._one_step(batches))
-                    if done == start + 1:
+                    first, last = done == start + 1, done == self._steps
+                    if first:
                         hand_back()
-                    last = done == self._steps
                     to_stop = self._to_stop(votes)
                     due = done % config.checkpoint_every == 0
                     # The last step is saved once it is judged.
                     to_save = not last and (to_stop or due)
                     to_judge = last or done % config.picture_every == 0
-                    to_show = to_judge or done == start + 1
+                    to_show = to_judge or first
                     if to_save or to_show or done % config.log_every == 0:
                         progress.report(done, _read_losses(unread, done))
                         unread = []

@@ -1,8 +1,9 @@
-"""Memory of the process that nothing uses any more."""
+"""Memory of the process."""
 
 import ctypes
+import resource
 
-__all__ = ["hand_back"]
+__all__ = ["hand_back", "peak_gib"]
 
 
 def hand_back() -> None:
@@ -14,3 +15,9 @@ def hand_back() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+def peak_gib() -> float:
+    """The most that was resident at a time, in GiB."""
+    # In KiB on Linux.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

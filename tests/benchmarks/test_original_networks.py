@@ -6,17 +6,15 @@ import pytest
 torch = pytest.importorskip("torch", reason="extra torch is not installed")
 
 from benchmarks import original_networks, original_step  # noqa: E402
+from mirrorgan_tf.convert.golden import GoldenFile  # noqa: E402
 
 TOLERANCE = 1e-4
 GRADIENT_TOLERANCE = 1e-3
 
 
-def load(network, arrays, prefix=""):
-    start = f"{prefix}param/"
+def load(network, golden, prefix=""):
     state = {
-        key.removeprefix(start): torch.tensor(array)
-        for key, array in arrays.items()
-        if key.startswith(start)
+        name: torch.tensor(array) for name, array in golden.take_state(prefix).items()
     }
     missing, unexpected = network.load_state_dict(state, strict=False)
     assert not unexpected
@@ -33,7 +31,7 @@ def assert_close(ours, theirs, tolerance=TOLERANCE):
 @pytest.fixture(scope="module")
 def golden(reference):
     return {
-        name: dict(np.load(reference / f"{name}.npz"))
+        name: GoldenFile(reference / f"{name}.npz")
         for name in ("glam", "adversarial", "stream_decoder")
     }
 
@@ -59,7 +57,8 @@ def discriminators(golden):
 @pytest.fixture(scope="module")
 def inputs(golden):
     return [
-        torch.tensor(golden["glam"][key]) for key in ("z", "sentence", "words", "eps")
+        torch.tensor(golden["glam"].take(key))
+        for key in ("z", "sentence", "words", "eps")
     ]
 
 
@@ -67,35 +66,35 @@ def test_images(golden, generator, inputs):
     images, mu, log_var = generator(*inputs)
     theirs = golden["glam"]
     for i, image in enumerate(images):
-        assert_close(image, theirs[f"eval/image{i}"])
-    assert_close(mu, theirs["eval/mu"])
-    assert_close(log_var, theirs["eval/logvar"])
+        assert_close(image, theirs.take(f"eval/image{i}"))
+    assert_close(mu, theirs.take("eval/mu"))
+    assert_close(log_var, theirs.take("eval/logvar"))
 
 
 def test_images_of_padded_captions(golden, generator, inputs):
     theirs = golden["glam"]
     images, *_ = generator(
-        *(tensor[:1] for tensor in inputs), torch.tensor(theirs["masked/mask"])
+        *(tensor[:1] for tensor in inputs), torch.tensor(theirs.take("masked/mask"))
     )
     for i, image in enumerate(images):
-        assert_close(image, theirs[f"masked/image{i}"])
+        assert_close(image, theirs.take(f"masked/image{i}"))
 
 
 def test_errd(golden, discriminators):
     theirs = golden["adversarial"]
-    sentence = torch.tensor(theirs["sentence"])
+    sentence = torch.tensor(theirs.take("sentence"))
     for i, discriminator in enumerate(discriminators):
-        real = torch.tensor(theirs[f"real{i}"].astype(np.float32))
-        fake = torch.tensor(golden["glam"][f"eval/image{i}"])
-        assert_close(discriminator(real), theirs[f"eval/features{i}"])
+        real = torch.tensor(theirs.take(f"real{i}"))
+        fake = torch.tensor(golden["glam"].take(f"eval/image{i}"))
+        assert_close(discriminator(real), theirs.take(f"eval/features{i}"))
         loss = original_step.errd(discriminator, real, fake, sentence)
-        assert_close(loss, theirs[f"eval/errD{i}"])
+        assert_close(loss, theirs.take(f"eval/errD{i}"))
 
 
 def test_errg_and_its_gradients(golden, generator, discriminators, inputs):
     theirs, captions = golden["adversarial"], golden["stream_decoder"]
     decoder = load(original_networks.Decoder(30, 12, 14), captions)
-    lengths = torch.tensor(captions["lengths"])
+    lengths = torch.tensor(captions.take("lengths"))
     longest_first = torch.argsort(lengths, descending=True, stable=True)
     z, sentence, words, eps = (tensor[longest_first] for tensor in inputs)
     made = generator(z, sentence, words, eps)
@@ -103,23 +102,22 @@ def test_errg_and_its_gradients(golden, generator, discriminators, inputs):
     losses = original_step.errg(
         discriminators,
         decoder,
-        torch.tensor(theirs["caption_encoder_W"]),
+        torch.tensor(theirs.take("caption_encoder_W")),
         made,
-        torch.tensor(theirs["sentence"])[longest_first],
-        torch.tensor(captions["captions"])[longest_first],
+        torch.tensor(theirs.take("sentence"))[longest_first],
+        torch.tensor(captions.take("captions"))[longest_first],
         lengths[longest_first],
     )
     for loss, name in zip(losses, ("adversarial", "caption", "kl"), strict=True):
-        assert_close(loss, theirs[f"loss/{name}"])
+        assert_close(loss, theirs.take(f"loss/{name}"))
     adversarial, redescription, kl = losses
     total = adversarial + 20 * redescription + kl
-    assert_close(total, theirs["loss/errG_lambda20"])
+    assert_close(total, theirs.take("loss/errG_lambda20"))
     total.backward()
     norms = {name: p.grad.norm() for name, p in generator.named_parameters()}
     expected = {
-        key.removeprefix("gradnorm/"): norm
-        for key, norm in theirs.items()
-        if key.startswith("gradnorm/")
+        key.removeprefix("gradnorm/"): theirs.take(key)
+        for key in theirs.keys("gradnorm/")
     }
     assert norms.keys() == expected.keys()
     for name, norm in norms.items():
