@@ -76,10 +76,14 @@ class WordAttention(layers.Layer):
             attention = ops.softmax(scores, axis=-1)
         else:
             padded = ops.cast(padding_mask, "bool")[:, None, :]
-            attention = ops.softmax(ops.where(padded, _NEVER, scores), axis=-1)
-            # Matters where every word is padded.
-            attention = ops.where(padded, 0.0, attention)
+            # By sums of the few words: masks of all positions cost more, twice.
+            scores += ops.where(padded, ops.cast(_NEVER, scores.dtype), 0.0)
+            attention = ops.softmax(scores, axis=-1)
+            # These matter where every word is padded.
+            words = ops.where(ops.transpose(padded, (0, 2, 1)), 0.0, words)
         context = ops.matmul(ops.cast(attention, words.dtype), words)
+        if padding_mask is not None:
+            attention = ops.where(padded, 0.0, attention)
         return (
             ops.reshape(context, (-1, height, width, channels)),
             ops.reshape(attention, (-1, height, width, words.shape[1])),
