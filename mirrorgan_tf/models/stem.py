@@ -4,6 +4,7 @@ import keras
 from keras import layers, ops
 
 from mirrorgan_tf.models.attention import padding_mask_from_lengths
+from mirrorgan_tf.models.blocks import recurrent_policy
 
 __all__ = ["Stem"]
 
@@ -56,7 +57,7 @@ class Stem(keras.Model):
             go_backwards=go_backwards,
             # cuDNN refuses captions without words, and XLA refuses cuDNN.
             use_cudnn=False,
-            dtype=self.dtype_policy,
+            dtype=recurrent_policy(self.dtype_policy),
         )
 
     def build(self, ids_shape, lengths_shape=None):

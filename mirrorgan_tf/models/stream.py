@@ -5,7 +5,11 @@ import numpy as np
 from keras import layers, ops
 
 from mirrorgan_tf.models.backbones import build_backbone
-from mirrorgan_tf.models.blocks import batch_normalization, full_precision
+from mirrorgan_tf.models.blocks import (
+    batch_normalization,
+    full_precision,
+    recurrent_policy,
+)
 
 __all__ = ["LongMemory", "Stream", "StreamDecoder", "StreamEncoder"]
 
@@ -138,7 +142,7 @@ class StreamDecoder(keras.Model):
             unit_forget_bias=False,
             # XLA refuses cuDNN, and step() has to agree with call().
             use_cudnn=False,
-            dtype=self.dtype_policy,
+            dtype=recurrent_policy(self.dtype_policy),
         )
         self.projection = layers.Dense(vocabulary_size, dtype=self.dtype_policy)
 
@@ -174,7 +178,7 @@ class StreamDecoder(keras.Model):
 
     def initial_states(self, batch_size):
         """States (h, c), each (B, hidden_dim), before the image feature."""
-        zeros = ops.zeros((batch_size, self.hidden_dim), dtype=self.compute_dtype)
+        zeros = ops.zeros((batch_size, self.hidden_dim), dtype=self.lstm.compute_dtype)
         return zeros, zeros
 
     def step(self, inputs, states):
@@ -187,7 +191,7 @@ class StreamDecoder(keras.Model):
         Returns:
             Logits (B, vocabulary_size) and the new states (h, c).
         """
-        inputs = ops.cast(inputs, self.compute_dtype)
+        inputs = ops.cast(inputs, self.lstm.compute_dtype)
         hidden, states = self.lstm.cell(inputs, list(states), training=False)
         return full_precision(self.projection(hidden)), tuple(states)
 
