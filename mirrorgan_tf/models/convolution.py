@@ -3,7 +3,7 @@
 import keras
 from keras import layers, ops
 
-__all__ = ["Conv2D", "convolution_as_product"]
+__all__ = ["Conv2D", "convolution_as_product", "patches"]
 
 # Positions of the result up to which convolutions read weights more than images, which
 # oneDNN's do at a tenth to a half of a matrix product's rate.
@@ -14,17 +14,27 @@ _FEW_POSITIONS = 64
 class Conv2D(layers.Conv2D):
     """Keras' convolution; same arguments, weights and results."""
 
+    # (inputs, kernel, stride) to the same where a product would do as well, or to None:
+    # what a backend may do better, set from outside.
+    convolved = None
+
     def convolution_op(self, inputs, kernel):
         """By a matrix product if the result is at most 8×8."""
-        if self._is_product(inputs.shape):
-            return convolution_as_product(inputs, kernel, self.strides[0])
+        if self._may_be_product(inputs.shape):
+            _, height, width, _ = inputs.shape
+            if height * width <= _FEW_POSITIONS * self.strides[0] ** 2:
+                return convolution_as_product(inputs, kernel, self.strides[0])
+            if self.convolved is not None:
+                result = self.convolved(inputs, kernel, self.strides[0])
+                if result is not None:
+                    return result
         return super().convolution_op(inputs, kernel)
 
     def convolving_kernel(self, training=False):
         """What convolves, for who convolves part by part."""
         return self.kernel
 
-    def _is_product(self, shape):
+    def _may_be_product(self, shape):
         size, stride = self.kernel_size[0], self.strides[0]
         _, height, width, _ = shape
         return (
@@ -37,7 +47,6 @@ class Conv2D(layers.Conv2D):
             and size > 1
             and None not in (height, width)
             and not (size % stride or height % stride or width % stride)
-            and height * width <= _FEW_POSITIONS * stride**2
         )
 
 
@@ -53,7 +62,7 @@ def convolution_as_product(x, kernel, stride: int):
         (B, h / stride, w / stride, any).
     """
     size, _, _, filters = kernel.shape
-    seen = _seen(x, size, stride)
+    seen = patches(x, size, stride)
     _, height, width, values = seen.shape
     # Of rank 3: TensorFlow's products of batches, of one here, do not copy a transposed
     # kernel, as those of matrices do in gradients.
@@ -62,8 +71,17 @@ def convolution_as_product(x, kernel, stride: int):
     return ops.reshape(product, (-1, height, width, filters))
 
 
-def _seen(x, size, stride):
-    """(B, h, w, C) to (B, h / stride, w / stride, size · size · C)."""
+def patches(x, size: int, stride: int):
+    """What a 'same' kernel sees of each position.
+
+    Args:
+        x: (B, h, w, channels), sides multiples of `stride`.
+        size: of the kernel, a multiple of `stride`.
+        stride: in px, both ways.
+
+    Returns:
+        (B, h / stride, w / stride, size · size · channels).
+    """
     _, height, width, channels = x.shape
     before = (size - stride) // 2
     after = size - stride - before

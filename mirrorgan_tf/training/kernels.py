@@ -4,9 +4,14 @@ import keras
 import tensorflow as tf
 
 from mirrorgan_tf.models.blocks import GLU, BatchNormalization, gate_openings
+from mirrorgan_tf.models.convolution import Conv2D, patches
 from mirrorgan_tf.models.discriminators import ConvBlock
 
 __all__ = ["use_kernels"]
+
+# Of a convolution's result, up to which half precision's gradients of kernels cost more
+# than a product of what the kernel sees, with the copies that takes.
+_SOME_POSITIONS = 256
 
 
 def use_kernels(*models: keras.Model) -> None:
@@ -17,10 +22,13 @@ def use_kernels(*models: keras.Model) -> None:
     scope.
     """
     alone = tf.distribute.get_strategy().num_replicas_in_sync == 1
+    on_cpus = not tf.config.list_physical_devices("GPU")
     for model in models:
         for layer in model._flatten_layers():
             if isinstance(layer, BatchNormalization) and alone:
                 layer.fused = _normalize
+            if isinstance(layer, Conv2D) and on_cpus:
+                layer.convolved = _convolved
             if isinstance(layer, ConvBlock):
                 layer.leaky_relu = _leaky_relu
             if isinstance(layer, GLU):
@@ -73,6 +81,40 @@ def _normalize(x, scale, offset, epsilon):
     return y, mean, variance * ((positions - 1) / positions)
 
 
+def _convolved(x, kernel, stride):
+    """A 'same' convolution with its kernel's gradient by a matrix product.
+
+    Returns None where TensorFlow's own gradient costs less.
+    """
+    _, height, width, _ = x.shape
+    size, _, _, filters = kernel.shape
+    if x.dtype != tf.bfloat16 or height * width > _SOME_POSITIONS * stride**2:
+        return None
+
+    @tf.custom_gradient
+    def run(x, kernel):
+        def gradient(upstream):
+            by_image = tf.raw_ops.Conv2DBackpropInput(
+                input_sizes=tf.shape(x),
+                filter=kernel,
+                out_backprop=upstream,
+                strides=[1, stride, stride, 1],
+                padding="SAME",
+            )
+            seen = patches(x, size, stride)
+            # Of rank 3, as in `convolution_as_product`.
+            by_kernel = tf.matmul(
+                tf.reshape(seen, (1, -1, seen.shape[-1])),
+                tf.reshape(upstream, (1, -1, filters)),
+                transpose_a=True,
+            )
+            return by_image, tf.reshape(by_kernel, kernel.shape)
+
+        return tf.nn.conv2d(x, kernel, stride, "SAME"), gradient
+
+    return run(x, kernel)
+
+
 def _leaky_relu(x, slope):
     """With a gradient from the result, which has x's sign and is kept anyway."""
 
@@ -88,11 +130,12 @@ def _leaky_relu(x, slope):
 
 @tf.custom_gradient
 def _gated(values, gates):
-    """With a gradient from the openings as they are used: no others are kept."""
+    """With a gradient from what is used anyway, and by no more than it needs."""
     openings = gate_openings(gates)
+    result = values * openings
 
     def gradient(upstream):
-        of_gates = tf.raw_ops.SigmoidGrad(y=openings, dy=upstream * values)
-        return upstream * openings, of_gates
+        of_values = upstream * openings
+        return of_values, of_values * (values - result)
 
-    return values * openings, gradient
+    return result, gradient

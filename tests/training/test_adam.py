@@ -52,6 +52,41 @@ def test_steps_are_those_of_the_closed_form(replicas, two_replicas):
     np.testing.assert_allclose(optimizer._velocities[0].numpy(), v, rtol=1e-12)
 
 
+def test_large_gradients_of_half_precision_are_read_as_they_are():
+    shape = 2**18, 2
+    # Numbers that bfloat16 holds, also times those of the steps.
+    known = np.tile(_gradient(1.0), shape[0])[: shape[0] * shape[1]].reshape(shape)
+    known = tf.cast(tf.constant(known, tf.float32), tf.bfloat16)
+    weights = keras.Variable(np.ones(shape, np.float32))
+    optimizer = Adam(0.1, beta_1=0.5)
+    optimizer.build([weights])
+
+    @tf.function
+    def step(number):
+        with tf.GradientTape() as tape:
+            half = tf.cast(weights.value, tf.bfloat16)
+            total = tf.reduce_sum(half * known * number)
+        gradients = tape.gradient(total, [weights.value])
+        optimizer.apply(gradients, [weights])
+
+    steps = 1.0, -2.0, 0.5
+    for number in steps:
+        step(tf.constant(number, tf.bfloat16))
+    x, m, v = np.ones(shape), np.zeros(shape), np.zeros(shape)
+    for t, number in enumerate(steps, start=1):
+        gradient = number * known.numpy().astype(np.float64)
+        m = 0.5 * m + 0.5 * gradient
+        v = 0.999 * v + 0.001 * gradient**2
+        rate = 0.1 * np.sqrt(1 - 0.999**t) / (1 - 0.5**t)
+        x -= rate * m / (np.sqrt(v) + 1e-7)
+    np.testing.assert_allclose(weights.numpy(), x, rtol=2e-5)
+    np.testing.assert_allclose(optimizer._momentums[0].numpy(), m, rtol=2e-5)
+    # 1 - 0.999 is off by 1.3e-5 in float32.
+    np.testing.assert_allclose(optimizer._velocities[0].numpy(), v, rtol=2e-5)
+    graph = step.get_concrete_function(tf.constant(1.0, tf.bfloat16)).graph
+    assert "ResourceApplyAdam" not in [o.type for o in graph.get_operations()]
+
+
 def test_variables_are_those_of_keras():
     weights = [keras.Variable(START), keras.Variable(START[:, None])]
     layouts = []

@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from mirrorgan_tf.models.blocks import GLU, BatchNormalization
+from mirrorgan_tf.models.convolution import Conv2D
 from mirrorgan_tf.models.discriminators import ConvBlock, Discriminator
 from mirrorgan_tf.training.kernels import use_kernels
 
@@ -160,3 +161,62 @@ def test_gates_gradients_are_those_of_the_formula(dtype):
     tolerance = {"float32": 1e-6, "mixed_bfloat16": 2e-2}[dtype]
     np.testing.assert_allclose(np.float64(made), values * opened, atol=tolerance)
     np.testing.assert_allclose(np.float64(gradient), expected, atol=tolerance)
+
+
+@pytest.mark.parametrize("size, stride, side", [(4, 2, 32), (3, 1, 12)])
+def test_a_kernels_gradient_as_a_product(size, stride, side):
+    layer = Conv2D(
+        16, size, strides=stride, padding="same", use_bias=False, dtype="mixed_bfloat16"
+    )
+    layer.build((None, side, side, 8))
+    use_kernels(keras.Sequential([layer]))
+    # Numbers that bfloat16 holds, for both ways.
+    x, kernel, upstream, weights = (
+        tf.cast(tf.cast(_normal(*shape, seed=seed), tf.bfloat16), tf.float32)
+        for seed, shape in enumerate(
+            [
+                (2, side, side, 8),
+                (size, size, 8, 16),
+                (2, side // stride, side // stride, 16),
+                (2, side, side, 8),
+            ]
+        )
+    )
+    layer.kernel.assign(kernel)
+
+    def gradients(convolve, kernel):
+        """By image, by kernel, and by kernel of the first: as gradient penalties."""
+        with tf.GradientTape() as outer:
+            outer.watch(kernel)
+            with tf.GradientTape(persistent=True) as inner:
+                inner.watch([x, kernel])
+                made = tf.cast(convolve(x, kernel), tf.float32)
+                total = tf.reduce_sum(upstream * made)
+            by_image = inner.gradient(total, x)
+            of_gradient = tf.reduce_sum(weights * by_image)
+        by_kernel = inner.gradient(total, kernel)
+        return by_image, by_kernel, outer.gradient(of_gradient, kernel)
+
+    plain = gradients(lambda x, k: tf.nn.conv2d(x, k, stride, "SAME"), kernel)
+    traced = tf.function(lambda: gradients(lambda x, _: layer(x), layer.kernel.value))
+    for ours, theirs in zip(traced(), plain, strict=True):
+        largest = np.abs(theirs).max()
+        np.testing.assert_allclose(ours, theirs, rtol=1e-2, atol=1e-2 * largest)
+    # Only the gradient's gradient asks the convolution's own.
+    made = [o.type for o in traced.get_concrete_function().graph.get_operations()]
+    assert made.count("Conv2DBackpropFilter") == 1
+
+
+def test_kernels_gradients_of_larger_images_are_tensorflows():
+    layer = Conv2D(2, 3, padding="same", dtype="mixed_bfloat16")
+    layer.build((None, 17, 17, 2))
+    use_kernels(keras.Sequential([layer]))
+
+    @tf.function
+    def gradient(x):
+        with tf.GradientTape() as tape:
+            made = layer(x)
+        return tape.gradient(made, layer.kernel.value)
+
+    graph = gradient.get_concrete_function(tf.zeros((1, 17, 17, 2))).graph
+    assert "Conv2DBackpropFilter" in [o.type for o in graph.get_operations()]
