@@ -26,9 +26,12 @@ class Block(layers.Layer):
         runs = itertools.count()
 
         def call(x):
-            # What the gradient's run assigns to variables is dropped.
-            again = next(runs) > 0
-            with keras.StatelessScope() if again else contextlib.nullcontext():
+            scope = contextlib.nullcontext()
+            if next(runs):
+                # What the gradient's run assigns to variables is dropped. Those that
+                # others have left without values are not its to initialize.
+                scope = keras.StatelessScope(initialize_variables=False)
+            with scope:
                 return super(Block, self).__call__(x, training=True)
 
         return keras.remat(call)(*args)

@@ -52,7 +52,8 @@ class StoredWeights(tf.Module):
     def in_use(self) -> contextlib.AbstractContextManager:
         """Within it, and in one trace, the models' layers use what is stored here."""
         return keras.StatelessScope(
-            state_mapping=list(zip(self._replaced(), self.read(), strict=True))
+            state_mapping=list(zip(self._replaced(), self.read(), strict=True)),
+            initialize_variables=False,
         )
 
 
