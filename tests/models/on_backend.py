@@ -1,8 +1,9 @@
-"""`python -m tests.models.on_backend OUT.npz [GOLDEN]`, under the KERAS_BACKEND set.
+"""`python -m tests.models.on_backend OUT.npz|GOLDEN`, under the KERAS_BACKEND set.
 
 Writes what every small model gives, untrained and in training mode, with weights that
-are the same on every backend; compares with the original's tensors in GOLDEN. Prints
-a JSON object: the backend, whether TensorFlow was needed, and quantities that differ.
+are the same on every backend; or compares with the original's tensors in the folder
+GOLDEN. Prints a JSON object: the backend, whether TensorFlow was needed, and
+quantities that differ.
 """
 
 import contextlib
@@ -74,11 +75,14 @@ def golden_misfits(folder: Path) -> dict:
 
 
 if __name__ == "__main__":
-    np.savez(sys.argv[1], **outputs())
-    told = {
+    path = Path(sys.argv[1])
+    if path.is_dir():
+        told = golden_misfits(path)
+    else:
+        np.savez(path, **outputs())
+        told = {}
+    told |= {
         "backend": keras.backend.backend(),
         "tensorflow": "tensorflow" in sys.modules,
     }
-    if len(sys.argv) > 2:
-        told |= golden_misfits(Path(sys.argv[2]))
     print(json.dumps(told))
