@@ -62,7 +62,7 @@ def measure(
 
     keras.utils.set_random_seed(1)
     keras.config.set_dtype_policy(dtype)
-    config = glam_config(cnn=cnn, glam_batch_size=batch, remat=remat)
+    config = glam_config(cnn=cnn, glam_batch_size=batch, remat=remat, jit_compile=xla)
     strategy = tf.distribute.get_strategy()
     networks = build_networks(config, cnn=cnn)
     stage = GlamStage(config, image_encoder=build_image_encoder(config), **networks)

@@ -14,17 +14,19 @@ __all__ = [
     "UpBlock",
     "batch_normalization",
     "conv",
+    "corner_convs",
     "dense",
     "full_precision",
     "gate_openings",
+    "join_corners",
     "normalized",
     "recurrent_policy",
-    "upsampled_conv",
 ]
 
 
-# Side in px from which summing a kernel's taps costs less than it saves.
-_WORTH_IT = 8
+# Side in px from which summing a kernel's taps costs less than it saves: below, there
+# are as many channels as pixels.
+_WORTH_IT = 16
 
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
@@ -131,30 +133,53 @@ def normalized(x, norm, *, training):
     return x if norm is None else norm(x, training=training)
 
 
-def upsampled_conv(x, kernel):
-    """Nearest-neighbour upsampling by 2, then a 'same' 3×3 convolution, in one.
+def corner_convs(x, kernel, bias=None):
+    """Nearest-neighbour upsampling by 2, then a 'same' 3×3 convolution, by corners.
 
-    Of three neighbours at twice the side two are the same pixel. So each pixel gives
-    its own to 4×4 of the result, by sums of the kernel's taps: a transposed convolution
-    of stride 2, with 4/9 of the multiplications.
+    Of three neighbours at twice the side two are the same pixel. So each of the four
+    corners of a pixel is a 2×2 convolution at the side there is, with sums of the
+    kernel's taps: 4/9 of the multiplications.
 
     Args:
         x: (B, h, w, channels).
         kernel: (3, 3, channels, any).
+        bias: (any,), or None.
 
     Returns:
-        (B, 2h, 2w, any).
+        Four times (B, h, w, any), for `join_corners`: upper left, upper right, lower
+        left, lower right.
     """
-    kernel = _four_taps(_four_taps(kernel, axis=0), axis=1)
-    kernel = ops.transpose(kernel, (0, 1, 3, 2))
-    return ops.conv_transpose(x, kernel, strides=2, padding="same")
+    _, height, width, _ = x.shape
+    # All corners from one image, a side more than each needs: four are not to be kept.
+    x = ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    corners = []
+    for down in (0, 1):
+        halves = _two_taps(kernel, down, axis=0)
+        for right in (0, 1):
+            corner = ops.conv(x, _two_taps(halves, right, axis=1), padding="valid")
+            corner = ops.slice(
+                corner,
+                (0, down, right, 0),
+                (ops.shape(x)[0], height, width, corner.shape[-1]),
+            )
+            corners.append(corner if bias is None else ops.add(corner, bias))
+    return corners
 
 
-def _four_taps(kernel, axis):
-    """What a pixel gives to its pair and to the one on either side."""
+def join_corners(corners):
+    """Four corners of each pixel, (B, h, w, any), as one (B, 2h, 2w, any)."""
+    _, height, width, channels = corners[0].shape
+    upper, lower = (ops.stack(corners[i : i + 2], axis=3) for i in (0, 2))
+    # (B, h, 2, w, 2, any)
+    x = ops.stack([upper, lower], axis=2)
+    return ops.reshape(x, (-1, 2 * height, 2 * width, channels))
+
+
+def _two_taps(kernel, second, axis):
+    """Three taps as two: the first or the second pixel of a pair sees two as one."""
     before, here, after = ops.split(kernel, 3, axis=axis)
-    taps = after, here + after, before + here, before
-    return ops.concatenate(taps, axis=axis)
+    pair = (before + here, after) if second else (before, here + after)
+    return ops.concatenate(pair, axis=axis)
 
 
 def recurrent_policy(policy: keras.DTypePolicy) -> keras.DTypePolicy:
@@ -199,6 +224,10 @@ class UpBlock(Block):
         normalization: False has a bias in place of the batch norm.
     """
 
+    # (x, kernel) to x at twice the side, convolved, or to None: what a backend may do
+    # better for training, set from outside.
+    upsampled = None
+
     def __init__(self, channels: int, normalization: bool = True, **kwargs):
         super().__init__(**kwargs)
         policy = self.dtype_policy
@@ -218,13 +247,19 @@ class UpBlock(Block):
 
     def call(self, x, training=False):
         """(B, h, w, any) to (B, 2h, 2w, channels)."""
+        if self.norm and self.upsampled is not None:
+            large = self.upsampled(x, self.conv.kernel)
+            if large is not None:
+                return self.glu(self.norm(large, training=training))
         if x.shape[1] < _WORTH_IT:
             x = self.conv(self.upsampling(x))
-        else:
-            x = upsampled_conv(x, self.conv.kernel)
-            if self.conv.use_bias:
-                x = x + self.conv.bias
-        return self.glu(normalized(x, self.norm, training=training))
+            return self.glu(normalized(x, self.norm, training=training))
+        if self.norm:
+            x = join_corners(corner_convs(x, self.conv.kernel))
+            return self.glu(self.norm(x, training=training))
+        # Joined last: half as much to move, and a corner stays in the cache.
+        corners = corner_convs(x, self.conv.kernel, self.conv.bias)
+        return join_corners([self.glu(corner) for corner in corners])
 
     def get_config(self):
         """The constructor's arguments."""

@@ -61,7 +61,7 @@ class GlamStage:
         self.glam_ema = glam_ema
         start_average(glam_ema, glam)
         self.discriminators = discriminators
-        use_kernels(glam, *discriminators)
+        use_kernels(glam, *discriminators, compiled=config.jit_compile)
         if config.remat:
             # What it keeps has to wait until all discriminators are updated.
             rematerialize(glam)

@@ -99,7 +99,7 @@ class StemStage:
         self.config = config
         self.stem = stem
         self.image_encoder = image_encoder
-        use_kernels(image_encoder)
+        use_kernels(image_encoder, compiled=config.jit_compile)
         self.optimizer = keras.optimizers.Adam(
             learning_rate(config, self.name), beta_1=0.5
         )

@@ -111,7 +111,7 @@ class StreamStage:
         """Takes a built model; call inside the strategy's scope."""
         self.config = config
         self.stream = stream
-        use_kernels(stream)
+        use_kernels(stream, compiled=config.jit_compile)
         self.optimizer = keras.optimizers.Adam(learning_rate(config, self.name))
         self.optimizer.build(stream.trainable_variables)
 

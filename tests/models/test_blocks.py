@@ -7,7 +7,8 @@ from mirrorgan_tf.models.blocks import (
     BatchNormalization,
     ResidualBlock,
     UpBlock,
-    upsampled_conv,
+    corner_convs,
+    join_corners,
 )
 
 
@@ -68,8 +69,13 @@ def test_blocks_keep_their_shapes():
 def test_upsampling_within_the_convolution(shape):
     x, kernel = _normal(*shape), _normal(3, 3, shape[-1], 6)
     large = np.repeat(np.repeat(x, 2, axis=1), 2, axis=2)
+    bias = np.arange(6, dtype=np.float32)
     expected = ops.conv(large, kernel, padding="same")
-    np.testing.assert_allclose(upsampled_conv(x, kernel), expected, atol=1e-5)
+    for given in (None, bias):
+        made = join_corners(corner_convs(x, kernel, given))
+        np.testing.assert_allclose(
+            made, expected if given is None else expected + bias, atol=1e-5
+        )
 
 
 def test_an_up_block_is_the_same_at_any_side():

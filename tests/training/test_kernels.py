@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mirrorgan_tf.models.blocks import GLU, BatchNormalization
+from mirrorgan_tf.models.blocks import GLU, BatchNormalization, UpBlock
 from mirrorgan_tf.models.convolution import Conv2D
 from mirrorgan_tf.models.discriminators import ConvBlock, Discriminator
 from mirrorgan_tf.training.kernels import use_kernels
@@ -220,3 +220,33 @@ def test_kernels_gradients_of_larger_images_are_tensorflows():
 
     graph = gradient.get_concrete_function(tf.zeros((1, 17, 17, 2))).graph
     assert "Conv2DBackpropFilter" in [o.type for o in graph.get_operations()]
+
+
+@pytest.mark.parametrize("side", [4, 5])
+def test_upsampling_as_a_transposed_convolution(side):
+    block = UpBlock(3)
+    block.build((None, side, side, 2))
+    upstream = _normal(2, 2 * side, 2 * side, 3, seed=1)
+
+    def run(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            made = block(x, training=True)
+        return made, *tape.gradient(made, [x, block.conv.kernel.value], upstream)
+
+    def transposed():
+        # Batches are of any size, sides of the result are known.
+        x = tf.TensorSpec((None, side, side, 2))
+        graph = tf.function(block).get_concrete_function(x, training=True)
+        assert graph.output_shapes.as_list() == [None, 2 * side, 2 * side, 3]
+        return "Conv2DBackpropInput" in [o.type for o in graph.graph.get_operations()]
+
+    x = tf.constant(_normal(2, side, side, 2))
+    expected = run(x)
+    use_kernels(keras.Sequential([block]), compiled=True)
+    assert not transposed()
+    use_kernels(keras.Sequential([block]))
+    # Up to 8×8 a product is better.
+    assert transposed() == (side > 4)
+    for ours, theirs in zip(run(x), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
