@@ -1,6 +1,7 @@
 """Convolutions that are matrix products where few pixels have many channels."""
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 __all__ = ["Conv2D", "convolution_as_product", "patches"]
@@ -84,42 +85,38 @@ def patches(x, size: int, stride: int):
     """
     _, height, width, channels = x.shape
     before = (size - stride) // 2
-    after = size - stride - before
-    x = ops.pad(x, ((0, 0), (before, after), (before, after), (0, 0)))
-    rows, columns = (x.shape[axis] // stride for axis in (1, 2))
-    # Of `stride` neighbours each: slices of them are not strided, which would be slow.
-    x = ops.reshape(x, (-1, rows, stride, columns, stride * channels))
-    x = _windows(x, 3, size // stride)
-    x = ops.transpose(x, (0, 1, 3, 2, 4))
-    x = ops.reshape(x, (-1, rows, width // stride, stride * size * channels))
-    return _windows(x, 1, size // stride)
+    margins = before, size - stride - before
+    rows, columns, number = height // stride, width // stride, size // stride
+    # Of `stride` neighbours each, the pieces that positions have in common.
+    across = columns + number - 1
+    row, column, down, right = np.ogrid[:rows, :columns, :size, :number]
+    places = (row * stride + down) * across + column + right
 
-
-def _windows(x, axis, number):
-    """Each place along an axis with those that follow, as channels."""
-    if number == 1:
-        return x
-    places = x.shape[axis] - number + 1
-
-    # What TensorFlow makes of slices' gradients are a dozen operations each.
+    # TensorFlow would make the gradient of a gathering by scattering.
     @ops.custom_gradient
     def run(x):
-        windows = []
-        for first in range(number):
-            starts, shape = [0] * len(x.shape), list(ops.shape(x))
-            starts[axis], shape[axis] = first, places
-            windows.append(ops.slice(x, starts, shape))
+        x = ops.pad(x, ((0, 0), margins, margins, (0, 0)))
+        pieces = ops.reshape(x, (-1, x.shape[1] * across, stride * channels))
+        seen = ops.take(pieces, places.ravel().astype("int32"), axis=1)
 
         def gradient(*arguments, upstream=None):
             if upstream is None:
                 (upstream,) = arguments
-            padded = []
-            for first, part in enumerate(ops.split(upstream, number, axis=-1)):
-                margins = [(0, 0)] * len(x.shape)
-                margins[axis] = (first, number - 1 - first)
-                padded.append(ops.pad(part, margins))
-            return sum(padded[1:], padded[0])
+            shape = (-1, rows, columns, number, stride, number, stride * channels)
+            upstream = ops.reshape(upstream, shape)
+            summed = 0
+            for down in range(number):
+                for right in range(number):
+                    part = ops.transpose(
+                        upstream[:, :, :, down, :, right], (0, 1, 3, 2, 4)
+                    )
+                    around = (down, number - 1 - down), (right, number - 1 - right)
+                    summed += ops.pad(
+                        part, ((0, 0), around[0], (0, 0), around[1], (0, 0))
+                    )
+            summed = ops.reshape(summed, (-1, *x.shape[1:]))
+            return summed[:, before : before + height, before : before + width]
 
-        return ops.concatenate(windows, axis=-1), gradient
+        return ops.reshape(seen, (-1, rows, columns, size**2 * channels)), gradient
 
     return run(x)
