@@ -13,6 +13,9 @@ __all__ = ["use_kernels"]
 # than a product of what the kernel sees, with the copies that takes.
 _SOME_POSITIONS = 256
 
+# Of a convolution, up to which oneDNN's gradient of the kernel runs at a tenth.
+_FEW_FILTERS = 4
+
 
 def use_kernels(*models: keras.Model, compiled: bool = False) -> None:
     """Sets kernels where the models' layers leave room for them.
@@ -88,13 +91,17 @@ def _normalize(x, scale, offset, epsilon):
 
 
 def _convolved(x, kernel, stride):
-    """A 'same' convolution with its kernel's gradient by a matrix product.
+    """A 'same' convolution with a gradient by the kernel of our own.
 
-    Returns None where TensorFlow's own gradient costs less.
+    Returns None where TensorFlow's costs less.
     """
     _, height, width, _ = x.shape
     size, _, _, filters = kernel.shape
-    if x.dtype != tf.bfloat16 or height * width > _SOME_POSITIONS * stride**2:
+    if stride == 1 and size % 2 and filters <= _FEW_FILTERS:
+        by_kernel = _by_shifts
+    elif x.dtype == tf.bfloat16 and height * width <= _SOME_POSITIONS * stride**2:
+        by_kernel = _by_product
+    else:
         return None
 
     @tf.custom_gradient
@@ -107,18 +114,42 @@ def _convolved(x, kernel, stride):
                 strides=[1, stride, stride, 1],
                 padding="SAME",
             )
-            seen = patches(x, size, stride)
-            # Of rank 3, as in `convolution_as_product`.
-            by_kernel = tf.matmul(
-                tf.reshape(seen, (1, -1, seen.shape[-1])),
-                tf.reshape(upstream, (1, -1, filters)),
-                transpose_a=True,
-            )
-            return by_image, tf.reshape(by_kernel, kernel.shape)
+            return by_image, by_kernel(x, upstream, size, stride)
 
         return tf.nn.conv2d(x, kernel, stride, "SAME"), gradient
 
     return run(x, kernel)
+
+
+def _by_product(x, upstream, size, stride):
+    """What the kernel sees, times the gradient."""
+    seen = patches(x, size, stride)
+    # Of rank 3, as in `convolution_as_product`.
+    by_kernel = tf.matmul(
+        tf.reshape(seen, (1, -1, seen.shape[-1])),
+        tf.reshape(upstream, (1, -1, upstream.shape[-1])),
+        transpose_a=True,
+    )
+    return tf.reshape(by_kernel, (size, size, x.shape[-1], upstream.shape[-1]))
+
+
+def _by_shifts(x, upstream, size, stride):
+    """Of few filters: the gradient, shifted to where each tap sees it, as channels.
+
+    A 1×1 convolution's gradient then, of as many filters as oneDNN likes.
+    """
+    filters = upstream.shape[-1]
+    shifts = size**2 * filters
+    each = tf.reshape(tf.eye(shifts, dtype=x.dtype), (size, size, filters, shifts))
+    by_taps = tf.raw_ops.Conv2DBackpropFilter(
+        input=x,
+        filter_sizes=[1, 1, x.shape[-1], shifts],
+        out_backprop=tf.nn.conv2d(upstream, each, 1, "SAME"),
+        strides=[1, stride, stride, 1],
+        padding="SAME",
+    )
+    by_taps = tf.reshape(by_taps, (x.shape[-1], size, size, filters))
+    return tf.transpose(by_taps[:, ::-1, ::-1], (1, 2, 0, 3))
 
 
 def _upsampled(x, kernel):

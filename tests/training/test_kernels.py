@@ -163,10 +163,13 @@ def test_gates_gradients_are_those_of_the_formula(dtype):
     np.testing.assert_allclose(np.float64(gradient), expected, atol=tolerance)
 
 
-@pytest.mark.parametrize("size, stride, side", [(4, 2, 32), (3, 1, 12)])
-def test_a_kernels_gradient_as_a_product(size, stride, side):
+# By a product, and of few filters.
+@pytest.mark.parametrize(
+    "size, stride, side, filters", [(4, 2, 32, 16), (3, 1, 12, 16), (3, 1, 20, 3)]
+)
+def test_a_kernels_gradient_of_our_own(size, stride, side, filters):
     layer = Conv2D(
-        16, size, strides=stride, padding="same", use_bias=False, dtype="mixed_bfloat16"
+        filters, size, strides=stride, padding="same", dtype="mixed_bfloat16"
     )
     layer.build((None, side, side, 8))
     use_kernels(keras.Sequential([layer]))
@@ -176,8 +179,8 @@ def test_a_kernels_gradient_as_a_product(size, stride, side):
         for seed, shape in enumerate(
             [
                 (2, side, side, 8),
-                (size, size, 8, 16),
-                (2, side // stride, side // stride, 16),
+                (size, size, 8, filters),
+                (2, side // stride, side // stride, filters),
                 (2, side, side, 8),
             ]
         )
@@ -202,13 +205,14 @@ def test_a_kernels_gradient_as_a_product(size, stride, side):
     for ours, theirs in zip(traced(), plain, strict=True):
         largest = np.abs(theirs).max()
         np.testing.assert_allclose(ours, theirs, rtol=1e-2, atol=1e-2 * largest)
-    # Only the gradient's gradient asks the convolution's own.
+    # The gradient's gradient asks the convolution's own; that of few filters is one of
+    # 1×1, traced by image and by kernel.
     made = [o.type for o in traced.get_concrete_function().graph.get_operations()]
-    assert made.count("Conv2DBackpropFilter") == 1
+    assert made.count("Conv2DBackpropFilter") == (3 if filters == 3 else 1)
 
 
 def test_kernels_gradients_of_larger_images_are_tensorflows():
-    layer = Conv2D(2, 3, padding="same", dtype="mixed_bfloat16")
+    layer = Conv2D(5, 3, padding="same", dtype="mixed_bfloat16")
     layer.build((None, 17, 17, 2))
     use_kernels(keras.Sequential([layer]))
 
