@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from mirrorgan_tf.models.redescription import greedy
 from mirrorgan_tf.models.stream import StreamDecoder, StreamEncoder
 
 IDS = np.array([[1, 2, 3, 4], [4, 3, 0, 0]], np.int32)
@@ -43,6 +44,33 @@ def test_steps_agree_with_teacher_forcing(decoder):
             logits, decoder(features, IDS)[:, place], rtol=1e-5, atol=1e-6
         )
         inputs = decoder.embedding(IDS[:, place])
+
+
+def test_in_half_precision_the_recurrence_is_in_full():
+    full, half = models = [
+        StreamDecoder(6, embedding_dim=4, hidden_dim=5, dtype=policy)
+        for policy in ("float32", "mixed_bfloat16")
+    ]
+    for model in models:
+        model.build((None, 4), (None, 4))
+    # Numbers that bfloat16 holds: what differs is computed.
+    held = [np.round(w * 64) / 64 for w in full.get_weights()]
+    for model in models:
+        model.set_weights(held)
+    features = np.round(_normal(2, 4) * 16) / 16
+    states = [model.initial_states(2) for model in models]
+    inputs = [features, features]
+    for place in range(4):
+        _, states[0] = full.step(inputs[0], states[0])
+        _, states[1] = half.step(inputs[1], states[1])
+        for ours, theirs in zip(states[1], states[0], strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+        inputs = [model.embedding(IDS[:, place]) for model in models]
+    # Words' logits are from a product in bfloat16.
+    whole = half(features, IDS)
+    assert whole.dtype == "float32"
+    np.testing.assert_allclose(whole, full(features, IDS), atol=2e-2)
+    assert greedy(half, features, 5).shape == (2, 5)
 
 
 @pytest.mark.parametrize("share, keepers", [(0.0, 0), (0.5, 2), (1.0, 4)])
