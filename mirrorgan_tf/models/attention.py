@@ -72,17 +72,16 @@ class WordAttention(layers.Layer):
             word_weights = full_precision(word_weights)[:, None, :]
             padding_mask = word_weights[:, 0] <= 0
             scores += ops.log(ops.maximum(word_weights, 1e-30))
-        if padding_mask is None:
-            attention = ops.softmax(scores, axis=-1)
-        else:
-            padded = ops.cast(padding_mask, "bool")[:, None, :]
-            # By sums of the few words: masks of all positions cost more, twice.
-            scores += ops.where(padded, ops.cast(_NEVER, scores.dtype), 0.0)
-            attention = ops.softmax(scores, axis=-1)
-            # These matter where every word is padded.
-            words = ops.where(ops.transpose(padded, (0, 2, 1)), 0.0, words)
-        context = ops.matmul(ops.cast(attention, words.dtype), words)
+        padded = None
         if padding_mask is not None:
+            padded = ops.cast(padding_mask, "bool")[:, None, :]
+            # Masks of the few words: those of all positions cost more, twice.
+            scores += ops.where(padded, ops.cast(_NEVER, scores.dtype), 0.0)
+            # Matters where every word is padded, as does the attention's own below.
+            words = ops.where(ops.transpose(padded, (0, 2, 1)), 0.0, words)
+        attention = ops.softmax(scores, axis=-1)
+        context = ops.matmul(ops.cast(attention, words.dtype), words)
+        if padded is not None:
             attention = ops.where(padded, 0.0, attention)
         return (
             ops.reshape(context, (-1, height, width, channels)),

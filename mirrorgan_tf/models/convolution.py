@@ -4,11 +4,11 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-__all__ = ["Conv2D", "convolution_as_product", "patches"]
+__all__ = ["FEW_POSITIONS", "Conv2D", "convolution_as_product", "patches"]
 
 # Positions of the result up to which convolutions read weights more than images, which
 # oneDNN's do at a tenth to a half of a matrix product's rate.
-_FEW_POSITIONS = 64
+FEW_POSITIONS = 64
 
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
@@ -23,7 +23,7 @@ class Conv2D(layers.Conv2D):
         """By a matrix product if the result is at most 8×8."""
         if self._may_be_product(inputs.shape):
             _, height, width, _ = inputs.shape
-            if height * width <= _FEW_POSITIONS * self.strides[0] ** 2:
+            if height * width <= FEW_POSITIONS * self.strides[0] ** 2:
                 return convolution_as_product(inputs, kernel, self.strides[0])
             if self.convolved is not None:
                 result = self.convolved(inputs, kernel, self.strides[0])

@@ -29,7 +29,11 @@ class Adam(keras.optimizers.Adam):
         # Of this update, for all variables; a dict by itself would be tracked.
         self._numbers = types.SimpleNamespace(of_dtype={})
         waiting, before = [], []
-        for gradient in map(_before_its_cast, grads):
+        # Replicas' gradients are summed in the weights' dtype.
+        alone = tf.distribute.get_strategy().num_replicas_in_sync == 1
+        if alone and not tf.config.list_physical_devices("GPU"):
+            grads = [_before_its_cast(gradient) for gradient in grads]
+        for gradient in grads:
             with tf.control_dependencies(before):
                 waiting.append(None if gradient is None else tf.identity(gradient))
             before = [] if gradient is None else [gradient]
@@ -80,9 +84,6 @@ def _before_its_cast(gradient):
         and gradient.op.type == "Cast"
         and gradient.op.inputs[0].dtype == tf.bfloat16
         and (gradient.shape.num_elements() or 0) >= _MANY
-        # Replicas' gradients are summed in the weights' dtype.
-        and tf.distribute.get_strategy().num_replicas_in_sync == 1
-        and not tf.config.list_physical_devices("GPU")
     ):
         return gradient.op.inputs[0]
     return gradient

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from mirrorgan_tf.models.blocks import GLU, BatchNormalization, UpBlock, gate_openings
-from mirrorgan_tf.models.convolution import Conv2D, patches
+from mirrorgan_tf.models.convolution import FEW_POSITIONS, Conv2D, patches
 from mirrorgan_tf.models.discriminators import ConvBlock
 
 __all__ = ["use_kernels"]
@@ -138,7 +138,7 @@ def _by_product(x, upstream, size, stride):
 def _by_shifts(x, upstream, size, stride):
     """Of few filters: the gradient, shifted to where each tap sees it, as channels.
 
-    A 1×1 convolution's gradient then, of as many filters as oneDNN likes.
+    A 1×1 convolution's gradient then, of as many filters as oneDNN likes. Stride 1.
     """
     filters = upstream.shape[-1]
     shifts = size**2 * filters
@@ -147,7 +147,7 @@ def _by_shifts(x, upstream, size, stride):
         input=x,
         filter_sizes=[1, 1, x.shape[-1], shifts],
         out_backprop=tf.nn.conv2d(upstream, each, 1, "SAME"),
-        strides=[1, stride, stride, 1],
+        strides=[1, 1, 1, 1],
         padding="SAME",
     )
     by_taps = tf.reshape(by_taps, (x.shape[-1], size, size, filters))
@@ -164,7 +164,7 @@ def _upsampled(x, kernel):
     Returns None where the result is so small that a product is better.
     """
     _, height, width, _ = x.shape
-    if x.dtype == tf.float16 or height * width <= 16:
+    if x.dtype == tf.float16 or 4 * height * width <= FEW_POSITIONS:
         return None
     kernel = _four_taps(_four_taps(kernel, axis=0), axis=1)
     # (B, 2h, 2w, any), B not known before the step runs.

@@ -13,15 +13,14 @@ def _gradient(number):
     return number * (np.arange(5.0) - 2) + 0.1
 
 
-def _closed_form():
-    """Variable, momentum and velocity after the steps; the rate halves after two."""
-    x, m, v = START.copy(), np.zeros(5), np.zeros(5)
-    for t, number in enumerate(STEPS, start=1):
-        gradient = _gradient(number)
+def _closed_form(x, gradients, rates):
+    """Variable, momentum and velocity after the steps."""
+    m = v = 0
+    for t, (gradient, rate) in enumerate(zip(gradients, rates, strict=True), start=1):
         m = 0.5 * m + 0.5 * gradient
         v = 0.999 * v + 0.001 * gradient**2
-        rate = 0.1 * 0.5 ** ((t - 1) // 2) * np.sqrt(1 - 0.999**t) / (1 - 0.5**t)
-        x -= rate * m / (np.sqrt(v) + 1e-7)
+        corrected = rate * np.sqrt(1 - 0.999**t) / (1 - 0.5**t)
+        x = x - corrected * m / (np.sqrt(v) + 1e-7)
     return x, m, v
 
 
@@ -44,7 +43,9 @@ def test_steps_are_those_of_the_closed_form(replicas, two_replicas):
     run = tf.function(lambda gradient: strategy.run(step, (gradient,)))
     for number in STEPS:
         run(tf.constant(_gradient(number)))
-    x, m, v = _closed_form()
+    # The rate halves after two steps.
+    gradients = [_gradient(number) for number in STEPS]
+    x, m, v = _closed_form(START, gradients, (0.1, 0.1, 0.05, 0.05))
     assert optimizer.iterations.numpy() == len(STEPS)
     np.testing.assert_allclose(dense.numpy(), x, rtol=1e-7)
     np.testing.assert_allclose(rows.numpy()[:, 0], x, rtol=1e-7)
@@ -72,13 +73,8 @@ def test_large_gradients_of_half_precision_are_read_as_they_are():
     steps = 1.0, -2.0, 0.5
     for number in steps:
         step(tf.constant(number, tf.bfloat16))
-    x, m, v = np.ones(shape), np.zeros(shape), np.zeros(shape)
-    for t, number in enumerate(steps, start=1):
-        gradient = number * known.numpy().astype(np.float64)
-        m = 0.5 * m + 0.5 * gradient
-        v = 0.999 * v + 0.001 * gradient**2
-        rate = 0.1 * np.sqrt(1 - 0.999**t) / (1 - 0.5**t)
-        x -= rate * m / (np.sqrt(v) + 1e-7)
+    gradients = [number * known.numpy().astype(np.float64) for number in steps]
+    x, m, v = _closed_form(np.ones(shape), gradients, (0.1, 0.1, 0.1))
     np.testing.assert_allclose(weights.numpy(), x, rtol=2e-5)
     np.testing.assert_allclose(optimizer._momentums[0].numpy(), m, rtol=2e-5)
     # 1 - 0.999 is off by 1.3e-5 in float32.
