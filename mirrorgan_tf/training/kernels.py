@@ -194,12 +194,13 @@ def _leaky_relu(x, slope):
 
 @tf.custom_gradient
 def _gated(values, gates):
-    """With a gradient from what is used anyway, and by no more than it needs."""
+    """With a gradient from the result, which is kept anyway, in the values' place."""
     openings = gate_openings(gates)
     result = values * openings
 
     def gradient(upstream):
         of_values = upstream * openings
-        return of_values, of_values * (values - result)
+        # The sigmoid's slope is openings · (1 - openings).
+        return of_values, (upstream - of_values) * result
 
     return result, gradient
