@@ -1,14 +1,15 @@
 """Two ways to train, told apart by their loss curves or not.
 
-    python -m benchmarks.loss_curves --ours=RUN1,RUN2,RUN3 --theirs=RUN --steps=500
+    python -m benchmarks.loss_curves --ours=RUN1,RUN2 --theirs=RUN3,RUN4 --steps=500
 
 Reads stage glam's losses from the runs' TensorBoard logs: runs of one way that differ
 in their seeds, and one or more of another. For each loss: the mean over the last half
-of the steps of both ways, the standard deviation of ours over the seeds, and how many
-of these the ways lie apart.
+of the steps of both ways, the standard deviation over the seeds, and how many of these
+the ways lie apart (of both, pooled, where there are several of theirs).
 """
 
 import statistics
+import sys
 from pathlib import Path
 
 from absl import app, flags
@@ -21,29 +22,40 @@ from tensorboard.util import tensor_util
 _OURS = flags.DEFINE_list("ours", None, "Workdirs of one way, two at least.")
 _THEIRS = flags.DEFINE_list("theirs", None, "Workdirs of the other.")
 _STEPS = flags.DEFINE_integer("steps", 500, "Steps that are compared.", lower_bound=2)
+_MOST = flags.DEFINE_float(
+    "most", None, "Exit status 1 if a loss lies more deviations apart than this."
+)
 
 
-def main(_) -> None:
-    """Prints a Markdown table."""
+def main(_) -> int:
+    """Prints a Markdown table; returns the exit status."""
     if len(_OURS.value) < 2:
         raise app.UsageError("--ours: two runs at least, or nothing is known of seeds")
-    ours = [_means(Path(run)) for run in _OURS.value]
-    theirs = [_means(Path(run)) for run in _THEIRS.value]
-    print("| loss | ours | over seeds | theirs | deviations apart |")
-    print("| --- | --- | --- | --- | --- |")
+    ours, theirs = (
+        [_means(Path(run)) for run in runs] for runs in (_OURS.value, _THEIRS.value)
+    )
+    print("| loss | ours | theirs | deviations apart |")
+    print("| --- | --- | --- | --- |")
+    farthest = 0.0
     for name in sorted(ours[0].keys() - {"images_per_second"}):
-        values = [run[name] for run in ours]
-        mean, spread = statistics.fmean(values), statistics.stdev(values)
-        other = statistics.fmean(run[name] for run in theirs)
-        print(
-            f"| {name} | {mean:.3f} | ± {spread:.3f} | {other:.3f} | "
-            f"{abs(other - mean) / spread:.1f} |"
-        )
+        both = [[run[name] for run in runs] for runs in (ours, theirs)]
+        means = [statistics.fmean(values) for values in both]
+        spreads = [statistics.stdev(values) for values in both if len(values) > 1]
+        pooled = statistics.fmean(spread**2 for spread in spreads) ** 0.5
+        apart = abs(means[0] - means[1]) / pooled
+        farthest = max(farthest, apart)
+        cells = [
+            f"{mean:.3f} ± {spread:.3f}" if spread is not None else f"{mean:.3f}"
+            for mean, spread in zip(means, [*spreads, None][:2], strict=True)
+        ]
+        print(f"| {name} | {' | '.join(cells)} | {apart:.1f} |")
+    return int(_MOST.value is not None and farthest > _MOST.value)
 
 
 def _means(run):
     """Loss -> its mean over the last half of the steps that are compared."""
-    log = EventAccumulator(str(run / "logs" / "glam"), size_guidance={TENSORS: 0})
+    folder = run / "logs" / "glam"
+    log = EventAccumulator(str(folder), size_guidance={TENSORS: 0})
     log.Reload()
     found = {}
     for tag in log.Tags()[TENSORS]:
@@ -55,6 +67,11 @@ def _means(run):
         ]
         if values:
             found[tag.removeprefix("glam/")] = statistics.fmean(values)
+    if not found:
+        sys.exit(
+            f"error: {folder}: no losses of steps {_STEPS.value // 2 + 1} to "
+            f"{_STEPS.value}; give the --workdir of a training that has come so far"
+        )
     return found
 
 

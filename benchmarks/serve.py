@@ -160,7 +160,9 @@ def generator_alone(folder: Path) -> dict[str, float]:
         ("float32", fold_batch_norm(kept)),
         ("bfloat16", fold_batch_norm(kept, "bfloat16")),
     ):
-        make = tf.function(lambda *inputs, glam=glam: glam(*inputs)["images"])
+        make = tf.function(
+            lambda *inputs, glam=glam: glam(*inputs)["images"], autograph=False
+        )
         told[name] = best_seconds(lambda make=make: make(*inputs)[-1].numpy(), tries=20)
     return told
 

@@ -96,6 +96,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=_ORIGINAL_BATCH)
     parser.add_argument("--steps", type=int, default=5, help="timed ones")
     asked = parser.parse_args()
+    if asked.batch < 2:
+        parser.error("--batch: 2 at least, a wrong pair takes another's sentence")
     rates = in_a_process("benchmarks.rates", "json")
     print(rates_table(rates))
     columns = [

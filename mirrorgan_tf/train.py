@@ -107,7 +107,7 @@ class Training:
         start_up, self._start_up = self._start_up or StartUp(), None
         steps = getattr(self.config, f"{stage}_steps")
         batch_size = getattr(self.config, f"{stage}_batch_size")
-        observed = next(iter(self._validation()))
+        observed = self._observed
         start_up.mark("data")
         # Each stage begins alike, whatever was trained before it in this process.
         keras.utils.set_random_seed(self.config.seed)
@@ -219,8 +219,10 @@ class Training:
             }
         )
 
-    def _validation(self):
-        return make_dataset(
+    @functools.cached_property
+    def _observed(self):
+        """The validation batch that all stages are shown on."""
+        dataset = make_dataset(
             self.splits["val"],
             self.captions["val"],
             sizes=self.config.sizes,
@@ -230,6 +232,7 @@ class Training:
             max_words=self.config.max_words,
             bad_examples=self.bad_examples["val"],
         )
+        return next(iter(dataset))
 
     def _open_vocabulary(self):
         path = self.workdir / VOCABULARY_FILE

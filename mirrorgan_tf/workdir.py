@@ -124,7 +124,7 @@ class TrainedRun:
 
         signature = tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int64)
 
-        @tf.function(input_signature=signature)
+        @tf.function(input_signature=signature, autograph=False)
         def make(captions, seeds):
             made = text_to_image(captions, seeded_noise(seeds, text_to_image.noise_dim))
             if self.stream is not None:
@@ -136,7 +136,7 @@ class TrainedRun:
             made["images"] = [to_uint8(images) for images in made["images"]]
             return made
 
-        @tf.function(input_signature=signature)
+        @tf.function(input_signature=signature, autograph=False)
         def make_images(captions, seeds):
             made = text_to_image(captions, seeded_noise(seeds, text_to_image.noise_dim))
             return [to_uint8(images) for images in made["images"]]

@@ -61,6 +61,7 @@ def inspect_images(
     decode = tf.function(
         lambda content: tf.size(decode_image(content)),
         input_signature=[tf.TensorSpec((), tf.string)],
+        autograph=False,
     )
     facts = []
     threads = 2 * (os.cpu_count() or 1)

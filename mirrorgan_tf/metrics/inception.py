@@ -52,7 +52,7 @@ class InceptionJudge:
             "antialiased bicubic filter"
         )
 
-        @tf.function(reduce_retracing=True)
+        @tf.function(reduce_retracing=True, autograph=False)
         def look(images):
             return network(clean_resize(images) / 127.5 - 1.0, training=False)
 

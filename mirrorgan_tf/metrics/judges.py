@@ -27,10 +27,14 @@ class DamsmJudge:
         """Takes trained parts."""
         self.facts = {"image_encoder": fingerprint(image_encoder.weights)}
         self._code = tf.function(
-            lambda images: image_encoder(to_float(images))[1], reduce_retracing=True
+            lambda images: image_encoder(to_float(images))[1],
+            reduce_retracing=True,
+            autograph=False,
         )
         self._sentence = tf.function(
-            lambda captions: stem(*tokenizer(captions))[1], reduce_retracing=True
+            lambda captions: stem(*tokenizer(captions))[1],
+            reduce_retracing=True,
+            autograph=False,
         )
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
@@ -53,12 +57,12 @@ class StreamJudge:
         self._tokenizer = tokenizer
         max_words = tokenizer.max_words
 
-        @tf.function(reduce_retracing=True)
+        @tf.function(reduce_retracing=True, autograph=False)
         def look(images):
             feature = stream.encoder(to_float(images))
             return feature, greedy(stream.decoder, feature, max_words)
 
-        @tf.function(reduce_retracing=True)
+        @tf.function(reduce_retracing=True, autograph=False)
         def likelihood(features, captions):
             ids, lengths = tokenizer(captions)
             # The end counts where there is room for it.

@@ -244,7 +244,8 @@ def _row_by_row(answer: Callable, max_batch: int) -> Callable:
     def endpoint(**rows):
         _checked_count(rows, max_batch)
         one = {name: tf.TensorSpec([1], value.dtype) for name, value in rows.items()}
-        outputs = tf.function(answer).get_concrete_function(**one).structured_outputs
+        traced = tf.function(answer, autograph=False).get_concrete_function(**one)
+        outputs = traced.structured_outputs
         return tf.map_fn(
             lambda row: {
                 name: made[0]

@@ -95,7 +95,7 @@ def distribute_batches(
 def make_vote(strategy: tf.distribute.Strategy) -> Callable[[bool], tf.Tensor]:
     """A function that every worker calls: is it true on any of them?"""
 
-    @tf.function(input_signature=[tf.TensorSpec([], tf.float32)])
+    @tf.function(input_signature=[tf.TensorSpec([], tf.float32)], autograph=False)
     def count(mine):
         def sum_up():
             context = tf.distribute.get_replica_context()

@@ -22,7 +22,7 @@ from mirrorgan_tf.training.memory import hand_back
 from mirrorgan_tf.training.progress import Board, Observation, Progress, StartUp
 from mirrorgan_tf.training.signals import StopSignals
 
-__all__ = ["Stage", "compile_step", "run_stage"]
+__all__ = ["Stage", "compile_step", "read_losses", "run_stage"]
 
 # A prime: seeds of successive rollbacks are far apart.
 _SEED_STRIDE = 1_000_003
@@ -62,10 +62,13 @@ def compile_step(
         jit: compile with XLA.
         seed: the run's, or what gives it at each step.
     """
-    replica_step = tf.function(stage.step, jit_compile=True) if jit else stage.step
+    replica_step = stage.step
+    if jit:
+        replica_step = tf.function(stage.step, jit_compile=True, autograph=False)
     after_step = getattr(stage, "after_step", None)
 
-    @tf.function
+    # AutoGraph would rewrite every model that it comes by: a fifth of the start-up.
+    @tf.function(autograph=False)
     def train_step(iterator):
         run_seed = tf.cast(seed() if callable(seed) else seed, tf.int32)
         step_seed = tf.stack([run_seed, tf.cast(step.read_value(), tf.int32)])
@@ -206,7 +209,7 @@ class _Loop:
                     to_judge = last or done % config.picture_every == 0
                     to_show = to_judge or first
                     if to_save or to_show or done % config.log_every == 0:
-                        progress.report(done, _read_losses(unread, done))
+                        progress.report(done, read_losses(unread, done))
                         unread = []
                     if to_save:
                         self._save()
@@ -293,8 +296,16 @@ class _Loop:
         return start
 
 
-def _read_losses(unread, done):
-    """Means since the last call; NotFinite at the first that is not."""
+def read_losses(unread: list[dict[str, tf.Tensor]], done: int) -> dict[str, float]:
+    """Means of several steps' losses.
+
+    Args:
+        unread: losses by name, a step each.
+        done: the last one's number.
+
+    Raises:
+        NotFinite: one is not, of the first such step.
+    """
     names = list(unread[0])
     # One transfer, however many losses and steps.
     rows = tf.stack([tf.stack([losses[name] for name in names]) for losses in unread])

@@ -75,7 +75,7 @@ class BackboneObserver:
         self._batch, self._truth, self._values = batch, truth, values
         classifier = stage.classifier
 
-        @tf.function
+        @tf.function(autograph=False)
         def read():
             return {
                 label: tf.argmax(logits, axis=1)
@@ -118,7 +118,7 @@ class StemObserver:
         """Takes one validation batch; nothing of it is random."""
         self._batch = batch
 
-        @tf.function
+        @tf.function(autograph=False)
         def similarities():
             _, sentence = stage.stem(batch["ids"], batch["lengths"])
             _, code = stage.image_encoder(batch["images"][-1])
@@ -150,7 +150,7 @@ class StreamObserver:
         self._tokenizer = tokenizer
         stream = stage.stream
 
-        @tf.function
+        @tf.function(autograph=False)
         def look():
             images = batch["images"][-1]
             captions = {"ids": batch["ids"], "lengths": batch["lengths"]}
@@ -191,7 +191,7 @@ class GlamObserver:
         captions = batch["caption"][:_GRID]
         seeds = tf.range(len(self._captions), dtype=tf.int64) + _SEED
 
-        @tf.function
+        @tf.function(autograph=False)
         def make():
             made = text_to_image(captions, seeded_noise(seeds, text_to_image.noise_dim))
             made["said"] = tokenizer.detokenize(
