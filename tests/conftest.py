@@ -1,3 +1,4 @@
+import contextlib
 import os
 import subprocess
 import sys
@@ -107,6 +108,20 @@ def trained_workdir(tmp_path_factory, tiny_config):
         checkpoints.step.assign(7)
         checkpoints.save()
     return path
+
+
+@contextlib.contextmanager
+def shapes_alone():
+    """A scope for networks whose weights nobody needs: none is ever initialised."""
+    import keras
+    from keras.src.backend.common import global_state
+
+    name = "uninitialized_variables"
+    waiting = list(global_state.get_global_attribute(name, []))
+    with keras.StatelessScope(initialize_variables=False):
+        yield
+    # Else the next scope of Keras' own would initialise them, half a minute's worth.
+    global_state.set_global_attribute(name, waiting)
 
 
 def run_export(*arguments):

@@ -9,6 +9,7 @@ from mirrorgan_tf.convert.names import pytorch_entries
 from mirrorgan_tf.models import torchvision
 from mirrorgan_tf.models.image_encoder import ImageEncoder
 from mirrorgan_tf.models.stream import StreamEncoder
+from tests.conftest import shapes_alone
 from tests.convert.torchvision_reference import (
     TensorFlow,
     inception_v3,
@@ -152,7 +153,7 @@ def test_backbones_are_frozen_and_saved_whole(image_encoder, tmp_path):
     ],
 )
 def test_full_size_has_torchvisions_parameters(build, count, theirs):
-    with keras.StatelessScope(initialize_variables=False):
+    with shapes_alone():
         ours = build()
         theirs = theirs(
             include_top=False, weights=None, input_shape=ours.input.shape[1:]

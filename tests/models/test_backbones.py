@@ -5,6 +5,7 @@ import pytest
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.models import backbones
 from mirrorgan_tf.models.backbones import build_backbone
+from tests.conftest import shapes_alone
 
 
 def _images(size, seed=0):
@@ -34,7 +35,7 @@ def test_small_is_trainable_and_averages_bigger_images():
 )
 def test_imagenet_networks_by_shape(name, cells, channels):
     # Symbolically: no weight is made, nothing is computed.
-    with keras.StatelessScope(initialize_variables=False):
+    with shapes_alone():
         backbone = build_backbone(name)
         regions, pooled = backbone(keras.KerasTensor((2, 64, 64, 3)))
     assert regions.shape == (2, cells, cells, channels)
@@ -58,7 +59,7 @@ def test_resnet_is_given_what_it_was_trained_on(monkeypatch, name, given):
             seen.append((np.asarray(images), training))
             return images, images
 
-    with keras.StatelessScope(initialize_variables=False):
+    with shapes_alone():
         backbone = build_backbone(name)
     monkeypatch.setattr(backbone, "network", Network())
     white = np.ones((1, 224, 224, 3), np.float32)

@@ -1,12 +1,12 @@
 import math
 
-import keras
 import numpy as np
 import pytest
 
 from mirrorgan_tf.models.attention import padding_mask_from_lengths
 from mirrorgan_tf.models.discriminators import Discriminator
 from mirrorgan_tf.models.glam import Glam
+from tests.conftest import shapes_alone
 
 L, D, Z, C = 5, 6, 3, 4
 
@@ -138,7 +138,7 @@ def test_wrong_sizes_are_refused(wrong):
 
 def test_parameters_at_paper_size():
     # Shapes are enough: nothing is initialised in this scope.
-    with keras.StatelessScope(initialize_variables=False):
+    with shapes_alone():
         glam = Glam()
         glam.build((None, 18, 256), (None, 256))
         networks = [glam]
