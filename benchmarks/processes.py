@@ -5,7 +5,12 @@ import os
 import subprocess
 import sys
 
-__all__ = ["in_a_process"]
+__all__ = ["in_a_process", "keep_jax_out"]
+
+
+def keep_jax_out() -> None:
+    """To be called before TensorFlow is imported, whose Lite imports it: 0.1 GiB."""
+    sys.modules["jax"] = None
 
 
 def in_a_process(

@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.processes import in_a_process
+from benchmarks.processes import in_a_process, keep_jax_out
 from benchmarks.rates import rates_table
 from benchmarks.served_errors import image_errors
 from mirrorgan_tf import commands  # noqa: F401  (quiets TensorFlow before its import)
@@ -59,6 +59,7 @@ def export_all(folder: Path) -> None:
 def measure(folder: Path) -> dict:
     """Latencies, memory and what the images are, in this process."""
     start = time.perf_counter()
+    keep_jax_out()
     import numpy as np
     import tensorflow as tf
     import tensorflow_text  # noqa: F401  (registers the tokenizer's op)

@@ -10,7 +10,7 @@ import json
 import sys
 import time
 
-from benchmarks.processes import in_a_process
+from benchmarks.processes import in_a_process, keep_jax_out
 from benchmarks.rates import rates_table
 from mirrorgan_tf import commands  # noqa: F401  (quiets TensorFlow before its import)
 
@@ -47,8 +47,7 @@ def measure(
         `estimates.step_gflop`.
     """
     start = time.perf_counter()
-    # TensorFlow Lite imports JAX where it finds it, as with our tests: 0.1 GiB.
-    sys.modules["jax"] = None
+    keep_jax_out()
     import keras
     import tensorflow as tf
 
