@@ -57,6 +57,8 @@ def main():
             train(
                 run,
                 out / "data",
+                # Whose layout birdlets have: by another seed these would be drawn anew.
+                "--dataset=coco",
                 f"--seed={seed}",
                 f"--mixed_precision={precision}",
                 f"--glam_steps={arguments.steps}",
