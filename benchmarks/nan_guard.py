@@ -24,7 +24,7 @@ def main() -> None:
     from mirrorgan_tf.training.glam_stage import GlamStage
     from mirrorgan_tf.training.loop import compile_step, read_losses
 
-    config = read_config(_FLAGS)
+    config = read_config(_FLAGS, passed_over=["workdir"])
     stage = GlamStage.from_config(config, _VOCABULARY_SIZE)
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = StageCheckpoints(Path(folder), stage.checkpointed, keep=1)
