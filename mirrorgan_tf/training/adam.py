@@ -49,7 +49,11 @@ class Adam(keras.optimizers.Adam):
         averages = self._momentums[index].value, self._velocities[index].value
         gradient = tf.convert_to_tensor(gradient)
         if gradient.dtype != dtype:
-            _update_by_half_precision(variable, *averages, gradient, numbers)
+            # Of the only replica. A traced function takes a mirrored variable for any
+            # other of its shape.
+            strategy = tf.distribute.get_strategy()
+            local = [strategy.experimental_local_results(a)[0] for a in averages]
+            _update_by_half_precision(variable, *local, gradient, numbers)
             return
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,

@@ -53,33 +53,47 @@ def test_steps_are_those_of_the_closed_form(replicas, two_replicas):
     np.testing.assert_allclose(optimizer._velocities[0].numpy(), v, rtol=1e-12)
 
 
-def test_large_gradients_of_half_precision_are_read_as_they_are():
-    shape = 2**18, 2
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        tf.distribute.get_strategy,
+        lambda: tf.distribute.OneDeviceStrategy("cpu:0"),
+        lambda: tf.distribute.MirroredStrategy(["cpu:0"]),
+    ],
+    ids=["none", "one_device", "mirrored"],
+)
+def test_large_gradients_of_half_precision_are_read_as_they_are(strategy):
+    shape = 2**17, 2
     # Numbers that bfloat16 holds, also times those of the steps.
     known = np.tile(_gradient(1.0), shape[0])[: shape[0] * shape[1]].reshape(shape)
-    known = tf.cast(tf.constant(known, tf.float32), tf.bfloat16)
-    weights = keras.Variable(np.ones(shape, np.float32))
-    optimizer = Adam(0.1, beta_1=0.5)
-    optimizer.build([weights])
+    known = [tf.constant(known * sign, tf.bfloat16) for sign in (1, -2)]
+    strategy = strategy()
+    with strategy.scope():
+        # Of one shape: what is traced for the first must not move it for the second.
+        weights = [keras.Variable(np.ones(shape, np.float32)) for _ in known]
+        optimizers = [Adam(0.1, beta_1=0.5) for _ in known]
+        for optimizer, variable in zip(optimizers, weights, strict=True):
+            optimizer.build([variable])
 
-    @tf.function
     def step(number):
-        with tf.GradientTape() as tape:
-            half = tf.cast(weights.value, tf.bfloat16)
-            total = tf.reduce_sum(half * known * number)
-        gradients = tape.gradient(total, [weights.value])
-        optimizer.apply(gradients, [weights])
+        for optimizer, variable, slope in zip(optimizers, weights, known, strict=True):
+            with tf.GradientTape() as tape:
+                half = tf.cast(variable.value, tf.bfloat16)
+                total = tf.reduce_sum(half * slope * number)
+            optimizer.apply(tape.gradient(total, [variable.value]), [variable])
 
+    run = tf.function(lambda number: strategy.run(step, (number,)), autograph=False)
     steps = 1.0, -2.0, 0.5
     for number in steps:
-        step(tf.constant(number, tf.bfloat16))
-    gradients = [number * known.numpy().astype(np.float64) for number in steps]
-    x, m, v = _closed_form(np.ones(shape), gradients, (0.1, 0.1, 0.1))
-    np.testing.assert_allclose(weights.numpy(), x, rtol=2e-5)
-    np.testing.assert_allclose(optimizer._momentums[0].numpy(), m, rtol=2e-5)
-    # 1 - 0.999 is off by 1.3e-5 in float32.
-    np.testing.assert_allclose(optimizer._velocities[0].numpy(), v, rtol=2e-5)
-    graph = step.get_concrete_function(tf.constant(1.0, tf.bfloat16)).graph
+        run(tf.constant(number, tf.bfloat16))
+    for optimizer, variable, slope in zip(optimizers, weights, known, strict=True):
+        gradients = [number * slope.numpy().astype(np.float64) for number in steps]
+        x, m, v = _closed_form(np.ones(shape), gradients, (0.1, 0.1, 0.1))
+        np.testing.assert_allclose(variable.numpy(), x, rtol=2e-5, atol=1e-6)
+        np.testing.assert_allclose(optimizer._momentums[0].numpy(), m, rtol=2e-5)
+        # 1 - 0.999 is off by 1.3e-5 in float32.
+        np.testing.assert_allclose(optimizer._velocities[0].numpy(), v, rtol=2e-5)
+    graph = run.get_concrete_function(tf.constant(1.0, tf.bfloat16)).graph
     assert "ResourceApplyAdam" not in [o.type for o in graph.get_operations()]
 
 
