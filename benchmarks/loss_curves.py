@@ -12,7 +12,7 @@ import statistics
 import sys
 from pathlib import Path
 
-from absl import app, flags
+from absl import app, flags, logging
 from tensorboard.backend.event_processing.event_accumulator import (
     TENSORS,
     EventAccumulator,
@@ -31,6 +31,8 @@ def main(_) -> int:
     """Prints a Markdown table; returns the exit status."""
     if len(_OURS.value) < 2:
         raise app.UsageError("--ours: two runs at least, or nothing is known of seeds")
+    # TensorBoard tells of every file that it opens.
+    logging.set_verbosity(logging.WARNING)
     ours, theirs = (
         [_means(Path(run)) for run in runs] for runs in (_OURS.value, _THEIRS.value)
     )
@@ -56,7 +58,8 @@ def _means(run):
     """Loss -> its mean over the last half of the steps that are compared."""
     folder = run / "logs" / "glam"
     log = EventAccumulator(str(folder), size_guidance={TENSORS: 0})
-    log.Reload()
+    if folder.is_dir():
+        log.Reload()
     found = {}
     for tag in log.Tags()[TENSORS]:
         values = [
