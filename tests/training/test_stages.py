@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from mirrorgan_tf.models import from_config
 from mirrorgan_tf.models.rematerialization import Block
+from mirrorgan_tf.training import adam
 from mirrorgan_tf.training.backbone_stage import BackboneStage
 from mirrorgan_tf.training.glam_stage import GlamStage
 from mirrorgan_tf.training.loop import compile_step
@@ -167,6 +168,32 @@ def test_mixed_precision_stays_near(name, tiny_config):
         np.testing.assert_allclose(loss, exact[0][key], rtol=0.05, err_msg=key)
     for weights in after.values():
         assert {array.dtype for array in weights} == {np.dtype("float32")}
+
+
+def test_a_mirrored_replica_trains_as_none_in_half_precision(tiny_config, monkeypatch):
+    # The large weights' own update, for some of these.
+    monkeypatch.setattr(adam, "_MANY", 2**12)
+    config = dataclasses.replace(tiny_config, discriminator_width=8)
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        (losses, start, weights), (mirrored_losses, _, mirrored_weights) = (
+            _train(_glam_stage, config, strategy, steps=2)
+            for strategy in (
+                tf.distribute.get_strategy(),
+                tf.distribute.MirroredStrategy(["cpu:0"]),
+            )
+        )
+    finally:
+        keras.config.set_dtype_policy(policy)
+    for one, other in zip(losses, mirrored_losses, strict=True):
+        for key, loss in one.items():
+            np.testing.assert_allclose(other[key], loss, rtol=1e-3, err_msg=key)
+    for model, arrays in weights.items():
+        for one, other in zip(arrays, mirrored_weights[model], strict=True):
+            np.testing.assert_allclose(other, one, atol=2e-5, err_msg=model)
+    for model in ("glam", "discriminator0", "discriminator1"):
+        assert np.abs(weights[model][0] - start[model][0]).max() > 1e-4
 
 
 @pytest.mark.parametrize("name", ["stream", "glam"])
