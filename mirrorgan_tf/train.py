@@ -21,7 +21,7 @@ from mirrorgan_tf.data.bad_examples import BadExamples, data_errors
 from mirrorgan_tf.data.birdlets.attributes import ATTRIBUTES
 from mirrorgan_tf.data.birdlets.truth import read_codes
 from mirrorgan_tf.data.captions import tokenize_captions
-from mirrorgan_tf.data.pipeline import make_dataset
+from mirrorgan_tf.data.pipeline import decode_images, make_dataset
 from mirrorgan_tf.data.sources import all_notes, choose_vocabulary, open_dataset
 from mirrorgan_tf.models import from_config
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
@@ -107,7 +107,8 @@ class Training:
         start_up, self._start_up = self._start_up or StartUp(), None
         steps = getattr(self.config, f"{stage}_steps")
         batch_size = getattr(self.config, f"{stage}_batch_size")
-        observed = self._observed
+        # Made before the mark: their time is the data's.
+        observed, _ = self._observed, self._cache
         start_up.mark("data")
         # Each stage begins alike, whatever was trained before it in this process.
         keras.utils.set_random_seed(self.config.seed)
@@ -208,7 +209,7 @@ class Training:
             max_words=self.config.max_words,
             flip=self.config.flip,
             captions_each=captions_each,
-            cache=self.config.cache_images,
+            cache=self._cache,
             bad_examples=self.bad_examples["train"],
             input_context=input_context,
         )
@@ -217,6 +218,13 @@ class Training:
             lambda batch: {
                 name: values for name, values in batch.items() if name != "caption"
             }
+        )
+
+    @functools.cached_property
+    def _cache(self):
+        """The training images in memory, for all stages, or False: read each time."""
+        return self.config.cache_images and decode_images(
+            self.splits["train"], self.config.sizes[-1], self.bad_examples["train"]
         )
 
     @functools.cached_property

@@ -116,7 +116,10 @@ def decode_images(
 
     with tf.device("CPU:0"):
         dataset = tf.data.Dataset.range(len(index)).map(
-            lambda row: load_whole(files, row, bad_examples), tf.data.AUTOTUNE
+            tf.autograph.experimental.do_not_convert(
+                lambda row: load_whole(files, row, bad_examples)
+            ),
+            tf.data.AUTOTUNE,
         )
         images = list(dataset.as_numpy_iterator())
         shapes = np.array([image.shape[:2] for image in images], np.int32)

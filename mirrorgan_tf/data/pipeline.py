@@ -118,6 +118,7 @@ def make_dataset(
     else:
         examples = EvaluationExamples(**shared, chosen=chosen)
 
+    @tf.autograph.experimental.do_not_convert
     def finish(batch):
         images = transforms.to_float(batch["images"])
         return batch | {"images": transforms.image_pyramid(images, sizes)}
