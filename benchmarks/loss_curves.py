@@ -41,17 +41,17 @@ def main(_) -> int:
     farthest = 0.0
     for name in sorted(ours[0].keys() - {"images_per_second"}):
         both = [[run[name] for run in runs] for runs in (ours, theirs)]
-        means = [statistics.fmean(values) for values in both]
-        spreads = [statistics.stdev(values) for values in both if len(values) > 1]
-        pooled = statistics.fmean(spread**2 for spread in spreads) ** 0.5
-        apart = abs(means[0] - means[1]) / pooled
+        mine, other = map(statistics.fmean, both)
+        variances = [statistics.variance(values) for values in both if len(values) > 1]
+        apart = abs(mine - other) / statistics.fmean(variances) ** 0.5
         farthest = max(farthest, apart)
-        cells = [
-            f"{mean:.3f} ± {spread:.3f}" if spread is not None else f"{mean:.3f}"
-            for mean, spread in zip(means, [*spreads, None][:2], strict=True)
-        ]
-        print(f"| {name} | {' | '.join(cells)} | {apart:.1f} |")
+        print(f"| {name} | {' | '.join(map(_told, both))} | {apart:.1f} |")
     return int(_MOST.value is not None and farthest > _MOST.value)
+
+
+def _told(values):
+    mean = f"{statistics.fmean(values):.3f}"
+    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.3f}"
 
 
 def _means(run):

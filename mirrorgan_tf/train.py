@@ -21,7 +21,8 @@ from mirrorgan_tf.data.bad_examples import BadExamples, data_errors
 from mirrorgan_tf.data.birdlets.attributes import ATTRIBUTES
 from mirrorgan_tf.data.birdlets.truth import read_codes
 from mirrorgan_tf.data.captions import tokenize_captions
-from mirrorgan_tf.data.pipeline import decode_images, make_dataset
+from mirrorgan_tf.data.images import decode_images
+from mirrorgan_tf.data.pipeline import make_dataset
 from mirrorgan_tf.data.sources import all_notes, choose_vocabulary, open_dataset
 from mirrorgan_tf.models import from_config
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
@@ -222,8 +223,10 @@ class Training:
 
     @functools.cached_property
     def _cache(self):
-        """The training images in memory, for all stages, or False: read each time."""
-        return self.config.cache_images and decode_images(
+        """The training images in memory, for all stages, or None: read each time."""
+        if not self.config.cache_images:
+            return None
+        return decode_images(
             self.splits["train"], self.config.sizes[-1], self.bad_examples["train"]
         )
 

@@ -111,6 +111,19 @@ def trained_workdir(tmp_path_factory, tiny_config):
 
 
 @contextlib.contextmanager
+def half_precision():
+    """Networks built in it compute in bfloat16."""
+    import keras
+
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
+@contextlib.contextmanager
 def shapes_alone():
     """A scope for networks whose weights nobody needs: none is ever initialised."""
     import keras

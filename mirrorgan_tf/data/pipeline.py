@@ -22,11 +22,11 @@ from mirrorgan_tf.data.examples import (
     make_batch,
     stateless_seed,
 )
-from mirrorgan_tf.data.images import DecodedImages, ImageFiles, decode_images
+from mirrorgan_tf.data.images import DecodedImages, ImageFiles
 from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 
-__all__ = ["DecodedImages", "decode_images", "make_dataset"]
+__all__ = ["make_dataset"]
 
 _ORDER = 0  # Stream of draws; examples have streams of their own.
 # Within a batch examples are made abreast; the second hides the end of the first.
@@ -44,7 +44,7 @@ def make_dataset(
     start_step: int = 0,
     max_words: int,
     flip: bool = True,
-    cache: bool | DecodedImages = False,
+    cache: DecodedImages | None = None,
     captions_each: int = 1,
     caption_index: int | Sequence[int] = 0,
     bad_examples: BadExamples | None = None,
@@ -69,8 +69,8 @@ def make_dataset(
         start_step: batches to leave out, at no cost.
         max_words: L.
         flip: training: mirror every second image; not where captions say left.
-        cache: True keeps all decoded images in memory; a `DecodedImages` of the
-            same index and last size is used as it is.
+        cache: the images in memory, of the same index and last size; None: read each
+            time.
         captions_each: training: k, captions of each image visited; the first is
             drawn, the others follow it in the index, round and round.
         caption_index: not training: which caption, for all images or for each one.
@@ -103,7 +103,7 @@ def make_dataset(
     bad_examples = bad_examples or BadExamples(index)
     with tf.device("CPU:0"):
         shared = {
-            "images": _open_images(index, sizes[-1], cache, bad_examples),
+            "images": _open_images(index, sizes[-1], cache),
             "captions": _open_captions(index, tokenizer),
             "class_ids": tf.constant(index.class_ids),
             "bad_examples": bad_examples,
@@ -171,22 +171,17 @@ def _rows_of_worker(
 
 
 def _open_images(
-    index: CaptionedImages,
-    size: int,
-    cache: bool | DecodedImages,
-    bad_examples: BadExamples,
+    index: CaptionedImages, size: int, cache: DecodedImages | None
 ) -> ImageFiles | DecodedImages:
+    if cache is None:
+        return ImageFiles(index, size)
     shorter_px = transforms.load_size(size)
-    if isinstance(cache, DecodedImages):
-        if cache.shorter_px != shorter_px or len(cache.starts) != len(index):
-            raise ValueError(
-                f"cache: {len(cache.starts)} images of {cache.shorter_px} px; expected"
-                f" {len(index)} of {shorter_px} px"
-            )
-        return cache
-    if cache:
-        return decode_images(index, size, bad_examples)
-    return ImageFiles(index, size)
+    if cache.shorter_px != shorter_px or len(cache.starts) != len(index):
+        raise ValueError(
+            f"cache: {len(cache.starts)} images of {cache.shorter_px} px; expected"
+            f" {len(index)} of {shorter_px} px"
+        )
+    return cache
 
 
 def _open_captions(

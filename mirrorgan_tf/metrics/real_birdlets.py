@@ -13,7 +13,7 @@ from mirrorgan_tf.data.birdlets.attributes import ATTRIBUTES
 from mirrorgan_tf.data.birdlets.dataset import MANIFEST
 from mirrorgan_tf.data.birdlets.truth import read_codes
 from mirrorgan_tf.data.coco import read_coco
-from mirrorgan_tf.data.pipeline import decode_images
+from mirrorgan_tf.data.images import decode_images
 from mirrorgan_tf.metrics.oracle import (
     LabelledImages,
     load_oracle,

@@ -4,7 +4,8 @@ import pytest
 import tensorflow as tf
 
 from mirrorgan_tf.data.captions import tokenize_captions
-from mirrorgan_tf.data.pipeline import decode_images, make_dataset
+from mirrorgan_tf.data.images import decode_images
+from mirrorgan_tf.data.pipeline import make_dataset
 from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
@@ -62,7 +63,7 @@ def assert_same(batches, others):
 
 
 @pytest.fixture(scope="module")
-def run(index, tokenizer):
+def run(index, tokenizer, decoded):
     """The first eight batches of training, beyond three epochs."""
     dataset = make_dataset(
         index,
@@ -72,7 +73,7 @@ def run(index, tokenizer):
         seed=3,
         training=True,
         max_words=WORDS,
-        cache=True,
+        cache=decoded,
     )
     return take(dataset, 8)
 
@@ -146,7 +147,7 @@ def test_seeds_differ(make, run):
 
 
 def test_reading_from_disk_gives_the_same_as_memory(make, run, decoded):
-    assert_same(take(make(cache=False), 8), run)
+    assert_same(take(make(cache=None), 8), run)
     assert_same(take(make(cache=decoded), 3), run[:3])
 
 
@@ -244,7 +245,7 @@ def test_class_ids_go_with_their_image(run, index):
 
 
 def test_evaluation_goes_through_once_in_order(make, tokenizer):
-    batches = take(make(training=False, cache=False), 99)
+    batches = take(make(training=False, cache=None), 99)
     assert [len(batch["index"]) for batch in batches] == [4, 4, 2]
     rows = np.concatenate([batch["index"] for batch in batches])
     np.testing.assert_array_equal(rows, range(COUNT))

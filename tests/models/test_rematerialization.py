@@ -1,3 +1,5 @@
+import contextlib
+
 import keras
 import numpy as np
 import pytest
@@ -5,6 +7,7 @@ import tensorflow as tf
 
 from mirrorgan_tf.models.blocks import ResidualBlock, UpBlock
 from mirrorgan_tf.models.rematerialization import Block, rematerialize
+from tests.conftest import half_precision
 
 
 class Blocks(keras.Model):
@@ -69,14 +72,9 @@ def test_what_is_made_again_changes_nothing(way, two_replicas):
     one = tf.distribute.OneDeviceStrategy("/cpu:0")
     strategy = two_replicas if way == "two replicas" else one
     images = np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype(np.float32)
-    policy = keras.config.dtype_policy()
-    if way == "bfloat16":
-        keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
+    with half_precision() if way == "bfloat16" else contextlib.nullcontext():
         kept = _two_steps(strategy, False, tf.constant(images))
         again = _two_steps(strategy, True, tf.constant(images))
-    finally:
-        keras.config.set_dtype_policy(policy)
     # All of the forward pass: two convolutions and the four of an upsampling's corners.
     replicas = strategy.num_replicas_in_sync
     assert (kept[2], again[2]) == (6 * replicas, 2 * 6 * replicas)

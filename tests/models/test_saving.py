@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from tests.conftest import half_precision
 from tests.models.small_models import MODELS
 
 
@@ -34,13 +35,9 @@ def test_saved_model_gives_the_same(name, tmp_path):
 def test_mixed_precision_runs_and_gives_full_precision_where_it_counts(name):
     make, inputs = MODELS[name]
     expected = _flat(make()(*inputs))
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
+    with half_precision():
         model = make()
         outputs = model(*inputs)
-    finally:
-        keras.config.set_dtype_policy(policy)
     flat = _flat(
         keras.tree.map_structure(lambda x: keras.ops.cast(x, "float32"), outputs)
     )

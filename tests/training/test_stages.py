@@ -13,6 +13,7 @@ from mirrorgan_tf.training.glam_stage import GlamStage
 from mirrorgan_tf.training.loop import compile_step
 from mirrorgan_tf.training.stem_stage import StemStage
 from mirrorgan_tf.training.stream_stage import StreamStage
+from tests.conftest import half_precision
 
 WORDS = 11
 SIZES = (16, 32)
@@ -156,12 +157,8 @@ def test_mixed_precision_stays_near(name, tiny_config):
     config = dataclasses.replace(tiny_config, discriminator_width=8, **changes)
     one = tf.distribute.OneDeviceStrategy("/cpu:0")
     exact, start, _ = _train(build, config, one, steps=1, sgd=0.01)
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
+    with half_precision():
         mixed, _, after = _train(build, config, one, steps=1, start=start, sgd=0.01)
-    finally:
-        keras.config.set_dtype_policy(policy)
     for key, loss in mixed[0].items():
         assert loss.dtype == np.float32, key
         assert loss != exact[0][key], key
@@ -174,9 +171,7 @@ def test_a_mirrored_replica_trains_as_none_in_half_precision(tiny_config, monkey
     # The large weights' own update, for some of these.
     monkeypatch.setattr(adam, "_MANY", 2**12)
     config = dataclasses.replace(tiny_config, discriminator_width=8)
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
+    with half_precision():
         (losses, start, weights), (mirrored_losses, _, mirrored_weights) = (
             _train(_glam_stage, config, strategy, steps=2)
             for strategy in (
@@ -184,8 +179,6 @@ def test_a_mirrored_replica_trains_as_none_in_half_precision(tiny_config, monkey
                 tf.distribute.MirroredStrategy(["cpu:0"]),
             )
         )
-    finally:
-        keras.config.set_dtype_policy(policy)
     for one, other in zip(losses, mirrored_losses, strict=True):
         for key, loss in one.items():
             np.testing.assert_allclose(other[key], loss, rtol=1e-3, err_msg=key)
