@@ -19,6 +19,7 @@ from mirrorgan_tf.ablation.summary import (
 from mirrorgan_tf.ablation.variants import BASELINE, Run, Variant
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.files import write_whole
+from mirrorgan_tf.metrics.claims import CLASSIFIER_CAVEAT
 from mirrorgan_tf.pictures import column_grid, save_png
 
 __all__ = ["summarise", "to_markdown", "write_report"]
@@ -112,9 +113,10 @@ def to_markdown(report: dict) -> str:
         *(_row(report, name, row) for name, row in report["variants"].items()),
         *_real_row(report),
         "",
-        "Mean ± standard deviation over seeds. Obedience and FID's features are a "
-        "classifier's that no run was trained by. STREAM, which redescribes, is what "
-        "λ > 0 is trained by, DAMSM, which R-precision asks, what attngan is.",
+        "Mean ± standard deviation over seeds. Obedience, body colour and FID's "
+        f"features are a classifier's. {CLASSIFIER_CAVEAT} Variants with λ > 0 are "
+        "trained by STREAM, which also gives the redescriptions; attngan is trained by "
+        "DAMSM, which also gives R-precision.",
         "",
         *_comparison(report),
     ]

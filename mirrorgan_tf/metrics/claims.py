@@ -11,6 +11,7 @@ from mirrorgan_tf.data.birdlets.truth import Claim
 from mirrorgan_tf.metrics.obedience import measure, measure_all, value_table
 
 __all__ = [
+    "CLASSIFIER_CAVEAT",
     "JUDGED",
     "TRUSTED",
     "Truth",
@@ -21,6 +22,13 @@ __all__ = [
 ]
 
 JUDGED = "body_color"
+# Belongs beside every figure of the classifier's: obedience, and FID of its features.
+CLASSIFIER_CAVEAT = (
+    "No generator is trained by this classifier, but it is not independent of what "
+    "trains one: with --image_encoder_weights=backbone, as in birdlets' recipes, the "
+    "frozen backbone of STREAM and DAMSM has learned the same labels of the same "
+    "training images."
+)
 # Accuracy on real images below which the oracle is no judge of an attribute.
 TRUSTED = 0.97
 

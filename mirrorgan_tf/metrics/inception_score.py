@@ -23,14 +23,16 @@ def inception_score(
         Mean and standard deviation over the parts.
 
     Raises:
-        ValueError: fewer images than splits, or no rows.
+        ValueError: fewer than two images a split (the score of one image alone is 1,
+            whatever the image), or no rows.
 
     Source: Salimans et al., 2016, section 4.
     """
     probs = np.asarray(probs)
-    if probs.ndim != 2 or len(probs) < splits:
+    if probs.ndim != 2 or len(probs) < 2 * splits:
         raise ValueError(
-            f"probs has shape {probs.shape}; expected (N, classes), N at least {splits}"
+            f"probs has shape {probs.shape}; expected (N, classes), N at least "
+            f"{2 * splits}"
         )
     order = np.random.default_rng(seed).permutation(len(probs))
     scores = [_score(probs[rows]) for rows in np.array_split(order, splits)]

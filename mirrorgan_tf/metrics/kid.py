@@ -15,23 +15,33 @@ def kid(
 ) -> tuple[float, float]:
     """Squared maximum mean discrepancy, over random subsets.
 
+    A subset is at most half of its set: subsets of all rows would all be the same, and
+    their spread 0 whatever the sets. For sets of equal size, the spread of halves also
+    estimates how far the value moves when both sets are sampled anew (the
+    delete-half jackknife); subsets smaller than half spread more than that.
+
     Args:
         real: (N, D).
         generated: (M, D).
         subsets: pairs of subsets that are compared.
-        subset_size: rows of each, at most N and M.
+        subset_size: rows of each, at most; never more than N // 2 and M // 2.
         seed: of the subsets.
 
     Returns:
-        Mean and standard deviation over the subsets. 0 is expected of equal
-        distributions, so that it may fall below.
+        Mean and standard deviation over the subsets. Equal distributions have an
+        expected value of 0, so the mean may be negative.
 
     Raises:
-        ValueError: fewer than 2 rows in a set.
+        ValueError: fewer than 4 rows in a set.
 
-    Source: Bińkowski et al., 2018.
+    Source: Bińkowski et al., 2018; the jackknife: Shao and Wu, 1989.
     """
-    size = min(subset_size, len(real), len(generated))
+    size = min(subset_size, len(real) // 2, len(generated) // 2)
+    if size < 2:
+        raise ValueError(
+            f"{len(real)} and {len(generated)} rows; expected at least 4 of each, "
+            "for subsets of 2"
+        )
     rng = np.random.default_rng(seed)
     values = [
         squared_mmd(

@@ -96,10 +96,10 @@ def _inception_score(seen):
     seen_by = seen.generated[seen.features], seen.real[seen.features]
     if "probs" not in seen_by[0]:
         raise NotComputed("it needs Inception with its top layer (--inception_weights)")
-    _need(len(seen.sample), 10, "generated images")
+    _need(len(seen.sample), 20, "generated images")
     mean, std = inception_score(seen_by[0]["probs"], seed=seen.seed)
     result = {"mean": mean, "std": std, "splits": 10}
-    if len(seen.index) >= 10:
+    if len(seen.index) >= 20:
         result["real_mean"], result["real_std"] = inception_score(
             seen_by[1]["probs"], seed=seen.seed
         )
@@ -119,7 +119,7 @@ def _fid(seen):
 
 
 def _kid(seen):
-    real, generated = _features(seen, 2)
+    real, generated = _features(seen, 4)
     mean, std = kid(real, generated, seed=seen.seed)
     return {"mean": mean, "std": std}
 

@@ -1,7 +1,8 @@
 """Reads birdlets' attributes from images: a classifier trained on real ones only.
 
-It never sees a generated image, nor the validation split, on which its own accuracy
-is told: what it says of generated images is worth as much as that.
+It is trained on the training split, never on generated images; its own accuracy is
+measured on the validation split. It is not independent of what trains a generator: see
+`CLASSIFIER_CAVEAT` in `metrics.claims`.
 """
 
 import dataclasses
@@ -15,6 +16,7 @@ import numpy as np
 from keras import layers
 
 from mirrorgan_tf.data.birdlets.attributes import ATTRIBUTES
+from mirrorgan_tf.metrics.claims import CLASSIFIER_CAVEAT
 from mirrorgan_tf.metrics.looks import fingerprint
 
 __all__ = [
@@ -169,7 +171,7 @@ class OracleJudge:
 
     about = (
         "the last map of the birdlets classifier, its mean over all places: not to be "
-        "compared with published figures"
+        f"compared with published figures. {CLASSIFIER_CAVEAT.removesuffix('.')}"
     )
 
     def __init__(self, oracle: keras.Model, accuracy: dict[str, float]):

@@ -1,7 +1,7 @@
 """An evaluation's report as Markdown."""
 
 from mirrorgan_tf.data.birdlets.attributes import ATTRIBUTES
-from mirrorgan_tf.metrics.claims import JUDGED, TRUSTED
+from mirrorgan_tf.metrics.claims import CLASSIFIER_CAVEAT, JUDGED, TRUSTED
 
 __all__ = ["to_markdown"]
 
@@ -79,7 +79,8 @@ def _of_features(metrics):
         yield "FID", f"{metrics['fid']['value']:.2f}", "0", about
     if "kid" in metrics:
         value = _spread(1000 * metrics["kid"]["mean"], 1000 * metrics["kid"]["std"])
-        yield "KID × 1000", value, "0", "unbiased; lower is better"
+        about = "unbiased; subsets of half the images, 1,000 at most; lower is better"
+        yield "KID × 1000", value, "0", about
     abouts = {
         "precision": "share of images among the real ones (10,000 at most), k = 3",
         "recall": "share of real images among the generated ones, k = 3",
@@ -191,7 +192,8 @@ def _obedience(result):
         "## Obedience",
         "",
         f"What captions state, read back by a classifier trained on real birdlets "
-        f"only; {judged['captions']} validation captions that state the body's colour.",
+        f"only; {judged['captions']} validation captions that state the body's colour. "
+        + CLASSIFIER_CAVEAT,
         "",
         "| | body colour |",
         "| --- | --- |",

@@ -130,6 +130,7 @@ def test_judges_once_then_every_run_and_all_in_the_report(tmp_path, base, comman
     assert row in text
     assert "| lambda0 | 2 | -25.0 ± 0.0 (0) | +0.00 ± 0.00 (0) |" in text
     assert "| stages1 | 1 | -37.5 (0) | +0.00 (0) |" in text
+    assert "backbone of STREAM and DAMSM has learned the same labels" in text
     for picture in ("plot.png", "images.png"):
         assert (work / picture).stat().st_size > 500
 

@@ -39,6 +39,7 @@ def test_obedience_comes_with_all_that_it_is_measured_by(obedience):
     assert "**50.0 %**" in text and "| chance | 10.0 % |" in text
     assert "| the classifier on held-out real images | 98.0 % |" in text
     assert "| red | 2 | 50.0 % | blue |" in text
+    assert "backbone of STREAM and DAMSM has learned the same labels" in text
     assert "don't trust" not in text and "doubtful" not in text
 
 
