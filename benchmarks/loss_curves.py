@@ -19,8 +19,10 @@ from tensorboard.backend.event_processing.event_accumulator import (
 )
 from tensorboard.util import tensor_util
 
-_OURS = flags.DEFINE_list("ours", None, "Workdirs of one way, two at least.")
-_THEIRS = flags.DEFINE_list("theirs", None, "Workdirs of the other.")
+from mirrorgan_tf.path_flags import define_path_list
+
+_OURS = define_path_list("ours", None, "Workdirs of one way, two at least.")
+_THEIRS = define_path_list("theirs", None, "Workdirs of the other.")
 _STEPS = flags.DEFINE_integer("steps", 500, "Steps that are compared.", lower_bound=2)
 _MOST = flags.DEFINE_float(
     "most", None, "Exit status 1 if a loss lies more deviations apart than this."

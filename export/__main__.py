@@ -10,14 +10,15 @@ from absl import flags, logging
 
 from mirrorgan_tf import commands
 from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.path_flags import define_path
 
 _OPTIONS = ("dtype", "quantize", "ema", "xla", "max_batch", "candidates")
 
 
 def define_flags() -> None:
     """Defines the command's flags."""
-    flags.DEFINE_string("workdir", None, "Folder of a trained run.")
-    flags.DEFINE_string("out", None, "Folder of all versions of the served model.")
+    define_path("workdir", None, "Folder of a trained run.")
+    define_path("out", None, "Folder of all versions of the served model.")
     flags.DEFINE_integer(
         "version",
         None,
@@ -110,5 +111,4 @@ def _describe(endpoint):
 
 
 if __name__ == "__main__":
-    define_flags()
-    commands.run(main)
+    commands.run(main, define_flags)

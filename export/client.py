@@ -24,6 +24,7 @@ from PIL import Image
 from mirrorgan_tf import commands
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.generate import read_captions
+from mirrorgan_tf.path_flags import define_path
 
 __all__ = ["GrpcClient", "RestClient"]
 
@@ -281,7 +282,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("model_version", None, "Default: the newest.", lower_bound=1)
     flags.DEFINE_enum("signature", "png", _SIGNATURES, "What to ask for.")
     flags.DEFINE_multi_string("captions", [], "A caption; may be repeated.")
-    flags.DEFINE_string(
+    define_path(
         "captions_file", None, "File of captions, one a line; - is standard input."
     )
     flags.DEFINE_integer(
@@ -294,7 +295,7 @@ def define_flags() -> None:
     flags.DEFINE_integer(
         "steps", 8, "Images from one caption to another (interpolate).", lower_bound=2
     )
-    flags.DEFINE_string("out", "images", "Folder for the images.")
+    define_path("out", "images", "Folder for the images.")
     flags.DEFINE_integer("batch_size", 16, "Captions a request.", lower_bound=1)
     flags.DEFINE_float(
         "timeout_s", 60.0, "For a request, with all its tries.", lower_bound=0.001
@@ -385,5 +386,4 @@ def _facts(answer, row):
 
 
 if __name__ == "__main__":
-    define_flags()
-    commands.run(main)
+    commands.run(main, define_flags)

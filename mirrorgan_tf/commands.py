@@ -11,24 +11,34 @@ from collections.abc import Callable, Iterator
 
 from absl import app, flags, logging
 
+from mirrorgan_tf import interrupts
+
 # TensorFlow reads this once, at its import; commands import this module first.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 __all__ = ["UserError", "quiet", "run"]
+
+# What shells report for a process that SIGPIPE has ended.
+_NO_READER_STATUS = 141
 
 
 class UserError(Exception):
     """A mistake the user can mend; its text says what is wrong and how."""
 
 
-def run(main: Callable[[], int | None]) -> None:
-    """Parses absl flags, calls `main()` and exits with its status.
+def run(
+    main: Callable[[], int | None], define_flags: Callable[[], None] = lambda: None
+) -> None:
+    """Defines and parses absl flags, calls `main()` and exits with its status.
 
-    Exit status: what `main` returns (None is 0), 1 for a `UserError` or a bad
-    flag, 130 after Ctrl-C.
+    The flags are gone when it returns, so that a command can run twice in a process.
+
+    Exit status: what `main` returns (None is 0), 1 for a `UserError`, a bad flag or
+    output that can't be written, 130 after Ctrl-C, 141 if nobody reads the output.
     """
 
     def guarded(argv):
+        interrupts.raise_on_interrupt()
         as_json = "log_format" in flags.FLAGS and flags.FLAGS.log_format == "json"
         logging.get_absl_handler().setFormatter(_JsonFormatter() if as_json else None)
         try:
@@ -45,14 +55,63 @@ def run(main: Callable[[], int | None]) -> None:
             return 1
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
-            return 130
+            return interrupts.INTERRUPTED_STATUS
 
+    interrupts.exit_on_interrupt()
     logging.use_absl_handler()
     logging.set_verbosity(logging.INFO)
     logging.get_absl_handler().setFormatter(None)
-    # It says everything twice, and nothing that is of use here.
-    python_logging.getLogger("tensorflow").setLevel(python_logging.WARNING)
-    app.run(guarded, flags_parser=_parse)
+    # It repeats errors, and its warnings are about code, not about what a user does.
+    python_logging.getLogger("tensorflow").setLevel(python_logging.ERROR)
+    defined_before = set(flags.FLAGS)
+    with _standard_streams():
+        try:
+            define_flags()
+            app.run(guarded, flags_parser=_parse)
+        finally:
+            for name in set(flags.FLAGS) - defined_before:
+                delattr(flags.FLAGS, name)
+
+
+@contextlib.contextmanager
+def _standard_streams():
+    """Any text can be printed; output that can't be written is no traceback.
+
+    Characters that the terminal's encoding lacks are written as escapes.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    failure = None
+    try:
+        yield
+    except OSError:
+        # Only another attempt tells whether it was one of these streams that failed.
+        failure = _write_error(sys.stdout, "\n") or _write_error(sys.stderr, "\n")
+        if failure is None:
+            raise
+    finally:
+        failure = failure or _write_error(sys.stdout, "")
+        for stream in (sys.stdout, sys.stderr):
+            if _write_error(stream, ""):
+                # Python would write the rest at its exit, and complain.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if isinstance(failure, BrokenPipeError):
+            sys.exit(_NO_READER_STATUS)
+        if failure:
+            print(f"error: the output can't be written: {failure}", file=sys.stderr)
+            sys.exit(1)
+
+
+def _write_error(stream, text):
+    """The OSError of writing a text and all that the stream still holds, or None."""
+    try:
+        if stream is not None:
+            stream.write(text)
+            stream.flush()
+    except OSError as error:
+        return error
+    return None
 
 
 @contextlib.contextmanager
@@ -87,7 +146,7 @@ class _JsonFormatter(python_logging.Formatter):
             "level": record.levelname.lower(),
             "message": record.getMessage(),
         } | getattr(record, "fields", {})
-        return json.dumps(_finite(fields), ensure_ascii=False)
+        return json.dumps(_finite(fields))
 
 
 def _finite(value):

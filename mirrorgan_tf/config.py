@@ -27,7 +27,16 @@ _BACKBONES = (
 _AUGMENTATIONS = ("color", "translation", "cutout")
 
 
-def _setting(default, help_text, *, low=None, high=None, choices=None, runtime=False):
+def _setting(
+    default,
+    help_text,
+    *,
+    low=None,
+    high=None,
+    choices=None,
+    runtime=False,
+    path=False,
+):
     """One field; `runtime` settings may differ when a run is taken up again."""
     return dataclasses.field(
         default=default,
@@ -37,6 +46,7 @@ def _setting(default, help_text, *, low=None, high=None, choices=None, runtime=F
             "high": high,
             "choices": choices,
             "runtime": runtime,
+            "path": path,
         },
     )
 
@@ -55,7 +65,9 @@ class Config:
         "Data set: birdlets is drawn on demand, the others are read.",
         choices=("birdlets", "coco", "cub", "folder"),
     )
-    data_dir: str = _setting("data/birdlets", "Folder of the data set.", runtime=True)
+    data_dir: str = _setting(
+        "data/birdlets", "Folder of the data set.", runtime=True, path=True
+    )
     birdlets_train_images: int = _setting(
         4000, "Training images to draw (birdlets).", low=1
     )
@@ -66,14 +78,19 @@ class Config:
         "",
         "Your own images in COCO's format: their folder, in data_dir (coco).",
         runtime=True,
+        path=True,
     )
     coco_train_json: str = _setting(
-        "", "Your own captions in COCO's format, in data_dir (coco).", runtime=True
+        "",
+        "Your own captions in COCO's format, in data_dir (coco).",
+        runtime=True,
+        path=True,
     )
     coco_val_json: str = _setting(
         "",
         "Those for validation; without, a val_share of the others is taken.",
         runtime=True,
+        path=True,
     )
     val_share: float = _setting(
         0.1,
@@ -104,6 +121,7 @@ class Config:
         "AttnGAN's captions.pickle: take its words and their ids, as its encoders "
         "need; else the data set's own words.",
         runtime=True,
+        path=True,
     )
 
     # Networks
@@ -135,6 +153,7 @@ class Config:
         "Its weights: imagenet, none, a weights file, or backbone: those of stage "
         "backbone, in which backbone small learns the data set's labels (birdlets); "
         "frozen, as all that were trained before.",
+        path=True,
     )
     stream_encoder: str = _setting(
         "resnet152",
@@ -145,6 +164,7 @@ class Config:
         "imagenet",
         "Its weights: imagenet, none, a weights file, or stem: those that DAMSM's "
         "image encoder has learned.",
+        path=True,
     )
     small_width: int = _setting(32, "First layer's channels of backbone small.", low=1)
     stream_embedding_dim: int = _setting(

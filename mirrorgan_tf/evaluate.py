@@ -20,6 +20,7 @@ from absl import flags
 from mirrorgan_tf import commands
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
+from mirrorgan_tf.path_flags import define_path
 
 __all__ = ["define_flags", "evaluate"]
 
@@ -39,8 +40,8 @@ _CHOICES = Config.__dataclass_fields__["dataset"].metadata["choices"]
 def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines the command's flags; not at import, where commands would collide."""
     options = {"flag_values": flag_values}
-    flags.DEFINE_string("workdir", None, "Folder of a trained run.", **options)
-    flags.DEFINE_string(
+    define_path("workdir", None, "Folder of a trained run.", **options)
+    define_path(
         "saved_model",
         None,
         "An export that makes the images in the run's stead.",
@@ -53,19 +54,19 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         "Data set; default: the one of the training.",
         **options,
     )
-    flags.DEFINE_string(
+    define_path(
         "data_dir",
         None,
         "Folder of the data set; default: the one of the training.",
         **options,
     )
-    flags.DEFINE_string(
+    define_path(
         "out",
         None,
         "Folder of the evaluation; default: one in WORKDIR/evaluation.",
         **options,
     )
-    flags.DEFINE_string(
+    define_path(
         "oracle",
         None,
         "Folder of the birdlets classifier, trained if it is not there; default: "
@@ -112,7 +113,7 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         "classifier's, which needs no download.",
         **options,
     )
-    flags.DEFINE_string(
+    define_path(
         "inception_weights",
         "imagenet",
         "Inception's weights: imagenet (downloaded once) or a Keras weights file.",
@@ -255,5 +256,4 @@ def _data_config(asked, config):
 
 
 if __name__ == "__main__":
-    define_flags()
-    commands.run(evaluate)
+    commands.run(evaluate, define_flags)

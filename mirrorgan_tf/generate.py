@@ -15,6 +15,7 @@ from absl import flags, logging
 
 from mirrorgan_tf import commands
 from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.path_flags import define_path
 from mirrorgan_tf.pictures import (
     attention_sheet,
     caption_grid,
@@ -30,15 +31,15 @@ _SHOWN = 300
 
 def define_flags() -> None:
     """Defines the command's flags; not at import, where commands would collide."""
-    flags.DEFINE_string("workdir", None, "Folder of a trained run.")
+    define_path("workdir", None, "Folder of a trained run.")
     flags.DEFINE_multi_string("captions", [], "A caption; may be repeated.")
-    flags.DEFINE_string(
+    define_path(
         "captions_file", None, "File of captions, one a line; - is standard input."
     )
     flags.DEFINE_integer(
         "seed", 0, "Fixes the noise.", lower_bound=-(2**63), upper_bound=2**63 - 1
     )
-    flags.DEFINE_string("out", "grid.png", "The PNG to write.")
+    define_path("out", "grid.png", "The PNG to write.")
     flags.DEFINE_bool("scales", False, "Show the images of every scale.")
     flags.DEFINE_bool(
         "attention", False, "Show below the grid where each word is looked at."
@@ -150,5 +151,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    define_flags()
-    commands.run(main)
+    commands.run(main, define_flags)

@@ -9,6 +9,7 @@ from absl import flags
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config, setting_help
 from mirrorgan_tf.files import write_whole
+from mirrorgan_tf.path_flags import define_path
 
 __all__ = ["define_flags", "config_from_flags", "read_config", "write_config"]
 
@@ -32,7 +33,8 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
                 flag_values=flag_values,
             )
         else:
-            _DEFINE[field.type](
+            define = define_path if field.metadata["path"] else _DEFINE[field.type]
+            define(
                 field.name, field.default, setting_help(field), flag_values=flag_values
             )
         flags.declare_key_flag(field.name, flag_values=flag_values)

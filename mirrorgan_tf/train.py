@@ -25,6 +25,7 @@ from mirrorgan_tf.data.images import decode_images
 from mirrorgan_tf.data.pipeline import make_dataset
 from mirrorgan_tf.data.sources import all_notes, choose_vocabulary, open_dataset
 from mirrorgan_tf.models import from_config
+from mirrorgan_tf.path_flags import define_path
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
 from mirrorgan_tf.training import observers
@@ -47,19 +48,23 @@ from mirrorgan_tf.workdir import VOCABULARY_FILE, hold_workdir, start_workdir
 
 _OBSERVED = 100
 
-_WORKDIR = flags.DEFINE_string("workdir", "runs/birdlets", "Folder of the run.")
-_STAGES = flags.DEFINE_list(
-    "stages",
-    [],
-    f"Stages to train, of {','.join(STAGES)} (backbone only with "
-    "--image_encoder_weights=backbone); default: the unfinished.",
-)
-_DRY_RUN = flags.DEFINE_bool(
-    "dry_run",
-    False,
-    "Build everything, print its size, run a few steps a stage on random data and "
-    "estimate how long all would take, here and on an A100 and an H100.",
-)
+
+def define_flags() -> None:
+    """Defines the command's flags; not at import, where commands would collide."""
+    options.define_flags()
+    define_path("workdir", "runs/birdlets", "Folder of the run.")
+    flags.DEFINE_list(
+        "stages",
+        [],
+        f"Stages to train, of {','.join(STAGES)} (backbone only with "
+        "--image_encoder_weights=backbone); default: the unfinished.",
+    )
+    flags.DEFINE_bool(
+        "dry_run",
+        False,
+        "Build everything, print its size, run a few steps a stage on random data and "
+        "estimate how long all would take, here and on an A100 and an H100.",
+    )
 
 
 class Training:
@@ -269,14 +274,14 @@ def main() -> None:
         tf.config.experimental.enable_op_determinism()
     if config.mixed_precision != "none":
         keras.config.set_dtype_policy(f"mixed_{config.mixed_precision}")
-    if _DRY_RUN.value:
+    if flags.FLAGS.dry_run:
         dry_run(config)
         return
     strategy = make_strategy(config)
     with StopSignals() as signals:
         try:
             with data_errors():
-                _train(config, Path(_WORKDIR.value), chosen, strategy, signals)
+                _train(config, Path(flags.FLAGS.workdir), chosen, strategy, signals)
         except Stopped:
             logging.info(
                 "stopped; what was trained is saved, to go on: "
@@ -339,15 +344,15 @@ def _stages_to_train(config, workdir, chosen):
 
 
 def _chosen_stages(config):
-    unknown = set(_STAGES.value) - set(config.stages)
+    chosen = flags.FLAGS.stages
+    unknown = set(chosen) - set(config.stages)
     if unknown:
         raise UserError(
-            f"--stages={','.join(_STAGES.value)}: {sorted(unknown)[0]!r} is no stage; "
+            f"--stages={','.join(chosen)}: {sorted(unknown)[0]!r} is no stage; "
             f"choose from {', '.join(config.stages)}"
         )
-    return _STAGES.value
+    return chosen
 
 
 if __name__ == "__main__":
-    options.define_flags()
-    commands.run(main)
+    commands.run(main, define_flags)

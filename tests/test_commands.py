@@ -1,4 +1,6 @@
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -65,3 +67,154 @@ def test_a_bad_flagfile_is_one_line(tmp_path, content, words):
     assert done.stderr.startswith("error: ")
     assert words in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+PRINTING = """
+import sys
+from mirrorgan_tf import commands
+def main():
+    for _ in range(int(sys.argv[0])):
+        print("one – two \\udcff")
+    print("three –", file=sys.stderr)
+sys.argv = [{lines!r}]
+commands.run(main)
+"""
+
+
+def print_lines(lines, **options):
+    return subprocess.run(
+        [sys.executable, "-c", PRINTING.format(lines=str(lines))],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        **options,
+    )
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_text_that_the_output_cannot_encode_is_escaped(encoding):
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    done = print_lines(1, stdout=subprocess.PIPE, env=environment)
+    assert done.returncode == 0, done.stderr
+    dash = "–" if encoding == "utf-8" else "\\u2013"
+    assert done.stdout == f"one {dash} two \\udcff\n"
+    assert done.stderr == f"three {dash}\n"
+
+
+@pytest.mark.parametrize("lines", [1, 10_000], ids=["at the end", "on the way"])
+@pytest.mark.parametrize("to_stderr", [False, True])
+def test_output_that_nobody_reads_ends_the_command_quietly(lines, to_stderr):
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    script = PRINTING.format(lines=str(lines))
+    if to_stderr:
+        script = script.replace('udcff")', 'udcff", file=sys.stderr)')
+    with open(write_end, "wb") as pipe:
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=ROOT,
+            stdout=pipe,
+            stderr=pipe if to_stderr else subprocess.PIPE,
+            timeout=60,
+        )
+    assert done.returncode == 141
+    assert to_stderr or b"Traceback" not in done.stderr
+    assert to_stderr or b"BrokenPipe" not in done.stderr
+
+
+@pytest.mark.parametrize("lines", [1, 10_000], ids=["at the end", "on the way"])
+def test_output_on_a_full_disk_is_one_line(lines):
+    with open("/dev/full", "wb") as full:
+        done = print_lines(lines, stdout=full)
+    assert done.returncode == 1
+    assert "error: the output can't be written" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_closed_standard_streams_are_no_error():
+    for closed in ("1>&-", "2>&-", "1>&- 2>&-"):
+        script = PRINTING.format(lines="1")
+        done = subprocess.run(
+            ["sh", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, script],
+            cwd=ROOT,
+            timeout=60,
+        )
+        assert done.returncode == 0
+
+
+def interrupted_import(tmp_path, package_source, command):
+    """Status and stderr of a command that is interrupted while it imports TensorFlow.
+
+    A stand-in for TensorFlow says where the import is.
+    """
+    (tmp_path / "tensorflow.py").write_text(package_source)
+    process = subprocess.Popen(
+        [sys.executable, "-m", *command.split()],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "importing\n"
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    return process.returncode, stderr
+
+
+@pytest.mark.parametrize(
+    "command", ["mirrorgan_tf.train", "export --workdir=no --out=no"]
+)
+def test_ctrl_c_during_imports_is_one_word(tmp_path, command):
+    waiting = "import time\nprint('importing', flush=True)\n"
+    swallowing = f"{waiting}try:\n    time.sleep(50)\nexcept BaseException:\n    pass\n"
+    assert interrupted_import(tmp_path, swallowing, command) == (130, "interrupted\n")
+
+
+def test_ctrl_c_in_a_command_raises_keyboard_interrupt():
+    script = """
+import signal, sys
+from mirrorgan_tf import commands
+def main():
+    try:
+        signal.raise_signal(signal.SIGINT)
+    finally:
+        print("cleaned up")
+sys.argv = ["command"]
+commands.run(main)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (130, "cleaned up\n")
+    assert done.stderr == "interrupted\n"
+
+
+def test_a_library_import_leaves_signals_alone():
+    script = "import mirrorgan_tf.commands, signal; print(signal.getsignal(2))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True
+    )
+    assert "default_int_handler" in done.stdout
+
+
+def test_a_command_runs_twice_in_a_process():
+    script = """
+import importlib, runpy, sys
+sys.argv = ["evaluate", "--workdir=", "--seed=3"]
+for _ in range(2):
+    try:
+        runpy.run_module("mirrorgan_tf.evaluate", run_name="__main__")
+    except SystemExit as error:
+        print(error.code)
+from mirrorgan_tf import evaluate
+evaluate.define_flags()
+importlib.reload(evaluate)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "1\n1\n"
+    assert done.stderr.count("error: --workdir is missing") == 2

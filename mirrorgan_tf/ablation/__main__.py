@@ -18,6 +18,7 @@ from absl import flags, logging
 from mirrorgan_tf import commands, options
 from mirrorgan_tf.ablation.variants import BASELINE, CLAIMS, VARIANTS, plan_runs
 from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.path_flags import define_path
 from mirrorgan_tf.training.signals import Stopped, StopSignals
 
 __all__ = ["define_flags", "main"]
@@ -27,8 +28,8 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines the command's flags; not at import, where commands would collide."""
     options.define_flags(flag_values)
     into = {"flag_values": flag_values}
-    flags.DEFINE_string("workdir", "runs/ablation", "Folder of the ablation.", **into)
-    flags.DEFINE_string(
+    define_path("workdir", "runs/ablation", "Folder of the ablation.", **into)
+    define_path(
         "judges",
         None,
         "A finished run whose STEM and STREAM are taken; default: they are trained.",
@@ -97,5 +98,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    define_flags()
-    commands.run(main)
+    commands.run(main, define_flags)

@@ -19,6 +19,7 @@ from absl import flags, logging
 from mirrorgan_tf import commands, options
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
+from mirrorgan_tf.path_flags import define_multi_path, define_path, define_path_list
 
 __all__ = ["define_flags", "main", "pick_image_encoder", "read_settings"]
 
@@ -35,10 +36,10 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines the command's flags; not at import, where commands would collide."""
     options.define_flags(flag_values)
     into = {"flag_values": flag_values}
-    flags.DEFINE_string("workdir", None, "Folder to make.", **into)
+    define_path("workdir", None, "Folder to make.", **into)
     for name, text in _FILES.items():
-        flags.DEFINE_string(name, "", text, **into)
-    flags.DEFINE_multi_string(
+        define_path(name, "", text, **into)
+    define_multi_path(
         "image_encoder",
         [],
         "AttnGAN's image_encoder*.pth (DAMSM). In a flagfile it names a backbone, as "
@@ -46,7 +47,7 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         allow_override=True,
         **into,
     )
-    flags.DEFINE_list(
+    define_path_list(
         "discriminators", [], "netD0.pth,netD1.pth,... of the generator.", **into
     )
     flags.DEFINE_integer(
@@ -127,5 +128,4 @@ def pick_image_encoder(values: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    define_flags()
-    commands.run(main)
+    commands.run(main, define_flags)

@@ -35,6 +35,7 @@ from mirrorgan_tf.data.statistics import (
     length_histogram,
     repeated_images,
 )
+from mirrorgan_tf.path_flags import define_path
 from mirrorgan_tf.pictures import caption_grid, save_png
 
 __all__ = ["check", "define_flags", "main", "parse_decode", "show_samples"]
@@ -48,8 +49,8 @@ def define_flags() -> None:
     """Defines the command's flags; not at import, where commands would collide."""
     options.define_flags()
     flags.DEFINE_string("decode", "all", "Images to decode of a split: all, none or N.")
-    flags.DEFINE_string("out", "check.png", "Picture of samples to write.")
-    flags.DEFINE_string("workdir", None, "Of trainings' flagfiles; not used here.")
+    define_path("out", "check.png", "Picture of samples to write.")
+    define_path("workdir", None, "Of trainings' flagfiles; not used here.")
 
 
 def check(
@@ -195,5 +196,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    define_flags()
-    commands.run(main)
+    commands.run(main, define_flags)

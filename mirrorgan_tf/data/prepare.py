@@ -11,6 +11,7 @@ from absl import flags
 
 from mirrorgan_tf import commands, options
 from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.path_flags import define_path
 
 __all__ = ["define_flags", "main"]
 
@@ -18,13 +19,13 @@ __all__ = ["define_flags", "main"]
 def define_flags() -> None:
     """Defines the command's flags: a training's, and its own."""
     options.define_flags()
-    flags.DEFINE_string("out", None, "Folder to write.")
+    define_path("out", None, "Folder to write.")
     flags.DEFINE_integer("quality", 95, "Of the JPEGs.", lower_bound=1, upper_bound=100)
     flags.DEFINE_integer("images_per_shard", 1000, "At most.", lower_bound=1)
     flags.DEFINE_integer(
         "workers", None, "Images worked on at a time; default: by load.", lower_bound=1
     )
-    flags.DEFINE_string("workdir", None, "Not used: a training's flagfile has it.")
+    define_path("workdir", None, "Not used: a training's flagfile has it.")
 
 
 def main() -> None:
@@ -64,5 +65,4 @@ def _show_progress(done, total, new, seconds):
 
 
 if __name__ == "__main__":
-    define_flags()
-    commands.run(main)
+    commands.run(main, define_flags)

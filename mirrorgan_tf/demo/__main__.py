@@ -8,11 +8,12 @@ from absl import flags, logging
 
 from mirrorgan_tf import commands
 from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.path_flags import define_path
 
 
 def define_flags() -> None:
     """Defines the command's flags."""
-    flags.DEFINE_string(
+    define_path(
         "saved_model", None, "What `python -m export` wrote: a version, or all of them."
     )
     flags.DEFINE_string("host", "127.0.0.1", "Address to listen at.")
@@ -44,5 +45,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    define_flags()
-    commands.run(main)
+    commands.run(main, define_flags)

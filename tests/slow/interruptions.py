@@ -58,8 +58,7 @@ def train(arguments, log):
     from mirrorgan_tf import commands, options
     from mirrorgan_tf.train import main
 
-    options.define_flags()
-    commands.run(main)
+    commands.run(main, options.define_flags)
 
 
 class Runs:

@@ -25,32 +25,39 @@ from absl import flags
 
 from mirrorgan_tf import commands
 from mirrorgan_tf.data.birdlets.dataset import write_birdlets
+from mirrorgan_tf.path_flags import define_path
 
-_DATA_DIR = flags.DEFINE_string("data_dir", "data/birdlets", "Folder to make.")
-_TRAIN_IMAGES = flags.DEFINE_integer("train_images", 4000, "Training images.")
-_VAL_IMAGES = flags.DEFINE_integer("val_images", 500, "Validation images.")
-_CAPTIONS = flags.DEFINE_integer("captions_per_image", 5, "Captions of each image.")
-_SEED = flags.DEFINE_integer("seed", 1, "Seed of everything random.")
-_WORKERS = flags.DEFINE_integer(
-    "workers", None, "Processes that draw; default: one for each core."
-)
+__all__ = ["define_flags", "main"]
+
+
+def define_flags() -> None:
+    """Defines the command's flags; not at import, where commands would collide."""
+    define_path("data_dir", "data/birdlets", "Folder to make.")
+    flags.DEFINE_integer("train_images", 4000, "Training images.")
+    flags.DEFINE_integer("val_images", 500, "Validation images.")
+    flags.DEFINE_integer("captions_per_image", 5, "Captions of each image.")
+    flags.DEFINE_integer("seed", 1, "Seed of everything random.")
+    flags.DEFINE_integer(
+        "workers", None, "Processes that draw; default: one for each core."
+    )
 
 
 def main() -> None:
     """Draws the set that the flags describe."""
-    written = write_birdlets(
-        _DATA_DIR.value,
-        train_images=_TRAIN_IMAGES.value,
-        val_images=_VAL_IMAGES.value,
-        captions_per_image=_CAPTIONS.value,
-        seed=_SEED.value,
-        workers=_WORKERS.value,
+    values = flags.FLAGS
+    drawn = write_birdlets(
+        values.data_dir,
+        train_images=values.train_images,
+        val_images=values.val_images,
+        captions_per_image=values.captions_per_image,
+        seed=values.seed,
+        workers=values.workers,
         progress=_show_progress,
     )
-    if written:
-        print(f"drawn: {_DATA_DIR.value}")
+    if drawn:
+        print(f"drawn: {values.data_dir}")
     else:
-        print(f"{_DATA_DIR.value} is there already, with these very flags")
+        print(f"{values.data_dir} is there already, with these very flags")
 
 
 def _show_progress(done, total):
@@ -59,4 +66,4 @@ def _show_progress(done, total):
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    commands.run(main, define_flags)

@@ -264,6 +264,8 @@ def _draw_in_processes(folder, counts, seed, workers):
             stdin=subprocess.DEVNULL,
             stdout=write_end,
             env=environment,
+            # The terminal's Ctrl-C is for this process, which ends them.
+            start_new_session=True,
         )
         for worker in range(workers)
     ]

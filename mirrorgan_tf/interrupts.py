@@ -1,0 +1,53 @@
+"""Ctrl-C in a command: one word and exit status 130, even while it is still starting.
+
+Only the standard library is imported here, and little of it, because nothing that is
+imported before the handler is installed can be interrupted without a traceback.
+"""
+
+import os
+import signal
+from types import FrameType
+
+__all__ = ["INTERRUPTED_STATUS", "exit_on_interrupt", "raise_on_interrupt"]
+
+# What shells report for a process that SIGINT has ended.
+INTERRUPTED_STATUS = 128 + signal.SIGINT
+
+
+def exit_on_interrupt() -> None:
+    """From now on Ctrl-C ends the process at once: for its start, when all is idle."""
+    _replace(signal.default_int_handler, _exit)
+
+
+def raise_on_interrupt() -> None:
+    """From now on Ctrl-C raises KeyboardInterrupt, except during an import.
+
+    An import may swallow the exception: optional packages are imported inside `try`
+    blocks, and Python ignores what its own callbacks raise. There the process ends.
+    """
+    _replace(_exit, _raise_or_exit)
+    _replace(signal.default_int_handler, _raise_or_exit)
+
+
+def _replace(expected, handler):
+    # Shells start background processes with SIGINT ignored, and programs that call
+    # a command have handlers of their own: both stay. Only the main thread may ask.
+    try:
+        if signal.getsignal(signal.SIGINT) is expected:
+            signal.signal(signal.SIGINT, handler)
+    except ValueError:
+        pass
+
+
+def _exit(_number, _frame):
+    os.write(2, b"interrupted\n")
+    os._exit(INTERRUPTED_STATUS)
+
+
+def _raise_or_exit(number, frame: FrameType | None):
+    caller = frame
+    while caller is not None:
+        if caller.f_code.co_filename.startswith("<frozen importlib"):
+            _exit(number, frame)
+        caller = caller.f_back
+    raise KeyboardInterrupt
