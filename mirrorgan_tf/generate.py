@@ -15,6 +15,7 @@ from absl import flags, logging
 
 from mirrorgan_tf import commands
 from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.encoding import REPLACEMENT, decode_lines
 from mirrorgan_tf.path_flags import define_path
 from mirrorgan_tf.pictures import (
     attention_sheet,
@@ -49,13 +50,19 @@ def define_flags() -> None:
 def read_captions(given: Sequence[str], path: str | None) -> list[str]:
     """The captions of the flags, then those of the file.
 
-    Bytes that are no UTF-8 become U+FFFD.
+    Bytes that are no UTF-8 become U+FFFD, with a warning; a byte order mark may
+    announce UTF-16 or UTF-32 in the file.
 
     Raises:
-        UserError: there is none, or the file can't be read.
+        UserError: there is none, or the file can't be read or holds NUL characters.
     """
-    # Command lines hold such bytes as lone surrogates.
-    raw = [caption.encode("utf-8", "surrogateescape") for caption in given]
+    captions, broken = [], []
+    for caption in given:
+        # Command lines hold such bytes as lone surrogates.
+        raw = caption.encode("utf-8", "surrogateescape")
+        captions.append(raw.decode("utf-8", "replace"))
+        if REPLACEMENT in captions[-1]:
+            broken.append(f"--captions={captions[-1]}")
     if path is not None:
         try:
             content = sys.stdin.buffer.read() if path == "-" else _read(path)
@@ -63,10 +70,19 @@ def read_captions(given: Sequence[str], path: str | None) -> list[str]:
             raise UserError(
                 f"--captions_file={path}: can't be read ({error})"
             ) from None
-        raw += [line.strip() for line in content.splitlines() if line.strip()]
-    if not raw:
+        source = f"--captions_file={path}"
+        lines, broken_lines = decode_lines(content, source)
+        captions += [line.strip() for line in lines if line.strip()]
+        broken += [f"{source}: line {number}" for number in broken_lines]
+    if not captions:
         raise UserError("no caption; give --captions='a red bird' or --captions_file")
-    return [caption.decode("utf-8", "replace") for caption in raw]
+    if broken:
+        logging.warning(
+            "captions with characters that can't be read (not UTF-8?): %d, first %s",
+            len(broken),
+            broken[0],
+        )
+    return captions
 
 
 def draw_sheet(

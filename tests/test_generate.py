@@ -30,6 +30,27 @@ def test_captions_come_from_flags_then_file(tmp_path):
     assert captions == ["zero", "", "one", "two", "t\ufffdhree"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_captions_file_may_have_a_byte_order_mark(tmp_path, encoding):
+    (tmp_path / "captions.txt").write_bytes("ein Vögel\r\n鳥\r\n".encode(encoding))
+    assert read_captions([], str(tmp_path / "captions.txt")) == ["ein Vögel", "鳥"]
+
+
+def test_captions_that_cant_be_read_are_named_by_line(tmp_path, monkeypatch):
+    warnings = []
+    monkeypatch.setattr(
+        "absl.logging.warning", lambda text, *values: warnings.append(text % values)
+    )
+    path = tmp_path / "captions.txt"
+    path.write_bytes(b"\na bird\ncaf\xe9\n\x93red\x94\n")
+    read_captions(["a"], str(path))
+    (warning,) = warnings
+    assert warning.endswith(f": 2, first --captions_file={path}: line 3")
+    path.write_bytes("a bird".encode("utf-16-le"))
+    with pytest.raises(UserError, match=f"--captions_file={path}: line 1: a NUL"):
+        read_captions(["a"], str(path))
+
+
 def test_captions_come_from_standard_input(monkeypatch):
     stdin = io.TextIOWrapper(io.BytesIO(b"one\ntwo\n"))
     monkeypatch.setattr(sys, "stdin", stdin)

@@ -5,21 +5,30 @@ import dataclasses
 import gc
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.data.reading import (
+    UNREADABLE_CHARACTERS,
     check_files,
     check_names,
+    has_unreadable_characters,
     index_captioned,
     nearby,
 )
-from mirrorgan_tf.data.records import CaptionedImages
+from mirrorgan_tf.data.records import CaptionedImages, remark_on
+from mirrorgan_tf.encoding import decode_text
 
-__all__ = ["coco_years", "read_coco", "read_coco_json"]
+__all__ = [
+    "coco_years",
+    "read_coco",
+    "read_coco_json",
+    "read_coco_jsons",
+    "read_coco_splits",
+]
 
 _SPLITS = ("train", "val")
 # The paper's first: it is taken where both are whole.
@@ -43,18 +52,34 @@ def read_coco(data_dir: str | Path, split: str) -> CaptionedImages:
     """
     if split not in _SPLITS:
         raise ValueError(f"split={split!r}; expected 'train' or 'val'")
+    return read_coco_splits(data_dir, [split])[split]
+
+
+def read_coco_splits(
+    data_dir: str | Path, splits: Sequence[str] = _SPLITS
+) -> dict[str, CaptionedImages]:
+    """Indexes several splits of COCO, as `read_coco` does one.
+
+    Raises:
+        UserError: the JSON or an image file is missing, or the JSON is not COCO's.
+    """
     data_dir = Path(data_dir)
     years = coco_years(data_dir)
     if not years:
         raise UserError(
-            f"{data_dir}: no annotations/captions_{split}2014.json or "
-            f"captions_{split}2017.json; --data_dir must hold COCO's `annotations`"
+            f"{data_dir}: no annotations/captions_{splits[0]}2014.json or "
+            f"captions_{splits[0]}2017.json; --data_dir must hold COCO's `annotations`"
             + nearby(data_dir, coco_years)
         )
     year, *others = years
-    return read_coco_json(
-        _annotations(data_dir, split, year),
-        _image_folder(data_dir, f"{split}{year}"),
+    return read_coco_jsons(
+        {
+            split: (
+                _annotations(data_dir, split, year),
+                [_image_folder(data_dir, f"{split}{year}")],
+            )
+            for split in splits
+        },
         notes=[f"COCO {year}"] + [f"not used: COCO {other}" for other in others],
     )
 
@@ -62,36 +87,75 @@ def read_coco(data_dir: str | Path, split: str) -> CaptionedImages:
 def read_coco_json(
     path: str | Path, folder: str | Path, *, notes: Sequence[str] = ()
 ) -> CaptionedImages:
-    """Indexes the images of one captions file.
-
-    Images come by rising id, their captions by rising annotation id. Empty captions
-    are left out, and images without any. Each image is its own class.
+    """Indexes the images of one captions file: see `read_coco_jsons`.
 
     Args:
         path: JSON with `images` (id, file_name) and `annotations` (id, image_id,
             caption).
         folder: where file names start.
         notes: first notes of the index.
+    """
+    (index,) = read_coco_jsons({"": (path, [folder])}, notes=notes).values()
+    return index
+
+
+def read_coco_jsons(
+    files: Mapping[str, tuple[str | Path, Sequence[str | Path]]],
+    *,
+    notes: Sequence[str] = (),
+) -> dict[str, CaptionedImages]:
+    """Indexes the images of captions files, one a split.
+
+    Images come by rising id, their captions by rising annotation id. Empty captions
+    are left out, and images without any. Each image is its own class.
+
+    Args:
+        files: for each split its JSON, and the folders where file names may start:
+            the first one that holds the first image is taken.
+        notes: first notes of each index.
 
     Raises:
-        UserError: the file or an image is missing, or the file says nonsense.
+        UserError: a file or an image is missing, or a file says nonsense.
     """
     with _no_garbage_collection():
-        listing = _read_listing(Path(path))
-        check_names(listing.names, path)
-        captioned = [
-            name
-            for name, some in zip(listing.names, listing.captions, strict=True)
-            if some
-        ]
-        check_files(captioned, folder, os.path.basename(path))
-        return index_captioned(
-            [os.path.join(folder, name) for name in listing.names],
-            listing.captions,
-            image_ids=listing.image_ids,
-            source=path,
-            notes=notes,
-        )
+        listings = {
+            split: _read_listing(Path(path), folders)
+            for split, (path, folders) in files.items()
+        }
+        # Splits may share a folder: an image of either is listed.
+        listed = {
+            os.path.join(os.path.realpath(listing.folder), name)
+            for listing in listings.values()
+            for name in listing.names
+        }
+        return {
+            split: _index(listing, listed, notes) for split, listing in listings.items()
+        }
+
+
+def _index(listing, listed, notes):
+    captioned = [
+        name for name, some in zip(listing.names, listing.captions, strict=True) if some
+    ]
+    file_name = os.path.basename(listing.path)
+    others = check_files(captioned, listing.folder, file_name)
+    real_folder = os.path.realpath(listing.folder)
+    unlisted = [
+        os.path.join(listing.folder, name)
+        for name in others
+        if os.path.join(real_folder, name) not in listed
+    ]
+    return index_captioned(
+        [os.path.join(listing.folder, name) for name in listing.names],
+        listing.captions,
+        image_ids=listing.image_ids,
+        source=listing.path,
+        notes=notes,
+        earlier_remarks=(
+            *remark_on(UNREADABLE_CHARACTERS, listing.unreadable),
+            *remark_on(f"images that {file_name} does not list, left out", unlisted),
+        ),
+    )
 
 
 def _annotations(data_dir, split, year):
@@ -126,16 +190,31 @@ def _no_garbage_collection():
 
 @dataclasses.dataclass(frozen=True)
 class _Listing:
-    """Images by rising id, with their captions by rising annotation id."""
+    """Images by rising id, with their captions by rising annotation id.
 
+    Attributes:
+        path: the JSON.
+        folder: where the names start.
+        image_ids: (N,) int64.
+        names: N file names.
+        captions: of each image.
+        unreadable: the annotations whose captions lost characters, for people.
+    """
+
+    path: Path
+    folder: str | Path
     image_ids: np.ndarray
     names: list[str]
     captions: list[list[str]]
+    unreadable: list[str]
 
 
-def _read_listing(path: Path) -> _Listing:
+def _read_listing(path: Path, folders: Sequence[str | Path]) -> _Listing:
     try:
-        content = json.loads(path.read_bytes())
+        raw = path.read_bytes()
+        # JSON begins with ASCII: its encoding shows without a byte order mark.
+        text = decode_text(raw, path, encoding=json.detect_encoding(raw))
+        content = json.loads(text)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except OSError as error:
@@ -152,6 +231,11 @@ def _read_listing(path: Path) -> _Listing:
             f"{path}: not COCO captions ({type(error).__name__}: {error}); expected"
             " `images` with id, file_name and `annotations` with id, image_id, caption"
         ) from None
+    unreadable = [
+        f"{path}: annotation {note_id}"
+        for note_id, text in zip(note_ids.tolist(), texts, strict=True)
+        if has_unreadable_characters(text)
+    ]
     order = np.argsort(image_ids, kind="stable")
     image_ids, names = image_ids[order], [names[row] for row in order]
     twice = np.flatnonzero(image_ids[1:] == image_ids[:-1])
@@ -170,7 +254,19 @@ def _read_listing(path: Path) -> _Listing:
     texts = [texts[row] for row in order]
     ends = np.searchsorted(of_images[order], image_ids, side="right").tolist()
     captions = [texts[start:end] for start, end in zip([0, *ends], ends, strict=False)]
-    return _Listing(image_ids, names, captions)
+    check_names(names, path)
+    return _Listing(
+        path, _first_holding(names, folders), image_ids, names, captions, unreadable
+    )
+
+
+def _first_holding(names, folders):
+    """The first folder in which the first image lies, else the first one there is."""
+    holds_first = (
+        folder for folder in folders if os.path.exists(os.path.join(folder, *names[:1]))
+    )
+    existing = filter(os.path.isdir, folders)
+    return next(holds_first, None) or next(existing, None) or folders[0]
 
 
 def _ids(entries, key):

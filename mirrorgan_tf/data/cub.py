@@ -13,9 +13,10 @@ from mirrorgan_tf.data.reading import (
     check_names,
     index_captioned,
     nearby,
-    read_caption_file,
+    read_caption_files,
 )
-from mirrorgan_tf.data.records import CaptionedImages
+from mirrorgan_tf.data.records import CaptionedImages, Remark, remark_on
+from mirrorgan_tf.encoding import read_text
 from mirrorgan_tf.text.vocabulary import read_captions_pickle
 
 __all__ = ["find_cub", "read_cub"]
@@ -58,12 +59,17 @@ def read_cub(data_dir: str | Path) -> dict[str, CaptionedImages]:
     ]
     birds = _read_birds(home)
     split = find_split(places, birds)
-    captions, note = _read_captions(places, split)
-    check_files(
-        [birds[key].name for key in captions], home / "images", home / "images.txt"
-    )
+    captions, note, remarks = _read_captions(places, split)
+    captioned = [birds[key].name for key in captions]
+    others = check_files(captioned, home / "images", home / "images.txt")
+    listed = {bird.name for bird in birds.values()}
+    unlisted = [name for name in others if name not in listed]
+    remarks += split.remarks
+    remarks += remark_on("images that images.txt does not list, left out", unlisted)
     return {
-        name: _index(home, [birds[key] for key in keys], captions, [split.note, note])
+        name: _index(
+            home, [birds[key] for key in keys], captions, [split.note, note], remarks
+        )
         for name, keys in (("train", split.train), ("val", split.val))
     }
 
@@ -79,7 +85,7 @@ def _is_home(folder: Path) -> bool:
     return (folder / "images.txt").is_file()
 
 
-def _index(home, birds, captions, notes):
+def _index(home, birds, captions, notes, remarks):
     birds = sorted(birds, key=lambda bird: bird.image_id)
     return index_captioned(
         [os.path.join(home, "images", bird.name) for bird in birds],
@@ -89,6 +95,7 @@ def _index(home, birds, captions, notes):
         boxes=np.array([bird.box for bird in birds], np.float32),
         source=home,
         notes=notes,
+        earlier_remarks=remarks,
     )
 
 
@@ -117,14 +124,21 @@ def _read_birds(home: Path) -> dict[str, Bird]:
                 f"{home / 'bounding_boxes.txt'}: image {bird.image_id} has the box "
                 f"{bird.box}; expected left, top, width, height"
             )
-    return {bird.key: bird for bird in birds}
+    by_key = {bird.key: bird for bird in birds}
+    if len(by_key) < len(birds):
+        double = next(bird for bird in birds if by_key[bird.key] != bird)
+        raise UserError(
+            f"{home / 'images.txt'}: {double.name} and {by_key[double.key].name} "
+            "differ in their endings alone, and would share their captions; rename one"
+        )
+    return by_key
 
 
 def _read_table(path: Path, *kinds: type) -> dict[int, tuple]:
     """Lines of an id and values of the given kinds, by id."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_text(path).splitlines()
+    except OSError as error:
         raise UserError(
             f"{path}: can't be read ({error}); it comes with CUB-200-2011"
         ) from None
@@ -149,17 +163,18 @@ def _read_table(path: Path, *kinds: type) -> dict[int, tuple]:
 
 def _read_captions(
     places: Sequence[Path], split: Split
-) -> tuple[Mapping[str, list[str]], str]:
-    """Captions by key, and where they are from."""
+) -> tuple[Mapping[str, list[str]], str, tuple[Remark, ...]]:
+    """Captions by key, where they are from, and what of them is left out."""
     keys = [*split.train, *split.val]
     subfolders = {os.path.dirname(key) for key in keys}
     for place in places:
         for name in ("text_c10", "text"):
             if any((place / name / subfolder).is_dir() for subfolder in subfolders):
-                return _read_texts(place / name, keys), f"captions: {place / name}"
+                captions, remarks = _read_texts(place / name, keys)
+                return captions, f"captions: {place / name}", remarks
     pickled = split.archive / "captions.pickle" if split.archive else None
     if pickled and pickled.is_file():
-        return _read_pickled(pickled, split), f"captions: {pickled}"
+        return _read_pickled(pickled, split), f"captions: {pickled}", ()
     packed = [place / "text.zip" for place in places if (place / "text.zip").is_file()]
     raise UserError(
         f"{packed[0]}: unpack it; the captions are inside"
@@ -169,20 +184,25 @@ def _read_captions(
     )
 
 
-def _read_texts(folder: Path, keys: Sequence[str]) -> dict[str, list[str]]:
-    captions, missing = {}, []
-    for key in keys:
-        path = os.path.join(folder, f"{key}.txt")
-        try:
-            captions[key] = read_caption_file(path)[:_CAPTIONS]
-        except FileNotFoundError:
-            missing.append(path)
+def _read_texts(folder, keys):
+    paths = [os.path.join(folder, f"{key}.txt") for key in keys]
+    texts, remarks = read_caption_files(paths)
+    missing = [path for path, text in zip(paths, texts, strict=True) if text is None]
     if missing:
         raise UserError(
             f"{missing[0]}: no such file, but its image is listed "
             f"({len(missing)} missing in all)"
         )
-    return captions
+    further = [
+        f"in {path}"
+        for path, text in zip(paths, texts, strict=True)
+        for _ in text[_CAPTIONS:]
+    ]
+    unused = sorted({str(path) for path in folder.glob("*/*.txt")}.difference(paths))
+    remarks += remark_on(f"captions after an image's {_CAPTIONS}, left out", further)
+    remarks += remark_on("text files without an image of the split, left out", unused)
+    captions = {key: text[:_CAPTIONS] for key, text in zip(keys, texts, strict=True)}
+    return captions, remarks
 
 
 def _read_pickled(path: Path, split: Split) -> dict[str, list[str]]:

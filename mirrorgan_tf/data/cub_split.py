@@ -8,10 +8,13 @@ from pathlib import Path
 
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.data.pickles import load_plain_pickle
+from mirrorgan_tf.data.records import Remark, remark_on
+from mirrorgan_tf.encoding import read_text
 
 __all__ = ["Bird", "Split", "find_split"]
 
 _EVERY = 4
+_CLASS_LISTS = ("trainvalclasses.txt", "testclasses.txt")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,12 +53,14 @@ class Split:
         val: likewise.
         note: the source.
         archive: folder of AttnGAN's archive, if that was the source.
+        remarks: on images that are in neither part.
     """
 
     train: Sequence[str]
     val: Sequence[str]
     note: str
     archive: Path | None = None
+    remarks: tuple[Remark, ...] = ()
 
 
 def find_split(places: Sequence[Path], birds: Mapping[str, Bird]) -> Split:
@@ -74,14 +79,19 @@ def find_split(places: Sequence[Path], birds: Mapping[str, Bird]) -> Split:
         if any(_pickle(place, part).is_file() for part in ("train", "test")):
             return _from_archive(place, birds)
     for place in places:
-        if (place / "trainvalclasses.txt").is_file():
+        if any((place / name).is_file() for name in _CLASS_LISTS):
             return _from_class_lists(place, birds)
+    note = (
+        "split: every fourth class is for validation; for that of the papers add "
+        "AttnGAN's filenames.pickle or Reed et al.'s trainvalclasses.txt"
+    )
+    if (places[0] / "train_test_split.txt").is_file():
+        note += " (train_test_split.txt is not used: its parts share classes)"
     is_val = {key: bird.class_id % _EVERY == 0 for key, bird in birds.items()}
     return _split(
         [key for key in birds if not is_val[key]],
         [key for key in birds if is_val[key]],
-        "split: every fourth class is for validation; for that of the papers add "
-        "AttnGAN's filenames.pickle or Reed et al.'s trainvalclasses.txt",
+        note,
         places[0],
     )
 
@@ -104,7 +114,15 @@ def _from_archive(place, birds):
         raise UserError(f"{place}: {min(overlap)} is in both train and test")
     for part, keys in parts.items():
         _check_classes(_pickle(place, part, "class_info"), [birds[key] for key in keys])
-    return _split(*parts.values(), f"split: filenames.pickle of {place}", place, place)
+    chosen = {*parts["train"], *parts["test"]}
+    neither = [bird.name for key, bird in birds.items() if key not in chosen]
+    return _split(
+        *parts.values(),
+        f"split: filenames.pickle of {place}",
+        place,
+        archive=place,
+        remarks=remark_on("images in neither filenames.pickle, left out", neither),
+    )
 
 
 def _check_classes(path, birds):
@@ -137,24 +155,34 @@ def _load_list(path):
 
 
 def _from_class_lists(place, birds):
-    parts = []
+    parts, chosen = [], set()
     folders = {bird.folder for bird in birds.values()}
-    for name in ("trainvalclasses.txt", "testclasses.txt"):
+    for name in _CLASS_LISTS:
         try:
-            classes = set((place / name).read_text(encoding="utf-8").split())
-        except (OSError, UnicodeDecodeError) as error:
+            classes = set(read_text(place / name).split())
+        except OSError as error:
             raise UserError(f"{place / name}: can't be read ({error})") from None
         if unknown := classes - folders:
             raise UserError(f"{place / name}: {min(unknown)!r} is not in images.txt")
+        chosen |= classes
         parts.append([key for key, bird in birds.items() if bird.folder in classes])
     if overlap := set(parts[0]) & set(parts[1]):
         folder = birds[min(overlap)].folder
         raise UserError(f"{place}: class {folder} is in both lists of classes")
-    return _split(*parts, f"split: trainvalclasses.txt of {place}", place)
+    neither = [bird.name for bird in birds.values() if bird.folder not in chosen]
+    classes = len(folders - chosen)
+    return _split(
+        *parts,
+        f"split: trainvalclasses.txt of {place}",
+        place,
+        remarks=remark_on(
+            f"images of the {classes} classes in neither list, left out", neither
+        ),
+    )
 
 
-def _split(train, val, note, source, archive=None):
+def _split(train, val, note, source, *, archive=None, remarks=()):
     if not train or not val:
         empty = "validation" if train else "training"
         raise UserError(f"{source}: the split leaves no image for {empty}")
-    return Split(train, val, note, archive)
+    return Split(train, val, note, archive, remarks)

@@ -1,20 +1,23 @@
 """Reader of anyone's folder of images with a text file beside each."""
 
+import dataclasses
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.data.folder_splits import declared_splits
 from mirrorgan_tf.data.reading import (
     check_names,
+    image_suffixes,
     index_captioned,
-    read_caption_file,
+    is_image_name,
+    read_caption_files,
 )
-from mirrorgan_tf.data.records import CaptionedImages
+from mirrorgan_tf.data.records import CaptionedImages, Remark, remark_on
 from mirrorgan_tf.data.splits import split_by_name
 
 __all__ = ["read_folder"]
-
-_IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
 
 
 def read_folder(
@@ -22,10 +25,10 @@ def read_folder(
 ) -> dict[str, CaptionedImages]:
     """Indexes pairs such as `owl.jpg` and `owl.txt`, in subfolders too.
 
-    A text file holds one caption a line. Where there are folders `train` and `val`
-    with images, these are the splits and nothing else is read; otherwise
-    `split_by_name` decides. Each image is its own class; ids count the names in
-    alphabetical order. Hidden files and folders are not looked at.
+    Images are the files whose endings Pillow knows. A text file holds one caption a
+    line. Where folders are named as splits (see `declared_splits`), nothing else is
+    read; otherwise `split_by_name` decides. Each image is its own class; ids count the
+    names in alphabetical order. Hidden files and folders are not looked at.
 
     Args:
         data_dir: the folder.
@@ -36,65 +39,107 @@ def read_folder(
         "train" and "val".
 
     Raises:
-        UserError: no image is there, or one has no text file.
+        UserError: no image is there, or none has a text file.
     """
     data_dir = Path(data_dir)
     if not data_dir.is_dir():
         raise UserError(f"--data_dir={data_dir}: no such folder")
-    names = _find_images(data_dir)
-    if not names:
-        raise UserError(f"{data_dir}: no images ({', '.join(_IMAGES)})")
-    check_names(names, data_dir)
-    splits = {
-        split: [name for name in names if name.split(os.sep)[0] == split]
-        for split in ("train", "val")
-    }
-    if not all(splits.values()):
-        index = _read(data_dir, names)
+    files = _find_files(data_dir)
+    if not files.images:
+        raise UserError(
+            f"{data_dir}: no images ({', '.join(sorted(image_suffixes()))})"
+        )
+    check_names(files.images, data_dir)
+    splits, note = declared_splits(files.images)
+    notes = [note] * bool(note)
+    if not splits:
+        index = _read(data_dir, files, files.images, notes, files.remarks)
         return split_by_name(index, data_dir, val_share=val_share, seed=seed)
-    outside = len(names) - sum(map(len, splits.values()))
-    notes = [f"images outside train and val, not read: {outside:,}"] * bool(outside)
+    outside = sorted(set(files.images).difference(*splits.values()))
+    remarks = remark_on("images outside the folders of the splits, left out", outside)
+    train, val = splits["train"], splits["val"]
     return {
-        "train": _read(data_dir, splits["train"], notes=notes),
-        "val": _read(data_dir, splits["val"], first_id=len(splits["train"])),
+        "train": _read(data_dir, files, train, notes, files.remarks + remarks),
+        "val": _read(data_dir, files, val, first_id=len(train)),
     }
 
 
-def _find_images(data_dir: Path) -> list[str]:
-    """Names relative to the folder, in order; links are followed, once."""
-    names, seen = [], set()
+@dataclasses.dataclass(frozen=True)
+class _Files:
+    """Names of a folder's files, relative to it.
+
+    Attributes:
+        images: in alphabetical order.
+        texts: text files, by their names without the ending.
+        remarks: on other files and folders.
+    """
+
+    images: list[str]
+    texts: dict[str, str]
+    remarks: tuple[Remark, ...]
+
+
+def _find_files(data_dir: Path) -> _Files:
+    """Links are followed, but no folder is read twice."""
+    names, first_names, repeated = [], {}, []
     for folder, subfolders, files in os.walk(data_dir, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:
+        first_name = first_names.setdefault(os.path.realpath(folder), folder)
+        if first_name != folder:
+            repeated.append(f"{folder} = {first_name}")
             subfolders.clear()
             continue
-        seen.add(real)
         subfolders[:] = sorted(name for name in subfolders if name[0] != ".")
         names += [
             os.path.relpath(os.path.join(folder, name), data_dir)
             for name in files
-            if name[0] != "." and name.lower().endswith(_IMAGES)
+            if name[0] != "."
         ]
-    return sorted(names)
+    names.sort()
+    images = [name for name in names if is_image_name(name)]
+    texts = {
+        os.path.splitext(name)[0]: name
+        for name in names
+        if name.lower().endswith(".txt")
+    }
+    stems = [os.path.splitext(name)[0] for name in images]
+    lonely = [name for stem, name in texts.items() if stem not in set(stems)]
+    others = sorted({*names}.difference(images, texts.values()))
+    sharing, first_images = [], {}
+    for stem, name in zip(stems, images, strict=True):
+        if first_images.setdefault(stem, name) != name and stem in texts:
+            sharing.append(f"{name}, as {first_images[stem]}")
+    return _Files(
+        images,
+        texts,
+        remark_on("text files without an image, left out", lonely)
+        + remark_on("files that are neither images nor text, left out", others)
+        + remark_on("images that share another image's text file", sharing)
+        + remark_on("folders with a second name, read once", repeated),
+    )
 
 
-def _read(data_dir, names, *, first_id=0, notes=()) -> CaptionedImages:
-    captions, missing = [], []
-    for name in names:
-        path = data_dir / f"{os.path.splitext(name)[0]}.txt"
-        try:
-            captions.append(read_caption_file(path))
-        except FileNotFoundError:
-            missing.append(path)
-    if missing:
+def _read(
+    data_dir: Path,
+    files: _Files,
+    images: Sequence[str],
+    notes: Sequence[str] = (),
+    remarks: tuple[Remark, ...] = (),
+    *,
+    first_id: int = 0,
+) -> CaptionedImages:
+    stems = [os.path.splitext(name)[0] for name in images]
+    texts = [data_dir / files.texts.get(stem, f"{stem}.txt") for stem in stems]
+    captions, more_remarks = read_caption_files(texts)
+    if not any(some is not None for some in captions):
         raise UserError(
-            f"{missing[0]}: no such file; every image needs its captions, one a line, "
-            f"in a text file of its name ({len(missing)} missing in all)"
+            f"{texts[0]}: no such file; every image needs its captions, one a line, "
+            f"in a text file of its name ({len(texts)} missing in all)"
         )
     return index_captioned(
-        [os.path.join(data_dir, name) for name in names],
-        captions,
-        image_ids=range(first_id, first_id + len(names)),
+        [os.path.join(data_dir, name) for name in images],
+        [some or [] for some in captions],
+        image_ids=range(first_id, first_id + len(images)),
         source=data_dir,
         notes=notes,
+        earlier_remarks=remarks + more_remarks,
     )

@@ -1,5 +1,6 @@
 """What every reader does with names, files and captions."""
 
+import functools
 import os
 import re
 from collections import Counter, defaultdict
@@ -7,24 +8,34 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image, ImageFile
 
 from mirrorgan_tf.commands import UserError
-from mirrorgan_tf.data.records import CaptionedImages
+from mirrorgan_tf.data.records import CaptionedImages, Remark, remark_on
+from mirrorgan_tf.encoding import decode_lines
 
 __all__ = [
+    "UNREADABLE_CHARACTERS",
     "check_files",
     "check_names",
     "clean_caption",
+    "has_unreadable_characters",
+    "image_suffixes",
     "index_captioned",
+    "is_image_name",
     "nearby",
-    "read_caption_file",
+    "read_caption_files",
 ]
+
+# A kind of `Remark`.
+UNREADABLE_CHARACTERS = "captions with characters that can't be read (not UTF-8?)"
 
 # Absolute, on a drive, upwards, or no name at all.
 _UNSAFE = re.compile(r"\A\Z|\A[/\\]|\A[A-Za-z]:|(?:\A|[/\\])\.\.(?:[/\\]|\Z)|\0")
 _HALF = re.compile("[\ud800-\udfff]")
 # Half a character, or what stands where a decoder gave up.
 _BROKEN = re.compile("[\ud800-\udfff\ufffd]+")
+_UNREADABLE = re.compile("[\0\ud800-\udfff\ufffd]")
 _LETTER_OR_DIGIT = re.compile(r"[^\W_]")
 
 
@@ -40,20 +51,36 @@ def clean_caption(text: str) -> str:
     return text if _LETTER_OR_DIGIT.search(text) else ""
 
 
-def read_caption_file(path: str | Path) -> list[str]:
-    """The lines of a text file, blank ones left out; bytes that aren't UTF-8 too.
+def has_unreadable_characters(text: str) -> bool:
+    """Whether a caption lost characters before it was read: U+FFFD, NUL, halves."""
+    return bool(_UNREADABLE.search(text))
+
+
+def read_caption_files(
+    paths: Sequence[str | Path],
+) -> tuple[list[list[str] | None], tuple[Remark, ...]]:
+    """The lines of text files, blank ones left out.
+
+    Returns:
+        For each path its lines, None where there is no such file; and the lines with
+        characters that can't be read, which become spaces.
 
     Raises:
-        FileNotFoundError: there is none; readers tell of all that are missing.
-        UserError: it can't be read.
+        UserError: a file can't be read, or holds NUL characters.
     """
-    try:
-        with open(path, encoding="utf-8-sig", errors="replace") as file:
-            return [line for line in file.read().splitlines() if line.strip()]
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise UserError(f"{path}: the captions can't be read ({error})") from None
+    captions, unreadable = [], []
+    for path in paths:
+        try:
+            with open(path, "rb") as file:
+                lines, broken = decode_lines(file.read(), path)
+        except FileNotFoundError:
+            captions.append(None)
+            continue
+        except OSError as error:
+            raise UserError(f"{path}: the captions can't be read ({error})") from None
+        captions.append([line for line in lines if line.strip()])
+        unreadable += [f"{path}: line {number}" for number in broken]
+    return captions, remark_on(UNREADABLE_CHARACTERS, unreadable)
 
 
 def check_names(names: Sequence[str], source: str | Path) -> None:
@@ -76,8 +103,39 @@ def check_names(names: Sequence[str], source: str | Path) -> None:
         raise UserError(f"{source}: lists the image {name} {count} times")
 
 
-def check_files(names: Sequence[str], folder: str | Path, source: str | Path) -> None:
+@functools.cache
+def image_suffixes() -> frozenset[str]:
+    """Endings of the formats that this Pillow can read, in lower case with the dot."""
+
+    def is_readable(image_format):
+        if image_format == "MPO":
+            # Pillow opens it as a JPEG with more images after it.
+            return True
+        if image_format not in Image.OPEN:
+            return False
+        opener, _ = Image.OPEN[image_format]
+        # Pillow recognises some formats, but has no decoder for them.
+        return not (
+            isinstance(opener, type) and issubclass(opener, ImageFile.StubImageFile)
+        )
+
+    by_suffix = Image.registered_extensions()
+    return frozenset(suffix for suffix in by_suffix if is_readable(by_suffix[suffix]))
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file's name ends as an image that Pillow reads, and is not hidden."""
+    hidden = os.path.basename(name).startswith(".")
+    return not hidden and os.path.splitext(name)[1].lower() in image_suffixes()
+
+
+def check_files(
+    names: Sequence[str], folder: str | Path, source: str | Path
+) -> list[str]:
     """Every name is there: one listing a folder, not a look at each file.
+
+    Returns:
+        The names of the other images in the same folders, sorted.
 
     Raises:
         UserError: the folder can't be read, or images that `source` lists are missing.
@@ -85,7 +143,7 @@ def check_files(names: Sequence[str], folder: str | Path, source: str | Path) ->
     wanted = defaultdict(list)
     for name in names:
         wanted[os.path.dirname(name)].append(name)
-    missing = []
+    missing, others = [], []
     for subfolder, inside in wanted.items():
         try:
             with os.scandir(os.path.join(folder, subfolder)) as entries:
@@ -97,11 +155,13 @@ def check_files(names: Sequence[str], folder: str | Path, source: str | Path) ->
                 f"({error.strerror}), but {source} lists images there"
             ) from None
         missing += [name for name in inside if name not in present]
+        others += filter(is_image_name, present.difference(inside))
     if missing:
         raise UserError(
             f"{os.path.join(folder, missing[0])}: no such image, but {source} lists it"
             f" ({len(missing)} missing in all)"
         )
+    return sorted(others)
 
 
 def index_captioned(
@@ -113,10 +173,11 @@ def index_captioned(
     class_ids: Sequence[int] | None = None,
     boxes: np.ndarray | None = None,
     notes: Sequence[str] = (),
+    earlier_remarks: Sequence[Remark] = (),
 ) -> CaptionedImages:
     """Cleans captions, leaves out empty ones and then images without any.
 
-    `class_ids` None: each image is its own class. What is left out is noted.
+    `class_ids` None: each image is its own class.
 
     Raises:
         UserError: no image is left.
@@ -125,16 +186,12 @@ def index_captioned(
     kept = [row for row, some in enumerate(cleaned) if some]
     if not kept:
         raise UserError(f"{source}: holds no image with a caption")
-    empty = sum(map(len, captions)) - sum(map(len, cleaned))
-    notes = list(notes)
-    if empty:
-        notes.append(f"{source}: empty captions left out: {empty:,}")
-    if len(kept) < len(paths):
-        first = next(row for row, some in enumerate(cleaned) if not some)
-        notes.append(
-            f"{source}: images without a caption left out: "
-            f"{len(paths) - len(kept):,}, first {paths[first]}"
-        )
+    empty = [
+        f"of {path}"
+        for path, given, some in zip(paths, captions, cleaned, strict=True)
+        for _ in range(len(given) - len(some))
+    ]
+    without = [path for path, some in zip(paths, cleaned, strict=True) if not some]
     classes = np.arange(len(kept)) if class_ids is None else np.take(class_ids, kept)
     return CaptionedImages(
         paths=tuple(paths[row] for row in kept),
@@ -143,6 +200,11 @@ def index_captioned(
         image_ids=np.asarray(image_ids, np.int64)[kept],
         boxes=None if boxes is None else boxes[kept],
         notes=tuple(notes),
+        remarks=(
+            *earlier_remarks,
+            *remark_on("empty captions, left out", empty),
+            *remark_on("images without a caption, left out", without),
+        ),
     )
 
 

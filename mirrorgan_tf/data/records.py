@@ -1,10 +1,34 @@
 """What every reader hands to the pipeline."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["CaptionedImages"]
+__all__ = ["CaptionedImages", "Remark", "remark_on"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Remark:
+    """What a reader left out, or what else people should know, of one kind.
+
+    Attributes:
+        kind: what it is, such as "images without a caption, left out".
+        count: how many, at least 1.
+        first: the first one: a file, a line of it, a name.
+    """
+
+    kind: str
+    count: int
+    first: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.count:,}, first {self.first}"
+
+
+def remark_on(kind: str, names: Sequence[object]) -> tuple[Remark, ...]:
+    """One `Remark` for the things that `names` lists, in order; none for none."""
+    return (Remark(kind, len(names), str(names[0])),) if len(names) else ()
 
 
 # Compared by identity: arrays have no plain ==.
@@ -21,7 +45,8 @@ class CaptionedImages:
             about, for a crop around it; None where a data set has none.
         offsets: (N,) int64, where in its shard the record of an image begins, in
             bytes; None where each image is a file of its own.
-        notes: what the reader chose or left out, for people.
+        notes: what the reader chose, for people.
+        remarks: what it left out or had to guess.
 
     Raises:
         ValueError: lengths differ, or an image has no caption.
@@ -34,6 +59,7 @@ class CaptionedImages:
     boxes: np.ndarray | None = None
     offsets: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+    remarks: tuple[Remark, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_ids", np.asarray(self.class_ids, np.int32))

@@ -6,7 +6,7 @@ from absl import logging
 
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.data.birdlets.dataset import write_birdlets
-from mirrorgan_tf.data.coco import coco_years, read_coco, read_coco_json
+from mirrorgan_tf.data.coco import coco_years, read_coco_json, read_coco_splits
 from mirrorgan_tf.data.cub import find_cub, read_cub
 from mirrorgan_tf.data.folder import read_folder
 from mirrorgan_tf.data.records import CaptionedImages
@@ -37,9 +37,12 @@ def open_dataset(config: Config) -> dict[str, CaptionedImages]:
 
 def all_notes(splits: dict[str, CaptionedImages]) -> list[str]:
     """What the readers chose and left out, each thing once."""
-    return list(
-        dict.fromkeys(note for index in splits.values() for note in index.notes)
-    )
+    notes = [
+        str(note)
+        for index in splits.values()
+        for note in (*index.notes, *index.remarks)
+    ]
+    return list(dict.fromkeys(notes))
 
 
 def choose_vocabulary(config: Config, splits: dict[str, CaptionedImages]) -> Vocabulary:
@@ -75,7 +78,7 @@ def _open_birdlets(config):
         progress=_log_progress,
     )
     logging.info("birdlets %s in %s", "drawn" if drawn else "found", config.data_dir)
-    return _read_both_coco(config.data_dir)
+    return read_coco_splits(config.data_dir)
 
 
 def _log_progress(done, total):
@@ -86,7 +89,7 @@ def _log_progress(done, total):
 def _open_coco(config):
     data_dir = Path(config.data_dir)
     if not config.coco_train_json:
-        return _read_both_coco(data_dir)
+        return read_coco_splits(data_dir)
     images = data_dir / config.coco_images
     train = read_coco_json(data_dir / config.coco_train_json, images)
     if not config.coco_val_json:
@@ -95,10 +98,6 @@ def _open_coco(config):
         )
     val = read_coco_json(data_dir / config.coco_val_json, images)
     return {"train": train, "val": val}
-
-
-def _read_both_coco(data_dir):
-    return {split: read_coco(data_dir, split) for split in ("train", "val")}
 
 
 _READERS = {

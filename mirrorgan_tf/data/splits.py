@@ -22,7 +22,7 @@ def take(index: CaptionedImages, rows: Sequence[int] | np.ndarray) -> CaptionedI
         column = getattr(index, field.name)
         if isinstance(column, np.ndarray):
             columns[field.name] = column[rows]
-        elif field.name != "notes" and column is not None:
+        elif field.name not in ("notes", "remarks") and column is not None:
             columns[field.name] = tuple(column[row] for row in rows.tolist())
     return dataclasses.replace(index, **columns)
 

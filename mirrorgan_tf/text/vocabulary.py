@@ -9,6 +9,7 @@ import numpy as np
 
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.data.pickles import load_plain_pickle
+from mirrorgan_tf.encoding import read_text
 from mirrorgan_tf.files import write_whole
 from mirrorgan_tf.text.splitting import split_all
 
@@ -66,12 +67,11 @@ class Vocabulary:
             UserError: the file is missing, unreadable or no list of words.
         """
         try:
-            text = Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            words = read_text(path).splitlines()
+        except OSError as error:
             raise UserError(f"{path}: the vocabulary can't be read ({error})") from None
-        lines = text.split("\n")
         try:
-            return cls(lines[:-1] if lines[-1] == "" else lines)
+            return cls(words)
         except ValueError as error:
             raise UserError(
                 f"{path}: not a vocabulary, one word a line ({error})"

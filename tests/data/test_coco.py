@@ -5,7 +5,8 @@ import PIL.Image
 import pytest
 
 from mirrorgan_tf.commands import UserError
-from mirrorgan_tf.data.coco import read_coco, read_coco_json
+from mirrorgan_tf.data.coco import read_coco, read_coco_json, read_coco_splits
+from mirrorgan_tf.data.records import Remark
 from tests.data import trees
 
 CAPTIONS = {
@@ -13,6 +14,7 @@ CAPTIONS = {
     42: ["Ein Vogel, schön", "", "bird ", "b"],
     7: ["one"],
 }
+NAME = "COCO_val2014_{:012d}.jpg"
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ def tree(tmp_path):
     (tmp_path / "annotations").mkdir()
     images, notes = [], []
     for image_id in [*CAPTIONS, 99]:
-        name = f"COCO_val2014_{image_id:012d}.jpg"
+        name = NAME.format(image_id)
         PIL.Image.new("RGB", (8, 6)).save(folder / name)
         images.append({"id": image_id, "file_name": name, "height": 6, "width": 8})
         for caption in CAPTIONS.get(image_id, []):
@@ -56,11 +58,11 @@ def test_every_captioned_image_is_read_in_order(tree):
         ("b", "bird", "Ein Vogel, schön"),
         ("A person rides", "A man on a bike."),
     )
-    assert [note.partition(": ")[2] for note in index.notes[1:]] == [
-        "empty captions left out: 1",
-        "images without a caption left out: 1, first "
-        + str(tree / "val2014" / "COCO_val2014_000000000099.jpg"),
-    ]
+    folder = tree / "val2014"
+    assert index.remarks == (
+        Remark("empty captions, left out", 1, f"of {folder / NAME.format(42)}"),
+        Remark("images without a caption, left out", 1, f"{folder / NAME.format(99)}"),
+    )
 
 
 def test_the_order_in_the_file_does_not_matter(tree):
@@ -204,3 +206,53 @@ def test_someones_own_json_is_read(tmp_path):
     (tmp_path / "pictures" / "day" / "3.png").unlink()
     with pytest.raises(UserError, match=r"day/3\.png: no such image.*1 missing"):
         read_coco_json(tmp_path / "captions.json", tmp_path / "pictures")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32", "utf-16-be"])
+def test_every_encoding_of_json_is_read(tree, encoding):
+    before = read_coco(tree, "val")
+    path = tree / "annotations" / "captions_val2014.json"
+    content = json.dumps(read(tree), ensure_ascii=False)
+    path.write_bytes(content.encode(encoding))
+    assert read_coco(tree, "val").captions == before.captions
+
+
+def test_json_of_another_encoding_is_refused_by_line(tree):
+    path = tree / "annotations" / "captions_val2014.json"
+    content = json.dumps(read(tree), ensure_ascii=False, indent=0)
+    line = next(n for n, text in enumerate(content.splitlines(), 1) if "schön" in text)
+    path.write_bytes(content.encode("cp1252"))
+    with pytest.raises(UserError, match=f"2014.json: line {line}: bytes that are not"):
+        read_coco(tree, "val")
+
+
+def test_captions_with_lost_characters_are_counted(tree):
+    content = read(tree)
+    for row, text in enumerate(["caf\ufffd", "half \ud83d", "a\0b"]):
+        content["annotations"][row + 1]["caption"] = text
+    write(tree, content)
+    remark = read_coco(tree, "val").remarks[0]
+    assert remark.kind.startswith("captions with characters that can't be read")
+    assert remark.count == 3
+    note_id = content["annotations"][1]["id"]
+    assert remark.first.endswith(f"captions_val2014.json: annotation {note_id}")
+
+
+def test_images_that_the_json_does_not_list_are_counted(tree):
+    PIL.Image.new("RGB", (8, 6)).save(tree / "val2014" / "other.TIFF")
+    (tree / "val2014" / "list.txt").write_text("no image")
+    assert read_coco(tree, "val").remarks[0] == Remark(
+        "images that captions_val2014.json does not list, left out",
+        1,
+        str(tree / "val2014" / "other.TIFF"),
+    )
+
+
+def test_an_image_of_either_split_is_listed(tmp_path):
+    """Both splits' images may lie in one folder."""
+    trees.make_coco(tmp_path, train_images=2, val_images=2, quirks=False)
+    for path in (tmp_path / "val2014").iterdir():
+        path.rename(tmp_path / "train2014" / path.name)
+    (tmp_path / "val2014").rmdir()
+    (tmp_path / "val2014").symlink_to("train2014")
+    assert not any(index.remarks for index in read_coco_splits(tmp_path).values())

@@ -109,7 +109,7 @@ def test_python_2s_lists_of_byte_strings_are_read(birds):
 def edit(path, old, new):
     content = path.read_text()
     assert old in content
-    path.write_text(content.replace(old, new, 1))
+    path.write_text(content.replace(old, new, 1), errors="surrogateescape")
 
 
 FIRST = "001.Black_footed_Albatross/Black_footed_Albatross_0001_0"
@@ -129,7 +129,15 @@ FIRST = "001.Black_footed_Albatross/Black_footed_Albatross_0001_0"
         ("image_class_labels.txt", "1 1", "1 one", "line 1 is '1 one'"),
         ("trainvalclasses.txt", "008", "009", "'009.Rhinoceros_Auklet' is not in"),
         ("trainvalclasses.txt", "003.Sooty", "002.Laysan", "in both lists of"),
-        ("testclasses.txt", "\n", " \x00 ", "is not in images.txt"),
+        ("testclasses.txt", "\n", " x ", "'x' is not in images.txt"),
+        ("testclasses.txt", "\n", " \x00 ", "testclasses.txt: line 1: a NUL"),
+        ("images.txt", "0002_1.jpg", "0001_0.png", "differ in their endings alone"),
+        (
+            "images.txt",
+            "Albatross",
+            "Albatross\udce9",
+            "line 1: bytes that are not UTF",
+        ),
     ],
 )
 def test_broken_tables_are_told(original, file, old, new, words):
@@ -197,6 +205,59 @@ def test_a_broken_archive_is_told(tmp_path, file, change, words):
     with pytest.raises(UserError) as told:
         read_cub(birds)
     assert words in str(told.value)
+
+
+def test_what_is_left_out_is_counted_and_named(original):
+    edit(original / "trainvalclasses.txt", trees.BIRD_CLASSES[4], "")
+    edit(original / "text_c10" / f"{FIRST}.txt", "\n", "\n\n...\n")
+    first_class = original / "images" / trees.BIRD_CLASSES[0]
+    trees.write_image(first_class / "other.webp")
+    (original / "text_c10" / trees.BIRD_CLASSES[0] / "other.txt").write_text("a bird")
+    remarks = {
+        remark.kind: (remark.count, remark.first)
+        for remark in read_cub(original)["val"].remarks
+    }
+    texts = original / "text_c10"
+    neither = [
+        line.split()[1]
+        for line in (original / "images.txt").read_text().splitlines()
+        if trees.BIRD_CLASSES[4] in line
+    ]
+    first_train = f"{trees.BIRD_CLASSES[2]}/Sooty_Albatross_0001_2000.txt"
+    assert remarks == {
+        # The builder's files have a lost character in their last line.
+        "captions with characters that can't be read (not UTF-8?)": (
+            21,
+            f"{texts / first_train}: line 10",
+        ),
+        "images of the 1 classes in neither list, left out": (3, neither[0]),
+        "captions after an image's 10, left out": (1, f"in {texts / FIRST}.txt"),
+        "text files without an image of the split, left out": (
+            4,
+            str(texts / trees.BIRD_CLASSES[0] / "other.txt"),
+        ),
+        "images that images.txt does not list, left out": (
+            1,
+            f"{trees.BIRD_CLASSES[0]}/other.webp",
+        ),
+        "empty captions, left out": (1, f"of {original / 'images' / FIRST}.jpg"),
+    }
+
+
+def test_images_outside_an_archives_lists_are_counted(birds):
+    for name in ("filenames", "class_info"):
+        path = birds / "train" / f"{name}.pickle"
+        path.write_bytes(pickle.dumps(pickle.loads(path.read_bytes())[1:], 2))
+    (birds / "captions.pickle").unlink()
+    kinds = {remark.kind: remark.count for remark in read_cub(birds)["train"].remarks}
+    assert kinds["images in neither filenames.pickle, left out"] == 1
+
+
+@pytest.mark.parametrize("name", ["trainvalclasses.txt", "testclasses.txt"])
+def test_one_list_of_classes_is_not_passed_over(original, name):
+    (original / name).unlink()
+    with pytest.raises(UserError, match=f"{name}: can't be read"):
+        read_cub(original)
 
 
 def test_a_split_without_images_is_told(original):

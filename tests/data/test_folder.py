@@ -1,9 +1,12 @@
 import os
 
+import PIL.Image
 import pytest
 
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.data.folder import read_folder
+from mirrorgan_tf.data.inspection import inspect_images
+from mirrorgan_tf.data.records import Remark
 from tests.data import trees
 
 
@@ -58,7 +61,11 @@ def test_folders_train_and_val_are_the_splits(tmp_path):
     splits = read(tmp_path)
     assert [len(index) for index in splits.values()] == [4, 3]
     assert all("/val/" in path for path in splits["val"].paths)
-    assert splits["train"].notes == ("images outside train and val, not read: 1",)
+    assert splits["train"].notes == ("training: train; validation: val",)
+    assert splits["train"].remarks == (
+        Remark("text files without an image, left out", 1, "README.txt"),
+        Remark("images outside the folders of the splits, left out", 1, "sketch.png"),
+    )
 
 
 def test_links_are_followed_once(tmp_path):
@@ -98,8 +105,107 @@ def test_text_that_is_odd_is_read(tmp_path):
         "b.png": ("caf bird",),
         "c.png": ("un oiseau", "foncé"),
     }
-    assert "empty captions left out: 1" in splits["train"].notes[0]
-    assert "images without a caption left out: 2, first" in splits["val"].notes[1]
+    assert splits["train"].remarks == splits["val"].remarks
+    assert [
+        (remark.kind.split(",")[0], remark.count, os.path.basename(remark.first))
+        for remark in splits["train"].remarks
+    ] == [
+        (
+            "captions with characters that can't be read (not UTF-8?)",
+            1,
+            "b.txt: line 1",
+        ),
+        ("empty captions", 1, "d.png"),
+        ("images without a caption", 2, "d.png"),
+    ]
+
+
+def test_what_pillow_reads_is_an_image(tmp_path):
+    kinds = {".tif", ".TIFF", ".webp", ".jfif", ".tga", ".ppm", ".JP2", ".ico", ".avif"}
+    written = {
+        suffix
+        for suffix in kinds
+        if PIL.Image.registered_extensions()[suffix.lower()] in PIL.Image.SAVE
+    }
+    for suffix in written:
+        trees.write_image(tmp_path / f"a{suffix[1:]}{suffix}")
+        (tmp_path / f"a{suffix[1:]}.TXT").write_text("a bird")
+    splits = read(tmp_path)
+    assert sum(map(len, splits.values())) == len(written) > 6
+    assert not splits["train"].remarks
+    inspected = inspect_images(splits["train"], range(len(splits["train"])))
+    assert not any(fact.problem for fact in inspected)
+
+
+def test_what_is_left_out_is_counted_and_named(tmp_path):
+    trees.make_folder(tmp_path / "set", images=4)
+    folder = tmp_path / "set"
+    for name in ("a.heic", "b.svg", "mine/c.json"):
+        (folder / name).write_bytes(b"?")
+    (folder / "a.txt").write_text("a bird")
+    trees.write_image(folder / "mine" / "alone.webp")
+    trees.write_image(folder / "mine" / "shelf0" / "bird 0.png")
+    (folder / "second").symlink_to(folder / "mine")
+    remarks = read(folder)["val"].remarks
+    assert remarks == (
+        Remark("text files without an image, left out", 2, "README.txt"),
+        Remark("files that are neither images nor text, left out", 3, "a.heic"),
+        Remark(
+            "images that share another image's text file",
+            1,
+            "mine/shelf0/bird 0.png, as mine/shelf0/bird 0.jpg",
+        ),
+        Remark(
+            "folders with a second name, read once",
+            1,
+            f"{folder / 'second'} = {folder / 'mine'}",
+        ),
+        Remark(
+            "images without a caption, left out", 1, str(folder / "mine" / "alone.webp")
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-32", "utf-32-be"]
+)
+def test_captions_may_have_a_byte_order_mark(tmp_path, encoding):
+    mark = "" if encoding[-2:] != "be" else "\ufeff"
+    for name in "ab":
+        trees.write_image(tmp_path / f"{name}.png")
+        text = f"{mark}un oiseau foncé\r\n"
+        (tmp_path / f"{name}.txt").write_bytes(text.encode(encoding))
+    for index in read(tmp_path).values():
+        assert index.captions == (("un oiseau foncé",),)
+
+
+def test_captions_with_nul_characters_are_refused(tmp_path):
+    trees.write_image(tmp_path / "a.png")
+    (tmp_path / "a.txt").write_bytes("a\nred bird".encode("utf-16-le"))
+    with pytest.raises(UserError, match=r"a\.txt: line 1: a NUL character"):
+        read(tmp_path)
+
+
+def test_splits_may_have_other_names_and_lie_deeper(tmp_path):
+    trees.make_folder(tmp_path / "photos", images=4, val_images=3)
+    (tmp_path / "photos" / "train").rename(tmp_path / "photos" / "Training")
+    (tmp_path / "photos" / "val").rename(tmp_path / "photos" / "VALIDATION")
+    splits = read(tmp_path)
+    assert [len(index) for index in splits.values()] == [4, 3]
+    assert all("/VALIDATION/" in path for path in splits["val"].paths)
+    assert splits["train"].notes == (
+        "training: photos/Training; validation: photos/VALIDATION",
+    )
+
+
+def test_a_split_that_is_not_used_is_named(tmp_path):
+    trees.make_folder(tmp_path, images=4, val_images=3)
+    (tmp_path / "train").rename(tmp_path / "birds")
+    splits = read(tmp_path)
+    assert sum(map(len, splits.values())) == 7
+    assert splits["train"].notes[0] == (
+        "named as a split, but not used without its other half: val"
+    )
 
 
 def test_mistakes_are_told(tmp_path):

@@ -118,3 +118,10 @@ def test_other_pickles_are_no_vocabulary(tmp_path, content):
     path = write_pickle(tmp_path / "captions.pickle", *content)
     with pytest.raises(UserError, match="captions.pickle: not AttnGAN's"):
         Vocabulary.from_captions_pickle(path)
+
+
+def test_an_editors_byte_order_mark_is_no_part_of_the_first_word(tmp_path):
+    path = tmp_path / "words.txt"
+    for encoding in ("utf-8-sig", "utf-16"):
+        path.write_bytes("owl\r\nbird\r\n".encode(encoding))
+        assert Vocabulary.load(path).words == ("owl", "bird")

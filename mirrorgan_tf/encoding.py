@@ -1,0 +1,86 @@
+"""Text that people wrote, in whatever encoding their editor chose, to str.
+
+UTF-8 is expected; a byte order mark announces UTF-16 or UTF-32. NUL characters are
+never text: they are what UTF-16 without its mark, or a damaged file, looks like.
+"""
+
+import codecs
+from pathlib import Path
+
+from mirrorgan_tf.commands import UserError
+
+__all__ = ["REPLACEMENT", "decode_lines", "decode_text", "read_text"]
+
+# What stands where a decoder gave up, here or in the program that wrote the text.
+REPLACEMENT = "\ufffd"
+
+# UTF-32's little-endian mark begins with UTF-16's: it is looked for first.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "UTF-32-LE"),
+    (codecs.BOM_UTF32_BE, "UTF-32-BE"),
+    (codecs.BOM_UTF16_LE, "UTF-16-LE"),
+    (codecs.BOM_UTF16_BE, "UTF-16-BE"),
+    (codecs.BOM_UTF8, "UTF-8"),
+)
+
+
+def decode_text(
+    content: bytes,
+    source: str | Path,
+    *,
+    encoding: str = "UTF-8",
+    errors: str = "strict",
+) -> str:
+    """Decodes a file's bytes; the byte order mark is not part of the text.
+
+    Args:
+        content: the bytes.
+        source: what to call them in an error.
+        encoding: where there is no mark.
+        errors: of bytes that don't fit: "strict", or "replace" by U+FFFD.
+
+    Raises:
+        UserError: names the line of bytes that don't fit, or of a NUL character.
+    """
+    for mark, marked_encoding in _MARKS:
+        if content.startswith(mark):
+            content, encoding = content[len(mark) :], marked_encoding
+            break
+    try:
+        text = content.decode(encoding, errors)
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode(encoding, "ignore")
+        raise UserError(
+            f"{source}: line {_line_after(before)}: bytes that are not {encoding}; "
+            "save the file as UTF-8"
+        ) from None
+    before, nul, _ = text.partition("\0")
+    if nul:
+        raise UserError(
+            f"{source}: line {_line_after(before)}: a NUL character; save the file as "
+            "UTF-8 (it may be UTF-16 without a byte order mark)"
+        )
+    return text
+
+
+def decode_lines(content: bytes, source: str | Path) -> tuple[list[str], list[int]]:
+    """Decodes lines of captions: bytes that don't fit become U+FFFD.
+
+    Returns:
+        The lines, and the numbers, from 1, of those that hold a U+FFFD.
+
+    Raises:
+        UserError: names the line of a NUL character.
+    """
+    lines = decode_text(content, source, errors="replace").splitlines()
+    broken = [number for number, line in enumerate(lines, 1) if REPLACEMENT in line]
+    return lines, broken
+
+
+def read_text(path: str | Path) -> str:
+    """Reads a file by `decode_text`; OSError if it can't be read."""
+    return decode_text(Path(path).read_bytes(), path)
+
+
+def _line_after(text):
+    return len(f"{text}.".splitlines())
