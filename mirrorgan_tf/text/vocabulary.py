@@ -2,6 +2,7 @@
 
 import collections
 import itertools
+import reprlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from mirrorgan_tf.text.splitting import split_all
 __all__ = ["Vocabulary", "read_captions_pickle"]
 
 _CAPTIONS_AT_ONCE = 16_384
+# Bounds the captions that a pickle of word ids is written out to.
+_LONGEST_WORD = 200
 
 
 class Vocabulary:
@@ -33,10 +36,12 @@ class Vocabulary:
         self._ids = {word: row for row, word in enumerate(self._words, start=1)}
         for row, word in enumerate(self._words, start=1):
             if not word or word.split() != [word]:
-                raise ValueError(f"words: word {row} is {word!r}; expected one word")
+                raise ValueError(
+                    f"words: word {row} is {reprlib.repr(word)}; expected one word"
+                )
             if self._ids[word] != row:
                 raise ValueError(
-                    f"words: {word!r} comes twice; expected distinct words"
+                    f"words: {reprlib.repr(word)} comes twice; expected distinct words"
                 )
 
     @classmethod
@@ -147,7 +152,9 @@ def read_captions_pickle(path: str | Path) -> tuple[list, list, Vocabulary]:
         train, test, words, ids = content
         listed = [words[word_id] for word_id in range(len(words))]
         if listed[:1] != ["<end>"]:
-            raise ValueError(f"word 0 is {listed[:1]}; expected '<end>'")
+            raise ValueError(f"word 0 is {reprlib.repr(listed[:1])}; expected '<end>'")
+        if max(map(len, listed)) > _LONGEST_WORD:
+            raise ValueError(f"a word has more than {_LONGEST_WORD} characters")
         if ids != {word: row for row, word in enumerate(listed)}:
             raise ValueError("ids by word differ from words by id")
         return train, test, Vocabulary(listed[1:])

@@ -2,12 +2,16 @@
 
 import collections
 import io
+import itertools
 import os
 import pickle
 import struct
+import tracemalloc
 
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.data.pickles import load_plain_pickle
@@ -159,6 +163,7 @@ DTYPE = b"cnumpy\ndtype\n"
         b"I" + b"9" * 10_000 + b"\n.",
         b"(" * 100_000,
     ],
+    ids=itertools.count(),
 )
 def test_malice_and_damage_are_one_line(tmp_path, content):
     with pytest.raises(UserError, match=r"some\.pickle: (refused|not a whole)") as told:
@@ -173,15 +178,133 @@ def test_memos_take_no_more_than_what_they_hold(tmp_path):
     assert load(tmp_path, b"Np4294967295\n.") is None
 
 
-def test_what_holds_itself_is_read(tmp_path):
-    content = [1]
-    content.append(content)
-    array = np.array([None, 1], object)
-    array[0] = array
-    content.append(array)
-    loaded = load(tmp_path, pickle.dumps(content))
-    assert loaded[1] is loaded
-    assert loaded[2][0] is loaded[2]
+def number(value):
+    """The instruction that puts a whole number on the stack, of any protocol."""
+    return b"L%dL\n" % value
+
+
+def doubled(empty, pair, times):
+    """Containers of two references to the one before: 2**times values in all."""
+    return empty + b"p0\n" + b"".join([b"(g0\ng0\n" + pair + b"p0\n"] * times)
+
+
+def array(dtype, shape, values):
+    sides = b"".join(number(side) for side in shape)
+    return (
+        RECONSTRUCT
+        + b"(I0\ntS'b'\ntR(I1\n("
+        + sides
+        + b"t"
+        + DTYPE
+        + b"(S'%s'\ntRI00\n%stb" % (dtype, values)
+    )
+
+
+NESTED_TUPLES = doubled(b"(t", b"t", 60)
+COLLIDING_KEYS = [(2**61 - 1) * factor for factor in range(1, 20_000)]
+SHARED_LIST = b"(" + b"K\x01" * 20_000 + b"lp1\n0"
+SHARED_TEXT = b"V" + b"a" * 20_000 + b"\np1\n0"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        # Keys that take 2**60 steps to hash, by every instruction that hashes.
+        NESTED_TUPLES + b"0(g0\nNd.",
+        NESTED_TUPLES + b"0(dg0\nNs.",
+        NESTED_TUPLES + b"0}(g0\nNu.",
+        NESTED_TUPLES + b"0\x8f(g0\n\x90.",
+        NESTED_TUPLES + b"0(g0\n\x91.",
+        NESTED_TUPLES + b"0c__builtin__\nset\n((g0\nltR.",
+        NESTED_TUPLES + b"0c__builtin__\nfrozenset\n((g0\nttR.",
+        NESTED_TUPLES + b"0ccollections\nOrderedDict\n(((g0\nNtltR.",
+        # Keys that all hash alike.
+        b"(" + b"".join(number(key) + b"N" for key in COLLIDING_KEYS) + b"d.",
+        b"\x8f(" + b"".join(map(number, COLLIDING_KEYS)) + b"\x90.",
+        b"N" + b"".join(b"p%d\n" % key for key in COLLIDING_KEYS) + b".",
+        # Small to hold, without end to write out or to compare.
+        NESTED_TUPLES + b".",
+        doubled(b"(l", b"l", 60) + b".",
+        doubled(b"(d", b"l", 60) + b".",
+        SHARED_LIST + b"(" + b"g1\n" * 20_000 + b"l.",
+        SHARED_TEXT + b"(" + b"g1\n" * 20_000 + b"l.",
+        b"(lp0\ng0\na.",
+        b"(lp0\n" + array(b"O8", (1,), b"g0\n") + b"a.",
+        # Nested too deep for whatever goes through it by calls.
+        b"]" * 100_000 + b"a" * 99_999 + b".",
+        b")" + b"\x85" * 100_000 + b".",
+        b"}" + b"K\x00}" * 20_000 + b"s" * 20_000 + b".",
+        # Calls whose results are larger than what stands in the file.
+        SHARED_LIST + b"(" + b"c__builtin__\nset\n(g1\ntR" * 1000 + b"l.",
+        SHARED_TEXT + b"(" + b"c_codecs\nencode\n(g1\nVlatin1\ntR" * 1000 + b"l.",
+        SHARED_TEXT + b"(" + b"c__builtin__\nbytearray\n(g1\ntR" * 1000 + b"l.",
+        # Arrays of nothing, and of sides that no array has.
+        array(b"i4", (2**31, 0), b"S''\n") + b".",
+        array(b"i4", (0, 2**62), b"S''\n") + b".",
+        array(b"O8", (2**31, 0), b"(l") + b".",
+        array(b"i4", [2**61 - 1] * 30 + [0], b"S''\n") + b".",
+        array(b"i4", [1] * 100, b"S'aaaa'\n") + b".",
+        # A shape that is no shape, and would be written into the error.
+        NESTED_TUPLES
+        + b"0"
+        + RECONSTRUCT
+        + b"(I0\ntS'b'\ntR(I1\ng0\n"
+        + DTYPE
+        + b"(S'i4'\ntRI00\nS''\ntb.",
+        # Room for what the file claims, before it is read.
+        b"\x80\x05\x96" + struct.pack("<Q", 2**33) + b"a.",
+        b"\x80\x05\x8e" + struct.pack("<Q", 2**33) + b"a.",
+        b"B" + struct.pack("<I", 2**31) + b"a.",
+        # Numbers that Python does not even write out.
+        b"\x8b" + struct.pack("<I", 20_000) + b"\x7f" * 20_000 + b".",
+        # Half a character can't be written into any file.
+        b"V\\ud800\n.",
+        # Attributes, elements and items of what is no plain container.
+        array(b"i4", (1,), b"S'aaaa'\n") + b"NK\x01s.",
+        b"c__builtin__\nbytearray\n(tR(K\x01e.",
+    ],
+    ids=itertools.count(),
+)
+def test_no_small_file_costs_much_memory_or_time(tmp_path, content):
+    assert len(content) < 2_000_000
+    path = tmp_path / "some.pickle"
+    path.write_bytes(content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match="refused|not a whole") as caught:
+            load_plain_pickle(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**20 + 100 * len(content)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 1000
+
+
+# Instructions and fragments of them; a uniform choice of bytes hardly gets anywhere.
+FRAGMENTS = [
+    *(bytes([opcode]) for opcode in pickle._Unpickler.dispatch),
+    *(b"p0\n", b"g0\n", b"q\x01", b"h\x01", b"K\x02", b"I3\n", b"Va\n", b"U\x01b"),
+    *(b"(", b"(lp0\n", b"(tp0\n", b"}q\x01", b"cnumpy\nndarray\n", b"tR", b"tb"),
+    *(RECONSTRUCT + b"(I0\ntS'b'\ntR", DTYPE + b"(S'i4'\ntR", DTYPE + b"(S'O8'\ntR"),
+    *(b"c__builtin__\nset\n", b"ccollections\nOrderedDict\n", b"c_codecs\nencode\n"),
+]
+
+
+@hypothesis.given(st.lists(st.sampled_from(FRAGMENTS) | st.binary(max_size=4)))
+@hypothesis.settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+)
+def test_any_instructions_give_plain_data_or_one_line(tmp_path, fragments):
+    try:
+        value = load(tmp_path, b"".join(fragments) + b".")
+    except UserError as error:
+        assert "\n" not in str(error)
+    else:
+        # It can be gone through, written out and stored.
+        repr(value).encode()
+        pickle.dumps(value, 2)
 
 
 def test_every_truncation_is_told(tmp_path):

@@ -1,0 +1,221 @@
+"""Python's unpickler without classes of strangers, at a cost that a file bounds.
+
+A pickle is a program: even without calls it can build, in a few hundred bytes, values
+that take hours to hash. What calls are given is counted, and keys of dictionaries and
+sets are text or small whole numbers, so that to hash or compare them is cheap.
+"""
+
+import io
+import pickle
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+__all__ = [
+    "Function",
+    "PlainUnpickler",
+    "RefusedError",
+    "TakesState",
+    "check_keys",
+    "check_type",
+    "describe",
+]
+
+_MOST_ARGUMENTS = 8
+_LARGEST_KEY = 2**31
+_LARGEST_MEMO_INDEX = 2**32 - 1
+
+
+class RefusedError(Exception):
+    """What a pickle holds that is not read; its text says what."""
+
+
+def describe(error: Exception) -> str:
+    """An exception of an unpickler in one short line.
+
+    Its arguments may be values of the pickle, whose text can be as long as they like:
+    only text is quoted.
+    """
+    quoted = [ascii(part[:200]) for part in error.args if isinstance(part, str)]
+    return ": ".join([type(error).__name__, *quoted[:1]])
+
+
+class Function:
+    """Stands for what a pickle calls."""
+
+    def __init__(self, function: Callable) -> None:
+        self._function = function
+
+    def __call__(self, *args: Any) -> Any:
+        """Calls it."""
+        return self._function(*args)
+
+
+class TakesState:
+    """Base of what a pickle may give a state, because it checks it."""
+
+
+# Instances of classes, copyreg's codes for classes, and buffers outside the file.
+_OPCODES_OF_OBJECTS = {
+    opcode[0]
+    for opcode in (
+        pickle.INST,
+        pickle.OBJ,
+        pickle.NEWOBJ,
+        pickle.NEWOBJ_EX,
+        pickle.EXT1,
+        pickle.EXT2,
+        pickle.EXT4,
+        pickle.NEXT_BUFFER,
+        pickle.READONLY_BUFFER,
+    )
+}
+
+
+# Python's unpickler, not C's: a few bytes make that one's memo fill the memory.
+class PlainUnpickler(pickle._Unpickler):
+    """Python's unpickler without objects, and with bounds.
+
+    Args:
+        file: of bytes in memory; its end bounds what a length in it can claim.
+        allowance: elements, characters and bytes that all calls together may be given.
+        names: (module, name) to what stands for it; all others are refused.
+    """
+
+    dispatch = {
+        opcode: load
+        for opcode, load in pickle._Unpickler.dispatch.items()
+        if opcode not in _OPCODES_OF_OBJECTS
+    }
+
+    def __init__(
+        self, file: io.BytesIO, allowance: int, names: Mapping[tuple[str, str], Any]
+    ) -> None:
+        super().__init__(file, encoding="latin1")
+        self._allowance = allowance
+        self._names = names
+
+    def find_class(self, module: str, name: str) -> Any:
+        """What stands for a name; RefusedError for an unknown one."""
+        known = self._names.get((module, name))
+        if known is None:
+            raise RefusedError(ascii(f"{module}.{name}"[:200]))
+        return known
+
+    def persistent_load(self, pid: Any) -> Any:
+        """RefusedError: plain pickles are whole in themselves."""
+        raise RefusedError("a reference to something outside the file")
+
+    def _charge(self, arguments):
+        """Counts what a call is given: none makes more than that of it."""
+        if type(arguments) is not tuple or len(arguments) > _MOST_ARGUMENTS:
+            raise RefusedError("a call with other arguments")
+        self._allowance -= sum(1 + _length(argument) for argument in arguments)
+        if self._allowance < 0:
+            raise RefusedError("more than its size accounts for")
+
+    def _load_reduce(self):
+        function, arguments = self.stack[-2:]
+        if not isinstance(function, Function):
+            raise RefusedError("a call of something else than a function")
+        self._charge(arguments)
+        super().load_reduce()
+
+    def _load_build(self):
+        target, state = self.stack[-2:]
+        if isinstance(target, dict):
+            # PyTorch's dictionaries of parameters have an attribute, _metadata.
+            self.stack.pop()
+            return
+        if not isinstance(target, TakesState):
+            raise RefusedError("a state for something else than an array")
+        self._charge(state)
+        super().load_build()
+
+    def _load_append(self):
+        check_type(self.stack[-2], list)
+        super().load_append()
+
+    def _load_appends(self):
+        check_type(self.metastack[-1][-1], list)
+        super().load_appends()
+
+    def _load_dict(self):
+        check_keys(self.stack[::2])
+        super().load_dict()
+
+    def _load_setitem(self):
+        target, key, _ = self.stack[-3:]
+        check_type(target, dict)
+        check_keys([key])
+        super().load_setitem()
+
+    def _load_setitems(self):
+        check_type(self.metastack[-1][-1], dict)
+        check_keys(self.stack[::2])
+        super().load_setitems()
+
+    def _load_additems(self):
+        check_type(self.metastack[-1][-1], set)
+        check_keys(self.stack)
+        super().load_additems()
+
+    def _load_frozenset(self):
+        check_keys(self.stack)
+        super().load_frozenset()
+
+    def _load_put(self):
+        index = int(self.readline()[:-1])
+        if not 0 <= index <= _LARGEST_MEMO_INDEX:
+            raise ValueError("an index of the memo is out of range")
+        self.memo[index] = self.stack[-1]
+
+    def _load_bytearray8(self):
+        # Python's own makes room for the length that the file claims.
+        length = int.from_bytes(self.read(8), "little")
+        content = self.read(length)
+        if len(content) != length:
+            raise EOFError
+        self.append(bytearray(content))
+
+    dispatch |= {
+        pickle.ADDITEMS[0]: _load_additems,
+        pickle.APPEND[0]: _load_append,
+        pickle.APPENDS[0]: _load_appends,
+        pickle.BUILD[0]: _load_build,
+        pickle.BYTEARRAY8[0]: _load_bytearray8,
+        pickle.DICT[0]: _load_dict,
+        pickle.FROZENSET[0]: _load_frozenset,
+        pickle.PUT[0]: _load_put,
+        pickle.REDUCE[0]: _load_reduce,
+        pickle.SETITEM[0]: _load_setitem,
+        pickle.SETITEMS[0]: _load_setitems,
+    }
+
+
+def _length(value):
+    if isinstance(value, np.ndarray):
+        return value.nbytes
+    sized = str | bytes | bytearray | list | tuple | dict | set | frozenset
+    return len(value) if isinstance(value, sized) else 0
+
+
+def check_type(target: Any, expected: Any) -> None:
+    """Refuses a target of a call or an instruction that is not of a type."""
+    if not isinstance(target, expected):
+        raise RefusedError(f"something added to a {type(target).__name__}")
+
+
+def check_keys(keys: Iterable) -> None:
+    """Refuses keys that are slow to hash or to tell apart.
+
+    Tuples are hashed anew each time, and all multiples of 2**61 - 1 hash alike.
+    """
+    for key in keys:
+        if isinstance(key, int | np.integer):
+            if -_LARGEST_KEY <= key <= _LARGEST_KEY:
+                continue
+        elif isinstance(key, str | bytes):
+            continue
+        raise RefusedError("a key that is neither text nor a small whole number")
