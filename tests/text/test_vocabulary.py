@@ -112,12 +112,16 @@ def test_official_ids_are_kept(tmp_path, protocol):
         ([], [], WORDS_BY_ID | {3: 7}, {"<end>": 0, "owl": 1, "a": 2, 7: 3}),
         ([], [], WORDS_BY_ID | {3: [7]}, IDS_BY_WORD),
         ([], [], 3, 4),
+        # Captions are written out word by word: few ids of a long word, many letters.
+        ([], [], WORDS_BY_ID | {3: "a" * 201}, IDS_BY_WORD | {"a" * 201: 3}),
+        ([], [], {0: ["a" * 9] * 9_000}, {}),
     ],
 )
 def test_other_pickles_are_no_vocabulary(tmp_path, content):
     path = write_pickle(tmp_path / "captions.pickle", *content)
-    with pytest.raises(UserError, match="captions.pickle: not AttnGAN's"):
+    with pytest.raises(UserError, match="captions.pickle: not AttnGAN's") as caught:
         Vocabulary.from_captions_pickle(path)
+    assert len(str(caught.value)) < 1000
 
 
 def test_an_editors_byte_order_mark_is_no_part_of_the_first_word(tmp_path):
