@@ -5,6 +5,7 @@ import json
 import logging as python_logging
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,8 +16,18 @@ from mirrorgan_tf import interrupts
 
 # TensorFlow reads this once, at its import; commands import this module first.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Take GPU memory as it is needed: TensorFlow would otherwise take nearly all of it at
+# the start, and an evaluation would not fit beside a training.
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
-__all__ = ["UserError", "quiet", "run"]
+__all__ = ["UserError", "is_out_of_memory", "quiet", "run"]
+
+# How TensorFlow, XLA and CUDA report it. A full disk is a ResourceExhaustedError too.
+_OUT_OF_MEMORY = re.compile(
+    r"\bOOM\b|out of memory|OUT_OF_MEMORY|(failed|unable) to allocate|"
+    r"Dst tensor is not initialized",
+    re.IGNORECASE,
+)
 
 # What shells report for a process that SIGPIPE has ended.
 _NO_READER_STATUS = 141
@@ -33,13 +44,21 @@ def run(
 
     The flags are gone when it returns, so that a command can run twice in a process.
 
-    Exit status: what `main` returns (None is 0), 1 for a `UserError`, a bad flag or
-    output that can't be written, 130 after Ctrl-C, 141 if nobody reads the output.
+    Exit status: what `main` returns (None is 0), 1 for a `UserError`, a bad flag, too
+    little memory or output that can't be written, 130 after Ctrl-C, 141 if nobody
+    reads the output.
     """
+
+    def fail(message):
+        if _logs_json():
+            logging.error("%s", message)
+        else:
+            print(f"error: {message}", file=sys.stderr)
+        return 1
 
     def guarded(argv):
         interrupts.raise_on_interrupt()
-        as_json = "log_format" in flags.FLAGS and flags.FLAGS.log_format == "json"
+        as_json = _logs_json()
         logging.get_absl_handler().setFormatter(_JsonFormatter() if as_json else None)
         try:
             if len(argv) > 1:
@@ -48,11 +67,14 @@ def run(
                 )
             return main()
         except UserError as error:
-            if as_json:
-                logging.error("%s", error)
-            else:
-                print(f"error: {error}", file=sys.stderr)
-            return 1
+            return fail(str(error))
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            return fail(
+                "out of memory: stop what else uses it, ask for smaller batches, or "
+                f"take a machine that has more ({_first_line(error)})"
+            )
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             return interrupts.INTERRUPTED_STATUS
@@ -112,6 +134,29 @@ def _write_error(stream, text):
     except OSError as error:
         return error
     return None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of Python or TensorFlow is for want of memory."""
+    if isinstance(error, MemoryError):
+        return True
+    # Commands that don't compute never import TensorFlow.
+    tensorflow = sys.modules.get("tensorflow")
+    return (
+        tensorflow is not None
+        and isinstance(error, tensorflow.errors.OpError)
+        and _OUT_OF_MEMORY.search(str(error)) is not None
+    )
+
+
+def _first_line(error):
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    # TensorFlow begins with the function of the graph.
+    return re.sub(r"^\{\{.*?\}\} ", "", lines[0])
+
+
+def _logs_json():
+    return "log_format" in flags.FLAGS and flags.FLAGS.log_format == "json"
 
 
 @contextlib.contextmanager

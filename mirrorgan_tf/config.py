@@ -320,7 +320,15 @@ class Config:
         choices=("none", "bfloat16"),
         runtime=True,
     )
-    jit_compile: bool = _setting(False, "Compile the steps with XLA.", runtime=True)
+    tf32: bool = _setting(
+        True,
+        "Multiply float32 in TF32 where a GPU has it (A100 and later), with 10 bits of "
+        "mantissa: as TensorFlow does by default; --notf32: in full precision.",
+        runtime=True,
+    )
+    jit_compile: bool = _setting(
+        False, "Compile the steps with XLA; on one device.", runtime=True
+    )
     deterministic: bool = _setting(
         False,
         "Only operations that give the same bits every time; slower.",

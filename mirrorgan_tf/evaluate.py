@@ -122,6 +122,12 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     flags.DEFINE_integer(
         "batch_size", 16, "Captions rendered together.", lower_bound=1, **options
     )
+    flags.DEFINE_bool(
+        "tf32",
+        None,
+        "Multiply float32 in TF32 where a GPU has it; default: as the training did.",
+        **options,
+    )
     flags.DEFINE_integer(
         "seed",
         1,
@@ -196,10 +202,12 @@ def _plan(asked):
     from mirrorgan_tf.metrics.evaluation import Plan
     from mirrorgan_tf.metrics.judging import judge_openers, real_reader, truth_of
     from mirrorgan_tf.metrics.sampling import choose_some
+    from mirrorgan_tf.tf32 import describe_float32, use_tf32
     from mirrorgan_tf.workdir import open_workdir
 
     run = open_workdir(asked.workdir) if asked.workdir else None
     config = _data_config(asked, Config() if run is None else run.config)
+    use_tf32(config.tf32)
     splits = open_dataset(config)
     index = splits["val"]
     drawer = (
@@ -241,12 +249,15 @@ def _plan(asked):
     return plan, {
         "model": str(asked.saved_model or f"{asked.workdir}, step {run.step}"),
         "data": f"{config.dataset} ({config.data_dir})",
+        "float32": describe_float32(),
     }
 
 
 def _data_config(asked, config):
     changes = {
-        name: asked[name].value for name in ("dataset", "data_dir") if asked[name].value
+        name: asked[name].value
+        for name in ("dataset", "data_dir", "tf32")
+        if asked[name].value not in (None, "")
     }
     config = dataclasses.replace(config, **changes)
     if asked.data_dir and config.dataset == "birdlets":

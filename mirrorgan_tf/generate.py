@@ -45,6 +45,11 @@ def define_flags() -> None:
     flags.DEFINE_bool(
         "attention", False, "Show below the grid where each word is looked at."
     )
+    flags.DEFINE_bool(
+        "tf32",
+        None,
+        "Multiply float32 in TF32 where a GPU has it; default: as the training did.",
+    )
 
 
 def read_captions(given: Sequence[str], path: str | None) -> list[str]:
@@ -140,9 +145,11 @@ def main() -> None:
         raise UserError("--workdir is missing; give the --workdir of a training")
     captions = read_captions(asked.captions, asked.captions_file)
     # TensorFlow comes with it: not before --help and wrong flags are answered.
+    from mirrorgan_tf.tf32 import use_tf32
     from mirrorgan_tf.workdir import open_workdir
 
     run = open_workdir(asked.workdir)
+    use_tf32(run.config.tf32 if asked.tf32 is None else asked.tf32)
     if asked.attention and not (run.config.word_attention and run.config.scales > 1):
         raise UserError(
             f"--attention: the run in {asked.workdir} has no word attention"

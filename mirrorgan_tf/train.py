@@ -28,6 +28,7 @@ from mirrorgan_tf.models import from_config
 from mirrorgan_tf.path_flags import define_path
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
+from mirrorgan_tf.tf32 import describe_float32, use_tf32
 from mirrorgan_tf.training import observers
 from mirrorgan_tf.training.backbone_stage import BackboneStage
 from mirrorgan_tf.training.checkpoints import restore_part, saved_step
@@ -40,6 +41,7 @@ from mirrorgan_tf.training.distribution import (
 from mirrorgan_tf.training.dry_run import dry_run
 from mirrorgan_tf.training.glam_stage import GlamStage
 from mirrorgan_tf.training.loop import run_stage
+from mirrorgan_tf.training.memory import memory_errors
 from mirrorgan_tf.training.progress import StartUp
 from mirrorgan_tf.training.signals import Stopped, StopSignals
 from mirrorgan_tf.training.stem_stage import StemStage
@@ -47,6 +49,8 @@ from mirrorgan_tf.training.stream_stage import StreamStage
 from mirrorgan_tf.workdir import VOCABULARY_FILE, hold_workdir, start_workdir
 
 _OBSERVED = 100
+# Stages that --accumulate_steps is for.
+_ACCUMULATING = ("stream", "glam")
 
 
 def define_flags() -> None:
@@ -100,15 +104,26 @@ class Training:
             for split, index in self.splits.items()
         }
         logging.info(
-            "%d training and %d validation images, %d words, %d replica(s)",
+            "%d training and %d validation images, %d words, %d replica(s), float32 "
+            "multiplied in %s",
             len(self.splits["train"]),
             len(self.splits["val"]),
             len(self.vocabulary),
             self.strategy.num_replicas_in_sync,
+            describe_float32(),
         )
 
     def run(self, stage: str) -> None:
-        """Trains one stage to its end."""
+        """Trains one stage to its end.
+
+        Raises:
+            UserError: it can't be trained: data, checkpoints or memory.
+            Stopped: a signal asked to; a checkpoint is written.
+        """
+        with memory_errors(stage):
+            self._run(stage)
+
+    def _run(self, stage):
         # What the stages before took is not this one's.
         start_up, self._start_up = self._start_up or StartUp(), None
         steps = getattr(self.config, f"{stage}_steps")
@@ -272,12 +287,14 @@ def main() -> None:
     if config.deterministic:
         keras.utils.set_random_seed(config.seed)
         tf.config.experimental.enable_op_determinism()
+    use_tf32(config.tf32)
     if config.mixed_precision != "none":
         keras.config.set_dtype_policy(f"mixed_{config.mixed_precision}")
-    if flags.FLAGS.dry_run:
-        dry_run(config)
-        return
     strategy = make_strategy(config)
+    _check_batch_sizes(config, chosen or config.stages, strategy)
+    if flags.FLAGS.dry_run:
+        dry_run(config, strategy)
+        return
     with StopSignals() as signals:
         try:
             with data_errors():
@@ -295,15 +312,18 @@ def main() -> None:
             ) from None
 
 
-def _train(config, workdir, chosen, strategy, signals):
-    for stage in chosen or config.stages:
+def _check_batch_sizes(config, stages, strategy):
+    for stage in stages:
         check_batch_size(
             f"{stage}_batch_size",
             getattr(config, f"{stage}_batch_size"),
             strategy,
-            # The matching of stage stem needs the whole batch.
-            micro_batches=1 if stage == "stem" else config.accumulate_steps,
+            # Micro-batches are of stages stream and glam.
+            micro_batches=config.accumulate_steps if stage in _ACCUMULATING else 1,
         )
+
+
+def _train(config, workdir, chosen, strategy, signals):
     chief = strategy.extended.should_checkpoint
     if not chief:
         logging.set_verbosity(logging.WARNING)

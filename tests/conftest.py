@@ -11,7 +11,18 @@ ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT.parent / "shared" / "reference"
 
 
-def pytest_configure():
+def pytest_addoption(parser):
+    parser.addoption(
+        "--gpus",
+        action="store_true",
+        help="Let the tests use GPUs, where some tolerances do not hold.",
+    )
+
+
+def pytest_configure(config):
+    if not config.getoption("--gpus"):
+        # TensorFlow reads it when it first lists devices; processes inherit it.
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     # Two virtual devices, so that a strategy can have two replicas.
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(

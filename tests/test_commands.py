@@ -14,8 +14,11 @@ from mirrorgan_tf import commands
 flags.DEFINE_string("log_format", "text", "")
 flags.DEFINE_integer("steps", 1, "")
 flags.DEFINE_bool("fail", False, "")
+flags.DEFINE_bool("allocate", False, "")
 def main():
     logging.info("a %s", "line", extra={"fields": {"loss": float("nan"), "é": 1.5}})
+    if flags.FLAGS.allocate:
+        bytearray(2**60)
     if flags.FLAGS.fail:
         raise commands.UserError("--steps=1: too few")
 commands.run(main)
@@ -47,6 +50,13 @@ def test_lines_for_people_are_plain():
     assert done.returncode == 1
     assert done.stderr == "a line\nerror: --steps=1: too few\n"
     assert run().returncode == 0
+
+
+def test_too_little_memory_is_one_line():
+    done = run("--allocate")
+    assert done.returncode == 1
+    assert done.stderr.startswith("a line\nerror: out of memory: ")
+    assert done.stderr.count("\n") == 2
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,9 @@ def define_flags() -> None:
     define_path(
         "saved_model", None, "What `python -m export` wrote: a version, or all of them."
     )
+    flags.DEFINE_bool(
+        "tf32", True, "Multiply float32 in TF32 where a GPU has it (A100 and later)."
+    )
     flags.DEFINE_string("host", "127.0.0.1", "Address to listen at.")
     flags.DEFINE_integer(
         "port", 8000, "0 takes any free one.", lower_bound=0, upper_bound=65535
@@ -30,7 +33,9 @@ def main() -> None:
     # TensorFlow comes with it: not before --help and wrong flags are answered.
     from mirrorgan_tf.demo.model import DemoModel
     from mirrorgan_tf.demo.server import make_server
+    from mirrorgan_tf.tf32 import use_tf32
 
+    use_tf32(asked.tf32)
     model = DemoModel(asked.saved_model)
     try:
         server = make_server(model, asked.host, asked.port)

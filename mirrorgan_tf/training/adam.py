@@ -29,9 +29,13 @@ class Adam(keras.optimizers.Adam):
         # Of this update, for all variables; a dict by itself would be tracked.
         self._numbers = types.SimpleNamespace(of_dtype={})
         waiting, before = [], []
-        # Replicas' gradients are summed in the weights' dtype.
-        alone = tf.distribute.get_strategy().num_replicas_in_sync == 1
-        if alone and not tf.config.list_physical_devices("GPU"):
+        # Replicas' gradients are summed in the weights' dtype, and a traced function
+        # takes a mirrored variable for any other of its shape.
+        mirrored = any(
+            isinstance(average.value, tf.distribute.DistributedValues)
+            for average in self._momentums
+        )
+        if not mirrored and not tf.config.list_physical_devices("GPU"):
             grads = [_before_its_cast(gradient) for gradient in grads]
         for gradient in grads:
             with tf.control_dependencies(before):
@@ -49,11 +53,7 @@ class Adam(keras.optimizers.Adam):
         averages = self._momentums[index].value, self._velocities[index].value
         gradient = tf.convert_to_tensor(gradient)
         if gradient.dtype != dtype:
-            # Of the only replica. A traced function takes a mirrored variable for any
-            # other of its shape.
-            strategy = tf.distribute.get_strategy()
-            local = [strategy.experimental_local_results(a)[0] for a in averages]
-            _update_by_half_precision(variable, *local, gradient, numbers)
+            _update_by_half_precision(variable, *averages, gradient, numbers)
             return
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,

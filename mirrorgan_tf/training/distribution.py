@@ -33,18 +33,34 @@ __all__ = [
 def make_strategy(config: Config) -> tf.distribute.Strategy:
     """The strategy named by `--strategy`; call before anything else of TensorFlow.
 
+    One device needs no mirrored variables: `mirrored` then is `one_device`.
+    Checkpoints are the same.
+
     Raises:
-        UserError: multi_worker without a proper TF_CONFIG, or tpu without a TPU.
+        UserError: multi_worker without a proper TF_CONFIG, tpu without a TPU, or
+            `--jit_compile` with more than one device.
     """
-    if config.strategy == "mirrored":
-        return tf.distribute.MirroredStrategy()
-    if config.strategy == "multi_worker":
-        _check_tf_config()
-        return tf.distribute.MultiWorkerMirroredStrategy()
     if config.strategy == "tpu":
         return _tpu_strategy()
-    gpus = tf.config.list_logical_devices("GPU")
-    return tf.distribute.OneDeviceStrategy(gpus[0].name if gpus else "/cpu:0")
+    if config.strategy == "multi_worker":
+        _check_tf_config()
+        _refuse_jit_compile(config, "--strategy=multi_worker")
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    devices = tf.config.list_logical_devices("GPU")
+    devices = devices or tf.config.list_logical_devices("CPU")
+    if config.strategy == "one_device" or len(devices) == 1:
+        return tf.distribute.OneDeviceStrategy(devices[0].name)
+    _refuse_jit_compile(config, f"--strategy=mirrored on {len(devices)} devices")
+    return tf.distribute.MirroredStrategy([device.name for device in devices])
+
+
+def _refuse_jit_compile(config, setting):
+    """A compiled step can't sum gradients over mirrored variables' replicas."""
+    if config.jit_compile:
+        raise UserError(
+            f"--jit_compile: not with {setting}; leave it out, or train on one device "
+            "with --strategy=one_device"
+        )
 
 
 def num_workers(strategy: tf.distribute.Strategy) -> int:
@@ -116,10 +132,15 @@ def check_batch_size(
 ) -> None:
     """Raises UserError unless all micro-batches of all replicas are alike, and of 2."""
     replicas = strategy.num_replicas_in_sync
-    if batch_size % (replicas * micro_batches):
+    step = replicas * micro_batches
+    if batch_size % step:
         of = f" times --accumulate_steps={micro_batches}" if micro_batches > 1 else ""
+        smaller = batch_size // step * step
+        sizes = [smaller, smaller + step]
+        fitting = [size for size in sizes if size >= 2 * micro_batches]
         raise UserError(
-            f"--{flag}={batch_size}: must be a multiple of the {replicas} replicas{of}"
+            f"--{flag}={batch_size}: must be a multiple of the {replicas} replicas"
+            f"{of}, such as {' or '.join(map(str, fitting))}"
         )
     if batch_size // micro_batches < 2:
         raise UserError(

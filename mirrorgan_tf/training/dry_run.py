@@ -10,8 +10,8 @@ from absl import logging
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.data.birdlets.attributes import ATTRIBUTES
 from mirrorgan_tf.models import from_config
+from mirrorgan_tf.tf32 import describe_float32
 from mirrorgan_tf.training.backbone_stage import BackboneStage
-from mirrorgan_tf.training.distribution import make_strategy
 from mirrorgan_tf.training.estimates import (
     MeasuredStep,
     assumptions,
@@ -35,28 +35,29 @@ _BATCH = 2
 _STEPS = 3
 
 
-def dry_run(config: Config) -> None:
+def dry_run(config: Config, strategy: tf.distribute.Strategy) -> None:
     """Builds every network, logs sizes, runs a few steps a stage on random data.
 
-    Pretrained weights are not loaded, so nothing is downloaded. The steps use
-    two images a replica; the memory printed is this process's peak up to then.
-    Ends with a table of how long the whole stages would take.
+    Pretrained weights are not loaded, so nothing is downloaded. The steps use two
+    images a replica and micro-batch; the memory printed is this process's peak up to
+    then. Ends with a table of how long the whole stages would take.
     """
     if config.image_encoder_weights != "backbone":
         config = dataclasses.replace(config, image_encoder_weights="none")
     if config.stream_encoder_weights != "stem":
         config = dataclasses.replace(config, stream_encoder_weights="none")
-    strategy = make_strategy(config)
     words = _VOCABULARY_SIZES[config.dataset] + 1
     with strategy.scope():
         stages = _build_stages(config, words)
     _log_parameters(stages["glam"])
-    batch_size = _BATCH * strategy.num_replicas_in_sync
+    batch_size = _BATCH * config.accumulate_steps * strategy.num_replicas_in_sync
     logging.info(
-        "a few steps a stage, batch %d, %d words in the vocabulary, %d replica(s)",
+        "a few steps a stage, batch %d, %d words in the vocabulary, %d replica(s), "
+        "float32 multiplied in %s",
         batch_size,
         words - 1,
         strategy.num_replicas_in_sync,
+        describe_float32(),
     )
     estimates = [
         estimate(

@@ -13,11 +13,11 @@ _IMAGES = {"cub": 8_855, "coco": 82_783}
 # Where nothing is known of a set.
 _SOME_IMAGES = 1_000
 
-# TFLOP/s of dense matrices, by NVIDIA's data sheets: TF32 is what TensorFlow computes
-# float32 in by default.
+# TFLOP/s of dense matrices, by NVIDIA's data sheets.
 _PEAKS = {
-    "none": ("TF32", {"A100": 156, "H100": 495}),
-    "bfloat16": ("bfloat16", {"A100": 312, "H100": 989}),
+    "float32": {"A100": 19.5, "H100": 67},
+    "TF32": {"A100": 156, "H100": 495},
+    "bfloat16": {"A100": 312, "H100": 989},
 }
 # What convolutional networks reach: NVIDIA's ResNet-50 (DeepLearningExamples, PyTorch)
 # learns from 665 images/s on an A100 in TF32 and from 1,186 in half precision, of 24.6
@@ -103,10 +103,9 @@ def _multiplications(operation):
 
 def estimate(config: Config, stage: str, measured: MeasuredStep) -> Estimate:
     """Time of an epoch and of all steps, in proportion to a step's images."""
-    _, peaks = _PEAKS[config.mixed_precision]
     step_s = {"here": measured.seconds} | {
         machine: measured.gflop / (_UTILISATION * peak * 1e3)
-        for machine, peak in peaks.items()
+        for machine, peak in _PEAKS[_precision(config)].items()
     }
     image_s = {
         machine: seconds / measured.images for machine, seconds in step_s.items()
@@ -125,8 +124,10 @@ def estimate(config: Config, stage: str, measured: MeasuredStep) -> Estimate:
 
 def assumptions(config: Config, images: int) -> str:
     """What the table rests on, in a sentence or two."""
-    precision, peaks = _PEAKS[config.mixed_precision]
-    rates = ", ".join(f"{machine} {peak}" for machine, peak in peaks.items())
+    precision = _precision(config)
+    rates = ", ".join(
+        f"{machine} {peak}" for machine, peak in _PEAKS[precision].items()
+    )
     return (
         f"estimates, an epoch being {_epoch(config)[1]}. here: the step of {images} "
         "images, scaled up; rather too long, as larger batches update weights less "
@@ -162,6 +163,13 @@ def table(estimates: Iterable[Estimate]) -> list[str]:
         )
         for row in rows
     ]
+
+
+def _precision(config):
+    """What GPUs compute nearly all products in."""
+    if config.mixed_precision != "none":
+        return config.mixed_precision
+    return "TF32" if config.tf32 else "float32"
 
 
 def _epoch(config):

@@ -198,7 +198,7 @@ class _Loop:
         try:
             with self._signals.deferred():
                 for done in range(start + 1, self._steps + 1):
-                    unread.append(self._one_step(batches))
+                    unread.append(self._train_step(batches))
                     first, last = done == start + 1, done == self._steps
                     if first:
                         hand_back()
@@ -225,16 +225,6 @@ class _Loop:
         except NotFinite as error:
             return self._roll_back(error)
         return None
-
-    def _one_step(self, batches):
-        try:
-            return self._train_step(batches)
-        except tf.errors.ResourceExhaustedError:
-            raise UserError(
-                f"{self._stage.name}: out of memory; give --remat (stage glam), raise "
-                "--accumulate_steps (stages stream and glam) or lower "
-                f"--{self._stage.name}_batch_size"
-            ) from None
 
     def _to_stop(self, votes):
         """Whether a signal came: to this process, or to any worker a step ago."""

@@ -1,9 +1,37 @@
 """Memory of the process."""
 
+import contextlib
 import ctypes
 import resource
+from collections.abc import Iterator
 
-__all__ = ["hand_back", "peak_gib"]
+from mirrorgan_tf.commands import UserError, is_out_of_memory
+
+__all__ = ["hand_back", "memory_errors", "peak_gib"]
+
+# Flags of a stage that save memory, besides its batch size.
+_SAVING = {
+    "stream": "raise --accumulate_steps, ",
+    "glam": "give --remat, raise --accumulate_steps, ",
+}
+
+
+@contextlib.contextmanager
+def memory_errors(stage: str) -> Iterator[None]:
+    """Turns running out of memory into a UserError that says which flags save some.
+
+    Args:
+        stage: the one that is built and trained inside.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UserError(
+            f"{stage}: out of memory; {_SAVING.get(stage, '')}lower "
+            f"--{stage}_batch_size, or stop what else uses this memory"
+        ) from None
 
 
 def hand_back() -> None:

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -114,6 +116,11 @@ def test_a_batch_that_does_not_divide_is_refused(two_replicas):
     distribution.check_batch_size("glam_batch_size", 6, two_replicas)
     with pytest.raises(UserError, match="2 replicas times --accumulate_steps=2"):
         distribution.check_batch_size("g", 6, two_replicas, micro_batches=2)
+    with pytest.raises(UserError, match="such as 4 or 6$"):
+        distribution.check_batch_size("g", 5, two_replicas)
+    # Smaller ones would leave micro-batches of one image.
+    with pytest.raises(UserError, match="such as 8$"):
+        distribution.check_batch_size("g", 7, two_replicas, micro_batches=4)
     one = tf.distribute.OneDeviceStrategy("/cpu:0")
     with pytest.raises(UserError, match="--accumulate_steps=4: leaves less than 2"):
         distribution.check_batch_size("g", 4, one, micro_batches=4)
@@ -125,3 +132,26 @@ def test_strategies_by_name():
     assert mirrored.num_replicas_in_sync == len(devices) == 2
     one = distribution.make_strategy(Config(strategy="one_device"))
     assert isinstance(one, tf.distribute.OneDeviceStrategy)
+
+
+def test_mirrored_on_one_device_is_one_device(monkeypatch):
+    devices = tf.config.list_logical_devices("CPU")[:1]
+    monkeypatch.setattr(
+        tf.config,
+        "list_logical_devices",
+        lambda kind: devices if kind == "CPU" else [],
+    )
+    strategy = distribution.make_strategy(Config(jit_compile=True))
+    assert isinstance(strategy, tf.distribute.OneDeviceStrategy)
+    (device,) = strategy.extended.worker_devices
+    assert device.endswith(devices[0].name)
+
+
+def test_mirrored_steps_are_not_compiled(monkeypatch):
+    with pytest.raises(UserError, match="--jit_compile: not with .* on 2 devices"):
+        distribution.make_strategy(Config(jit_compile=True))
+    cluster = {"worker": ["localhost:1", "localhost:2"]}
+    task = {"type": "worker", "index": 0}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": task}))
+    with pytest.raises(UserError, match="--jit_compile: not with .*=multi_worker"):
+        distribution.make_strategy(Config(jit_compile=True, strategy="multi_worker"))

@@ -79,6 +79,14 @@ def test_half_precision_has_the_peak_of_its_own():
     assert "10% of the dense bfloat16 peak" in assumptions(config, 2)
 
 
+def test_full_precision_has_the_peak_of_its_own():
+    config = Config(tf32=False, birdlets_train_images=10)
+    estimated = estimate(config, "stem", MEASURED)
+    assert estimated.epoch_s["A100"] == pytest.approx(10 * 0.6 / (0.1 * 19.5))
+    assert estimated.epoch_s["H100"] == pytest.approx(10 * 0.6 / (0.1 * 67))
+    assert "10% of the dense float32 peak" in assumptions(config, 2)
+
+
 @pytest.mark.parametrize(
     ("settings", "images"),
     [

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
+from mirrorgan_tf.training.adam import Adam
 from mirrorgan_tf.training.checkpoints import saved_step
 from mirrorgan_tf.training.distribution import global_mean
 from mirrorgan_tf.training.loop import compile_step, run_stage
@@ -23,11 +24,11 @@ class Line:
 
     name = "line"
 
-    def __init__(self, breaks=None, broken="loss"):
+    def __init__(self, breaks=None, broken="loss", optimizer=None):
         self.model = keras.Sequential(
             [keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="zeros")]
         )
-        self.optimizer = keras.optimizers.Adam(0.1)
+        self.optimizer = optimizer or keras.optimizers.Adam(0.1)
         self.optimizer.build(self.model.trainable_variables)
         self.checkpointed = {"model": self.model, "optimizer": self.optimizer}
         self.breaks = breaks
@@ -60,7 +61,17 @@ def _data(start, seed=0, input_context=None):
     return tf.data.Dataset.from_tensor_slices(numbers).skip(start)
 
 
-def _run(stage, workdir, steps, *, observe=None, signals=None, data=_data, **settings):
+def _run(
+    stage,
+    workdir,
+    steps,
+    *,
+    observe=None,
+    signals=None,
+    data=_data,
+    strategy=None,
+    **settings,
+):
     settings = {"log_every": 3, "checkpoint_every": 4, "picture_every": 5} | settings
     shown = []
 
@@ -71,7 +82,7 @@ def _run(stage, workdir, steps, *, observe=None, signals=None, data=_data, **set
     run_stage(
         stage,
         config=Config(**settings),
-        strategy=tf.distribute.OneDeviceStrategy("/cpu:0"),
+        strategy=strategy or tf.distribute.OneDeviceStrategy("/cpu:0"),
         workdir=workdir,
         steps=steps,
         batch_size=4,
@@ -92,6 +103,27 @@ def test_interrupted_training_ends_where_a_straight_one_does(tmp_path):
     ):
         np.testing.assert_array_equal(a, b)
     assert saved_step(tmp_path / "two" / "line") == 20
+
+
+def test_one_mirrored_device_and_one_device_take_each_others_checkpoints(tmp_path):
+    strategies = [
+        tf.distribute.MirroredStrategy(["cpu:0"]),
+        tf.distribute.OneDeviceStrategy("/cpu:0"),
+    ]
+    ends = []
+    for name, order in ("mirrored first", strategies), ("last", strategies[::-1]):
+        for steps, strategy in zip((9, 20), order, strict=True):
+            with strategy.scope():
+                stage = Line(optimizer=Adam(0.1))
+            _run(stage, tmp_path / name, steps, strategy=strategy)
+        ends.append(stage)
+    straight = Line(optimizer=Adam(0.1))
+    _run(straight, tmp_path / "straight", 20)
+    expected = straight.model.variables + straight.optimizer.variables
+    for stage in ends:
+        found = stage.model.variables + stage.optimizer.variables
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(a.numpy(), b.numpy())
 
 
 def test_a_finished_stage_stays_as_it_is(tmp_path):

@@ -2,8 +2,11 @@ import ctypes
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
-from mirrorgan_tf.training.memory import hand_back
+from mirrorgan_tf import train
+from mirrorgan_tf.commands import UserError, is_out_of_memory
+from mirrorgan_tf.training.memory import hand_back, memory_errors
 
 MIB = 2**20
 
@@ -30,3 +33,58 @@ def test_what_was_freed_below_what_is_in_use_goes_back():
     hand_back()
     libc.free(blocks[-1])
     assert kept - resident() > 80 * MIB
+
+
+def _allocate_too_much():
+    # More than an address space holds, so that no system promises it.
+    return tf.random.stateless_normal([2**25, 2**27], (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("stage", "hint"),
+    [
+        ("stem", "out of memory; lower --stem_batch_size"),
+        ("stream", "raise --accumulate_steps, lower --stream_batch_size"),
+        ("glam", "give --remat, raise --accumulate_steps, lower --glam_batch_size"),
+    ],
+)
+def test_too_little_memory_names_the_flags_of_the_stage(stage, hint):
+    with pytest.raises(UserError, match=hint), memory_errors(stage):
+        _allocate_too_much()
+
+
+def test_too_little_memory_while_a_stage_is_built_is_a_user_error():
+    class Building(train.Training):
+        def __init__(self):
+            """Needs no data."""
+
+        def _run(self, stage):
+            _allocate_too_much()
+
+    with pytest.raises(UserError, match="^glam: out of memory"):
+        Building().run("glam")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), True),
+        (tf.errors.ResourceExhaustedError(None, None, "OOM when allocating"), True),
+        (
+            tf.errors.ResourceExhaustedError(None, None, "failed to allocate memory"),
+            True,
+        ),
+        (tf.errors.InternalError(None, None, "CUDA_ERROR_OUT_OF_MEMORY"), True),
+        (tf.errors.InternalError(None, None, "Dst tensor is not initialized."), True),
+        (tf.errors.InternalError(None, None, "an illegal memory access"), False),
+        (
+            tf.errors.ResourceExhaustedError(None, None, "No space left on device"),
+            False,
+        ),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_other_errors_are_not_taken_for_a_lack_of_memory(error, expected):
+    assert is_out_of_memory(error) == expected
+    with pytest.raises(UserError if expected else type(error)), memory_errors("stem"):
+        raise error

@@ -1,0 +1,47 @@
+"""Whether GPUs multiply float32 in TF32 or in full precision."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+__all__ = ["describe_float32", "full_float32", "use_tf32"]
+
+# Compute capability of NVIDIA's first GPUs with TF32 (A100).
+_FIRST_CAPABILITY = 8, 0
+
+
+def use_tf32(on: bool) -> None:
+    """Sets how this process multiplies float32 on GPUs.
+
+    Args:
+        on: in TF32, which keeps 10 of float32's 23 bits of mantissa and is several
+            times as fast, on GPUs that have it; else in full precision.
+    """
+    tf.config.experimental.enable_tensor_float_32_execution(on)
+
+
+@contextlib.contextmanager
+def full_float32() -> Iterator[None]:
+    """Multiplies float32 in full precision inside, and as before afterwards."""
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    use_tf32(False)
+    try:
+        yield
+    finally:
+        use_tf32(before)
+
+
+def describe_float32() -> str:
+    """How this process multiplies float32: `TF32` or `full precision`."""
+    enabled = tf.config.experimental.tensor_float_32_execution_enabled()
+    # NVIDIA's libraries overrule TensorFlow by this variable.
+    if os.environ.get("NVIDIA_TF32_OVERRIDE") == "0":
+        enabled = False
+    capabilities = [
+        tf.config.experimental.get_device_details(gpu).get("compute_capability", ())
+        for gpu in tf.config.list_physical_devices("GPU")
+    ]
+    has_tf32 = any(capability >= _FIRST_CAPABILITY for capability in capabilities)
+    return "TF32" if enabled and has_tf32 else "full precision"

@@ -1,0 +1,95 @@
+import types
+
+import pytest
+import tensorflow as tf
+
+from mirrorgan_tf import generate, options, train, workdir
+from mirrorgan_tf.config import Config
+from mirrorgan_tf.convert import parity
+from mirrorgan_tf.tf32 import describe_float32, use_tf32
+
+
+def _enabled():
+    return tf.config.experimental.tensor_float_32_execution_enabled()
+
+
+@pytest.fixture(autouse=True)
+def restored():
+    before = _enabled()
+    yield
+    use_tf32(before)
+
+
+class Reached(Exception):
+    """The command has come to its computations."""
+
+
+def _reach(*args, **kwargs):
+    raise Reached
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_training_multiplies_as_its_setting_says(on, monkeypatch):
+    use_tf32(not on)
+    monkeypatch.setattr(options, "config_from_flags", lambda: Config(tf32=on))
+    monkeypatch.setattr(train, "_chosen_stages", lambda config: [])
+    monkeypatch.setattr(train, "make_strategy", _reach)
+    with pytest.raises(Reached):
+        train.main()
+    assert _enabled() == on
+
+
+@pytest.mark.parametrize(
+    ("of_run", "flag", "expected"),
+    [(True, None, True), (False, None, False), (False, True, True)],
+)
+def test_generate_multiplies_as_the_training_unless_a_flag_says_otherwise(
+    of_run, flag, expected, monkeypatch
+):
+    use_tf32(not expected)
+    run = types.SimpleNamespace(config=Config(tf32=of_run), describe=_reach)
+    monkeypatch.setattr(workdir, "open_workdir", lambda path: run)
+    values = {"workdir": "run", "captions": ["a"], "captions_file": None, "seed": 0}
+    asked = types.SimpleNamespace(**values, attention=False, tf32=flag)
+    monkeypatch.setattr(generate.flags, "FLAGS", asked)
+    with pytest.raises(Reached):
+        generate.main()
+    assert _enabled() == expected
+
+
+def test_parity_multiplies_in_full_precision(reference, monkeypatch):
+    enabled = []
+    for name in parity._CHECKS:
+        monkeypatch.setitem(
+            parity._CHECKS, name, lambda *arguments: enabled.append(_enabled())
+        )
+    use_tf32(True)
+    parity.check_folder(reference)
+    assert enabled == [False] * len(parity._CHECKS)
+    assert _enabled()
+
+
+@pytest.mark.parametrize(
+    ("capability", "on", "override", "expected"),
+    [
+        ((9, 0), True, None, "TF32"),
+        ((9, 0), False, None, "full precision"),
+        ((9, 0), True, "0", "full precision"),
+        ((7, 5), True, None, "full precision"),
+        (None, True, None, "full precision"),
+    ],
+)
+def test_only_a_gpu_that_has_tf32_is_said_to_use_it(
+    capability, on, override, expected, monkeypatch
+):
+    gpus = [] if capability is None else ["a GPU"]
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
+    details = {"compute_capability": capability}
+    monkeypatch.setattr(
+        tf.config.experimental, "get_device_details", lambda gpu: details
+    )
+    monkeypatch.delenv("NVIDIA_TF32_OVERRIDE", raising=False)
+    if override is not None:
+        monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", override)
+    use_tf32(on)
+    assert describe_float32() == expected
