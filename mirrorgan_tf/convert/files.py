@@ -1,21 +1,23 @@
 """Files of PyTorch parameters: .pth by torch, .npz and .safetensors without it."""
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.convert.npz import read_npz
 from mirrorgan_tf.convert.safetensors import read_safetensors
+from mirrorgan_tf.convert.torch_files import check_torch_file
 
-__all__ = ["read_npz", "read_state"]
+__all__ = ["read_state"]
 
 # What training scripts call the parameters among other things that they save.
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 # DataParallel's prefix.
 _PARALLEL = "module."
+# Tensors may share their numbers, as tied weights do.
+_LARGEST_FACTOR = 16
 
 
 def read_state(path: str | Path) -> dict[str, np.ndarray]:
@@ -58,25 +60,6 @@ def _checked(array, where):
     return array
 
 
-def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """Reads all arrays of an .npz file; UserError if that can't be done."""
-    try:
-        with np.load(path) as archive:
-            return {name: archive[name] for name in archive.files}
-    # A cut or foreign file ends up in any of these; pickled objects in ValueError.
-    except (
-        AttributeError,
-        EOFError,
-        KeyError,
-        OSError,
-        TypeError,
-        ValueError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        raise UserError(f"{path}: is no readable .npz file ({error})") from None
-
-
 def _read_torch(path):
     try:
         import torch
@@ -86,6 +69,7 @@ def _read_torch(path):
             "make an .npz of it where PyTorch is (README, Official checkpoints)"
         ) from None
     try:
+        check_torch_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     # Damaged files raise whatever their bytes happen to say.
     except Exception as error:
@@ -108,6 +92,15 @@ def _read_torch(path):
                 f"{path}: {name} is a {type(value).__name__}, not a tensor; save the "
                 "network's state_dict() alone"
             )
+    # Views of few numbers as many would be written out as arrays.
+    written_out = sum(
+        tensor.numel() * tensor.element_size() for tensor in content.values()
+    )
+    if written_out > _LARGEST_FACTOR * path.stat().st_size:
+        raise UserError(
+            f"{path}: its tensors would have {written_out:,} bytes, more than "
+            f"{_LARGEST_FACTOR} times the file's; save contiguous tensors"
+        )
     return {name: _to_numpy(tensor) for name, tensor in content.items()}
 
 

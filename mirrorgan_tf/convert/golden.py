@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mirrorgan_tf.convert.files import read_npz
+from mirrorgan_tf.convert.npz import read_npz
 
 __all__ = ["GoldenFile", "Line", "MissingGoldenError", "Report"]
 

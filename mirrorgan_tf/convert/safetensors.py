@@ -12,6 +12,8 @@ __all__ = ["read_safetensors"]
 
 # The format's own bound.
 _LONGEST_HEADER = 100_000_000
+# NumPy's: axes of an array, and the product of its sides, even if one of them is 0.
+_MOST_AXES, _MOST_ELEMENTS = 32, 2**48
 _DTYPES = {
     "F64": np.dtype("<f8"),
     "F32": np.dtype("<f4"),
@@ -64,11 +66,20 @@ def _split(content):
     length = int.from_bytes(content[:8], "little")
     if len(content) < 8 or not 2 <= length <= min(_LONGEST_HEADER, len(content) - 8):
         raise ValueError("its header does not fit into it")
-    header = json.loads(content[8 : 8 + length].decode("utf-8"))
+    header = json.loads(
+        content[8 : 8 + length].decode("utf-8"), object_pairs_hook=_without_repetition
+    )
     if not isinstance(header, dict):
         raise ValueError("its header is no JSON object")
     header.pop("__metadata__", None)
     return header, memoryview(content)[8 + length :]
+
+
+def _without_repetition(pairs):
+    names = dict(pairs)
+    if len(names) < len(pairs):
+        raise ValueError("its header gives a name twice")
+    return names
 
 
 def _piece(name, entry):
@@ -76,9 +87,13 @@ def _piece(name, entry):
     kind, shape, (first, last) = entry["dtype"], entry["shape"], entry["data_offsets"]
     if kind not in _DTYPES:
         raise ValueError(f"{name} is of type {kind!r}, which is not read")
+    if not isinstance(shape, list) or len(shape) > _MOST_AXES:
+        raise ValueError(f"{name} has no shape of at most {_MOST_AXES} sides")
     for number in (*shape, first, last):
-        if type(number) is not int or number < 0:
+        if type(number) is not int or not 0 <= number < _MOST_ELEMENTS:
             raise ValueError(f"{name} has {number!r} for a size or place")
+    if math.prod(side for side in shape if side) > _MOST_ELEMENTS:
+        raise ValueError(f"{name} has the shape {shape}, which no array has")
     if last - first != math.prod(shape) * _DTYPES[kind].itemsize:
         raise ValueError(f"{name} takes {last - first} bytes, but has shape {shape}")
     return name, first, last, kind, tuple(shape)

@@ -5,10 +5,9 @@ that take hours to hash. What calls are given is counted, and keys of dictionari
 sets are text or small whole numbers, so that to hash or compare them is cheap.
 """
 
-import io
 import pickle
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -90,7 +89,7 @@ class PlainUnpickler(pickle._Unpickler):
     }
 
     def __init__(
-        self, file: io.BytesIO, allowance: int, names: Mapping[tuple[str, str], Any]
+        self, file: BinaryIO, allowance: int, names: Mapping[tuple[str, str], Any]
     ) -> None:
         super().__init__(file, encoding="latin1")
         self._allowance = allowance

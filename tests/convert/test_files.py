@@ -1,7 +1,11 @@
 """Reading parameters without PyTorch."""
 
+import itertools
 import json
+import struct
 import sys
+import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
@@ -93,6 +97,12 @@ def entry(first, last, shape=(1,), dtype="F32"):
             "b begins at 0, not at 4",
         ),
         (safetensors({"a": entry(0, 4, (2,))}, b"1234"), r"4 bytes, but has shape"),
+        (safetensors({"a": entry(0, 4, [1] * 100)}, b"1234"), "no shape of at most"),
+        (safetensors({"a": entry(0, 0, [0, 2**63])}), f"a has {2**63} for a size"),
+        (safetensors({"a": entry(0, 0, [0, 2**40, 2**40])}), "which no array has"),
+        (safetensors({"a": entry(0, 4, [2**40] * 32)}, b"1234"), "which no array has"),
+        (safetensors({"a": entry(0, 4) | {"shape": {}}}, b"1234"), "no shape"),
+        (safetensors(b'{"a": 1, "a": 2}'), "gives a name twice"),
         (safetensors({"a": entry(4, 0, (-1,))}, b"1234"), "a has -1"),
         (safetensors({"a": entry(0, 4, (1.0,))}, b"1234"), "a has 1.0"),
         (safetensors({"a": entry(0, 4, (True,))}, b"1234"), "a has True"),
@@ -117,6 +127,89 @@ def test_a_broken_or_pickled_npz_file_is_refused(tmp_path):
     np.savez(path, a=np.array([{}], object))
     with pytest.raises(UserError, match="net.npz: is no readable"):
         read_state(path)
+
+
+def npy(shape, dtype="<f8", data=b"", version=(1, 0)):
+    """An .npy file by the format's description."""
+    header = {"descr": dtype, "fortran_order": False, "shape": shape}
+    text = (repr(header) + "\n").encode()
+    length = len(text).to_bytes(2 if version == (1, 0) else 4, "little")
+    return b"\x93NUMPY" + bytes(version) + length + text + data
+
+
+def write_npz(path, content, method=zipfile.ZIP_STORED, name="a.npy"):
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr(name, content)
+    return path
+
+
+def lie_about_size(path, size):
+    """Writes another unpacked size into both headers of a zip file's only member."""
+    content = bytearray(path.read_bytes())
+    content[22:26] = struct.pack("<I", size)
+    directory = content.index(b"PK\x01\x02")
+    content[directory + 24 : directory + 28] = struct.pack("<I", size)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (npy((2**44,)), r"a claims the shape \(17592186044416,\)"),
+        (npy((2**62, 2**62)), "a claims the shape"),
+        (npy((2**62, 0)), "no readable"),
+        (npy((1,) * 100, data=b"12345678"), "no readable"),
+        (npy((-1,), data=b"12345678"), "a has a negative side"),
+        (npy((2**40,), "<U0"), "no readable"),
+        (npy((2**40,), "S0"), "no readable"),
+        (npy((1,), "O", data=b"12345678"), "Python objects"),
+        (npy((1,), version=(2, 0)), "a claims"),
+        (b"\x93NUMPY\x02\0" + b"\xff" * 4, "no readable"),
+        (b"\x93NUMPY\x01\0\x10\x27" + b"(" * 10_000, "no readable"),
+        (b"\x93NUMPY\x09\0", "no readable"),
+        (b"", "no readable"),
+    ],
+    ids=itertools.count(),
+)
+def test_what_an_npz_file_claims_costs_nothing(tmp_path, content, message):
+    path = write_npz(tmp_path / "net.npz", content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match=f"net.npz: .*{message}") as caught:
+            read_state(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * 2**20 and "\n" not in str(caught.value)
+
+
+def test_zip_bombs_are_not_unpacked(tmp_path):
+    path = tmp_path / "net.npz"
+    content = npy((100 * 2**17,), data=b"\0" * (100 * 2**20))
+    for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        write_npz(path, content, method)
+        tracemalloc.start()
+        try:
+            with pytest.raises(UserError, match="unpacked it would have 104,857,"):
+                read_state(path)
+            # One that claims to be small is unpacked as far as it claims, at most.
+            lie_about_size(path, 1000)
+            with pytest.raises(UserError, match="no readable"):
+                read_state(path)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < 4 * 2**20
+    write_npz(path, npy((1,), data=b"12345678"), name="readme.txt")
+    with pytest.raises(UserError, match="readme.txt in it is no .npy file"):
+        read_state(path)
+
+
+def test_compressed_parameters_are_read(tmp_path):
+    state = {"bias": np.zeros(2**20, np.float32), "weight": np.arange(6.0)}
+    np.savez_compressed(tmp_path / "net.npz", **state)
+    for name, array in read_state(tmp_path / "net.npz").items():
+        np.testing.assert_array_equal(array, state[name])
 
 
 def test_text_is_no_parameter(tmp_path):

@@ -1,0 +1,120 @@
+"""PyTorch's files by hand, without PyTorch: those that may cost much are refused."""
+
+import io
+import pickle
+import struct
+import tracemalloc
+import zipfile
+
+import pytest
+
+from mirrorgan_tf.convert.torch_files import check_torch_file
+from mirrorgan_tf.data.unpickling import RefusedError
+
+STATE = b"ccollections\nOrderedDict\n)R"
+FLOATS = b"ctorch\nFloatStorage\n"
+REBUILD = b"ctorch._utils\n_rebuild_tensor_v2\n"
+
+
+def tensor(count, size, stride=b"K\x01", storage=FLOATS, key=b"0"):
+    """A tensor of a storage of `count` elements, all arguments as instructions."""
+    reference = b"(Vstorage\n" + storage + b"V" + key + b"\nVcpu\n" + count + b"tQ"
+    return (
+        REBUILD + b"(" + reference + b"K\x00(" + size + b"t(" + stride + b"t\x89"
+        b"ccollections\nOrderedDict\n)RtR"
+    )
+
+
+def state_of(value):
+    return b"\x80\x02" + STATE + b"(Vweight\n" + value + b"u."
+
+
+def zipped(content, numbers=b"\0" * 24, method=zipfile.ZIP_STORED):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        archive.writestr("net/data.pkl", content)
+        archive.writestr("net/data/0", numbers)
+    return file.getvalue()
+
+
+def legacy(content, numbers=b"\0" * 24):
+    """Magic number, version, machine, what was saved, keys of its storages."""
+    before = [0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}]
+    pickles = b"".join(pickle.dumps(value, 2) for value in before)
+    keys = pickle.dumps(["0"], 2) + struct.pack("<q", len(numbers) // 4)
+    return pickles + content + keys + numbers
+
+
+def check(tmp_path, content):
+    path = tmp_path / "net.pth"
+    path.write_bytes(content)
+    check_torch_file(path)
+
+
+@pytest.mark.parametrize("file_of", [zipped, legacy])
+@pytest.mark.parametrize(
+    "value",
+    [
+        tensor(b"K\x06", b"K\x02K\x03", b"K\x03K\x01"),
+        b"ctorch._utils\n_rebuild_parameter\n("
+        + tensor(b"K\x06", b"K\x06")
+        + b"\x88ccollections\nOrderedDict\n)RtR",
+        b"}(Vlr\nG?\xf0\0\0\0\0\0\0Vbetas\nK\x01K\x02\x86u",
+        # An attribute of a state, as PyTorch's _metadata is.
+        STATE + b"}Vversion\nK\x01sb",
+    ],
+)
+def test_parameters_and_plain_values_pass(tmp_path, file_of, value):
+    check(tmp_path, file_of(state_of(value)))
+
+
+NESTED_TUPLES = b"(tp0\n" + b"(g0\ng0\ntp0\n" * 60
+
+
+@pytest.mark.parametrize("file_of", [zipped, legacy])
+@pytest.mark.parametrize(
+    "content",
+    [
+        # More numbers than the file can hold.
+        state_of(tensor(b"\x8a\x05\0\0\0\0\x10", b"K\x01")),
+        # What PyTorch itself would call.
+        state_of(b"cbuiltins\nbytearray\nJ\x00\xca\x9a\x3b\x85R"),
+        state_of(b"ctorch\nTensor\nJ\x00\xca\x9a\x3b\x85R"),
+        state_of(FLOATS + b"J\x00\xca\x9a\x3b\x85R"),
+        state_of(b"cos\nsystem\nVtrue\n\x85R"),
+        # A key that takes 2**60 steps to hash, and a shape that does to write out.
+        state_of(b"}" + NESTED_TUPLES + b"Ns"),
+        b"\x80\x02" + NESTED_TUPLES + b"0" + tensor(b"K\x01", b"g0\n") + b".",
+        # A reference to the source of a class, as whole networks have.
+        b"\x80\x02(Vmodule\nNNNtQ.",
+        b"\x80\x02}",
+        b"",
+    ],
+)
+def test_files_that_may_cost_much_are_refused(tmp_path, file_of, content):
+    content = file_of(content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(RefusedError) as caught:
+            check(tmp_path, content)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * 2**20
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
+
+
+def test_a_zip_bomb_is_not_unpacked(tmp_path):
+    numbers = b"\0" * (100 * 2**20)
+    bomb = zipped(state_of(b"N"), numbers, zipfile.ZIP_DEFLATED)
+    assert len(bomb) < 2**20
+    with pytest.raises(RefusedError, match="104,857,"):
+        check(tmp_path, bomb)
+
+
+def test_a_zip_file_behind_a_pickle_counts_as_a_pickle(tmp_path):
+    # PyTorch takes a file that begins with a pickle for its old format, whatever its
+    # end is.
+    evil = legacy(b"\x80\x02cbuiltins\nbytearray\nJ\x00\xca\x9a\x3b\x85R.")
+    with pytest.raises(RefusedError, match="bytearray"):
+        check(tmp_path, evil + zipped(state_of(b"N")))
