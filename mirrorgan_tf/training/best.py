@@ -1,4 +1,8 @@
-"""Keeps the weights that did best on the validation split, and knows when to stop."""
+"""Keeps the weights that did best on the validation split, and knows when to stop.
+
+Of several workers all decide by the first one's figures: their own differ by rounding,
+and a worker that stopped alone would leave the others waiting for it.
+"""
 
 import json
 from pathlib import Path
@@ -9,6 +13,7 @@ from absl import logging
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.files import write_whole
 from mirrorgan_tf.training.checkpoints import StageCheckpoints
+from mirrorgan_tf.training.distribution import make_agreement
 
 __all__ = ["Best"]
 
@@ -31,7 +36,7 @@ class Best:
         lowest: bool,
         patience_steps: int,
     ):
-        """Takes up what `folder` holds; call inside the strategy's scope.
+        """Reads what `folder` holds; every worker calls it in the strategy's scope.
 
         Args:
             folder: of this stage's best.
@@ -46,13 +51,18 @@ class Best:
         self._figure = figure
         self._lowest = lowest
         self._patience_steps = patience_steps
-        self._facts = self._read()
+        strategy = tf.distribute.get_strategy()
+        self._agree = make_agreement(strategy)
+        self._facts = self._agree_on_facts(self._read())
         # Of several workers the first.
-        self._writes = tf.distribute.get_strategy().extended.should_checkpoint
+        self._writes = strategy.extended.should_checkpoint
 
     def consider(self, figures: dict[str, float], step: int) -> bool:
-        """Keeps the weights as they are if they are the best; True: time to stop."""
-        value = figures[self._figure]
+        """Keeps the weights as they are if they are the best; True: time to stop.
+
+        Every worker calls it, with figures of its own.
+        """
+        value = self._agree(figures[self._figure])
         if self._facts is None or self._is_better(value):
             self._facts = {"step": step, self._figure: value}
             self._checkpoints.step.assign(step)
@@ -64,9 +74,11 @@ class Best:
         return 0 < self._patience_steps <= waited
 
     def take(self) -> None:
-        """Puts the best weights in place of those there are."""
+        """Puts the best weights in place of those there are; every worker calls it."""
         if self._facts is None:
             return
+        # The first worker has written them once all have come here.
+        self._agree(0)
         self._checkpoints.restore()
         logging.info(
             "%s: taking step %d, the best by %s (%.4f)",
@@ -79,6 +91,12 @@ class Best:
     def _is_better(self, value):
         best = self._facts[self._figure]
         return value <= best if self._lowest else value >= best
+
+    def _agree_on_facts(self, facts):
+        """The first worker's: a shared folder may show another worker an old file."""
+        none_yet = {"step": 0, self._figure: 0.0}
+        step, value = map(self._agree, (facts or none_yet).values())
+        return {"step": int(step), self._figure: value} if step else None
 
     def _read(self):
         path = self._folder / _FACTS_FILE

@@ -23,6 +23,7 @@ __all__ = [
     "example_uniform",
     "gather_examples",
     "global_mean",
+    "make_agreement",
     "make_strategy",
     "make_vote",
     "next_example",
@@ -121,6 +122,28 @@ def make_vote(strategy: tf.distribute.Strategy) -> Callable[[bool], tf.Tensor]:
         return strategy.experimental_local_results(strategy.run(sum_up))[0] > 0
 
     return lambda mine: count(tf.constant(mine, tf.float32))
+
+
+def make_agreement(strategy: tf.distribute.Strategy) -> Callable[[float], float]:
+    """A function that every worker calls with its own number: all get the first one's.
+
+    The first worker is the one that writes checkpoints. Whoever gets a result knows
+    that all workers have come as far.
+    """
+    if num_workers(strategy) == 1:
+        return lambda own: own
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.float64)], autograph=False)
+    def agree(own):
+        def take_first():
+            context = tf.distribute.get_replica_context()
+            is_first = tf.equal(context.replica_id_in_sync_group, 0)
+            share = tf.where(is_first, own, tf.zeros_like(own))
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, share)
+
+        return strategy.experimental_local_results(strategy.run(take_first))[0]
+
+    return lambda own: float(agree(tf.constant(own, tf.float64)))
 
 
 def check_batch_size(

@@ -15,6 +15,7 @@ from mirrorgan_tf.training.best import Best
 from mirrorgan_tf.training.checkpoints import StageCheckpoints
 from mirrorgan_tf.training.distribution import (
     distribute_batches,
+    make_agreement,
     make_vote,
     num_workers,
 )
@@ -123,6 +124,7 @@ def run_stage(
             workdir / stage.name, stage.checkpointed, keep=config.keep_checkpoints
         )
         start = checkpoints.restore()
+    _check_start(start, strategy, workdir)
     if start:
         logging.info("%s: going on from step %d", stage.name, start)
     elif config.on_nan == "rollback":
@@ -147,6 +149,16 @@ def run_stage(
             start = loop.run(start, make_dataset, observe, progress)
     finally:
         board.close()
+
+
+def _check_start(start, strategy, workdir):
+    """Raises UserError where this worker's checkpoint is not the first worker's."""
+    first = int(make_agreement(strategy)(start))
+    if start != first:
+        raise UserError(
+            f"--workdir={workdir}: this worker has a checkpoint of step {start} there, "
+            f"the first worker of step {first}; all must see the same folder"
+        )
 
 
 def _best_of(stage, observe, config, workdir):

@@ -4,9 +4,9 @@
 
 Each case (virtual devices of one process, or processes on loopback) is compared with
 one replica: same global batches, same seed, tiny networks, in float64 and by plain
-SGD. In float32 the losses agree to 1e-6, until after some ten steps rounding carries a
-number over a kink (LeakyReLU); Adam makes a step of its full rate of rounding on a
-gradient of zero.
+SGD; also which weights are kept as the best, and when training is over. In float32 the
+losses agree to 1e-6, until after some ten steps rounding carries a number over a kink
+(LeakyReLU); Adam makes a step of its full rate of rounding on a gradient of zero.
 """
 
 import argparse
@@ -147,6 +147,41 @@ def train(config, strategy):
     return results
 
 
+def keep_best(strategy, folder):
+    """The weight kept as the best, and the answers on whether it is time to stop.
+
+    The first worker writes slowly, and the others' third figure is worse by rounding.
+    """
+    import time
+
+    import numpy as np
+    import tensorflow as tf
+
+    from mirrorgan_tf.training.best import Best
+
+    task = json.loads(os.environ.get("TF_CONFIG", "{}")).get("task", {"index": 0})
+    with strategy.scope():
+        weight = tf.Variable(0.0)
+        best = Best(
+            folder, {"weight": weight}, figure="loss", lowest=True, patience_steps=1
+        )
+    save = best._checkpoints.save
+
+    def save_slowly():
+        time.sleep(0.5 if task["index"] == 0 else 0)
+        save()
+
+    best._checkpoints.save = save_slowly
+    over = []
+    rounding = 1e-7 * task["index"]
+    for step, loss in enumerate((3.0, 2.0, 2.0 + rounding, 1.0), start=1):
+        weight.assign(step)
+        over.append(float(best.consider({"loss": loss}, step)))
+    weight.assign(0)
+    best.take()
+    return {"best weight": weight.numpy(), "best over": np.array(over)}
+
+
 def train_once(out, strategy, devices):
     """In a process of its own: what `train` gives, as a file."""
     import keras
@@ -163,7 +198,10 @@ def train_once(out, strategy, devices):
         [tf.config.LogicalDeviceConfiguration()] * devices,
     )
     config = Config(**SETTINGS, strategy=strategy)
-    np.savez(out, **train(config, make_strategy(config)))
+    strategy = make_strategy(config)
+    case, _ = Path(out).name.rsplit("-", 1)
+    best = keep_best(strategy, Path(out).parent / f"{case}-best")
+    np.savez(out, **train(config, strategy), **best)
 
 
 def start(folder, case):

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
+from mirrorgan_tf.training import loop
 from mirrorgan_tf.training.adam import Adam
 from mirrorgan_tf.training.checkpoints import saved_step
 from mirrorgan_tf.training.distribution import global_mean
@@ -124,6 +125,14 @@ def test_one_mirrored_device_and_one_device_take_each_others_checkpoints(tmp_pat
         found = stage.model.variables + stage.optimizer.variables
         for a, b in zip(found, expected, strict=True):
             np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+def test_a_worker_whose_checkpoint_is_not_the_first_workers_is_refused(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(loop, "make_agreement", lambda strategy: lambda own: own + 4)
+    with pytest.raises(UserError, match="of step 0 there, the first worker of step 4;"):
+        _run(Line(), tmp_path, 20)
 
 
 def test_a_finished_stage_stays_as_it_is(tmp_path):
