@@ -23,7 +23,8 @@ from mirrorgan_tf.data.birdlets.truth import read_codes
 from mirrorgan_tf.data.captions import tokenize_captions
 from mirrorgan_tf.data.images import decode_images
 from mirrorgan_tf.data.pipeline import make_dataset
-from mirrorgan_tf.data.sources import all_notes, choose_vocabulary, open_dataset
+from mirrorgan_tf.data.sources import choose_vocabulary, open_dataset
+from mirrorgan_tf.data.verdict import announce, examine
 from mirrorgan_tf.models import from_config
 from mirrorgan_tf.path_flags import define_path
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
@@ -89,9 +90,11 @@ class Training:
         self.strategy = strategy
         self.signals = signals
         self.splits = open_dataset(config)
-        for note in all_notes(self.splits):
-            logging.info("%s", note)
         self.vocabulary = self._open_vocabulary()
+        announce(examine(self.splits, self.vocabulary, config.max_words))
+        # Only now: a run must not begin with a vocabulary that is of no use to it.
+        if not (workdir / VOCABULARY_FILE).exists():
+            self.vocabulary.save(workdir / VOCABULARY_FILE)
         self.tokenizer = CaptionTokenizer(self.vocabulary, config.max_words)
         self.bad_examples = {
             split: BadExamples(index, config.on_bad_example)
@@ -268,9 +271,7 @@ class Training:
     def _open_vocabulary(self):
         path = self.workdir / VOCABULARY_FILE
         if not path.exists():
-            vocabulary = choose_vocabulary(self.config, self.splits)
-            vocabulary.save(path)
-            return vocabulary
+            return choose_vocabulary(self.config, self.splits)
         vocabulary, official = Vocabulary.load(path), self.config.captions_pickle
         if official and Vocabulary.from_captions_pickle(official) != vocabulary:
             raise UserError(

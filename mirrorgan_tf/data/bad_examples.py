@@ -6,7 +6,6 @@ The pipeline tells `BadExamples` of every image that fails. "fail" stops at the 
 
 import concurrent.futures
 import contextlib
-import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -17,15 +16,21 @@ import tensorflow as tf
 from absl import logging
 
 from mirrorgan_tf.commands import UserError
-from mirrorgan_tf.data.decoding import decode_with_pillow
+from mirrorgan_tf.data.decoding import BadImageError
+from mirrorgan_tf.data.leaks import file_sizes
+from mirrorgan_tf.data.loading import load_image
 from mirrorgan_tf.data.records import CaptionedImages
-from mirrorgan_tf.data.shards import read_content
 
-__all__ = ["BadExamples", "data_errors", "first_good"]
+__all__ = ["BadExamples", "are_too_many", "data_errors", "first_good"]
 
 _MOST_BAD = 0.01
 _SAMPLE = 200
 _THREADS = 16
+
+
+def are_too_many(bad: int, images: int) -> bool:
+    """Whether a training that skips bad images stops at so many of them."""
+    return bad > _MOST_BAD * images
 
 
 class BadExamples:
@@ -57,9 +62,12 @@ class BadExamples:
         """
         count = len(self.index)
         rows = np.unique(np.linspace(0, count - 1, min(sample, count)).astype(int))
+        empty = []
+        if self.index.offsets is None:
+            sizes = np.array(file_sizes(self.index.paths))
+            empty = np.flatnonzero(sizes == 0).tolist()
+        sampled = [row for row in rows.tolist() if row not in set(empty)]
         with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-            empty = [] if self.index.offsets is not None else self._empty(pool)
-            sampled = [row for row in rows.tolist() if row not in set(empty)]
             reasons = pool.map(lambda row: _why_bad(self.index, row), sampled)
             failed = [row for row, why in zip(sampled, reasons, strict=True) if why]
         for row in sorted(empty + failed):
@@ -87,7 +95,7 @@ class BadExamples:
                     f"{text}; mend or remove it, or give --on_bad_example=skip"
                 )
             logging.warning("bad image left out, %d so far: %s", len(self.rows), text)
-            if len(self.rows) > _MOST_BAD * len(self.index):
+            if are_too_many(len(self.rows), len(self.index)):
                 raise UserError(
                     f"{len(self.rows)} of {len(self.index)} images are bad, more than "
                     f"{_MOST_BAD:.0%}; the last one: {text}"
@@ -113,20 +121,7 @@ class BadExamples:
         )
 
     def _why(self, row):
-        return _why_bad(self.index, row) or "TensorFlow can't decode it"
-
-    def _empty(self, pool):
-        def is_empty(path):
-            try:
-                return os.path.getsize(path) == 0
-            except OSError:
-                return True
-
-        # In parts: a task a file would take longer than the file.
-        count = len(self.index)
-        parts = [self.index.paths[i : i + 1000] for i in range(0, count, 1000)]
-        found = pool.map(lambda paths: [is_empty(path) for path in paths], parts)
-        return np.flatnonzero(np.concatenate(list(found))).tolist()
+        return _why_bad(self.index, row) or "could not be decoded a moment ago"
 
 
 def first_good(
@@ -162,17 +157,7 @@ def data_errors() -> Iterator[None]:
 def _why_bad(index: CaptionedImages, row: int) -> str | None:
     """What is wrong with an image; None if nothing is."""
     try:
-        content = read_content(index, row)
-    except tf.errors.DataLossError:
-        return "its record is damaged; pack the set again"
-    except tf.errors.OpError as error:
-        return f"can't be read ({error.message})"
-    except OSError as error:
-        return f"can't be read ({error.strerror})"
-    if not content:
-        return "is empty"
-    try:
-        decode_with_pillow(content)
-    except Exception as error:  # Pillow's formats raise whatever they like.
-        return str(error) or type(error).__name__
+        load_image(index, row)
+    except BadImageError as error:
+        return str(error)
     return None

@@ -11,30 +11,24 @@ import time
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 from absl import flags
 from PIL import Image, ImageDraw, ImageOps
 
 from mirrorgan_tf import commands, options
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
-from mirrorgan_tf.data.decoding import decode_image
+from mirrorgan_tf.data.decoding import BadImageError
 from mirrorgan_tf.data.inspection import inspect_images
+from mirrorgan_tf.data.loading import load_image
 from mirrorgan_tf.data.records import CaptionedImages
-from mirrorgan_tf.data.shards import read_content
-from mirrorgan_tf.data.sources import (
-    all_notes,
-    choose_vocabulary,
-    guess_dataset,
-    open_dataset,
-)
+from mirrorgan_tf.data.sources import choose_vocabulary, guess_dataset, open_dataset
 from mirrorgan_tf.data.statistics import (
     Findings,
-    caption_findings,
     image_findings,
     length_histogram,
     repeated_images,
 )
+from mirrorgan_tf.data.verdict import examine, split_problems
 from mirrorgan_tf.path_flags import define_path
 from mirrorgan_tf.pictures import caption_grid, save_png
 
@@ -42,6 +36,7 @@ __all__ = ["check", "define_flags", "main", "parse_decode", "show_samples"]
 
 _SAMPLES = 12
 _CAPTIONS_SHOWN = 2
+_LARGEST_SAMPLE_PX = 1024
 _SECONDS_BETWEEN_LINES = 5
 
 
@@ -70,29 +65,33 @@ def check(
         UserError: --captions_pickle can't be used.
     """
     vocabulary = choose_vocabulary(config, splits)
-    captions, images, words, paths, facts = {}, {}, [], [], []
-    for split, index in splits.items():
-        captions[split], lengths = caption_findings(index, vocabulary, config.max_words)
-        words.append(lengths)
+    verdict = examine(splits, vocabulary, config.max_words)
+    images = {}
     for split, index in splits.items():
         rows = _spread(len(index), decode)
-        some = [index.paths[row] for row in rows]
-        found = inspect_images(index, rows, _Progress(split, len(rows)))
-        images[split] = image_findings(some, found, config.sizes[-1])
-        paths += some
-        facts += found
-    errors = _problems("error", captions, images)
-    warnings = _problems("warning", captions, images)
-    warnings += [f"warning: {text}" for text in repeated_images(paths, facts)]
+        paths = [index.paths[row] for row in rows]
+        facts = inspect_images(index, rows, _Progress(split, len(rows)))
+        images[split] = image_findings(
+            paths,
+            facts,
+            config.sizes[-1],
+            images=len(index),
+            on_bad_example=config.on_bad_example,
+        )
+        images[split].warnings += repeated_images(paths, facts)
+    errors = [*verdict.errors, *split_problems("errors", images)]
+    warnings = [*verdict.warnings, *split_problems("warnings", images)]
+    problems = [f"error: {text}" for text in errors]
+    problems += [f"warning: {text}" for text in warnings]
     lines = [
-        *all_notes(splits),
+        *verdict.notes,
         "",
-        *_table(captions, images),
+        *_table(verdict.captions, images),
         f"\nvocabulary: {len(vocabulary):,} words\n",
         "words a caption, train and val",
-        *length_histogram(np.concatenate(words)),
+        *length_histogram(verdict.caption_lengths),
         "",
-        *(errors + warnings or ["no problems"]),
+        *(problems or ["no problems"]),
     ]
     return "\n".join(lines), bool(errors)
 
@@ -102,14 +101,15 @@ def show_samples(index: CaptionedImages, count: int = _SAMPLES) -> np.ndarray:
     pictures, texts = [], []
     for row in _spread(len(index), count):
         try:
-            image = Image.fromarray(decode_image(read_content(index, row)).numpy())
-        except (OSError, tf.errors.OpError):
+            image = Image.fromarray(load_image(index, row))
+        except BadImageError:
             continue
         if index.boxes is not None:
             left, top, width, height = index.boxes[row].tolist()
             ImageDraw.Draw(image).rectangle(
                 (left, top, left + width, top + height), outline="red", width=2
             )
+        image.thumbnail((_LARGEST_SAMPLE_PX, _LARGEST_SAMPLE_PX))
         side = max(image.size)
         pictures.append(np.asarray(ImageOps.pad(image, (side, side), color="white")))
         texts.append("\n".join(index.captions[row][:_CAPTIONS_SHOWN]))
@@ -141,15 +141,6 @@ def _spread(length, count):
     """`count` rows of so many, all if None, as far apart as they can be."""
     count = length if count is None else min(count, length)
     return np.linspace(0, length - 1, count).astype(int).tolist()
-
-
-def _problems(kind, *findings: dict[str, Findings]) -> list[str]:
-    return [
-        f"{kind}: {split}: {text}"
-        for by_split in findings
-        for split, found in by_split.items()
-        for text in getattr(found, f"{kind}s")
-    ]
 
 
 def _table(*findings: dict[str, Findings]) -> list[str]:

@@ -5,7 +5,8 @@ What it gets wrong or does not know, it tells by the first bytes: turned by EXIF
 other formats. Either way the pixels are those of Pillow's `exif_transpose` and
 `convert("RGB")`, to the last bit, but for 16-bit greyscale, which Pillow cuts off at
 255 and we divide. So transparency is dropped, not composed with a background, and an
-animation's first frame is taken.
+animation's first frame is taken. Images of more pixels than Pillow's limit are refused
+by all of this module's functions.
 """
 
 import functools
@@ -15,11 +16,17 @@ from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mirrorgan_tf.data.views import View, take_view
 
-__all__ = ["decode_image", "decode_view", "decode_with_pillow"]
+__all__ = [
+    "BadImageError",
+    "decode_bytes",
+    "decode_image",
+    "decode_view",
+    "decode_with_pillow",
+]
 
 # Where a camera's note on the orientation is looked for.
 _HEAD_BYTES = 16_384
@@ -28,9 +35,32 @@ _TURNED = (
     r"(?s)\C*(\x01\x12\x00\x03\x00\x00\x00\x01\x00[\x02-\x08]"
     r"|\x12\x01\x03\x00\x01\x00\x00\x00[\x02-\x08]\x00)\C*"
 )
+# Width and height, each four bytes, big-endian.
+_PNG_SHAPE_AT, _PNG_SHAPE_BYTES = 16, 8
 _RATIOS = (1, 2, 4, 8)
 # Of TensorFlow's two methods the accurate one is as fast here, and is Pillow's.
 _DCT = "INTEGER_ACCURATE"
+
+
+class BadImageError(Exception):
+    """An image that can't be used; the text says why, to follow the image's name."""
+
+
+def decode_bytes(content: bytes) -> np.ndarray:
+    """Decodes one image outside of a graph, as `decode_image` does in a graph.
+
+    Returns:
+        (height, width, 3) uint8.
+
+    Raises:
+        BadImageError: it is no image, damaged, too big or of an unknown kind.
+    """
+    if not content:
+        raise BadImageError("is empty")
+    try:
+        return _compiled_decode_image()(content).numpy()
+    except tf.errors.OpError:
+        raise BadImageError(_explain(content)) from None
 
 
 def decode_image(content: tf.Tensor) -> tf.Tensor:
@@ -39,9 +69,11 @@ def decode_image(content: tf.Tensor) -> tf.Tensor:
     Raises:
         tf.errors.OpError: when run, if it is no image or a part is missing.
     """
+    shape = _jpeg_shape(content)
     turned = _is_turned(content)
-    jpeg = _is_plain(_jpeg_shape(content)) & ~turned
+    jpeg = _is_plain(shape) & ~turned & ~_is_too_big(shape[:2])
     png = _starts_with(content, b"\x89PNG") & ~turned
+    png &= ~_is_too_big(_png_shape(content))
     image = tf.switch_case(
         tf.cast(jpeg, tf.int32) + 2 * tf.cast(png, tf.int32),
         [
@@ -81,6 +113,7 @@ def decode_view(
     # Without the end mark, something may be missing.
     ended = tf.strings.substr(content, -2, 2) == b"\xff\xd9"
     in_parts = _is_plain(shape) & ended & ~_is_turned(content)
+    in_parts &= ~_is_too_big(shape[:2])
     whole = tf.cond(
         in_parts,
         lambda: tf.zeros((0, 0, 3), tf.uint8),
@@ -107,15 +140,54 @@ def decode_with_pillow(content: bytes) -> np.ndarray:
     """Pillow's pixels, (height, width, 3) uint8.
 
     Raises:
-        Exception: of many kinds, with Pillow's reason.
+        BadImageError: with Pillow's reason.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(content)) as image:
+                image = ImageOps.exif_transpose(image)
+                if image.mode.startswith("I;16"):
+                    image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+                return np.array(image.convert("RGB"))
+    except UnidentifiedImageError:
+        raise BadImageError("is no image") from None
+    except Image.DecompressionBombError:
+        raise BadImageError(
+            f"has more than {_most_pixels():,} pixels; make it smaller"
+        ) from None
+    except Exception as error:  # Pillow's formats raise whatever they like.
+        reason = " ".join(str(error).split())
+        raise BadImageError(reason or type(error).__name__) from error
+
+
+@functools.cache
+def _compiled_decode_image():
+    return tf.function(
+        decode_image,
+        input_signature=[tf.TensorSpec((), tf.string)],
+        autograph=False,
+    )
+
+
+def _explain(content: bytes) -> str:
+    """Why an image that TensorFlow can't decode is bad, by what Pillow thinks of it."""
+    try:
+        decode_with_pillow(content)
+        reason = "TensorFlow can't decode it"
+    except BadImageError as error:
+        reason = str(error)
+    try:
         with Image.open(io.BytesIO(content)) as image:
-            image = ImageOps.exif_transpose(image)
-            if image.mode.startswith("I;16"):
-                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            return np.array(image.convert("RGB"))
+            return f"is damaged, or {image.format} {image.mode} is not read ({reason})"
+    except Exception:  # Not even its head can be read: the reason alone says all.
+        return reason
+
+
+def _most_pixels() -> float:
+    """Pillow refuses images of more, lest a small file fill the memory."""
+    limit = Image.MAX_IMAGE_PIXELS
+    return float("inf") if limit is None else 2 * limit
 
 
 def _decode_part(content, window, ratio):
@@ -131,6 +203,26 @@ def _jpeg_shape(content):
         lambda: tf.io.extract_jpeg_shape(content),
         lambda: tf.zeros(3, tf.int32),
     )
+
+
+def _png_shape(content):
+    """Width and height of a PNG; of anything else zeros."""
+    has_shape = tf.strings.length(content) >= _PNG_SHAPE_AT + _PNG_SHAPE_BYTES
+    return tf.cond(
+        _starts_with(content, b"\x89PNG") & has_shape,
+        lambda: tf.io.decode_raw(
+            tf.strings.substr(content, _PNG_SHAPE_AT, _PNG_SHAPE_BYTES),
+            tf.int32,
+            little_endian=False,
+        ),
+        lambda: tf.zeros(2, tf.int32),
+    )
+
+
+def _is_too_big(shape):
+    # Pillow, which gets these images, refuses them.
+    pixels = tf.reduce_prod(tf.cast(shape, tf.float64))
+    return pixels > _most_pixels()
 
 
 def _is_plain(jpeg_shape):

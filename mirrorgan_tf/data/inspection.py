@@ -8,14 +8,13 @@ import zlib
 from collections.abc import Callable, Sequence
 from io import BytesIO
 
-import tensorflow as tf
 from PIL import Image
 
-from mirrorgan_tf.data.decoding import decode_image
+from mirrorgan_tf.data.decoding import BadImageError, decode_bytes
+from mirrorgan_tf.data.loading import load_encoded
 from mirrorgan_tf.data.records import CaptionedImages
-from mirrorgan_tf.data.shards import read_content
 
-__all__ = ["ImageFacts", "inspect_images"]
+__all__ = ["ImageFacts", "inspect_images", "orientation"]
 
 _ORIENTATION = 0x0112
 
@@ -58,11 +57,6 @@ def inspect_images(
     Returns:
         N facts, in order.
     """
-    decode = tf.function(
-        lambda content: tf.size(decode_image(content)),
-        input_signature=[tf.TensorSpec((), tf.string)],
-        autograph=False,
-    )
     facts = []
     threads = 2 * (os.cpu_count() or 1)
     with (
@@ -72,7 +66,7 @@ def inspect_images(
         # Pillow's, on files that are odd but fine.
         warnings.simplefilter("ignore")
         try:
-            for fact in pool.map(lambda row: _inspect(index, row, decode), rows):
+            for fact in pool.map(lambda row: _inspect(index, row), rows):
                 facts.append(fact)
                 if progress:
                     progress(len(facts))
@@ -82,39 +76,38 @@ def inspect_images(
     return facts
 
 
-def _inspect(index, row, decode) -> ImageFacts:
+def orientation(image: Image.Image) -> int:
+    """EXIF's orientation, 1 if upright; reads no more than the image's head."""
+    # `getexif` would decode a whole PNG.
+    exif = Image.Exif()
+    exif.load(image.info.get("exif", b""))
+    return exif.get(_ORIENTATION, 1)
+
+
+def _inspect(index, row) -> ImageFacts:
     try:
-        content = read_content(index, row)
-    except OSError as error:
-        return ImageFacts(problem=f"can't be read ({error.strerror})")
-    except tf.errors.OpError:
-        return ImageFacts(problem="can't be read (its record is damaged)")
+        content = load_encoded(index, row)
+    except BadImageError as error:
+        return ImageFacts(problem=str(error))
     facts = _read_head(content)
     try:
-        decode(content)
-    except tf.errors.OpError:
-        why = f"is damaged, or {facts.kind} is not read"
-        return dataclasses.replace(facts, problem=facts.problem or why)
-    # What only Pillow can't read does no harm.
-    return dataclasses.replace(facts, problem="")
+        decode_bytes(content)
+    except BadImageError as error:
+        return dataclasses.replace(facts, problem=str(error))
+    return facts
 
 
 def _read_head(content):
-    if not content:
-        return ImageFacts(problem="is empty")
     facts = ImageFacts(size=len(content), checksum=zlib.crc32(content))
     try:
         with Image.open(BytesIO(content)) as image:
-            # `getexif` would decode a whole PNG.
-            exif = Image.Exif()
-            exif.load(image.info.get("exif", b""))
             return dataclasses.replace(
                 facts,
                 width=image.width,
                 height=image.height,
                 kind=f"{image.format} {image.mode}",
-                turned=exif.get(_ORIENTATION, 1) in range(2, 9),
+                turned=orientation(image) in range(2, 9),
             )
-    # Pillow's formats raise whatever they like.
+    # Pillow's formats raise whatever they like; what TensorFlow reads does no harm.
     except Exception:
-        return dataclasses.replace(facts, problem="is no image")
+        return facts

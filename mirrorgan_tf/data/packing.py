@@ -1,11 +1,12 @@
 """Writes packed data sets: see `shards` for what they are."""
 
+import dataclasses
 import hashlib
 import itertools
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import tensorflow as tf
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.data.bad_examples import BadExamples, data_errors
 from mirrorgan_tf.data.images import ImageFiles, load_whole
-from mirrorgan_tf.data.records import CaptionedImages
+from mirrorgan_tf.data.records import CaptionedImages, Remark
 from mirrorgan_tf.data.shards import MANIFEST, VERSION, read_json
 from mirrorgan_tf.files import file_sha256, move_whole, write_whole
 
@@ -37,6 +38,8 @@ def pack(
     images_per_shard: int = 1000,
     workers: int = tf.data.AUTOTUNE,
     on_bad_example: str = "fail",
+    notes: Sequence[str] = (),
+    remarks: Sequence[Remark] = (),
     progress: Progress | None = None,
 ) -> int:
     """Packs a data set; goes on where an interrupted packing of the same set was.
@@ -54,6 +57,8 @@ def pack(
         images_per_shard: at most.
         workers: images that are worked on at a time.
         on_bad_example: "fail" or "skip" images that can't be read.
+        notes: on the set, kept with it.
+        remarks: likewise.
         progress: is called after each shard.
 
     Returns:
@@ -88,7 +93,13 @@ def pack(
         told = {split: [] for split in splits}
         for split, name, _ in shards:
             told[split].append(read_json(out / f"{name}.json")["shard"])
-        _write_json(out / MANIFEST, {"settings": settings, "splits": told})
+        manifest = {
+            "settings": settings,
+            "splits": told,
+            "notes": list(notes),
+            "remarks": [dataclasses.asdict(remark) for remark in remarks],
+        }
+        _write_json(out / MANIFEST, manifest)
     except (OSError, tf.errors.OpError) as error:
         raise UserError(f"--out={out}: cannot be written: {error}") from None
     return written

@@ -39,12 +39,16 @@ def main() -> None:
 
     from mirrorgan_tf.data.packing import pack
     from mirrorgan_tf.data.shards import is_packed
-    from mirrorgan_tf.data.sources import open_dataset
+    from mirrorgan_tf.data.sources import choose_vocabulary, open_dataset
+    from mirrorgan_tf.data.verdict import announce, examine
 
     if is_packed(config.data_dir):
         raise UserError(f"--data_dir={config.data_dir}: is packed already")
+    splits = open_dataset(config)
+    verdict = examine(splits, choose_vocabulary(config, splits), config.max_words)
+    announce(verdict)
     written = pack(
-        open_dataset(config),
+        splits,
         values.out,
         dataset=config.dataset,
         size=config.sizes[-1],
@@ -52,6 +56,8 @@ def main() -> None:
         images_per_shard=values.images_per_shard,
         workers=values.workers or tf.data.AUTOTUNE,
         on_bad_example=config.on_bad_example,
+        notes=verdict.notes,
+        remarks=verdict.remarks,
         progress=_show_progress,
     )
     print(f"{values.out}: {written} shards written, the others were whole")

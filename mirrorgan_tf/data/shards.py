@@ -14,6 +14,7 @@ image/split. TFRecord's checksums are verified whenever a record is read; the ma
 has a SHA-256 of every shard.
 """
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -22,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from mirrorgan_tf.commands import UserError
-from mirrorgan_tf.data.records import CaptionedImages
+from mirrorgan_tf.data.records import CaptionedImages, Remark
 
 __all__ = [
     "MANIFEST",
@@ -75,8 +76,12 @@ def read_packed(
             f"{data_dir}: packed with a shorter side of {settings['shorter_px']} px, "
             f"but {shorter_px} px are needed; {again} into another folder"
         )
+    notes = tuple(manifest.get("notes", ()))
+    remarks = tuple(Remark(**remark) for remark in manifest.get("remarks", ()))
     return {
-        split: _read_split(data_dir, shards, again)
+        split: dataclasses.replace(
+            _read_split(data_dir, shards, again), notes=notes, remarks=remarks
+        )
         for split, shards in manifest["splits"].items()
     }
 

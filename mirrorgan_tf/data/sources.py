@@ -15,7 +15,7 @@ from mirrorgan_tf.data.splits import split_by_name
 from mirrorgan_tf.data.transforms import load_size
 from mirrorgan_tf.text.vocabulary import Vocabulary
 
-__all__ = ["all_notes", "choose_vocabulary", "guess_dataset", "open_dataset"]
+__all__ = ["choose_vocabulary", "guess_dataset", "open_dataset"]
 
 
 def open_dataset(config: Config) -> dict[str, CaptionedImages]:
@@ -33,16 +33,6 @@ def open_dataset(config: Config) -> dict[str, CaptionedImages]:
             shorter_px=load_size(config.sizes[-1]),
         )
     return _READERS[config.dataset](config)
-
-
-def all_notes(splits: dict[str, CaptionedImages]) -> list[str]:
-    """What the readers chose and left out, each thing once."""
-    notes = [
-        str(note)
-        for index in splits.values()
-        for note in (*index.notes, *index.remarks)
-    ]
-    return list(dict.fromkeys(notes))
 
 
 def choose_vocabulary(config: Config, splits: dict[str, CaptionedImages]) -> Vocabulary:

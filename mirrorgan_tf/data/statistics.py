@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mirrorgan_tf.data.bad_examples import are_too_many
 from mirrorgan_tf.data.inspection import ImageFacts
 from mirrorgan_tf.data.records import CaptionedImages
-from mirrorgan_tf.text.splitting import split_all
+from mirrorgan_tf.text.splitting import loses_letters, split_all
 from mirrorgan_tf.text.vocabulary import Vocabulary
 
 __all__ = [
@@ -68,9 +69,18 @@ def caption_findings(
     }
     wordless = [captions[row] for row in np.flatnonzero(lengths == 0)]
     if len(wordless) == len(captions):
-        found.errors.append("no caption has a known word")
+        found.errors.append(
+            "no caption has a known word; words are runs of ASCII letters and digits, "
+            "of at least --min_word_count uses or from --captions_pickle"
+        )
     else:
         _tell(found.warnings, "captions without a known word", map(repr, wordless))
+    mixed = (
+        repr(caption)
+        for caption, length in zip(captions, lengths.tolist(), strict=True)
+        if length and loses_letters(caption)
+    )
+    _tell(found.warnings, "captions that lose letters, which are not ASCII", mixed)
     repeated = (
         path
         for path, some in zip(index.paths, index.captions, strict=True)
@@ -81,9 +91,22 @@ def caption_findings(
 
 
 def image_findings(
-    paths: Sequence[str], facts: Sequence[ImageFacts], size_px: int
+    paths: Sequence[str],
+    facts: Sequence[ImageFacts],
+    size_px: int,
+    *,
+    images: int,
+    on_bad_example: str,
 ) -> Findings:
-    """Sizes, kinds and problems of decoded images; `size_px` is what training wants."""
+    """Sizes, kinds and problems of decoded images.
+
+    Args:
+        paths: of the images that were decoded.
+        facts: on each of them.
+        size_px: side of the largest image that training wants.
+        images: of the split, decoded or not.
+        on_bad_example: "fail", or "skip": then a few bad images are no error.
+    """
     found = Findings()
     pairs = list(zip(paths, facts, strict=True))
     sides = np.array([min(fact.width, fact.height) for fact in facts if fact.width])
@@ -94,10 +117,10 @@ def image_findings(
         "kinds": ", ".join(f"{kind} {count:,}" for kind, count in kinds.most_common()),
         "turned by EXIF": f"{sum(fact.turned for fact in facts):,}",
     }
+    bad = [f"{path}: {fact.problem}" for path, fact in pairs if fact.problem]
+    stops = on_bad_example == "fail" or are_too_many(len(bad), images)
     _tell(
-        found.errors,
-        "images that can't be decoded",
-        (f"{path}: {fact.problem}" for path, fact in pairs if fact.problem),
+        found.errors if stops else found.warnings, "images that can't be decoded", bad
     )
     _tell(
         found.warnings,
@@ -112,7 +135,7 @@ def image_findings(
 
 
 def repeated_images(paths: Sequence[str], facts: Sequence[ImageFacts]) -> list[str]:
-    """A warning where files have the content of one before them."""
+    """A warning where files of a split have the content of one before them."""
     first, repeats = {}, []
     for path, fact in zip(paths, facts, strict=True):
         if not fact.problem:

@@ -1,11 +1,12 @@
 """Captions to words: normalise, then split; in the graph, or many on the host."""
 
+import unicodedata
 from collections.abc import Sequence
 
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-__all__ = ["split_all", "split_words"]
+__all__ = ["loses_letters", "split_all", "split_words"]
 
 # Letters to lower case; all but letters, digits, '_' and NUL, which we put between
 # captions, becomes a space.
@@ -60,6 +61,19 @@ def split_all(captions: Sequence[str | bytes]) -> tuple[list[str], list[int]]:
     # A list of words for each caption would keep the garbage collector busy.
     counts = [len(text.split()) for text in joined.split("\0")] if texts else []
     return joined.replace("\0", " ").split(), counts
+
+
+def loses_letters(caption: str) -> bool:
+    """Whether `split_words` drops letters or numbers of a caption: they aren't ASCII.
+
+    Accents are no loss: 'naïve' keeps its letters, 'bird 鳥' does not.
+    """
+    if caption.isascii():
+        return False
+    return any(
+        not letter.isascii() and unicodedata.category(letter)[0] in "LN"
+        for letter in unicodedata.normalize("NFKD", caption)
+    )
 
 
 def _to_ascii_words(captions: tf.Tensor) -> tf.Tensor:

@@ -1,0 +1,68 @@
+"""Boxes against the images that they lie in."""
+
+import concurrent.futures
+import warnings
+
+from PIL import Image
+
+from mirrorgan_tf.data.inspection import orientation
+from mirrorgan_tf.data.records import CaptionedImages, Remark, remark_on
+
+__all__ = ["boxes_outside"]
+
+_THREADS = 16
+# Boxes are rounded to pixels by some tools, up or down.
+_TOLERANCE_PX = 1.0
+# Boxes in parts of the image's size, from 0 to 1, are below it.
+_SMALLEST_PX = 1.5
+
+
+def boxes_outside(index: CaptionedImages) -> tuple[Remark, ...]:
+    """Remarks on boxes that training can't crop to as they are.
+
+    Reads the heads of all image files of a set with boxes; images that can't be read
+    are passed over, for whoever decodes them names them.
+    """
+    if index.boxes is None or index.offsets is not None:
+        return ()
+    with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
+        sizes = list(pool.map(_upright_size, index.paths))
+    kinds = {"outside": [], "cut": [], "small": []}
+    for path, size, box in zip(index.paths, sizes, index.boxes.tolist(), strict=True):
+        if size is None:
+            continue
+        if kind := _kind(box, *size):
+            kinds[kind].append(f"{path}, {size[0]}×{size[1]} px: {box}")
+    return (
+        remark_on("boxes outside of their image", kinds["outside"])
+        + remark_on("boxes that reach out of their image, cut off", kinds["cut"])
+        + remark_on("boxes of about a pixel, whole image used", kinds["small"])
+    )
+
+
+def _kind(box, width, height):
+    """What is wrong with a box of an image; "" if nothing is."""
+    left, top, box_width, box_height = box
+    right, bottom = left + box_width, top + box_height
+    if min(right, bottom) <= 0 or left >= width or top >= height:
+        return "outside"
+    if (
+        min(left, top) < -_TOLERANCE_PX
+        or right > width + _TOLERANCE_PX
+        or bottom > height + _TOLERANCE_PX
+    ):
+        return "cut"
+    return "small" if max(box_width, box_height) < _SMALLEST_PX else ""
+
+
+def _upright_size(path):
+    """Width and height once EXIF has turned the image; None if they can't be read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                width, height = image.size
+                # From 5 on, the image lies on its side.
+                return (height, width) if orientation(image) >= 5 else (width, height)
+    except Exception:  # Pillow's formats raise whatever they like.
+        return None
