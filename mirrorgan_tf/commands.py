@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from absl import app, flags, logging
 
 from mirrorgan_tf import interrupts
+from mirrorgan_tf.terminal import escaped_streams, one_line
 
 # TensorFlow reads this once, at its import; commands import this module first.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -53,13 +54,14 @@ def run(
         if _logs_json():
             logging.error("%s", message)
         else:
-            print(f"error: {message}", file=sys.stderr)
+            print(f"error: {one_line(message)}", file=sys.stderr)
         return 1
 
     def guarded(argv):
         interrupts.raise_on_interrupt()
         as_json = _logs_json()
-        logging.get_absl_handler().setFormatter(_JsonFormatter() if as_json else None)
+        formatter = _JsonFormatter() if as_json else _LineFormatter()
+        logging.get_absl_handler().setFormatter(formatter)
         try:
             if len(argv) > 1:
                 raise UserError(
@@ -82,11 +84,11 @@ def run(
     interrupts.exit_on_interrupt()
     logging.use_absl_handler()
     logging.set_verbosity(logging.INFO)
-    logging.get_absl_handler().setFormatter(None)
+    logging.get_absl_handler().setFormatter(_LineFormatter())
     # It repeats errors, and its warnings are about code, not about what a user does.
     python_logging.getLogger("tensorflow").setLevel(python_logging.ERROR)
     defined_before = set(flags.FLAGS)
-    with _standard_streams():
+    with escaped_streams(), _standard_streams():
         try:
             define_flags()
             app.run(guarded, flags_parser=_parse)
@@ -178,8 +180,15 @@ def _parse(argv):
         return flags.FLAGS(argv)
     except (flags.Error, OSError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
-        print(f"error: {reason}; --help lists all flags", file=sys.stderr)
+        print(f"error: {one_line(reason)}; --help lists all flags", file=sys.stderr)
         sys.exit(1)
+
+
+class _LineFormatter(python_logging.Formatter):
+    """A message a line, whatever names it quotes; a traceback keeps its lines."""
+
+    def formatMessage(self, record):  # noqa: N802
+        return one_line(super().formatMessage(record))
 
 
 class _JsonFormatter(python_logging.Formatter):

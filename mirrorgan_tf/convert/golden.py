@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mirrorgan_tf.convert.npz import read_npz
+from mirrorgan_tf.terminal import one_line
 
 __all__ = ["GoldenFile", "Line", "MissingGoldenError", "Report"]
 
@@ -146,7 +147,7 @@ class Report:
     def gap(self, text: str) -> None:
         """Notes something that was not compared, with the reason."""
         self.gaps.append(text)
-        print(f"NOT COMPARED  {text}")
+        print(f"NOT COMPARED  {one_line(text)}")
 
     def _line(self, name, error, tolerance, note=""):
         line = Line(name, float(error), tolerance)

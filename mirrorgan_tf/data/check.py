@@ -31,6 +31,7 @@ from mirrorgan_tf.data.statistics import (
 from mirrorgan_tf.data.verdict import examine, split_problems
 from mirrorgan_tf.path_flags import define_path
 from mirrorgan_tf.pictures import caption_grid, save_png
+from mirrorgan_tf.terminal import one_line
 
 __all__ = ["check", "define_flags", "main", "parse_decode", "show_samples"]
 
@@ -87,13 +88,15 @@ def check(
         *verdict.notes,
         "",
         *_table(verdict.captions, images),
-        f"\nvocabulary: {len(vocabulary):,} words\n",
+        "",
+        f"vocabulary: {len(vocabulary):,} words",
+        "",
         "words a caption, train and val",
         *length_histogram(verdict.caption_lengths),
         "",
         *(problems or ["no problems"]),
     ]
-    return "\n".join(lines), bool(errors)
+    return "\n".join(map(one_line, lines)), bool(errors)
 
 
 def show_samples(index: CaptionedImages, count: int = _SAMPLES) -> np.ndarray:
