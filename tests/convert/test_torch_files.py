@@ -5,12 +5,14 @@ import pickle
 import struct
 import tracemalloc
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from mirrorgan_tf.convert.torch_files import check_torch_file
 from mirrorgan_tf.data.unpickling import RefusedError
 
+FILES = Path(__file__).with_name("torch_files")
 STATE = b"ccollections\nOrderedDict\n)R"
 FLOATS = b"ctorch\nFloatStorage\n"
 REBUILD = b"ctorch._utils\n_rebuild_tensor_v2\n"
@@ -66,6 +68,15 @@ def check(tmp_path, content):
 )
 def test_parameters_and_plain_values_pass(tmp_path, file_of, value):
     check(tmp_path, file_of(state_of(value)))
+
+
+@pytest.mark.parametrize("name", ["network", "parameters", "wrapped"])
+@pytest.mark.parametrize("file_format", ["zip", "legacy"])
+def test_files_that_pytorch_wrote_pass(name, file_format):
+    # By PyTorch 2.11, in its format of today and in the one before 1.6: a bfloat16
+    # network's state_dict(), parameters, and a dictionary around tensors that are
+    # transposed, tied and views.
+    check_torch_file(FILES / f"{name}_{file_format}.pth")
 
 
 NESTED_TUPLES = b"(tp0\n" + b"(g0\ng0\ntp0\n" * 60
