@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from absl import app, flags, logging
 
@@ -39,9 +39,17 @@ class UserError(Exception):
 
 
 def run(
-    main: Callable[[], int | None], define_flags: Callable[[], None] = lambda: None
+    main: Callable[..., int | None],
+    define_flags: Callable[[], None] = lambda: None,
+    *,
+    operands: Sequence[str] = (),
 ) -> None:
-    """Defines and parses absl flags, calls `main()` and exits with its status.
+    """Defines and parses absl flags, calls `main` and exits with its status.
+
+    Args:
+        main: the command; the operands are its arguments.
+        define_flags: the command's flags.
+        operands: names of the arguments that are no flags, all required.
 
     The flags are gone when it returns, so that a command can run twice in a process.
 
@@ -63,11 +71,15 @@ def run(
         formatter = _JsonFormatter() if as_json else _LineFormatter()
         logging.get_absl_handler().setFormatter(formatter)
         try:
-            if len(argv) > 1:
+            given = argv[1:]
+            if len(given) < len(operands):
+                raise UserError(f"{operands[len(given)]} is missing; give its path")
+            if len(given) > len(operands):
                 raise UserError(
-                    f"unexpected argument {argv[1]!r}; options are written --name=value"
+                    f"unexpected argument {given[len(operands)]!r}; options are "
+                    "written --name=value"
                 )
-            return main()
+            return main(*given)
         except UserError as error:
             return fail(str(error))
         except Exception as error:

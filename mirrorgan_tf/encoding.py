@@ -8,6 +8,7 @@ import codecs
 from pathlib import Path
 
 from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.files import read_bytes
 
 __all__ = ["REPLACEMENT", "decode_lines", "decode_text", "read_text"]
 
@@ -79,7 +80,7 @@ def decode_lines(content: bytes, source: str | Path) -> tuple[list[str], list[in
 
 def read_text(path: str | Path) -> str:
     """Reads a file by `decode_text`; OSError if it can't be read."""
-    return decode_text(Path(path).read_bytes(), path)
+    return decode_text(read_bytes(path), path)
 
 
 def _line_after(text):

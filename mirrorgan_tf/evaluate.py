@@ -154,7 +154,7 @@ def evaluate(asked: flags.FlagValues = flags.FLAGS) -> None:
 
     from mirrorgan_tf.metrics.evaluation import Evaluation
     from mirrorgan_tf.metrics.report import to_markdown
-    from mirrorgan_tf.pictures import save_png
+    from mirrorgan_tf.pictures import save_image
 
     keras.utils.set_random_seed(asked.seed)
     plan, names = _plan(asked)
@@ -163,7 +163,7 @@ def evaluate(asked: flags.FlagValues = flags.FLAGS) -> None:
     report = names | report
     text = to_markdown(report)
     try:
-        save_png(sheet, plan.folder / "contact_sheet.png")
+        save_image(sheet, plan.folder / "contact_sheet.png")
         content = json.dumps(report, indent=1, allow_nan=False)
         (plan.folder / "report.json").write_text(content, encoding="utf-8")
         (plan.folder / "report.md").write_text(text, encoding="utf-8")

@@ -1,22 +1,78 @@
 """Files that are whole or not there, and folders that one process holds."""
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
-__all__ = ["file_sha256", "lock_folder", "move_whole", "whole_folder", "write_whole"]
+__all__ = [
+    "file_sha256",
+    "is_special",
+    "lock_folder",
+    "move_whole",
+    "open_regular",
+    "read_bytes",
+    "whole_folder",
+    "write_whole",
+]
 
 _PARTIAL = ".partial-"
 
 
+def open_regular(path: str | Path) -> BinaryIO:
+    """Opens a file for reading, but never waits and never reads without an end.
+
+    A pipe without a writer would block for ever, and a device such as /dev/zero has
+    no end; a link to one may lie among a user's files.
+
+    Raises:
+        OSError: it can't be opened, or is a pipe, a device or a socket.
+    """
+
+    def open_at_once(name, flags):
+        descriptor = os.open(name, flags | os.O_NONBLOCK)
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+            return descriptor
+        os.close(descriptor)
+        kind = "a pipe" if stat.S_ISFIFO(mode) else "a device"
+        raise OSError(errno.EINVAL, f"Is {kind}, not a regular file", name)
+
+    try:
+        return open(path, "rb", opener=open_at_once)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise OSError(
+                errno.EINVAL, "Is a socket or a device, not a regular file", str(path)
+            ) from None
+        raise
+
+
+def is_special(path: str | Path) -> bool:
+    """Whether a path leads to a pipe, a device or a socket."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """All bytes of a regular file; OSError as `open_regular`."""
+    with open_regular(path) as file:
+        return file.read()
+
+
 def file_sha256(path: str | Path) -> str:
     """A file's SHA-256 in hexadecimal; OSError if it can't be read."""
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -1,6 +1,6 @@
 """`python -m mirrorgan_tf.generate --workdir=runs/birdlets --captions='a red bird'`.
 
-Draws an image for each caption into one PNG grid and prints what the redescription
+Draws an image for each caption into one grid and prints what the redescription
 network reads back from it. --captions may be given many times; --captions_file holds
 one caption a line ('-' is standard input, empty lines are passed over). The same
 caption and seed give the same image, whatever the other captions are.
@@ -20,7 +20,8 @@ from mirrorgan_tf.path_flags import define_path
 from mirrorgan_tf.pictures import (
     attention_sheet,
     caption_grid,
-    save_png,
+    check_image_path,
+    save_image,
     stack_sheets,
 )
 
@@ -40,7 +41,11 @@ def define_flags() -> None:
     flags.DEFINE_integer(
         "seed", 0, "Fixes the noise.", lower_bound=-(2**63), upper_bound=2**63 - 1
     )
-    define_path("out", "grid.png", "The PNG to write.")
+    define_path(
+        "out",
+        "grid.png",
+        "The image to write: PNG, or what its ending says, such as .jpg.",
+    )
     flags.DEFINE_bool("scales", False, "Show the images of every scale.")
     flags.DEFINE_bool(
         "attention", False, "Show below the grid where each word is looked at."
@@ -143,6 +148,7 @@ def main() -> None:
     asked = flags.FLAGS
     if not asked.workdir:
         raise UserError("--workdir is missing; give the --workdir of a training")
+    check_image_path("out", asked.out)
     captions = read_captions(asked.captions, asked.captions_file)
     # TensorFlow comes with it: not before --help and wrong flags are answered.
     from mirrorgan_tf.tf32 import use_tf32
@@ -164,7 +170,7 @@ def main() -> None:
         made, captions, words, scales=asked.scales, attention=asked.attention
     )
     try:
-        save_png(sheet, Path(asked.out))
+        save_image(sheet, Path(asked.out))
     except OSError as error:
         raise UserError(f"--out={asked.out}: can't be written ({error})") from None
     for row, caption in enumerate(captions):

@@ -1,5 +1,6 @@
 """Pictures for people: captioned grids and attention over an image."""
 
+import io
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,16 +8,30 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from mirrorgan_tf.commands import UserError
+
 __all__ = [
     "attention_sheet",
     "caption_grid",
+    "check_image_path",
     "column_grid",
     "font",
     "heat_map",
-    "save_png",
+    "save_image",
     "stack_sheets",
 ]
 
+_JPEG = {"format": "JPEG", "quality": 95, "subsampling": 0}
+# By a file name's ending: what Pillow is asked for.
+_FORMATS = {
+    ".png": {"format": "PNG"},
+    ".jpg": _JPEG,
+    ".jpeg": _JPEG,
+    ".webp": {"format": "WEBP", "quality": 95},
+    ".bmp": {"format": "BMP"},
+    ".tif": {"format": "TIFF"},
+    ".tiff": {"format": "TIFF"},
+}
 _MARGIN_PX = 6
 _FONT_PX = 12
 _LINE_PX = 15
@@ -156,10 +171,34 @@ def stack_sheets(sheets: Sequence[np.ndarray]) -> np.ndarray:
     )
 
 
-def save_png(image: np.ndarray, path: Path) -> None:
-    """Writes an (H, W, 3) uint8 image; makes the folder."""
+def check_image_path(flag: str, path: str | Path) -> None:
+    """Raises UserError unless `save_image` knows the format of the path's ending."""
+    suffix = Path(path).suffix.lower()
+    if suffix and suffix not in _FORMATS:
+        raise UserError(
+            f"--{flag}={path}: images are not written as {suffix}; end the name in "
+            f"{', '.join(_FORMATS)}"
+        )
+
+
+def save_image(image: np.ndarray, path: Path) -> None:
+    """Writes an image in the format that the path's ending names; makes the folder.
+
+    Args:
+        image: (H, W, 3) uint8.
+        path: ends as `check_image_path` wants it; without any ending it becomes a PNG.
+
+    Raises:
+        OSError: it can't be written, or is too large for its format.
+    """
+    content = io.BytesIO()
+    try:
+        Image.fromarray(image).save(content, **_FORMATS[path.suffix.lower() or ".png"])
+    except ValueError as error:
+        # So do some of Pillow's formats say that an image is too large for them.
+        raise OSError(str(error)) from None
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image).save(path, format="PNG")
+    path.write_bytes(content.getvalue())
 
 
 def _scaled(image, side_px, *, smooth=False):

@@ -175,7 +175,8 @@ class Training:
             )
         )
         path = observers.show_data(batch, self.workdir)
-        logging.info("training images with captions: %s", path)
+        if path is not None:
+            logging.info("training images with captions: %s", path)
 
     def _build_backbone(self, observed):
         codes = {
@@ -339,17 +340,25 @@ def _train(config, workdir, chosen, strategy, signals):
             training = Training(config, workdir, strategy, signals)
         chosen, unfinished = _stages_to_train(config, workdir, chosen)
         if not set(chosen) & set(unfinished):
-            logging.info("nothing left to train in %s", workdir)
+            if unfinished:
+                left = ", ".join(unfinished)
+                logging.info("trained already; left to train: %s", left)
+            else:
+                logging.info("nothing left to train in %s", workdir)
             return
         if chief:
             training.show_data()
         for stage in chosen:
             training.run(stage)
-    logging.info(
-        "done; try: python -m mirrorgan_tf.generate --workdir=%s "
-        "--captions='a red bird with black wings'",
-        workdir,
-    )
+    left = [stage for stage in unfinished if stage not in chosen]
+    if left:
+        logging.info("done; left to train: %s", ", ".join(left))
+    else:
+        logging.info(
+            "done; try: python -m mirrorgan_tf.generate %s "
+            "--captions='a red bird with black wings'",
+            shlex.quote(f"--workdir={workdir}"),
+        )
 
 
 def _stages_to_train(config, workdir, chosen):

@@ -1,7 +1,9 @@
 import numpy as np
+import pytest
 from PIL import Image
 
 from mirrorgan_tf import pictures
+from mirrorgan_tf.commands import UserError
 
 
 def test_grid_holds_every_image_and_ink_for_its_caption():
@@ -41,7 +43,36 @@ def test_attention_is_bright_where_it_looks():
     assert cell[32:, 32:].max() < 30
 
 
-def test_png_round_trip(tmp_path):
-    image = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
-    pictures.save_png(image, tmp_path / "new" / "a.png")
-    assert (np.asarray(Image.open(tmp_path / "new" / "a.png")) == image).all()
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a.png", "PNG"),
+        ("a", "PNG"),
+        ("a.JPG", "JPEG"),
+        ("a.jpeg", "JPEG"),
+        ("a.webp", "WEBP"),
+        ("a.bmp", "BMP"),
+        ("a.tif", "TIFF"),
+    ],
+)
+def test_an_image_is_written_in_the_format_of_its_ending(tmp_path, name, expected):
+    image = np.full((8, 16, 3), (200, 30, 60), np.uint8)
+    path = tmp_path / "new" / name
+    pictures.check_image_path("out", path)
+    pictures.save_image(image, path)
+    with Image.open(path) as saved:
+        assert saved.format == expected
+        np.testing.assert_allclose(np.asarray(saved.convert("RGB")), image, atol=4)
+
+
+def test_an_ending_that_is_no_image_is_refused():
+    with pytest.raises(UserError, match="--out=a.txt: images are not written as .txt"):
+        pictures.check_image_path("out", "a.txt")
+
+
+def test_an_image_too_large_for_its_format_leaves_the_file_before(tmp_path):
+    path = tmp_path / "a.webp"
+    path.write_bytes(b"before")
+    with pytest.raises(OSError):
+        pictures.save_image(np.zeros((1, 20_000, 3), np.uint8), path)
+    assert path.read_bytes() == b"before"

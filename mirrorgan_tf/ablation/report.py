@@ -20,7 +20,7 @@ from mirrorgan_tf.ablation.variants import BASELINE, Run, Variant
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.files import write_whole
 from mirrorgan_tf.metrics.claims import CLASSIFIER_CAVEAT
-from mirrorgan_tf.pictures import column_grid, save_png
+from mirrorgan_tf.pictures import column_grid, save_image
 
 __all__ = ["summarise", "to_markdown", "write_report"]
 
@@ -52,8 +52,8 @@ def write_report(
     """
     report = summarise(finished, variants=variants, planned=planned, seconds=seconds)
     try:
-        save_png(_plot(report), folder / "plot.png")
-        save_png(_images(finished, variants), folder / "images.png")
+        save_image(_plot(report), folder / "plot.png")
+        save_image(_images(finished, variants), folder / "images.png")
         text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)
         write_whole(folder / "report.json", text)
         write_whole(folder / "report.md", to_markdown(report))

@@ -12,6 +12,7 @@ read off the files; the rest is what flags and --flagfile say, else flags/<datas
 """
 
 import dataclasses
+import shlex
 from pathlib import Path
 
 from absl import flags, logging
@@ -83,16 +84,21 @@ def main() -> None:
         generator_step=asked.generator_step,
     )
     logging.info("%s: %s", asked.workdir, "made" if made else "is there already")
-    train = "python -m mirrorgan_tf.train --flagfile={0}/flags.cfg --workdir={0}"
+    flagfile, workdir = (
+        shlex.quote(f"--flagfile={asked.workdir}/flags.cfg"),
+        shlex.quote(f"--workdir={asked.workdir}"),
+    )
     logging.info(
-        "to train what is left, or on to a larger --glam_steps: %s --data_dir=...",
-        train.format(asked.workdir),
+        "to train what is left, or on to a larger --glam_steps: "
+        "python -m mirrorgan_tf.train %s %s --data_dir=...",
+        flagfile,
+        workdir,
     )
     if checkpoints.generator:
         logging.info(
-            "to make images: python -m mirrorgan_tf.generate --workdir=%s "
+            "to make images: python -m mirrorgan_tf.generate %s "
             "--captions='a red bird'",
-            asked.workdir,
+            workdir,
         )
 
 

@@ -16,7 +16,7 @@ from mirrorgan_tf.convert.parts import (
     read_parts,
     settle,
 )
-from mirrorgan_tf.files import file_sha256, whole_folder
+from mirrorgan_tf.files import file_sha256, read_bytes, whole_folder
 from mirrorgan_tf.models import from_config
 from mirrorgan_tf.text.vocabulary import Vocabulary
 from mirrorgan_tf.training.checkpoints import StageCheckpoints
@@ -154,12 +154,12 @@ def _is_there(workdir, record):
     if not workdir.exists() or (workdir.is_dir() and not any(workdir.iterdir())):
         return False
     try:
-        before = json.loads((workdir / _RECORD).read_text(encoding="utf-8"))
+        before = json.loads(read_bytes(workdir / _RECORD))
     except (OSError, ValueError):
         before = None
     if before != record:
         what = "another conversion" if before else "something else"
         raise UserError(
-            f"--workdir={workdir}: holds {what} already; choose another or remove it"
+            f"--workdir={workdir}: holds {what} already; choose another folder"
         )
     return True

@@ -9,6 +9,7 @@ from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.convert.npz import read_npz
 from mirrorgan_tf.convert.safetensors import read_safetensors
 from mirrorgan_tf.convert.torch_files import check_torch_file
+from mirrorgan_tf.downloads import check_weights_file
 
 __all__ = ["read_state"]
 
@@ -34,8 +35,7 @@ def read_state(path: str | Path) -> dict[str, np.ndarray]:
             are not finite, or torch is needed and not there.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: there is no such file")
+    check_weights_file(path)
     if path.suffix == ".safetensors":
         state = read_safetensors(path)
     elif path.suffix == ".npz":

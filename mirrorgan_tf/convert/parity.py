@@ -10,13 +10,12 @@ status is 1 if a quantity fails or anything in the folder was not compared.
 """
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from absl import app
-
+from mirrorgan_tf import commands
 from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.files import read_bytes
 
 import tensorflow as tf  # isort: skip  (after commands, which sets its logging)
 
@@ -33,7 +32,7 @@ from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
 from mirrorgan_tf.tf32 import full_float32
 
-__all__ = ["check_folder"]
+__all__ = ["check_folder", "main"]
 
 _CHECKS = {
     "stem": check_stem,
@@ -96,7 +95,7 @@ def _run(name: str, check: Callable[[], None], report: Report) -> None:
 
 def _check_tokenizer(path: Path, report: Report) -> None:
     try:
-        examples = json.loads(path.read_text(encoding="utf-8"))
+        examples = json.loads(read_bytes(path))
         captions = [str(example["caption"]) for example in examples]
         tokens = [[str(token) for token in example["tokens"]] for example in examples]
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -124,14 +123,9 @@ def _check_tokenizer(path: Path, report: Report) -> None:
     )
 
 
-def _main(argv):
-    try:
-        if len(argv) != 2:
-            raise UserError("usage: python -m mirrorgan_tf.convert.parity FOLDER")
-        report = check_folder(argv[1])
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+def main(folder: str) -> int:
+    """Compares, prints what was compared, and returns the exit status."""
+    report = check_folder(folder)
     print(
         f"{len(report.lines)} quantities, {len(report.failures)} failed, "
         f"{len(report.gaps)} not compared"
@@ -140,4 +134,4 @@ def _main(argv):
 
 
 if __name__ == "__main__":
-    app.run(_main)
+    commands.run(main, operands=["FOLDER"])

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.files import read_bytes
 
 __all__ = ["read_safetensors"]
 
@@ -37,7 +38,7 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
             after the header belongs to exactly one tensor.
     """
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
         header, data = _split(content)
         pieces = sorted(
             (_piece(name, entry) for name, entry in header.items()),

@@ -91,9 +91,7 @@ class BadExamples:
                 continue
             text = f"{self.index.name(row)}: {self._why(row)}"
             if self.policy == "fail":
-                raise UserError(
-                    f"{text}; mend or remove it, or give --on_bad_example=skip"
-                )
+                raise UserError(f"{text}; mend it, or give --on_bad_example=skip")
             logging.warning("bad image left out, %d so far: %s", len(self.rows), text)
             if are_too_many(len(self.rows), len(self.index)):
                 raise UserError(

@@ -30,7 +30,7 @@ from mirrorgan_tf.data.statistics import (
 )
 from mirrorgan_tf.data.verdict import examine, split_problems
 from mirrorgan_tf.path_flags import define_path
-from mirrorgan_tf.pictures import caption_grid, save_png
+from mirrorgan_tf.pictures import caption_grid, check_image_path, save_image
 from mirrorgan_tf.terminal import one_line
 
 __all__ = ["check", "define_flags", "main", "parse_decode", "show_samples"]
@@ -174,6 +174,7 @@ def main() -> int:
     """Checks what the flags name."""
     values = flags.FLAGS
     decode = parse_decode(values.decode)
+    check_image_path("out", values.out)
     if not values["dataset"].present:
         values.dataset = guess_dataset(values.data_dir)
     config = options.config_from_flags()
@@ -182,7 +183,7 @@ def main() -> int:
     report, stops = check(splits, config, decode=decode)
     print(report)
     try:
-        save_png(show_samples(splits["train"]), Path(values.out))
+        save_image(show_samples(splits["train"]), Path(values.out))
     except OSError as error:
         raise UserError(f"--out={values.out}: cannot be written: {error}") from None
     print(f"\nsamples: {values.out}")

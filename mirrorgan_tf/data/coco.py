@@ -21,6 +21,7 @@ from mirrorgan_tf.data.reading import (
 )
 from mirrorgan_tf.data.records import CaptionedImages, remark_on
 from mirrorgan_tf.encoding import decode_text
+from mirrorgan_tf.files import read_bytes
 
 __all__ = [
     "coco_years",
@@ -211,7 +212,7 @@ class _Listing:
 
 def _read_listing(path: Path, folders: Sequence[str | Path]) -> _Listing:
     try:
-        raw = path.read_bytes()
+        raw = read_bytes(path)
         # JSON begins with ASCII: its encoding shows without a byte order mark.
         text = decode_text(raw, path, encoding=json.detect_encoding(raw))
         content = json.loads(text)

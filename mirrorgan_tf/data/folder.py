@@ -16,6 +16,7 @@ from mirrorgan_tf.data.reading import (
 )
 from mirrorgan_tf.data.records import CaptionedImages, Remark, remark_on
 from mirrorgan_tf.data.splits import split_by_name
+from mirrorgan_tf.files import is_special
 
 __all__ = ["read_folder"]
 
@@ -95,11 +96,12 @@ def _find_files(data_dir: Path) -> _Files:
             if name[0] != "."
         ]
     names.sort()
-    images = [name for name in names if is_image_name(name)]
+    special = {name for name in names if is_special(data_dir / name)}
+    images = [name for name in names if is_image_name(name) and name not in special]
     texts = {
         os.path.splitext(name)[0]: name
         for name in names
-        if name.lower().endswith(".txt")
+        if name.lower().endswith(".txt") and name not in special
     }
     stems = [os.path.splitext(name)[0] for name in images]
     lonely = [name for stem, name in texts.items() if stem not in set(stems)]

@@ -220,7 +220,7 @@ def _start(out, settings):
         if other:
             raise UserError(
                 f"--out={out}: holds a set packed with other settings "
-                f"({', '.join(other)}); choose another folder or delete this one"
+                f"({', '.join(other)}); choose another folder"
             )
     else:
         out.mkdir(parents=True, exist_ok=True)

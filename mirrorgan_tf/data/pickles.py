@@ -11,6 +11,8 @@ import numpy as np
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.data.pickled_arrays import NAMES, most_rows
 from mirrorgan_tf.data.unpickling import PlainUnpickler, RefusedError, describe
+from mirrorgan_tf.downloads import describe_placeholder
+from mirrorgan_tf.files import open_regular
 
 __all__ = ["load_plain_pickle"]
 
@@ -37,7 +39,7 @@ def load_plain_pickle(path: str | Path) -> Any:
             anything else.
     """
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
             if size > _LONGEST_FILE:
                 raise RefusedError("more than 64 MiB")
@@ -55,7 +57,9 @@ def load_plain_pickle(path: str | Path) -> Any:
         ) from None
     # Damaged pickles raise whatever their bytes happen to say.
     except Exception as error:
-        raise UserError(f"{path}: not a whole pickle ({describe(error)})") from None
+        reason = describe_placeholder(content)
+        reason = reason or f"not a whole pickle ({describe(error)})"
+        raise UserError(f"{path}: {reason}") from None
 
 
 class _Inspection:

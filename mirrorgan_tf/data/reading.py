@@ -3,6 +3,7 @@
 import functools
 import os
 import re
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image, ImageFile
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.data.records import CaptionedImages, Remark, remark_on
 from mirrorgan_tf.encoding import decode_lines
+from mirrorgan_tf.files import read_bytes
 
 __all__ = [
     "UNREADABLE_CHARACTERS",
@@ -71,8 +73,7 @@ def read_caption_files(
     captions, unreadable = [], []
     for path in paths:
         try:
-            with open(path, "rb") as file:
-                lines, broken = decode_lines(file.read(), path)
+            lines, broken = decode_lines(read_bytes(path), path)
         except FileNotFoundError:
             captions.append(None)
             continue
@@ -147,7 +148,12 @@ def check_files(
     for subfolder, inside in wanted.items():
         try:
             with os.scandir(os.path.join(folder, subfolder)) as entries:
-                present = {os.path.join(subfolder, entry.name) for entry in entries}
+                # Pipes and devices could never be read to their end.
+                present = {
+                    os.path.join(subfolder, entry.name)
+                    for entry in entries
+                    if entry.is_file()
+                }
         except OSError as error:
             path = os.path.join(folder, subfolder)
             raise UserError(
@@ -216,5 +222,5 @@ def nearby(data_dir: Path, is_it: Callable[[Path], bool]) -> str:
         return ": no such folder"
     for path in (*below, data_dir.absolute().parent):
         if is_it(path):
-            return f"; try --data_dir={path}"
+            return f"; try {shlex.quote(f'--data_dir={path}')}"
     return ""

@@ -24,6 +24,7 @@ import tensorflow as tf
 
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.data.records import CaptionedImages, Remark
+from mirrorgan_tf.files import read_bytes
 
 __all__ = [
     "MANIFEST",
@@ -113,7 +114,7 @@ def load_content(path: tf.Tensor, offset: tf.Tensor | None) -> tf.Tensor:
 def read_content(index: CaptionedImages, row: int) -> bytes:
     """The encoded image of a row; OSError or tf.errors.OpError if it can't be read."""
     if index.offsets is None:
-        return Path(index.paths[row]).read_bytes()
+        return read_bytes(index.paths[row])
     with tf.device("CPU:0"):
         offset = tf.constant(index.offsets[row])
         return load_content(tf.constant(index.paths[row]), offset).numpy()
@@ -122,7 +123,7 @@ def read_content(index: CaptionedImages, row: int) -> bytes:
 def read_json(path: Path) -> dict:
     """Reads a JSON file; UserError if it is missing or damaged."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_bytes(path))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: can't be read ({error})") from None
 

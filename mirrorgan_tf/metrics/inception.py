@@ -5,14 +5,13 @@ resizings, so both are named in every report: keras.applications' network, and i
 resized to 299 px by an antialiased bicubic filter ("clean", Parmar et al., 2022).
 """
 
-import os
-
 import h5py
 import keras
 import numpy as np
 import tensorflow as tf
 
 from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.downloads import check_weights_file
 from mirrorgan_tf.metrics.looks import fingerprint
 
 __all__ = ["InceptionJudge", "clean_resize"]
@@ -74,6 +73,8 @@ def _load(weights):
     """Inception v3 with outputs `features` and, given a top layer, `probs`."""
     imagenet = weights == "imagenet"
     try:
+        if not imagenet:
+            check_weights_file(weights)
         classes = 1000 if imagenet else _classes(weights)
         network = keras.applications.InceptionV3(
             include_top=bool(classes),
@@ -98,8 +99,6 @@ def _load(weights):
 
 def _classes(path):
     """Classes of the top layer in a weights file; 0 without one."""
-    if not os.path.isfile(path):
-        raise OSError("no such file")
     found = []
     with h5py.File(path, "r") as file:
         file.visititems(lambda _, item: found.append(getattr(item, "shape", ())))

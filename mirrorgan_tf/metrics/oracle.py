@@ -16,6 +16,7 @@ import numpy as np
 from keras import layers
 
 from mirrorgan_tf.data.birdlets.attributes import ATTRIBUTES
+from mirrorgan_tf.files import read_bytes
 from mirrorgan_tf.metrics.claims import CLASSIFIER_CAVEAT
 from mirrorgan_tf.metrics.looks import fingerprint
 
@@ -230,7 +231,7 @@ def save_oracle(model: keras.Model, folder: Path, facts: dict) -> None:
 def load_oracle(folder: Path, facts: dict) -> keras.Model | None:
     """The saved oracle, or None if there is none that fits these facts."""
     try:
-        saved = json.loads((folder / _FACTS_FILE).read_text(encoding="utf-8"))
+        saved = json.loads(read_bytes(folder / _FACTS_FILE))
         if saved != {"recipe": _RECIPE, **facts}:
             return None
         return keras.models.load_model(folder / _MODEL_FILE, compile=False)

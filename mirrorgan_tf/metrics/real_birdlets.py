@@ -14,6 +14,7 @@ from mirrorgan_tf.data.birdlets.dataset import MANIFEST
 from mirrorgan_tf.data.birdlets.truth import read_codes
 from mirrorgan_tf.data.coco import read_coco
 from mirrorgan_tf.data.images import decode_images
+from mirrorgan_tf.files import read_bytes
 from mirrorgan_tf.metrics.oracle import (
     LabelledImages,
     load_oracle,
@@ -79,7 +80,7 @@ def held_out_accuracy(oracle: keras.Model, data: LabelledImages) -> dict[str, fl
 def _manifest(data_dir):
     path = Path(data_dir) / MANIFEST
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_bytes(path))
     except (OSError, ValueError):
         raise UserError(
             f"attributes are read back on birdlets only; {path} is missing or damaged"

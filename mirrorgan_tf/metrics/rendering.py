@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.files import read_bytes
 from mirrorgan_tf.metrics.progress import Progress
 
 __all__ = ["ImageFolder", "claim_folder"]
@@ -31,7 +32,7 @@ def claim_folder(folder: Path, settings: dict) -> None:
     settings = json.loads(json.dumps(settings))
     try:
         if path.exists():
-            before = json.loads(path.read_text(encoding="utf-8"))
+            before = json.loads(read_bytes(path))
             changed = [
                 f"{name}={settings.get(name)} (was {before.get(name)})"
                 for name in sorted(settings.keys() | before.keys())
@@ -40,7 +41,7 @@ def claim_folder(folder: Path, settings: dict) -> None:
             if changed:
                 raise UserError(
                     f"{folder} holds an evaluation of other settings: "
-                    f"{', '.join(changed)}; choose another --out or delete the folder"
+                    f"{', '.join(changed)}; choose another --out"
                 )
             return
         if folder.is_dir() and any(folder.iterdir()):
@@ -52,7 +53,7 @@ def claim_folder(folder: Path, settings: dict) -> None:
     except (OSError, ValueError, AttributeError) as error:
         raise UserError(
             f"{folder}: can't be used for the evaluation ({error}); choose another "
-            "--out or delete it"
+            "--out"
         ) from None
 
 
@@ -151,6 +152,6 @@ class ImageFolder:
                 return np.asarray(image.convert("RGB"))
         except OSError as error:
             raise UserError(
-                f"{self.path(row)}: can't be read ({error}); delete it, and the same "
-                "command makes it again"
+                f"{self.path(row)}: can't be read ({error}); move it away, and the "
+                "same command makes it again"
             ) from None

@@ -7,6 +7,7 @@ import keras
 from keras import layers, ops
 
 from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.downloads import check_weights_file
 from mirrorgan_tf.models import torchvision
 from mirrorgan_tf.models.blocks import batch_normalization, conv, dense
 
@@ -219,6 +220,7 @@ def _load_weights(network, architecture, weights):
             pretrained = known.build(known.size_px, weights)
             network.set_weights(pretrained.get_weights())
         else:
+            check_weights_file(weights)
             network.load_weights(weights)
     except Exception as error:
         # Keras raises anything here, from bare Exception to h5py's errors.

@@ -6,6 +6,7 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401  (registers the tokenizer's op)
 
 from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.downloads import find_placeholder
 
 __all__ = ["load_saved_model"]
 
@@ -28,7 +29,10 @@ def load_saved_model(path: str | Path, signature: str) -> tuple[tf.Module, Path]
         loaded = tf.saved_model.load(str(folder))
     except (OSError, ValueError, tf.errors.OpError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise UserError(f"--saved_model={path}: can't be loaded ({reason})") from None
+        placeholder = find_placeholder(folder, "**/*")
+        raise UserError(
+            f"--saved_model={path}: can't be loaded ({placeholder or reason})"
+        ) from None
     if signature not in loaded.signatures:
         raise UserError(
             f"--saved_model={path}: has no signature {signature}; write it by "

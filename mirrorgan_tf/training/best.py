@@ -11,7 +11,7 @@ import tensorflow as tf
 from absl import logging
 
 from mirrorgan_tf.commands import UserError
-from mirrorgan_tf.files import write_whole
+from mirrorgan_tf.files import read_bytes, write_whole
 from mirrorgan_tf.training.checkpoints import StageCheckpoints
 from mirrorgan_tf.training.distribution import make_agreement
 
@@ -103,10 +103,10 @@ class Best:
         if not path.exists():
             return None
         try:
-            facts = json.loads(path.read_text(encoding="utf-8"))
+            facts = json.loads(read_bytes(path))
             return {"step": int(facts["step"]), self._figure: facts[self._figure]}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
-                f"{path}: cannot be read ({error}); remove {self._folder}, then the "
-                "best is looked for from now on"
+                f"{path}: cannot be read ({error}); move {self._folder} away, then "
+                "the best is looked for from now on"
             ) from None

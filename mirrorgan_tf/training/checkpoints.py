@@ -17,6 +17,7 @@ import tensorflow as tf
 from absl import logging
 
 from mirrorgan_tf.commands import UserError, quiet
+from mirrorgan_tf.downloads import find_placeholder
 from mirrorgan_tf.files import move_whole, write_whole
 
 __all__ = ["StageCheckpoints", "check_trained", "restore_part", "saved_step"]
@@ -128,10 +129,7 @@ def saved_step(folder: Path) -> int:
     """
 
     def read(path):
-        reader = tf.train.load_checkpoint(path)
-        for name in reader.get_variable_to_shape_map():
-            reader.get_tensor(name)
-        return int(reader.get_tensor(_STEP_KEY))
+        return int(_read_all(path).get_tensor(_STEP_KEY))
 
     return _newest_readable(folder, read) or 0
 
@@ -172,7 +170,7 @@ def _checkpoints(folder: Path) -> list[Path]:
     if _STATE_FILE in names and not numbers:
         raise UserError(
             f"{folder}: the checkpoints that its file '{_STATE_FILE}' names are not "
-            "there; bring them back, or remove the folder and train the stage again"
+            "there; bring them back, or move the folder away and train the stage again"
         )
     return [folder / f"ckpt-{number}" for number in sorted(numbers, reverse=True)]
 
@@ -188,7 +186,8 @@ def _newest_readable(folder: Path, read: Callable[[str], _Result]) -> _Result | 
         try:
             result = read(str(path))
         except _UNREADABLE as error:
-            failure = f"{path}: the checkpoint cannot be read ({_first_line(error)})"
+            reason = find_placeholder(folder, f"{path.name}.*") or _first_line(error)
+            failure = f"{path}: the checkpoint cannot be read ({reason})"
             logging.warning("%s; trying the one before", failure)
         else:
             if failure:
@@ -197,7 +196,7 @@ def _newest_readable(folder: Path, read: Callable[[str], _Result]) -> _Result | 
     if failure:
         raise UserError(
             f"{failure}, nor can any before it; bring its files back from a copy, or "
-            f"remove {folder} to train the stage from the beginning"
+            f"move {folder} away to train the stage from the beginning"
         )
     return None
 
@@ -240,6 +239,24 @@ def _restore(checkpoint, path, *, partial):
             f"{path}: the checkpoint is of other networks ({_first_line(error)}); "
             "use the flags it was made with, or another --workdir"
         ) from None
+    except _UNREADABLE as error:
+        try:
+            _read_all(path)
+        except _UNREADABLE:
+            raise error from None
+        raise UserError(
+            f"{path}: the checkpoint cannot be restored ({_first_line(error)}), though "
+            "its files are intact: keep them. Keras' floatx, a setting of keras.json, "
+            f"is {keras.config.floatx()}; a run needs the one that it began with"
+        ) from None
+
+
+def _read_all(path):
+    """Reads every tensor, which verifies its checksum; returns the reader."""
+    reader = tf.train.load_checkpoint(path)
+    for name in reader.get_variable_to_shape_map():
+        reader.get_tensor(name)
+    return reader
 
 
 def _first_line(error):

@@ -261,14 +261,22 @@ def _check_tf_config():
     text = os.environ.get("TF_CONFIG", "")
     try:
         config = json.loads(text)
-        addresses = config["cluster"][config["task"]["type"]]
-        known = isinstance(addresses[int(config["task"]["index"])], str)
+        cluster, task = config["cluster"], config["task"]
+        place, addresses = int(task["index"]), cluster[task["type"]]
+        known = place >= 0 and isinstance(addresses[place], str)
     except (ValueError, TypeError, LookupError):
         known = False
     if not known:
         raise UserError(
             f"--strategy=multi_worker: TF_CONFIG={text!r} names no cluster and task; "
             f"set it on every worker, such as {example}"
+        )
+    others = sorted(set(cluster) - {"chief", "worker"})
+    if others:
+        raise UserError(
+            f"--strategy=multi_worker: TF_CONFIG names the job {others[0]!r}, and only "
+            "workers (and one chief) take part in a training here; leave it out on "
+            "every worker"
         )
 
 

@@ -16,7 +16,7 @@ from mirrorgan_tf.pictures import (
     attention_sheet,
     caption_grid,
     heat_map,
-    save_png,
+    save_image,
 )
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text_to_image import TextToImage, seeded_noise
@@ -39,17 +39,22 @@ _SHOWN_WORDS = 15
 _SEED = 0
 
 
-def show_data(batch: dict, workdir: Path) -> Path:
-    """Draws training images with the captions drawn for them; returns the PNG."""
+def show_data(batch: dict, workdir: Path) -> Path | None:
+    """Draws training images with the captions drawn for them.
+
+    Returns:
+        The PNG; None if it could not be written.
+    """
     sheet = caption_grid(
         to_uint8(batch["images"][-1][:_GRID]).numpy(), _texts(batch["caption"][:_GRID])
     )
     path = workdir / "pictures" / "data.png"
     with tolerant(path):
-        save_png(sheet, path)
+        save_image(sheet, path)
         with tf.summary.create_file_writer(str(workdir / "logs")).as_default():
             tf.summary.image("data", sheet[None], step=0)
-    return path
+        return path
+    return None
 
 
 class BackboneObserver:

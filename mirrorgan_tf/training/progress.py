@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from mirrorgan_tf.pictures import save_png
+from mirrorgan_tf.pictures import save_image
 
 __all__ = ["Board", "Observation", "Progress", "StartUp", "tolerant"]
 
@@ -54,7 +54,7 @@ class Board:
         with tolerant(self._pictures, self._warned):
             for name, picture in pictures.items():
                 path = self._pictures / f"{self._stage}_{name}_{step:06d}.png"
-                save_png(picture, path)
+                save_image(picture, path)
 
     def close(self) -> None:
         """Writes what is still in memory."""

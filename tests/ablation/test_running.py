@@ -12,7 +12,7 @@ from mirrorgan_tf.ablation.variants import VARIANTS, plan_runs
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.options import read_config
-from mirrorgan_tf.pictures import save_png
+from mirrorgan_tf.pictures import save_image
 from mirrorgan_tf.training.checkpoints import StageCheckpoints
 from mirrorgan_tf.training.signals import Stopped
 
@@ -58,7 +58,7 @@ class Commands:
                 "redescription": {},
             },
         }
-        save_png(np.zeros((8, 8, 3), np.uint8), out / "images" / "000003.png")
+        save_image(np.zeros((8, 8, 3), np.uint8), out / "images" / "000003.png")
         (out / "report.json").write_text(json.dumps(report))
 
 

@@ -222,3 +222,18 @@ def test_mistakes_are_told(tmp_path):
     (tmp_path / os.fsdecode(b"b\xff.png")).write_bytes(b"")
     with pytest.raises(UserError, match="is not UTF-8; rename it"):
         read(tmp_path)
+
+
+def test_pipes_and_devices_among_the_files_are_left_out(tmp_path):
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.txt").write_text("a bird\n")
+        (tmp_path / f"{name}.png").touch()
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "pipe.txt").write_text("a bird\n")
+    os.mkfifo(tmp_path / "c2.txt")
+    (tmp_path / "device.jpg").symlink_to("/dev/zero")
+    splits = read_folder(tmp_path, val_share=0.5, seed=1)
+    read_names = [*names(splits["train"]), *names(splits["val"])]
+    assert sorted(read_names) == ["a.png", "b.png", "c.png"]
+    remarks = " ".join(map(str, splits["train"].remarks))
+    assert "neither images nor text, left out: 3, first c2.txt" in remarks

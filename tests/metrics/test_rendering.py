@@ -65,7 +65,7 @@ def test_a_damaged_image_is_told(tmp_path):
     folder = ImageFolder(tmp_path, 2, batch_size=2)
     folder.render(draw, CAPTIONS[:2], SEEDS[:2], "x")
     folder.path(1).write_bytes(b"no image")
-    with pytest.raises(UserError, match="000001.png: can't be read.*delete it"):
+    with pytest.raises(UserError, match="000001.png: can't be read.*move it away"):
         folder.read([0, 1])
 
 

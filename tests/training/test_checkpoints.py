@@ -191,6 +191,37 @@ def test_nothing_begins_anew_where_no_checkpoint_can_be_read(tmp_path):
         saved_step(tmp_path)
 
 
+@pytest.mark.parametrize("floatx", ["float64", "float16"])
+def test_another_floatx_does_not_make_a_checkpoint_unreadable(tmp_path, floatx):
+    _saved(tmp_path, 3)
+    files = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    keras.config.set_floatx(floatx)
+    keras.config.set_dtype_policy(floatx)
+    try:
+        networks = _networks(1)
+        readers = (
+            StageCheckpoints(tmp_path, networks, keep=9).restore,
+            lambda: restore_part(tmp_path, {"glam": networks["glam"]}),
+        )
+        for read in readers:
+            with pytest.raises(UserError, match=f"intact: keep.* is {floatx}") as error:
+                read()
+            assert "remove" not in str(error.value)
+    finally:
+        keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy("float32")
+    assert saved_step(tmp_path) == 3
+    assert files == {path: path.read_bytes() for path in tmp_path.iterdir()}
+
+
+def test_a_pointer_in_place_of_a_checkpoint_is_named(tmp_path):
+    _saved(tmp_path, 3)
+    (data,) = tmp_path.glob("*.data-*")
+    data.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    with pytest.raises(UserError, match="is a Git LFS pointer"):
+        saved_step(tmp_path)
+
+
 def test_without_the_list_of_checkpoints_the_newest_is_found(tmp_path):
     _saved(tmp_path, 9, 10)
     assert tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "ckpt-10")

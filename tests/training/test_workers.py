@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -32,12 +33,23 @@ def test_two_processes_train_like_one():
         "{}",
         '{"cluster": {"worker": ["a:1"]}}',
         '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": -1}}',
         '{"cluster": {"worker": ["a:1"]}, "task": {"type": "ps", "index": 0}}',
     ],
 )
 def test_a_tf_config_that_names_no_worker_is_refused(text, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(UserError, match="--strategy=multi_worker: TF_CONFIG=.*such as"):
+        make_strategy(Config(strategy="multi_worker"))
+
+
+@pytest.mark.parametrize("job", ["ps", "evaluator"])
+@pytest.mark.parametrize("own", ["worker", None])
+def test_jobs_that_do_not_train_are_refused(job, own, monkeypatch):
+    cluster = {"worker": ["a:1"], job: ["b:1"]}
+    task = {"type": own or job, "index": 0}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": task}))
+    with pytest.raises(UserError, match=f"names the job '{job}'"):
         make_strategy(Config(strategy="multi_worker"))
 
 

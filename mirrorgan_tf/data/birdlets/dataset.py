@@ -15,6 +15,7 @@ from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.data.birdlets.attributes import ATTRIBUTES, sample_attributes
 from mirrorgan_tf.data.birdlets.drawing import SIDE_PX, draw_bird
 from mirrorgan_tf.data.birdlets.grammar import Caption, write_captions
+from mirrorgan_tf.files import read_bytes
 
 __all__ = ["MANIFEST", "draw_files", "example", "write_birdlets"]
 
@@ -148,7 +149,7 @@ def _is_there(data_dir, settings):
     if not any(data_dir.iterdir()):
         return False
     try:
-        before = json.loads((data_dir / MANIFEST).read_text(encoding="utf-8"))
+        before = json.loads(read_bytes(data_dir / MANIFEST))
     except (OSError, ValueError):
         before = None
     if before == settings:
@@ -165,7 +166,7 @@ def _is_there(data_dir, settings):
     )
     raise UserError(
         f"--data_dir={data_dir}: holds other birdlets ({differing}); choose another "
-        "folder or delete this one"
+        "folder"
     )
 
 

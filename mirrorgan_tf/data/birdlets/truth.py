@@ -8,6 +8,7 @@ import numpy as np
 
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.data.birdlets.attributes import ATTRIBUTES
+from mirrorgan_tf.files import read_bytes
 
 __all__ = ["Claim", "read_claims", "read_codes"]
 
@@ -74,7 +75,7 @@ def read_codes(
 
 def _read(path, key, fields):
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))[key]
+        entries = json.loads(read_bytes(path))[key]
         missing = [name for name in fields if any(name not in one for one in entries)]
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; only birdlets has it") from None

@@ -1,0 +1,98 @@
+import os
+import socket
+
+import numpy as np
+import pytest
+
+from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.convert.files import read_state
+from mirrorgan_tf.data.pickles import load_plain_pickle
+from mirrorgan_tf.downloads import check_weights_file, find_placeholder
+from mirrorgan_tf.files import open_regular, read_bytes
+from mirrorgan_tf.metrics.inception import InceptionJudge
+from mirrorgan_tf.models.backbones import ImagenetBackbone
+from mirrorgan_tf.serving.loading import load_saved_model
+
+POINTER = (
+    b"version https://git-lfs.github.com/spec/v1\n"
+    b"oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\n"
+    b"size 12345\n"
+)
+PLACEHOLDERS = [
+    (POINTER, "Git LFS"),
+    (b"/annex/objects/SHA256E-s12--ab.pth\n", "git-annex"),
+    (b"<!DOCTYPE html>\n<html lang='en'>", "web page"),
+    (b"\xef\xbb\xbf\r\n <HTML><head>", "web page"),
+    (b"<!-- saved -->\n<html>", "web page"),
+    (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "web page"),
+]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        *PLACEHOLDERS,
+        (b"", "is empty"),
+        (b"404: Not Found", "is a text"),
+        (b'{"message": "Bad credentials"}', "is a text"),
+        ("dépôt supprimé ".encode() * 60, "is a text"),
+        (None, "no such file"),
+    ],
+)
+def test_what_a_failed_download_leaves_is_named(tmp_path, content, message):
+    path = tmp_path / "netG.pth"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=message) as caught:
+        check_weights_file(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    if (content, message) in PLACEHOLDERS:
+        assert message in find_placeholder(tmp_path, "*.pth")
+
+
+def test_weights_pass(tmp_path):
+    path = tmp_path / "weights.npz"
+    np.savez(path, a=np.zeros(3))
+    check_weights_file(path)
+    path.write_bytes(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")
+    check_weights_file(path)
+    assert find_placeholder(tmp_path, "*") is None
+
+
+def test_reading_refuses_what_has_no_end(tmp_path):
+    pipe, link, server = tmp_path / "pipe", tmp_path / "link", tmp_path / "socket"
+    os.mkfifo(pipe)
+    link.symlink_to("/dev/zero")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(server))
+        for path in (pipe, link, server):
+            with pytest.raises(OSError, match="not a regular file"):
+                open_regular(path)
+    with pytest.raises(IsADirectoryError):
+        open_regular(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        open_regular(tmp_path / "none")
+    file = tmp_path / "file"
+    file.write_bytes(b"content")
+    assert read_bytes(file) == b"content"
+
+
+@pytest.mark.parametrize("content", [POINTER, b"<!DOCTYPE html>\n<html lang='en'>"])
+def test_readers_of_weights_and_pickles_name_placeholders(tmp_path, content):
+    readers = {
+        ".pth": read_state,
+        ".npz": read_state,
+        ".safetensors": read_state,
+        ".pickle": load_plain_pickle,
+        ".h5": lambda path: ImagenetBackbone("inception_v3", str(path)),
+        ".weights.h5": lambda path: InceptionJudge(str(path)),
+        "": lambda folder: load_saved_model(folder, "seeded"),
+    }
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "saved_model.pb").write_bytes(content)
+    for suffix, read in readers.items():
+        path = tmp_path / f"x{suffix}"
+        if suffix:
+            path.write_bytes(content)
+        with pytest.raises(UserError, match="is a (Git LFS pointer|web page), not"):
+            read(path)
