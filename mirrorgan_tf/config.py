@@ -76,7 +76,14 @@ class Config:
     )
     coco_images: str = _setting(
         "",
-        "Your own images in COCO's format: their folder, in data_dir (coco).",
+        "Your own images in COCO's format: their folder, beside their JSON or else in "
+        "data_dir (coco).",
+        runtime=True,
+        path=True,
+    )
+    coco_val_images: str = _setting(
+        "",
+        "Those of --coco_val_json, if they lie in another folder than coco_images.",
         runtime=True,
         path=True,
     )
@@ -383,6 +390,10 @@ class Config:
                 raise UserError(
                     f"--{name}={getattr(self, name)}: needs --coco_train_json too"
                 )
+        if self.coco_val_images and not self.coco_val_json:
+            raise UserError(
+                f"--coco_val_images={self.coco_val_images}: needs --coco_val_json too"
+            )
         if (
             self.stream_encoder_weights == "stem"
             and self.stream_encoder != self.image_encoder

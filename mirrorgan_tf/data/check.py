@@ -99,8 +99,12 @@ def check(
     return "\n".join(map(one_line, lines)), bool(errors)
 
 
-def show_samples(index: CaptionedImages, count: int = _SAMPLES) -> np.ndarray:
-    """Images spread over a split, boxes drawn, with captions; (H, W, 3) uint8."""
+def show_samples(index: CaptionedImages, count: int = _SAMPLES) -> np.ndarray | None:
+    """Images spread over a split, boxes drawn, with captions.
+
+    Returns:
+        (H, W, 3) uint8, without the images that are bad; None if all are.
+    """
     pictures, texts = [], []
     for row in _spread(len(index), count):
         try:
@@ -116,7 +120,7 @@ def show_samples(index: CaptionedImages, count: int = _SAMPLES) -> np.ndarray:
         side = max(image.size)
         pictures.append(np.asarray(ImageOps.pad(image, (side, side), color="white")))
         texts.append("\n".join(index.captions[row][:_CAPTIONS_SHOWN]))
-    return caption_grid(pictures, texts)
+    return caption_grid(pictures, texts) if pictures else None
 
 
 class _Progress:
@@ -182,11 +186,13 @@ def main() -> int:
     splits = open_dataset(config)
     report, stops = check(splits, config, decode=decode)
     print(report)
-    try:
-        save_image(show_samples(splits["train"]), Path(values.out))
-    except OSError as error:
-        raise UserError(f"--out={values.out}: cannot be written: {error}") from None
-    print(f"\nsamples: {values.out}")
+    samples = show_samples(splits["train"])
+    if samples is not None:
+        try:
+            save_image(samples, Path(values.out))
+        except OSError as error:
+            raise UserError(f"--out={values.out}: cannot be written: {error}") from None
+        print(f"\nsamples: {values.out}")
     return int(stops)
 
 

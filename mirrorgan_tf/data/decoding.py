@@ -58,7 +58,7 @@ def decode_bytes(content: bytes) -> np.ndarray:
     if not content:
         raise BadImageError("is empty")
     try:
-        return _compiled_decode_image()(content).numpy()
+        return _compiled_decode_image(_most_pixels())(content).numpy()
     except tf.errors.OpError:
         raise BadImageError(_explain(content)) from None
 
@@ -161,8 +161,9 @@ def decode_with_pillow(content: bytes) -> np.ndarray:
         raise BadImageError(reason or type(error).__name__) from error
 
 
-@functools.cache
-def _compiled_decode_image():
+@functools.lru_cache(maxsize=1)
+def _compiled_decode_image(most_pixels):
+    del most_pixels  # A constant of the graph.
     return tf.function(
         decode_image,
         input_signature=[tf.TensorSpec((), tf.string)],

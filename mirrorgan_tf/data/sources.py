@@ -6,7 +6,7 @@ from absl import logging
 
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.data.birdlets.dataset import write_birdlets
-from mirrorgan_tf.data.coco import coco_years, read_coco_json, read_coco_splits
+from mirrorgan_tf.data.coco import coco_years, read_coco_jsons, read_coco_splits
 from mirrorgan_tf.data.cub import find_cub, read_cub
 from mirrorgan_tf.data.folder import read_folder
 from mirrorgan_tf.data.records import CaptionedImages
@@ -80,14 +80,25 @@ def _open_coco(config):
     data_dir = Path(config.data_dir)
     if not config.coco_train_json:
         return read_coco_splits(data_dir)
-    images = data_dir / config.coco_images
-    train = read_coco_json(data_dir / config.coco_train_json, images)
-    if not config.coco_val_json:
-        return split_by_name(
-            train, images, val_share=config.val_share, seed=config.seed
-        )
-    val = read_coco_json(data_dir / config.coco_val_json, images)
-    return {"train": train, "val": val}
+    val_images = config.coco_val_images or config.coco_images
+    named = {"train": (data_dir / config.coco_train_json, config.coco_images)}
+    if config.coco_val_json:
+        named["val"] = (data_dir / config.coco_val_json, val_images)
+    splits = read_coco_jsons(
+        {
+            # Beside the JSON first: a folder a split, of the same name, is usual.
+            split: (path, [path.parent / images, data_dir / images])
+            for split, (path, images) in named.items()
+        }
+    )
+    if "val" in splits:
+        return splits
+    return split_by_name(
+        splits["train"],
+        data_dir / config.coco_images,
+        val_share=config.val_share,
+        seed=config.seed,
+    )
 
 
 _READERS = {

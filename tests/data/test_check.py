@@ -98,6 +98,18 @@ def test_images_that_cant_be_decoded_stop(tmp_path):
     assert row(text, "images decoded") == ["5", "1"]
 
 
+def test_a_few_bad_images_that_are_skipped_do_not_stop(tmp_path):
+    trees.make_folder(tmp_path, images=100, val_images=1)
+    for number, stops in ((0, False), (1, True)):
+        (tmp_path / "train" / f"shelf{number}" / f"bird {number * 5}.jpg").write_bytes(
+            b"no image"
+        )
+        text, stopped = report(tmp_path, on_bad_example="skip")
+        assert stopped == stops, text
+        kind = "error" if stops else "warning"
+        assert f"{kind}: train: images that can't be decoded: {number + 1} (" in text
+
+
 def test_captions_of_no_known_word_stop(tmp_path):
     trees.make_folder(tmp_path, images=4)
     text, stops = report(tmp_path, min_word_count=1000)
@@ -154,6 +166,19 @@ def test_samples_show_boxes_and_leave_bad_images_out(tmp_path):
     # Drawn at 160 px, the image's own width: the box keeps its size.
     assert rows[-1] - rows[0] == 40
     assert columns[-1] - columns[0] == 60
+
+
+def test_images_that_nothing_can_be_shown_of_are_left_out(tmp_path, monkeypatch):
+    """Whatever Pillow raises, and if no image is left."""
+    path = tmp_path / "a.gif"
+    trees.write_image(path)
+    index = CaptionedImages((str(path),), (("a bird",),), [1], [1])
+
+    def fail(*_):
+        raise SyntaxError
+
+    monkeypatch.setattr(PIL.ImageOps, "exif_transpose", fail)
+    assert show_samples(index) is None
 
 
 @pytest.mark.parametrize("text", ["", "some", "-1", "1.5"])

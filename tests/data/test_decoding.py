@@ -8,7 +8,12 @@ import PIL.ImageOps
 import pytest
 import tensorflow as tf
 
-from mirrorgan_tf.data.decoding import decode_image, decode_view
+from mirrorgan_tf.data.decoding import (
+    BadImageError,
+    decode_bytes,
+    decode_image,
+    decode_view,
+)
 from mirrorgan_tf.data.views import View, box_window, resized_shape
 
 SIDE = 48
@@ -137,6 +142,38 @@ def test_what_is_missing_or_foreign_is_an_error(photo, decoders):
         for decode in decoders:
             with pytest.raises(tf.errors.OpError):
                 decode(content)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "TIFF"])
+def test_more_pixels_than_pillow_allows_are_refused(photo, monkeypatch, kind):
+    content = encoded(photo, kind)
+    # Pillow refuses what has more than twice as many.
+    monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 157 * 119 // 2)
+    with pytest.raises(BadImageError, match="has more than 18,682 pixels; make it"):
+        decode_bytes(content)
+    if kind == "JPEG":
+        part = tf.function(lambda content: decode_view(content, middle, 60))
+        with pytest.raises(tf.errors.OpError, match="more than 18,682 pixels"):
+            part(tf.constant(content))
+    monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 157 * 119 // 2 + 1)
+    assert decode_bytes(content).shape == (119, 157, 3)
+
+
+def test_the_reason_is_one_line_whatever_pillow_raises(photo, monkeypatch):
+    content = encoded(photo, "GIF")
+    for error in (StopIteration(), SyntaxError("two\nlines"), MemoryError("all")):
+
+        def fail(*_, error=error):
+            raise error
+
+        monkeypatch.setattr(PIL.ImageOps, "exif_transpose", fail)
+        with pytest.raises(BadImageError) as raised:
+            decode_bytes(content)
+        reason = " ".join(str(error).split()) or type(error).__name__
+        assert str(raised.value) == f"is damaged, or GIF P is not read ({reason})"
+    for content, reason in ((b"", "is empty"), (b"text", "is no image")):
+        with pytest.raises(BadImageError, match=f"^{reason}$"):
+            decode_bytes(content)
 
 
 def test_bytes_after_the_end_do_no_harm(photo, decoders):

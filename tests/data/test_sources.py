@@ -2,11 +2,13 @@ import dataclasses
 import os
 import pickle
 
+import PIL.Image
 import pytest
 import tensorflow as tf
 
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
+from mirrorgan_tf.data.leaks import shared_images
 from mirrorgan_tf.data.sources import open_dataset
 from mirrorgan_tf.text.vocabulary import Vocabulary
 from mirrorgan_tf.train import Training
@@ -46,10 +48,79 @@ def test_ones_own_two_jsons_are_the_splits(tmp_path):
     assert [len(index) for index in open_dataset(config).values()] == [4, 3]
 
 
+def own_coco_of_two_folders(folder, images):
+    """Two JSONs whose images have the same names, `images` beside each."""
+    for split in ("train", "val"):
+        trees.make_own_coco(folder / split, images=3)
+        (folder / split / "pictures").rename(folder / split / images)
+        # Names alone would draw the same picture.
+        for path in (folder / split / images).rglob("*.png"):
+            PIL.Image.new("RGB", (40, 30), "red" if split == "val" else "blue").save(
+                path
+            )
+    return Config(
+        dataset="coco",
+        data_dir=str(folder),
+        coco_train_json="train/captions.json",
+        coco_val_json="val/captions.json",
+    )
+
+
+def folders_of(splits, parent):
+    return {
+        split: {os.path.relpath(path, parent).split(os.sep)[0] for path in index.paths}
+        for split, index in splits.items()
+    }
+
+
+@pytest.mark.parametrize("images", ["pictures", "."])
+def test_each_json_has_the_images_beside_it(tmp_path, images):
+    config = own_coco_of_two_folders(tmp_path, "pictures")
+    if images == ".":
+        for split in ("train", "val"):
+            for path in (tmp_path / split / "pictures").iterdir():
+                path.rename(tmp_path / split / path.name)
+    config = dataclasses.replace(config, coco_images="" if images == "." else images)
+    splits = open_dataset(config)
+    assert folders_of(splits, tmp_path) == {"train": {"train"}, "val": {"val"}}
+    assert not shared_images(splits["train"], splits["val"])
+
+
+def test_validation_may_have_a_folder_of_its_own(tmp_path):
+    config = own_coco_of_two_folders(tmp_path, "pictures")
+    for split in ("train", "val"):
+        (tmp_path / split / "pictures").rename(tmp_path / f"{split}_pictures")
+    config = dataclasses.replace(config, coco_images="train_pictures")
+    splits = open_dataset(config)
+    # Names collide: without a folder of their own, these are training's.
+    (remark,) = shared_images(splits["train"], splits["val"])
+    assert remark.count == 3
+    config = dataclasses.replace(config, coco_val_images="val_pictures")
+    splits = open_dataset(config)
+    assert folders_of(splits, tmp_path)["val"] == {"val_pictures"}
+    assert not shared_images(splits["train"], splits["val"])
+
+
+def test_one_json_for_both_splits_is_a_leak(tmp_path):
+    trees.make_own_coco(tmp_path, images=4)
+    config = Config(
+        dataset="coco",
+        data_dir=str(tmp_path),
+        coco_train_json="captions.json",
+        coco_val_json="captions.json",
+        coco_images="pictures",
+    )
+    splits = open_dataset(config)
+    (remark,) = shared_images(splits["train"], splits["val"])
+    assert remark.count == 4
+
+
 @pytest.mark.parametrize("name", ["coco_images", "coco_val_json"])
 def test_flags_of_ones_own_json_go_together(name):
     with pytest.raises(UserError, match=f"--{name}=x: needs --coco_train_json"):
         Config(**{name: "x"})
+    with pytest.raises(UserError, match="--coco_val_images=x: needs --coco_val_json"):
+        Config(coco_train_json="y", coco_val_images="x")
 
 
 @pytest.fixture
