@@ -57,7 +57,8 @@ def main() -> None:
     for name in ("workdir", "out"):
         if not asked[name].value:
             raise UserError(f"--{name} is missing; give --workdir=RUN --out=FOLDER")
-    # TensorFlow is imported late, so that --help and wrong flags answer at once.
+    # It takes seconds: not before --help and wrong flags are answered.
+    commands.start_keras()
     from export.manifest import manifest, write_manifest
     from export.versions import choose_version, folder_bytes, save_version
     from export.warmup import write_warmup

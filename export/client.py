@@ -309,6 +309,9 @@ def main() -> None:
     if not asked.server:
         raise UserError("--server is missing; give --server=HOST:PORT")
     captions = read_captions(asked.captions, asked.captions_file)
+    if not asked.rest:
+        # What gRPC takes imports TensorFlow.
+        commands.start_keras()
     client = (RestClient if asked.rest else GrpcClient)(
         asked.server,
         asked.model,

@@ -1,6 +1,7 @@
 """What every command shares: a user's mistake is one line, never a traceback."""
 
 import contextlib
+import importlib
 import json
 import logging as python_logging
 import math
@@ -15,13 +16,7 @@ from absl import app, flags, logging
 from mirrorgan_tf import interrupts
 from mirrorgan_tf.terminal import escaped_streams, one_line
 
-# TensorFlow reads this once, at its import; commands import this module first.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-# Take GPU memory as it is needed: TensorFlow would otherwise take nearly all of it at
-# the start, and an evaluation would not fit beside a training.
-os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-
-__all__ = ["UserError", "is_out_of_memory", "quiet", "run"]
+__all__ = ["UserError", "is_out_of_memory", "quiet", "run", "start_keras"]
 
 # How TensorFlow, XLA and CUDA report it. A full disk is a ResourceExhaustedError too.
 _OUT_OF_MEMORY = re.compile(
@@ -148,6 +143,15 @@ def _write_error(stream, text):
     except OSError as error:
         return error
     return None
+
+
+def start_keras() -> None:
+    """Imports Keras and TensorFlow with the settings that the commands need.
+
+    Every command that uses them calls it before it imports anything that imports them.
+    Ends the process with one line where Keras can't be imported.
+    """
+    importlib.import_module("mirrorgan_tf.keras_settings")
 
 
 def is_out_of_memory(error: BaseException) -> bool:

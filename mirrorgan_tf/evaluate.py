@@ -149,7 +149,8 @@ def evaluate(asked: flags.FlagValues = flags.FLAGS) -> None:
             for by name could not be computed; all others are written by then.
     """
     _check(asked)
-    # TensorFlow comes with them: not before --help and wrong flags are answered.
+    # It takes seconds: not before --help and wrong flags are answered.
+    commands.start_keras()
     import keras
 
     from mirrorgan_tf.metrics.evaluation import Evaluation

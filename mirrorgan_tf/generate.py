@@ -150,7 +150,8 @@ def main() -> None:
         raise UserError("--workdir is missing; give the --workdir of a training")
     check_image_path("out", asked.out)
     captions = read_captions(asked.captions, asked.captions_file)
-    # TensorFlow comes with it: not before --help and wrong flags are answered.
+    # It takes seconds: not before --help and wrong flags are answered.
+    commands.start_keras()
     from mirrorgan_tf.tf32 import use_tf32
     from mirrorgan_tf.workdir import open_workdir
 

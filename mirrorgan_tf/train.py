@@ -4,6 +4,10 @@ Stages stem, stream and glam in order, before them backbone if it is asked for; 
 whose result is in --workdir are left out, those begun are gone on with.
 """
 
+# Before Keras and TensorFlow.
+import mirrorgan_tf.keras_settings  # noqa: F401
+
+# isort: split
 import contextlib
 import functools
 import shlex

@@ -10,6 +10,13 @@ import tensorflow as tf
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT.parent / "shared" / "reference"
 
+# A user's, for other programs than ours: commands are tested under them.
+OTHER_KERAS_SETTINGS = {
+    "KERAS_BACKEND": "torch",
+    "KERAS_HOME": str(Path(__file__).parent / "other_keras"),
+    "TF_USE_LEGACY_KERAS": "1",
+}
+
 
 def pytest_addoption(parser):
     parser.addoption(
@@ -153,6 +160,7 @@ def run_export(*arguments):
     return subprocess.run(
         [sys.executable, "-m", "export", *map(str, arguments)],
         cwd=ROOT,
+        env=os.environ | OTHER_KERAS_SETTINGS,
         capture_output=True,
         text=True,
         timeout=300,

@@ -1,4 +1,5 @@
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.generate import draw_sheet, read_captions
 from mirrorgan_tf.workdir import open_workdir
+from tests.conftest import OTHER_KERAS_SETTINGS
 
 ROOT = Path(__file__).parents[1]
 
@@ -18,6 +20,7 @@ def generate(*arguments, stdin=b""):
     return subprocess.run(
         [sys.executable, "-m", "mirrorgan_tf.generate", *map(str, arguments)],
         cwd=ROOT,
+        env=os.environ | OTHER_KERAS_SETTINGS,
         input=stdin,
         capture_output=True,
         timeout=300,

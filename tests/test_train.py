@@ -1,5 +1,6 @@
 """The road from nothing to a served image, each command as a user runs it."""
 
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import STAGES, Config
 from mirrorgan_tf.options import read_config
 from mirrorgan_tf.workdir import open_workdir, start_workdir
+from tests.conftest import OTHER_KERAS_SETTINGS
 
 ROOT = Path(__file__).parents[1]
 SMALL = [
@@ -42,6 +44,7 @@ def run(module, *arguments):
     return subprocess.run(
         [sys.executable, "-m", module, *map(str, arguments)],
         cwd=ROOT,
+        env=os.environ | OTHER_KERAS_SETTINGS,
         capture_output=True,
         text=True,
         timeout=600,

@@ -76,7 +76,8 @@ def main() -> None:
     )
     if not runs:
         raise UserError("--variants is empty; leave it out to compare all")
-    # TensorFlow comes with it: not before --help and wrong flags are answered.
+    # It takes seconds: not before --help and wrong flags are answered.
+    commands.start_keras()
     from mirrorgan_tf.ablation.running import Ablation
 
     with StopSignals():

@@ -67,7 +67,8 @@ def main() -> None:
     if not asked.workdir:
         raise UserError("--workdir is missing; give the folder to make")
     config, given = read_settings(asked)
-    # TensorFlow comes with it: not before --help and wrong flags are answered.
+    # It takes seconds: not before --help and wrong flags are answered.
+    commands.start_keras()
     from mirrorgan_tf.convert.conversion import convert
     from mirrorgan_tf.convert.parts import Checkpoints
 

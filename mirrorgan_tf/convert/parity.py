@@ -9,16 +9,18 @@ relative error, tolerance, ok or FAIL. Documents (.md) are passed over. The exit
 status is 1 if a quantity fails or anything in the folder was not compared.
 """
 
+# Before Keras and TensorFlow.
+import mirrorgan_tf.keras_settings  # noqa: F401
+
+# isort: split
 import json
 from collections.abc import Callable
 from pathlib import Path
 
+import tensorflow as tf
+
 from mirrorgan_tf import commands
 from mirrorgan_tf.commands import UserError
-from mirrorgan_tf.files import read_bytes
-
-import tensorflow as tf  # isort: skip  (after commands, which sets its logging)
-
 from mirrorgan_tf.convert.adversarial_checks import check_adversarial
 from mirrorgan_tf.convert.golden import GoldenFile, MissingGoldenError, Report
 from mirrorgan_tf.convert.network_checks import (
@@ -27,6 +29,7 @@ from mirrorgan_tf.convert.network_checks import (
     check_stem,
     check_stream_decoder,
 )
+from mirrorgan_tf.files import read_bytes
 from mirrorgan_tf.text.splitting import split_words
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary

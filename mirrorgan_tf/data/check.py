@@ -6,6 +6,10 @@ guessed; the other flags are those of training: --flagfile=flags/cub.cfg will do
 Exit status 1: a training would stop.
 """
 
+# Before Keras and TensorFlow.
+import mirrorgan_tf.keras_settings  # noqa: F401
+
+# isort: split
 import sys
 import time
 from pathlib import Path

@@ -34,7 +34,8 @@ def main() -> None:
     config = options.config_from_flags()
     if not values.out:
         raise UserError("--out is missing; give the folder to write")
-    # Slow; not before the flags are right.
+    # It takes seconds: not before --help and wrong flags are answered.
+    commands.start_keras()
     import tensorflow as tf
 
     from mirrorgan_tf.data.packing import pack

@@ -30,7 +30,8 @@ def main() -> None:
     asked = flags.FLAGS
     if not asked.saved_model:
         raise UserError("--saved_model is missing; give what `python -m export` wrote")
-    # TensorFlow comes with it: not before --help and wrong flags are answered.
+    # It takes seconds: not before --help and wrong flags are answered.
+    commands.start_keras()
     from mirrorgan_tf.demo.model import DemoModel
     from mirrorgan_tf.demo.server import make_server
     from mirrorgan_tf.tf32 import use_tf32

@@ -1,4 +1,5 @@
 import dataclasses
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from absl import flags
 from mirrorgan_tf import options
 from mirrorgan_tf.ablation.__main__ import define_flags
 from mirrorgan_tf.ablation.variants import CLAIMS, RECIPES, plan_runs
+from tests.conftest import OTHER_KERAS_SETTINGS
 
 ROOT = Path(__file__).parents[2]
 
@@ -17,6 +19,7 @@ def run(*arguments):
     return subprocess.run(
         [sys.executable, "-m", "mirrorgan_tf.ablation", *arguments],
         cwd=ROOT,
+        env=os.environ | OTHER_KERAS_SETTINGS,
         capture_output=True,
         text=True,
         timeout=60,

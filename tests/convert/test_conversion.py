@@ -1,6 +1,7 @@
 """Official-style files to a workdir, with tiny networks."""
 
 import dataclasses
+import os
 import pickle
 import subprocess
 import sys
@@ -35,6 +36,7 @@ from mirrorgan_tf.train import Training
 from mirrorgan_tf.training.checkpoints import saved_step
 from mirrorgan_tf.training.distribution import make_strategy
 from mirrorgan_tf.workdir import open_workdir
+from tests.conftest import OTHER_KERAS_SETTINGS
 from tests.convert.test_files import write_safetensors
 
 ROOT = Path(__file__).parents[2]
@@ -412,6 +414,7 @@ def test_the_command_says_a_mistake_in_a_line(files, tmp_path):
             *(f"--{name}={files[name]}" for name in FILES),
         ],
         cwd=ROOT,
+        env=os.environ | OTHER_KERAS_SETTINGS,
         capture_output=True,
         text=True,
         timeout=300,

@@ -1,3 +1,4 @@
+import os
 import re
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from mirrorgan_tf.data.check import check, parse_decode, show_samples
 from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.data.sources import guess_dataset, open_dataset
 from mirrorgan_tf.data.statistics import length_histogram
+from tests.conftest import OTHER_KERAS_SETTINGS
 from tests.data import trees
 
 ROOT = Path(__file__).parents[2]
@@ -195,6 +197,7 @@ def test_the_command_tells_and_draws(tmp_path):
         [sys.executable, "-m", "mirrorgan_tf.data.check", "--flagfile=flags/cub.cfg"]
         + [f"--data_dir={cub}", f"--out={out}"],
         cwd=ROOT,
+        env=os.environ | OTHER_KERAS_SETTINGS,
         capture_output=True,
         text=True,
         timeout=300,

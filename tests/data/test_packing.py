@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from mirrorgan_tf.data.shards import MANIFEST, is_packed, read_packed
 from mirrorgan_tf.data.sources import open_dataset
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
+from tests.conftest import OTHER_KERAS_SETTINGS
 
 ROOT = Path(__file__).parents[2]
 COUNTS = {"train": 23, "val": 7}
@@ -216,6 +218,7 @@ def test_the_command_packs_what_training_reads(tmp_path):
         return subprocess.run(
             [sys.executable, "-m", f"mirrorgan_tf.{module}", *map(str, arguments)],
             cwd=ROOT,
+            env=os.environ | OTHER_KERAS_SETTINGS,
             capture_output=True,
             text=True,
             timeout=300,

@@ -26,6 +26,7 @@ from tensorflow_serving.apis import (  # noqa: E402
 
 from export.client import GrpcClient, RestClient  # noqa: E402
 from mirrorgan_tf.commands import UserError  # noqa: E402
+from tests.conftest import OTHER_KERAS_SETTINGS
 from tests.export.hosts import Host, serve_grpc, serve_rest  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
@@ -339,6 +340,7 @@ def run_client(*arguments, stdin=b""):
     done = subprocess.run(
         [sys.executable, "-m", "export.client", *arguments],
         cwd=ROOT,
+        env=os.environ | OTHER_KERAS_SETTINGS,
         input=stdin,
         capture_output=True,
         timeout=120,

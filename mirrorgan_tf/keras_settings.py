@@ -1,0 +1,60 @@
+"""Keras and TensorFlow with the settings that the commands need; import it before them.
+
+Keras reads the shell's KERAS_BACKEND and the like, and ~/.keras/keras.json, when it is
+imported, which TensorFlow does too. The commands need TensorFlow as its backend,
+float32 and images with channels last, whatever those say. A program that has imported
+Keras before keeps its settings: only its backend is checked.
+
+The networks in `mirrorgan_tf.models` need none of this: they run on every backend.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+__all__: list[str] = []
+
+_FILE = "keras.json"
+
+
+def _prepare_environment():
+    """Sets what Keras and TensorFlow read when they are imported."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Take GPU memory as it is needed: TensorFlow would otherwise take nearly all of it
+    # at the start, and an evaluation would not fit beside a training.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    for name in list(os.environ):
+        # KERAS_HOME says where downloaded weights are.
+        if name.startswith("KERAS_") and name != "KERAS_HOME":
+            del os.environ[name]
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    # keras.json may switch on what the JAX backend alone has.
+    os.environ["KERAS_NNX_ENABLED"] = "false"
+    # Makes tf.keras Keras 2.
+    os.environ.pop("TF_USE_LEGACY_KERAS", None)
+
+
+def _import_keras():
+    """Imports Keras, and ends the process in one line where it can't be imported."""
+    try:
+        import keras
+    except Exception as error:
+        home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+        reason = " ".join(str(error).split()) or type(error).__name__
+        file = home / _FILE
+        hint = f"; is its settings file right ({file})?" if file.exists() else ""
+        sys.exit(f"error: Keras can't be imported: {reason}{hint}")
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
+
+
+if "keras" not in sys.modules:
+    _prepare_environment()
+    _import_keras()
+elif sys.modules["keras"].config.backend() != "tensorflow":
+    raise ImportError(
+        "this module needs Keras' TensorFlow backend, not "
+        f"{sys.modules['keras'].config.backend()}: set KERAS_BACKEND=tensorflow before "
+        "Keras is imported"
+    )
