@@ -8,6 +8,7 @@ from absl import flags, logging
 
 from mirrorgan_tf import commands
 from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.demo.bounded_server import Limits
 from mirrorgan_tf.path_flags import define_path
 
 
@@ -22,6 +23,31 @@ def define_flags() -> None:
     flags.DEFINE_string("host", "127.0.0.1", "Address to listen at.")
     flags.DEFINE_integer(
         "port", 8000, "0 takes any free one.", lower_bound=0, upper_bound=65535
+    )
+    flags.DEFINE_list(
+        "allowed_hosts",
+        [],
+        "Names that browsers reach the demo by, such as a proxy's, besides --host, "
+        "localhost, the machine's name and its address; all others are refused.",
+    )
+    flags.DEFINE_integer(
+        "max_connections",
+        Limits.connections,
+        "Open connections; further ones are answered 503.",
+        lower_bound=1,
+    )
+    flags.DEFINE_integer(
+        "max_captions",
+        Limits.captions,
+        "Captions that are drawn (one at a time) or wait; further ones are answered "
+        "503.",
+        lower_bound=1,
+    )
+    flags.DEFINE_float(
+        "idle_timeout_s",
+        Limits.idle_timeout_s,
+        "Seconds after which a connection without a whole request is closed.",
+        lower_bound=0.1,
     )
 
 
@@ -39,7 +65,14 @@ def main() -> None:
     use_tf32(asked.tf32)
     model = DemoModel(asked.saved_model)
     try:
-        server = make_server(model, asked.host, asked.port)
+        limits = Limits(asked.max_connections, asked.max_captions, asked.idle_timeout_s)
+        server = make_server(
+            model,
+            asked.host,
+            asked.port,
+            limits=limits,
+            allowed_hosts=asked.allowed_hosts,
+        )
     except OSError as error:
         raise UserError(
             f"--host={asked.host} --port={asked.port}: can't listen there "

@@ -4,27 +4,48 @@ import contextlib
 import http.server
 import json
 import urllib.parse
+from collections.abc import Iterable
 from importlib import resources
 
+from absl import logging
+
+from mirrorgan_tf.demo.bounded_server import BoundedServer, Limits
 from mirrorgan_tf.demo.model import DemoModel
 
 __all__ = ["make_server"]
 
 _MOST_LETTERS = 2000
 _SEEDS = range(-(2**63), 2**63)
+# What browsers say of a request that no other site's page has made.
+_OWN_SITES = {"same-origin", "none"}
 
 
 def make_server(
-    model: DemoModel, host: str, port: int
-) -> http.server.ThreadingHTTPServer:
-    """A server that is ready for `serve_forever`; OSError if it can't listen."""
+    model: DemoModel,
+    host: str,
+    port: int,
+    *,
+    limits: Limits | None = None,
+    allowed_hosts: Iterable[str] = (),
+) -> BoundedServer:
+    """A server that is ready for `serve_forever`; OSError if it can't listen.
+
+    Args:
+        model: answers captions.
+        host: address to listen at.
+        port: likewise; 0 takes any free one.
+        limits: what is done at a time; None: the defaults.
+        allowed_hosts: names that the server is reached by, besides `host`, the
+            machine's name, its addresses and localhost.
+    """
+    limits = limits or Limits()
     page = resources.files(__package__).joinpath("page.html").read_bytes()
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        # Seconds that a silent client keeps a thread.
-        timeout = 30
+        timeout = limits.idle_timeout_s
 
         def do_GET(self):  # noqa: N802
+            self.server.request_has_arrived(self.connection)
             # A tab that was closed wants no answer any more.
             with contextlib.suppress(ConnectionError):
                 self.route()
@@ -34,6 +55,8 @@ def make_server(
                 url = urllib.parse.urlsplit(self.path)
             except ValueError:
                 return self.answer_json(400, {"error": "that is no address"})
+            if problem := self.foreign(url):
+                return self.answer_json(403, {"error": problem})
             if url.path == "/":
                 self.answer(200, "text/html; charset=utf-8", page)
             elif url.path == "/api/model":
@@ -42,6 +65,23 @@ def make_server(
                 self.generate(urllib.parse.parse_qs(url.query, keep_blank_values=True))
             else:
                 self.answer_json(404, {"error": f"there is no {url.path[:100]}"})
+
+        def foreign(self, url):
+            """Why a request is not from the server's own page; None if it is."""
+            hosts = self.headers.get_all("Host", [])
+            named = {*hosts, url.netloc or "".join(hosts)}
+            if len(hosts) != 1 or not all(
+                self.server.is_own_name(name, self.connection) for name in named
+            ):
+                return "this is not a name of the demo; see --allowed_hosts"
+            own_origins = {f"{scheme}://{hosts[0]}" for scheme in ("http", "https")}
+            from_page = own_origins.issuperset(self.headers.get_all("Origin", []))
+            sites = self.headers.get_all("Sec-Fetch-Site", [])
+            # A link from elsewhere may lead to the page, but not use the model.
+            is_link = self.headers.get("Sec-Fetch-Mode") == "navigate"
+            if not _OWN_SITES.issuperset(sites) and not (is_link and url.path == "/"):
+                from_page = False
+            return None if from_page else "only the demo's own page may ask"
 
         def generate(self, query):
             caption = query.get("caption", [""])[0]
@@ -56,12 +96,16 @@ def make_server(
                 problem = "the seed must be a whole number of 64 bits"
                 return self.answer_json(400, {"error": problem})
             best = query.get("best") == ["1"] and "best_of" in model.signatures
-            try:
-                answer = model.generate(caption, seed, best=best)
-            except Exception as error:
-                self.log_error("%s", error)
-                return self.answer_json(500, {"error": "the model failed; see its log"})
-            return self.answer_json(200, answer)
+            with self.server.caption_slot() as is_free:
+                if not is_free:
+                    problem = "the demo is busy with other captions; try again"
+                    return self.answer_json(503, {"error": problem})
+                try:
+                    status, answer = 200, model.generate(caption, seed, best=best)
+                except Exception as error:
+                    logging.error("%s", error)
+                    status, answer = 500, {"error": "the model failed; see its log"}
+            return self.answer_json(status, answer)
 
         def answer_json(self, status, content):
             self.answer(status, "application/json", json.dumps(content).encode())
@@ -72,10 +116,13 @@ def make_server(
             self.send_header("Content-Length", str(len(content)))
             self.send_header("Cache-Control", "no-store")
             self.send_header("X-Content-Type-Options", "nosniff")
+            self.send_header("Content-Security-Policy", "frame-ancestors 'none'")
+            if status == 503:
+                self.send_header("Retry-After", "1")
             self.end_headers()
             self.wfile.write(content)
 
-        def log_request(self, *args):
-            """Says nothing of requests that went well."""
+        def log_message(self, *args):
+            """Logs nothing: strangers' requests would fill the log."""
 
-    return http.server.ThreadingHTTPServer((host, port), Handler)
+    return BoundedServer((host, port), Handler, limits, allowed_hosts)
