@@ -232,7 +232,8 @@ def _is_whole(path):
     try:
         told = read_json(path.with_name(f"{path.name}.json"))["shard"]
         return file_sha256(path.with_name(told["file"])) == told["sha256"]
-    except (UserError, OSError, KeyError, TypeError):
+    # A ValueError is of a name that leads out of the folder.
+    except (UserError, OSError, KeyError, TypeError, ValueError):
         return False
 
 

@@ -38,6 +38,7 @@ __all__ = [
 
 MANIFEST = "packed.json"
 VERSION = 1
+_AGAIN = "run `python -m mirrorgan_tf.data.prepare` again"
 _COLUMNS = ("captions", "class_ids", "image_ids", "offsets")
 
 
@@ -62,12 +63,22 @@ def read_packed(
     """
     data_dir = Path(data_dir)
     manifest = read_json(data_dir / MANIFEST)
+    try:
+        return _read_manifest(data_dir, manifest, dataset, shorter_px)
+    # A manifest that others wrote may hold anything where a name or a number belongs.
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{data_dir / MANIFEST}: not what `mirrorgan_tf.data.prepare` writes "
+            f"({type(error).__name__}: {error}); {_AGAIN}"
+        ) from None
+
+
+def _read_manifest(data_dir, manifest, dataset, shorter_px):
     settings = manifest.get("settings", {})
-    again = "run `python -m mirrorgan_tf.data.prepare` again"
     if settings.get("version") != VERSION:
-        raise UserError(f"{data_dir / MANIFEST}: not of this version; {again}")
+        raise UserError(f"{data_dir / MANIFEST}: not of this version; {_AGAIN}")
     if "splits" not in manifest:
-        raise UserError(f"{data_dir}: packing was interrupted; {again}")
+        raise UserError(f"{data_dir}: packing was interrupted; {_AGAIN}")
     if settings["dataset"] != dataset:
         raise UserError(
             f"--dataset={dataset}: {data_dir} was packed from {settings['dataset']}"
@@ -75,13 +86,13 @@ def read_packed(
     if settings["shorter_px"] < shorter_px:
         raise UserError(
             f"{data_dir}: packed with a shorter side of {settings['shorter_px']} px, "
-            f"but {shorter_px} px are needed; {again} into another folder"
+            f"but {shorter_px} px are needed; {_AGAIN} into another folder"
         )
     notes = tuple(manifest.get("notes", ()))
     remarks = tuple(Remark(**remark) for remark in manifest.get("remarks", ()))
     return {
         split: dataclasses.replace(
-            _read_split(data_dir, shards, again), notes=notes, remarks=remarks
+            _read_split(data_dir, shards), notes=notes, remarks=remarks
         )
         for split, shards in manifest["splits"].items()
     }
@@ -124,30 +135,56 @@ def read_json(path: Path) -> dict:
     """Reads a JSON file; UserError if it is missing or damaged."""
     try:
         return json.loads(read_bytes(path))
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise UserError(f"{path}: can't be read ({error})") from None
 
 
-def _read_split(data_dir, shards, again):
+def _read_split(data_dir, shards):
     paths, columns = [], {name: [] for name in _COLUMNS}
     for shard in shards:
-        path = data_dir / shard["file"]
+        path = data_dir / _plain_name(shard["file"])
         try:
             size = os.path.getsize(path)
         except OSError as error:
-            raise UserError(f"{path}: can't be read ({error}); {again}") from None
+            raise UserError(f"{path}: can't be read ({error}); {_AGAIN}") from None
         if size != shard["bytes"]:
             raise UserError(
-                f"{path}: damaged, {size} bytes instead of {shard['bytes']}; {again}"
+                f"{path}: damaged, {size} bytes instead of {shard['bytes']}; {_AGAIN}"
             )
         records = read_json(path.with_suffix(".json"))
         for name in _COLUMNS:
+            if len(records[name]) != shard["images"]:
+                raise UserError(
+                    f"{path.with_suffix('.json')}: damaged, {len(records[name])} "
+                    f"{name} of {shard['images']} images; {_AGAIN}"
+                )
             columns[name].extend(records[name])
         paths += [str(path)] * shard["images"]
     return CaptionedImages(
         paths=tuple(paths),
-        captions=tuple(map(tuple, columns["captions"])),
+        captions=tuple(map(_texts, columns["captions"])),
         class_ids=np.array(columns["class_ids"], np.int32),
         image_ids=np.array(columns["image_ids"], np.int64),
         offsets=np.array(columns["offsets"], np.int64),
     )
+
+
+def _plain_name(name):
+    """A shard's name, which must not lead out of the folder.
+
+    The file itself may be a link to elsewhere: people spread shards over disks, and
+    download caches link to their stores. A name in a manifest that somebody else wrote
+    is another matter.
+    """
+    if os.path.basename(name) != name or name in ("", ".", "..") or "\\" in name:
+        raise UserError(
+            f"{MANIFEST} names the shard {name!r}; expected the name of a file in its "
+            f"folder; {_AGAIN}"
+        )
+    return name
+
+
+def _texts(captions):
+    if not all(isinstance(caption, str) for caption in captions):
+        raise TypeError("a caption is no text")
+    return tuple(captions)

@@ -175,6 +175,94 @@ def test_damage_is_found_and_mended(splits, folder, tmp_path):
     assert packed(splits, out) == 0
 
 
+def edited(folder, out, edit, name=MANIFEST):
+    """A copy of a packed set with a change to one of its JSON files."""
+    out = Path(shutil.copytree(folder, out / "set"))
+    content = json.loads((out / name).read_text())
+    changed = edit(content)
+    (out / name).write_text(json.dumps(content if changed is None else changed))
+    return out
+
+
+@pytest.mark.parametrize(
+    "name", ["../{file}", "/{folder}/{file}", "sub/{file}", "..", ".", "", "a\\{file}"]
+)
+def test_a_manifest_names_no_file_outside_its_folder(splits, folder, tmp_path, name):
+    def edit(manifest):
+        shard = manifest["splits"]["train"][0]
+        # They are there: it is the name that is refused.
+        for place in (tmp_path, tmp_path / "set" / "sub"):
+            place.mkdir(exist_ok=True)
+            for path in folder.glob("train-00000*"):
+                shutil.copy(path, place)
+        shard["file"] = name.format(file=shard["file"], folder=folder)
+
+    out = edited(folder, tmp_path, edit)
+    with pytest.raises(UserError, match="names the shard .* a file in its folder"):
+        read(out)
+
+
+def test_a_shard_may_be_a_link_that_its_owner_set(folder, tmp_path):
+    out = Path(shutil.copytree(folder, tmp_path / "set"))
+    for path in list(out.glob("train-00001*")):
+        path.rename(tmp_path / path.name)
+        path.symlink_to(tmp_path / path.name)
+    assert len(read(out)["train"]) == COUNTS["train"]
+
+
+def test_packing_does_not_follow_a_name_out_of_the_folder(splits, folder, tmp_path):
+    def edit(records):
+        records["shard"]["file"] = "../elsewhere"
+
+    (name,) = (path.name for path in folder.glob("train-00000*.json"))
+    out = edited(folder, tmp_path, edit, name)
+    assert packed(splits, out) == 1
+    assert contents(out) == contents(folder)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda manifest: [],
+        lambda manifest: {"settings": []},
+        lambda manifest: manifest | {"splits": []},
+        lambda manifest: manifest | {"splits": {"train": [1]}},
+        lambda manifest: manifest | {"splits": {"train": [{"file": 1}]}},
+        lambda manifest: manifest["splits"]["train"][0].update(images=10**12),
+        lambda manifest: manifest["splits"]["train"][0].update(file="a\0b"),
+        lambda manifest: manifest["settings"].update(shorter_px="many"),
+    ],
+)
+def test_a_manifest_of_something_else_is_one_line(folder, tmp_path, edit):
+    out = edited(folder, tmp_path, edit)
+    with pytest.raises(UserError, match="set") as caught:
+        read(out)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda records: records.update(offsets=[0]),
+        lambda records: records.update(class_ids=[2**40] * 5),
+        lambda records: records["captions"].__setitem__(0, [1]),
+        lambda records: [],
+    ],
+)
+def test_records_of_something_else_are_one_line(folder, tmp_path, edit):
+    (name,) = (path.name for path in folder.glob("train-00000*.json"))
+    out = edited(folder, tmp_path, edit, name)
+    with pytest.raises(UserError, match="set") as caught:
+        read(out)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_deeply_nested_manifest_is_one_line(tmp_path):
+    (tmp_path / MANIFEST).write_text("[" * 100_000)
+    with pytest.raises(UserError, match="can't be read"):
+        read(tmp_path)
+
+
 def test_other_settings_and_other_sets_are_refused(splits, folder, tmp_path):
     before = contents(folder)
     for changes in ({"quality": 80}, {"size": 16}, {"dataset": "coco"}):
