@@ -127,6 +127,16 @@ def test_one_mirrored_device_and_one_device_take_each_others_checkpoints(tmp_pat
             np.testing.assert_array_equal(a.numpy(), b.numpy())
 
 
+def test_a_compiled_step_on_one_device_trains_like_one_that_is_not(tmp_path):
+    stages = []
+    for jit in (False, True):
+        stages.append(Line(optimizer=Adam(0.1)))
+        _run(stages[-1], tmp_path / str(jit), 6, jit_compile=jit)
+    plain, compiled = (stage.model.get_weights() for stage in stages)
+    for a, b in zip(plain, compiled, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
 def test_a_worker_whose_checkpoint_is_not_the_first_workers_is_refused(
     tmp_path, monkeypatch
 ):
