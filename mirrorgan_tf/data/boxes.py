@@ -25,7 +25,12 @@ def boxes_outside(index: CaptionedImages) -> tuple[Remark, ...]:
     """
     if index.boxes is None or index.offsets is not None:
         return ()
-    with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
+    with (
+        warnings.catch_warnings(),
+        concurrent.futures.ThreadPoolExecutor(_THREADS) as pool,
+    ):
+        # Pillow's, on files that are odd but fine.
+        warnings.simplefilter("ignore")
         sizes = list(pool.map(_upright_size, index.paths))
     kinds = {"outside": [], "cut": [], "small": []}
     for path, size, box in zip(index.paths, sizes, index.boxes.tolist(), strict=True):
@@ -58,11 +63,9 @@ def _kind(box, width, height):
 def _upright_size(path):
     """Width and height once EXIF has turned the image; None if they can't be read."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                width, height = image.size
-                # From 5 on, the image lies on its side.
-                return (height, width) if orientation(image) >= 5 else (width, height)
+        with Image.open(path) as image:
+            width, height = image.size
+            # From 5 on, the image lies on its side.
+            return (height, width) if orientation(image) >= 5 else (width, height)
     except Exception:  # Pillow's formats raise whatever they like.
         return None

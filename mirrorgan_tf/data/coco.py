@@ -155,6 +155,11 @@ def _index(listing, listed, notes):
         earlier_remarks=(
             *remark_on(UNREADABLE_CHARACTERS, listing.unreadable),
             *remark_on(f"images that {file_name} does not list, left out", unlisted),
+            *remark_on(
+                f"images with a `split` in {file_name}, not read (each split needs "
+                "a JSON of its own)",
+                listing.declared_splits,
+            ),
         ),
     )
 
@@ -199,7 +204,8 @@ class _Listing:
         image_ids: (N,) int64.
         names: N file names.
         captions: of each image.
-        unreadable: the annotations whose captions lost characters, for people.
+        unreadable: the annotations with captions that lost characters, for people.
+        declared_splits: the images that have a split of their own, with it.
     """
 
     path: Path
@@ -208,6 +214,7 @@ class _Listing:
     names: list[str]
     captions: list[list[str]]
     unreadable: list[str]
+    declared_splits: list[str]
 
 
 def _read_listing(path: Path, folders: Sequence[str | Path]) -> _Listing:
@@ -237,6 +244,11 @@ def _read_listing(path: Path, folders: Sequence[str | Path]) -> _Listing:
         for note_id, text in zip(note_ids.tolist(), texts, strict=True)
         if has_unreadable_characters(text)
     ]
+    declared_splits = [
+        f"{image['file_name']}: {image['split']}"
+        for image in images
+        if "split" in image
+    ]
     order = np.argsort(image_ids, kind="stable")
     image_ids, names = image_ids[order], [names[row] for row in order]
     twice = np.flatnonzero(image_ids[1:] == image_ids[:-1])
@@ -249,7 +261,8 @@ def _read_listing(path: Path, folders: Sequence[str | Path]) -> _Listing:
     unknown = np.setdiff1d(of_images, image_ids)
     if len(unknown):
         raise UserError(
-            f"{path}: captions of image {unknown[0]}, which `images` doesn't list"
+            f"{path}: captions of image {unknown[0]}, which `images` doesn't list "
+            f"({len(unknown)} such images)"
         )
     order = np.lexsort((note_ids, of_images))
     texts = [texts[row] for row in order]
@@ -257,7 +270,13 @@ def _read_listing(path: Path, folders: Sequence[str | Path]) -> _Listing:
     captions = [texts[start:end] for start, end in zip([0, *ends], ends, strict=False)]
     check_names(names, path)
     return _Listing(
-        path, _first_holding(names, folders), image_ids, names, captions, unreadable
+        path=path,
+        folder=_first_holding(names, folders),
+        image_ids=image_ids,
+        names=names,
+        captions=captions,
+        unreadable=unreadable,
+        declared_splits=declared_splits,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mirrorgan_tf.commands import UserError
-from mirrorgan_tf.data.folder_splits import declared_splits
+from mirrorgan_tf.data.folder_splits import declared_splits, is_named_as_split
 from mirrorgan_tf.data.reading import (
     check_names,
     image_suffixes,
@@ -104,8 +104,11 @@ def _find_files(data_dir: Path) -> _Files:
         if name.lower().endswith(".txt") and name not in special
     }
     stems = [os.path.splitext(name)[0] for name in images]
-    lonely = [name for stem, name in texts.items() if stem not in set(stems)]
+    lonely = [texts[stem] for stem in sorted(texts.keys() - stems)]
     others = sorted({*names}.difference(images, texts.values()))
+    lists = sorted(filter(is_named_as_split, [*lonely, *others]))
+    lonely = [name for name in lonely if name not in lists]
+    others = [name for name in others if name not in lists]
     sharing, first_images = [], {}
     for stem, name in zip(stems, images, strict=True):
         if first_images.setdefault(stem, name) != name and stem in texts:
@@ -113,7 +116,8 @@ def _find_files(data_dir: Path) -> _Files:
     return _Files(
         images,
         texts,
-        remark_on("text files without an image, left out", lonely)
+        remark_on("lists named as splits, not read (use folders)", lists)
+        + remark_on("text files without an image, left out", lonely)
         + remark_on("files that are neither images nor text, left out", others)
         + remark_on("images that share another image's text file", sharing)
         + remark_on("folders with a second name, read once", repeated),

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["declared_splits"]
+__all__ = ["declared_splits", "is_named_as_split"]
 
 _ENDINGS = ("", "s", "set", "sets", "data", "image", "images", "img", "imgs")
 
@@ -77,12 +77,22 @@ def _find_split(name: str) -> _SplitFolder | None:
     """The uppermost folder of a file that is named as a split."""
     folders = name.split(os.sep)[:-1]
     for depth, folder in enumerate(folders, start=1):
-        words = frozenset(_WORD.findall(folder.lower()))
+        words = _words_of(folder)
         kinds = [kind for kind, named in _SPLIT_WORDS.items() if words & named]
         if len(kinds) == 1:
             of_set = words - _SPLIT_WORDS[kinds[0]] - _NEUTRAL_WORDS
             return _SplitFolder(os.path.join(*folders[:depth]), kinds[0], of_set)
     return None
+
+
+def is_named_as_split(name: str) -> bool:
+    """Whether a file is named as a split, or as splits: train.txt, splits.json."""
+    words = _words_of(os.path.splitext(os.path.basename(name))[0])
+    return bool(words & frozenset({"split", "splits"}.union(*_SPLIT_WORDS.values())))
+
+
+def _words_of(name):
+    return frozenset(_WORD.findall(name.lower()))
 
 
 def _list(places: dict[str, _SplitFolder]) -> str:

@@ -248,6 +248,17 @@ def test_images_that_the_json_does_not_list_are_counted(tree):
     )
 
 
+def test_splits_of_images_in_the_json_are_counted(tree):
+    content = read(tree)
+    content["images"][1]["split"] = "test"
+    write(tree, content)
+    (remark,) = (
+        some for some in read_coco(tree, "val").remarks if "split" in some.kind
+    )
+    assert remark.count == 1
+    assert remark.first == f"{content['images'][1]['file_name']}: test"
+
+
 def test_an_image_of_either_split_is_listed(tmp_path):
     """Both splits' images may lie in one folder."""
     trees.make_coco(tmp_path, train_images=2, val_images=2, quirks=False)

@@ -140,7 +140,14 @@ def test_what_pillow_reads_is_an_image(tmp_path):
 def test_what_is_left_out_is_counted_and_named(tmp_path):
     trees.make_folder(tmp_path / "set", images=4)
     folder = tmp_path / "set"
-    for name in ("a.heic", "b.svg", "mine/c.json"):
+    (folder / "train.txt").write_text("mine/shelf0/bird 0.jpg")
+    for name in (
+        "a.heic",
+        "b.svg",
+        "mine/c.json",
+        "val_split.csv",
+        os.fsdecode(b"\xff"),
+    ):
         (folder / name).write_bytes(b"?")
     (folder / "a.txt").write_text("a bird")
     trees.write_image(folder / "mine" / "alone.webp")
@@ -148,8 +155,9 @@ def test_what_is_left_out_is_counted_and_named(tmp_path):
     (folder / "second").symlink_to(folder / "mine")
     remarks = read(folder)["val"].remarks
     assert remarks == (
+        Remark("lists named as splits, not read (use folders)", 2, "train.txt"),
         Remark("text files without an image, left out", 2, "README.txt"),
-        Remark("files that are neither images nor text, left out", 3, "a.heic"),
+        Remark("files that are neither images nor text, left out", 4, "a.heic"),
         Remark(
             "images that share another image's text file",
             1,

@@ -323,6 +323,8 @@ def test_the_command_packs_what_training_reads(tmp_path):
     done = run("data.prepare", *birdlets, f"--out={out}", "--images_per_shard=20")
     assert done.returncode == 0, done.stderr
     assert "packed 50/50 | " in done.stdout and "ETA 0:00" in done.stdout
+    # The notes of the verdict on the data set.
+    assert "COCO 2014" in done.stderr
     manifest = json.loads((out / MANIFEST).read_text())
     assert [shard["images"] for shard in manifest["splits"]["train"]] == [20, 10]
     again = run("data.prepare", *birdlets, f"--out={out}", "--images_per_shard=30")
