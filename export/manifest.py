@@ -32,9 +32,15 @@ def manifest(run: TrainedRun, options: dict, endpoints: dict) -> dict:
         `vocabulary.txt`), `sizes` of the images in px, and `signatures`: for each its
         inputs and outputs, [dtype, [N, ..]] by name.
     """
+    config = read_config(run.path / FLAGS_FILE)
     return {
         "step": run.step,
-        "flags": dataclasses.asdict(read_config(run.path / FLAGS_FILE)),
+        # But for paths, which are of the machine that trained.
+        "flags": {
+            field.name: getattr(config, field.name)
+            for field in dataclasses.fields(config)
+            if not field.metadata["path"]
+        },
         "options": options,
         "packages": {
             "python": platform.python_version(),

@@ -153,6 +153,7 @@ def evaluate(asked: flags.FlagValues = flags.FLAGS) -> None:
     commands.start_keras()
     import keras
 
+    from mirrorgan_tf.files import hold_folder
     from mirrorgan_tf.metrics.evaluation import Evaluation
     from mirrorgan_tf.metrics.report import to_markdown
     from mirrorgan_tf.pictures import save_image
@@ -160,7 +161,8 @@ def evaluate(asked: flags.FlagValues = flags.FLAGS) -> None:
     keras.utils.set_random_seed(asked.seed)
     plan, names = _plan(asked)
     evaluation = Evaluation(plan)
-    report, sheet = evaluation.run()
+    with hold_folder(plan.folder, flag="out", activity="evaluation"):
+        report, sheet = evaluation.run()
     report = names | report
     text = to_markdown(report)
     try:
@@ -209,7 +211,7 @@ def _plan(asked):
     run = open_workdir(asked.workdir) if asked.workdir else None
     config = _data_config(asked, Config() if run is None else run.config)
     use_tf32(config.tf32)
-    splits = open_dataset(config)
+    splits = open_dataset(config, draw=False)
     index = splits["val"]
     drawer = (
         open_saved_model_drawer(asked.saved_model)
@@ -260,11 +262,7 @@ def _data_config(asked, config):
         for name in ("dataset", "data_dir", "tf32")
         if asked[name].value not in (None, "")
     }
-    config = dataclasses.replace(config, **changes)
-    if asked.data_dir and config.dataset == "birdlets":
-        # Read as they lie there: drawn ones would have to be of the run's own flags.
-        config = dataclasses.replace(config, dataset="coco")
-    return config
+    return dataclasses.replace(config, **changes)
 
 
 if __name__ == "__main__":

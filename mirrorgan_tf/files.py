@@ -12,8 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from absl import logging
+
+from mirrorgan_tf.commands import UserError
+
 __all__ = [
     "file_sha256",
+    "hold_folder",
     "is_special",
     "lock_folder",
     "move_whole",
@@ -90,6 +95,40 @@ def lock_folder(folder: Path) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+@contextlib.contextmanager
+def hold_folder(path: Path, *, flag: str, activity: str) -> Iterator[None]:
+    """Makes a folder where there is none, and keeps other processes out of it.
+
+    Args:
+        path: the folder.
+        flag: that named it, for errors.
+        activity: what goes on in it, for errors: "training".
+
+    Raises:
+        UserError: another process holds it, or it cannot be written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = lock_folder(path)
+    except BlockingIOError:
+        raise UserError(
+            f"--{flag}={path}: another {activity} is running in it; wait for its end, "
+            f"stop it, or choose another --{flag}"
+        ) from None
+    except OSError as error:
+        if not path.is_dir():
+            raise UserError(f"--{flag}={path}: cannot be written: {error}") from None
+        logging.warning(
+            "%s cannot be locked against a second %s: %s", path, activity, error
+        )
+        lock = None
+    try:
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
 
 
 @contextlib.contextmanager

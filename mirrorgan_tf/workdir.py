@@ -8,17 +8,16 @@ it was made of the original's checkpoints.
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from absl import logging
 
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import STAGES, Config
 from mirrorgan_tf.data.transforms import to_uint8
-from mirrorgan_tf.files import lock_folder
+from mirrorgan_tf.files import hold_folder
 from mirrorgan_tf.models.from_config import (
     build_glam,
     build_image_encoder,
@@ -42,33 +41,13 @@ FLAGS_FILE = "flags.cfg"
 VOCABULARY_FILE = "vocabulary.txt"
 
 
-@contextlib.contextmanager
-def hold_workdir(path: Path) -> Iterator[None]:
+def hold_workdir(path: Path) -> contextlib.AbstractContextManager[None]:
     """Makes the folder of a run where there is none, and keeps others out of it.
 
     Raises:
         UserError: another training is running in it, or it cannot be written.
     """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        lock = lock_folder(path)
-    except BlockingIOError:
-        raise UserError(
-            f"--workdir={path}: another training is running in it; wait for its end, "
-            "stop it, or choose another --workdir"
-        ) from None
-    except OSError as error:
-        if not path.is_dir():
-            raise UserError(f"--workdir={path}: cannot be written: {error}") from None
-        logging.warning(
-            "%s cannot be locked against a second training: %s", path, error
-        )
-        lock = None
-    try:
-        yield
-    finally:
-        if lock is not None:
-            os.close(lock)
+    return hold_folder(path, flag="workdir", activity="training")
 
 
 def start_workdir(path: Path, config: Config) -> None:
@@ -81,9 +60,10 @@ def start_workdir(path: Path, config: Config) -> None:
             cannot be written.
     """
     flags_path = path / FLAGS_FILE
+    config = _with_absolute_paths(config)
     begun = any((path / stage).exists() for stage in STAGES)
     if begun and flags_path.exists():
-        before = read_config(flags_path).fixed_settings()
+        before = _with_absolute_paths(read_config(flags_path)).fixed_settings()
         now = config.fixed_settings()
         changed = [
             f"--{name}={now[name]} (was {before[name]})"
@@ -102,6 +82,29 @@ def start_workdir(path: Path, config: Config) -> None:
             (path / VOCABULARY_FILE).unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"--workdir={path}: cannot be written: {error}") from None
+
+
+def _with_absolute_paths(config):
+    """The settings with paths that lead to the same files from any folder."""
+    paths = {name: getattr(config, name) for name in ("data_dir", "captions_pickle")}
+    for name in ("image_encoder_weights", "stream_encoder_weights"):
+        if getattr(config, name) not in ("imagenet", "none", "backbone", "stem"):
+            paths[name] = getattr(config, name)
+    absolute = {name: os.path.abspath(path) for name, path in paths.items() if path}
+    return dataclasses.replace(config, **absolute)
+
+
+def _from_anywhere(path, workdir):
+    """Where a path of flags.cfg leads to.
+
+    Runs that began before paths were written in full have relative ones, which were
+    meant from a folder that most often is one above the run's own.
+    """
+    if path and not os.path.isabs(path):
+        for folder in workdir.absolute().parents:
+            if (folder / path).exists():
+                return str(folder / path)
+    return path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,9 +227,13 @@ def open_workdir(path: str | Path, *, ema: bool = True) -> TrainedRun:
             f"--workdir={path}: no {FLAGS_FILE} in it; give the --workdir of a training"
         )
     config = read_config(path / FLAGS_FILE)
-    # Every weight comes from the checkpoints.
     config = dataclasses.replace(
-        config, image_encoder_weights="none", stream_encoder_weights="none"
+        config,
+        data_dir=_from_anywhere(config.data_dir, path),
+        captions_pickle=_from_anywhere(config.captions_pickle, path),
+        # Every weight comes from the checkpoints.
+        image_encoder_weights="none",
+        stream_encoder_weights="none",
     )
     # A converted generator may have come without STREAM.
     with_stream = (path / "stream").exists() or not (path / "glam").exists()

@@ -153,6 +153,11 @@ def test_closed_standard_streams_are_no_error():
         assert done.returncode == 0
 
 
+def heed_interrupts():
+    """For a new process: background jobs of shells begin with SIGINT ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def interrupted_import(tmp_path, package_source, command):
     """Status and stderr of a command that is interrupted while it imports TensorFlow.
 
@@ -166,6 +171,7 @@ def interrupted_import(tmp_path, package_source, command):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_interrupts,
     )
     assert process.stdout.readline() == "importing\n"
     process.send_signal(signal.SIGINT)
@@ -195,7 +201,11 @@ sys.argv = ["command"]
 commands.run(main)
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        preexec_fn=heed_interrupts,
     )
     assert (done.returncode, done.stdout) == (130, "cleaned up\n")
     assert done.stderr == "interrupted\n"
@@ -204,7 +214,11 @@ commands.run(main)
 def test_a_library_import_leaves_signals_alone():
     script = "import mirrorgan_tf.commands, signal; print(signal.getsignal(2))"
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        preexec_fn=heed_interrupts,
     )
     assert "default_int_handler" in done.stdout
 

@@ -1,5 +1,6 @@
 """The road from nothing to a served image, each command as a user runs it."""
 
+import dataclasses
 import os
 import re
 import subprocess
@@ -181,7 +182,9 @@ def test_bad_flags_are_one_clear_line(arguments, words, tmp_path):
 def test_a_workdir_remembers_its_flags(tmp_path):
     config = Config(seed=3)
     start_workdir(tmp_path / "run", config)
-    assert read_config(tmp_path / "run" / "flags.cfg") == config
+    assert read_config(tmp_path / "run" / "flags.cfg") == dataclasses.replace(
+        config, data_dir=os.path.abspath(config.data_dir)
+    )
     (tmp_path / "run" / "stem").mkdir()
     start_workdir(tmp_path / "run", Config(seed=3, glam_steps=7))
     assert read_config(tmp_path / "run" / "flags.cfg").glam_steps == 7

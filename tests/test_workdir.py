@@ -1,3 +1,4 @@
+import dataclasses
 import shutil
 import subprocess
 from pathlib import Path
@@ -6,6 +7,7 @@ import pytest
 
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
+from mirrorgan_tf.options import read_config
 from mirrorgan_tf.workdir import hold_workdir, open_workdir, start_workdir
 
 
@@ -105,3 +107,37 @@ def test_a_disk_that_became_read_only_is_told(tmp_path):
                 start_workdir(tmp_path / name, Config())
     finally:
         subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_a_run_finds_its_data_from_any_folder(trained_workdir, tmp_path, monkeypatch):
+    project = tmp_path / "project"
+    data = project / "data" / "birds"
+    data.mkdir(parents=True)
+    shutil.copytree(trained_workdir, project / "runs" / "run")
+    flags_path = project / "runs" / "run" / "flags.cfg"
+    monkeypatch.chdir(project)
+    start_workdir(
+        flags_path.parent,
+        dataclasses.replace(read_config(flags_path), data_dir="data/birds"),
+    )
+    assert f"--data_dir={data}\n" in flags_path.read_text()
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "data" / "birds").mkdir(parents=True)
+    monkeypatch.chdir(elsewhere)
+    assert open_workdir(flags_path.parent).config.data_dir == str(data)
+    # As runs wrote it before.
+    flags_path.write_text(flags_path.read_text().replace(f"{data}\n", "data/birds\n"))
+    assert open_workdir(flags_path.parent).config.data_dir == str(data)
+
+
+def test_a_weights_file_is_the_same_from_any_folder(tmp_path, monkeypatch):
+    (tmp_path / "run" / "stem").mkdir(parents=True)
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path)
+    config = Config(image_encoder_weights="weights.h5")
+    start_workdir(tmp_path / "run", config)
+    monkeypatch.chdir(tmp_path / "below")
+    moved = dataclasses.replace(config, image_encoder_weights="../weights.h5")
+    start_workdir(tmp_path / "run", moved)
+    with pytest.raises(UserError, match="image_encoder_weights"):
+        start_workdir(tmp_path / "run", config)

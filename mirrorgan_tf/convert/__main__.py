@@ -25,6 +25,8 @@ from mirrorgan_tf.path_flags import define_multi_path, define_path, define_path_
 __all__ = ["define_flags", "main", "pick_image_encoder", "read_settings"]
 
 _FLAGS_FOLDER = Path(__file__).parents[2] / "flags"
+# What no checkpoint tells and differs between data sets.
+_RECIPE_SETTINGS = ("max_words", "stem_steps", "stream_steps", "glam_steps")
 _FILES = {
     "text_encoder": "AttnGAN's text_encoder*.pth (DAMSM).",
     "generator": "netG*.pth of AttnGAN or MirrorGAN.",
@@ -107,18 +109,25 @@ def read_settings(asked: flags.FlagValues) -> tuple[Config, frozenset[str]]:
     """The configuration, and the settings that the user has given.
 
     Raises:
-        UserError: there is no --dataset, or a value is bad.
+        UserError: there is no --dataset, no recipe of it nor the settings that one
+            would have, or a value is bad.
     """
     names = {field.name for field in dataclasses.fields(Config)} - {"image_encoder"}
     given = frozenset(name for name in names if asked[name].present)
     if "dataset" not in given:
         raise UserError("--dataset is missing; give the one that was trained on")
-    preset = _FLAGS_FOLDER / f"{asked.dataset}.cfg"
-    config = (
-        options.read_config(preset, passed_over=["workdir"])
-        if preset.is_file()
-        else Config()
-    )
+    recipe = _FLAGS_FOLDER / f"{asked.dataset}.cfg"
+    if recipe.is_file():
+        config = options.read_config(recipe, passed_over=["workdir"])
+    else:
+        # The defaults are CUB's.
+        missing = [f"--{name}" for name in _RECIPE_SETTINGS if name not in given]
+        if missing:
+            raise UserError(
+                f"there is no recipe {recipe}, and its settings are not given "
+                f"({', '.join(missing)}); give them, or the recipe by --flagfile=FILE"
+            )
+        config = Config()
     return dataclasses.replace(
         config, **{name: asked[name].value for name in given}
     ), given

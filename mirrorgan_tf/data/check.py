@@ -187,7 +187,7 @@ def main() -> int:
         values.dataset = guess_dataset(values.data_dir)
     config = options.config_from_flags()
     print(f"{config.data_dir}: --dataset={config.dataset}", flush=True)
-    splits = open_dataset(config)
+    splits = open_dataset(config, draw=False)
     report, stops = check(splits, config, decode=decode)
     print(report)
     samples = show_samples(splits["train"])

@@ -1,8 +1,8 @@
 """Encoded images to pixels: in the graph where that is right, else by Pillow.
 
 Nearly all files are plain JPEGs or PNGs, which TensorFlow decodes without Python.
-What it gets wrong or does not know, it tells by the first bytes: turned by EXIF, CMYK,
-other formats. Either way the pixels are those of Pillow's `exif_transpose` and
+What it gets wrong or does not know shows in the file's bytes: turned by EXIF or XMP,
+CMYK, other formats. Either way the pixels are those of Pillow's `exif_transpose` and
 `convert("RGB")`, to the last bit, but for 16-bit greyscale, which Pillow cuts off at
 255 and we divide. So transparency is dropped, not composed with a background, and an
 animation's first frame is taken. Images of more pixels than Pillow's limit are refused
@@ -28,12 +28,21 @@ __all__ = [
     "decode_with_pillow",
 ]
 
-# Where a camera's note on the orientation is looked for.
-_HEAD_BYTES = 16_384
-# EXIF's entry: tag 0x0112, type 3, one value, from 2 to 8; both orders of bytes.
-_TURNED = (
-    r"(?s)\C*(\x01\x12\x00\x03\x00\x00\x00\x01\x00[\x02-\x08]"
-    r"|\x12\x01\x03\x00\x01\x00\x00\x00[\x02-\x08]\x00)\C*"
+# Signs, anywhere in a file, that an image may not be upright as stored. Pixels hold
+# the like by chance about once in a billion images, which does no harm: Pillow decides.
+_TURNED = "|".join(
+    (
+        # EXIF's entry: tag 0x0112, type 3, one value from 2 to 8; both orders of bytes.
+        r"\x01\x12\x00\x03\x00\x00\x00\x01\x00[\x02-\x08]",
+        r"\x12\x01\x03\x00\x01\x00\x00\x00[\x02-\x08]\x00",
+        # The same entry as another integer: tag, type 1 or 4, one value.
+        r"\x01\x12\x00[\x01\x04]\x00\x00\x00\x01",
+        r"\x12\x01[\x01\x04]\x00\x01\x00\x00\x00",
+        # XMP's, and PNG's chunks that may hold either in compressed form.
+        r"tiff:Orientation",
+        r"XML:com\.adobe\.xmp\x00\x01",
+        r"Raw profile type ",
+    )
 )
 # Width and height, each four bytes, big-endian.
 _PNG_SHAPE_AT, _PNG_SHAPE_BYTES = 16, 8
@@ -232,8 +241,7 @@ def _is_plain(jpeg_shape):
 
 
 def _is_turned(content):
-    head = tf.strings.substr(content, 0, _HEAD_BYTES)
-    return tf.strings.regex_full_match(head, _TURNED)
+    return tf.strings.regex_full_match(content, rf"(?s)\C*(?:{_TURNED})\C*")
 
 
 def _starts_with(content, magic):

@@ -18,7 +18,7 @@ from mirrorgan_tf.data.records import CaptionedImages, Remark, remark_on
 from mirrorgan_tf.data.splits import split_by_name
 from mirrorgan_tf.files import is_special
 
-__all__ = ["read_folder"]
+__all__ = ["has_captioned_image", "read_folder"]
 
 
 def read_folder(
@@ -63,6 +63,20 @@ def read_folder(
         "train": _read(data_dir, files, train, notes, files.remarks + remarks),
         "val": _read(data_dir, files, val, first_id=len(train)),
     }
+
+
+def has_captioned_image(data_dir: str | Path) -> bool:
+    """Whether an image somewhere in a folder has a text file beside it."""
+    for _, subfolders, files in os.walk(data_dir):
+        subfolders[:] = sorted(name for name in subfolders if name[0] != ".")
+        stems = {
+            os.path.splitext(name)[0] for name in files if name.lower().endswith(".txt")
+        }
+        if any(
+            os.path.splitext(name)[0] in stems and is_image_name(name) for name in files
+        ):
+            return True
+    return False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -77,11 +77,9 @@ def inspect_images(
 
 
 def orientation(image: Image.Image) -> int:
-    """EXIF's orientation, 1 if upright; reads no more than the image's head."""
-    # `getexif` would decode a whole PNG.
-    exif = Image.Exif()
-    exif.load(image.info.get("exif", b""))
-    return exif.get(_ORIENTATION, 1)
+    """The orientation by EXIF or XMP, 1 if upright; reads no more than the head."""
+    # A PNG's own `getexif` would decode the whole image.
+    return Image.Image.getexif(image).get(_ORIENTATION, 1)
 
 
 def _inspect(index, row) -> ImageFacts:

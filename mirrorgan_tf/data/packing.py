@@ -17,7 +17,7 @@ from mirrorgan_tf.data.bad_examples import BadExamples, data_errors
 from mirrorgan_tf.data.images import ImageFiles, load_whole
 from mirrorgan_tf.data.records import CaptionedImages, Remark
 from mirrorgan_tf.data.shards import MANIFEST, VERSION, read_json
-from mirrorgan_tf.files import file_sha256, move_whole, write_whole
+from mirrorgan_tf.files import file_sha256, hold_folder, move_whole, write_whole
 
 __all__ = ["pack"]
 
@@ -88,18 +88,19 @@ def pack(
         for place, rows in enumerate(_parts(len(index), images_per_shard))
     ]
     try:
-        _start(out, settings)
-        written = writer.write(out, shards, progress)
-        told = {split: [] for split in splits}
-        for split, name, _ in shards:
-            told[split].append(read_json(out / f"{name}.json")["shard"])
-        manifest = {
-            "settings": settings,
-            "splits": told,
-            "notes": list(notes),
-            "remarks": [dataclasses.asdict(remark) for remark in remarks],
-        }
-        _write_json(out / MANIFEST, manifest)
+        with hold_folder(out, flag="out", activity="packing"):
+            _start(out, settings)
+            written = writer.write(out, shards, progress)
+            told = {split: [] for split in splits}
+            for split, name, _ in shards:
+                told[split].append(read_json(out / f"{name}.json")["shard"])
+            manifest = {
+                "settings": settings,
+                "splits": told,
+                "notes": list(notes),
+                "remarks": [dataclasses.asdict(remark) for remark in remarks],
+            }
+            _write_json(out / MANIFEST, manifest)
     except (OSError, tf.errors.OpError) as error:
         raise UserError(f"--out={out}: cannot be written: {error}") from None
     return written

@@ -21,6 +21,7 @@ __all__ = [
     "check_files",
     "check_names",
     "clean_caption",
+    "find_inside",
     "has_unreadable_characters",
     "image_suffixes",
     "index_captioned",
@@ -38,6 +39,8 @@ _HALF = re.compile("[\ud800-\udfff]")
 # Half a character, or what stands where a decoder gave up.
 _BROKEN = re.compile("[\ud800-\udfff\ufffd]+")
 _UNREADABLE = re.compile("[\0\ud800-\udfff\ufffd]")
+# How far, and among how many folders of a level, a data set is looked for.
+_DEEPEST_LEVEL, _MOST_FOLDERS = 3, 300
 _LETTER_OR_DIGIT = re.compile(r"[^\W_]")
 
 
@@ -215,12 +218,32 @@ def index_captioned(
 
 
 def nearby(data_dir: Path, is_it: Callable[[Path], bool]) -> str:
-    """Where else a data set may lie, for an error's text: a level up or down."""
-    try:
-        below = sorted(path for path in data_dir.iterdir() if path.is_dir())
-    except OSError:
+    """Where else a data set may lie, for an error's text: inside, or two levels up."""
+    if not data_dir.is_dir():
         return ": no such folder"
-    for path in (*below, data_dir.absolute().parent):
-        if is_it(path):
-            return f"; try {shlex.quote(f'--data_dir={path}')}"
-    return ""
+    place = find_inside(data_dir, is_it)
+    if place is None:
+        parents = data_dir.absolute().parents[:2]
+        place = next(filter(is_it, parents), None)
+    return "" if place is None else f"; try {shlex.quote(f'--data_dir={place}')}"
+
+
+def find_inside(data_dir: Path, is_it: Callable[[Path], bool]) -> Path | None:
+    """The first folder, level by level, for which `is_it`; looks at a few hundred."""
+    level = [data_dir]
+    for _ in range(_DEEPEST_LEVEL):
+        level = [path for folder in level for path in _subfolders(folder)][
+            :_MOST_FOLDERS
+        ]
+        for path in level:
+            if is_it(path):
+                return path
+    return None
+
+
+def _subfolders(folder):
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError:
+        return []
+    return [path for path in paths if path.name[0] != "." and path.is_dir()]

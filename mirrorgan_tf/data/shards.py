@@ -81,7 +81,8 @@ def _read_manifest(data_dir, manifest, dataset, shorter_px):
         raise UserError(f"{data_dir}: packing was interrupted; {_AGAIN}")
     if settings["dataset"] != dataset:
         raise UserError(
-            f"--dataset={dataset}: {data_dir} was packed from {settings['dataset']}"
+            f"--dataset={dataset}: {data_dir} was packed from {settings['dataset']}; "
+            f"give --dataset={settings['dataset']}"
         )
     if settings["shorter_px"] < shorter_px:
         raise UserError(

@@ -1,16 +1,21 @@
 """The data set that a configuration names, and its words."""
 
+import shlex
 from pathlib import Path
 
 from absl import logging
 
+from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
+from mirrorgan_tf.data.birdlets.dataset import MANIFEST as BIRDLETS_MANIFEST
 from mirrorgan_tf.data.birdlets.dataset import write_birdlets
 from mirrorgan_tf.data.coco import coco_years, read_coco_jsons, read_coco_splits
 from mirrorgan_tf.data.cub import find_cub, read_cub
-from mirrorgan_tf.data.folder import read_folder
+from mirrorgan_tf.data.folder import has_captioned_image, read_folder
+from mirrorgan_tf.data.reading import find_inside
 from mirrorgan_tf.data.records import CaptionedImages
-from mirrorgan_tf.data.shards import is_packed, read_packed
+from mirrorgan_tf.data.shards import MANIFEST as PACKED_MANIFEST
+from mirrorgan_tf.data.shards import is_packed, read_json, read_packed
 from mirrorgan_tf.data.splits import split_by_name
 from mirrorgan_tf.data.transforms import load_size
 from mirrorgan_tf.text.vocabulary import Vocabulary
@@ -18,21 +23,38 @@ from mirrorgan_tf.text.vocabulary import Vocabulary
 __all__ = ["choose_vocabulary", "guess_dataset", "open_dataset"]
 
 
-def open_dataset(config: Config) -> dict[str, CaptionedImages]:
-    """Reads both splits, "train" and "val"; draws birdlets if they are not there.
+def open_dataset(config: Config, *, draw: bool = True) -> dict[str, CaptionedImages]:
+    """Reads both splits, "train" and "val".
 
     A folder that `mirrorgan_tf.data.prepare` has packed is read as it is.
 
+    Args:
+        config: names the data set.
+        draw: draw birdlets where there are none; else only read what is there.
+
     Raises:
-        UserError: the data set is missing or broken.
+        UserError: the data set is missing, broken, or looks like another one.
     """
-    if is_packed(Path(config.data_dir)):
+    data_dir = Path(config.data_dir)
+    if is_packed(data_dir):
         return read_packed(
-            Path(config.data_dir),
+            data_dir,
             dataset=config.dataset,
             shorter_px=load_size(config.sizes[-1]),
         )
-    return _READERS[config.dataset](config)
+    if config.dataset == "birdlets":
+        _refuse_other_sets(data_dir)
+        # Birdlets lie there in COCO's layout.
+        return _open_birdlets(config) if draw else read_coco_splits(data_dir)
+    try:
+        return _READERS[config.dataset](config)
+    except UserError as error:
+        likeness = _likeness(data_dir)
+        if likeness in (None, config.dataset):
+            raise
+        raise UserError(
+            f"{error}; the folder looks like --dataset={likeness}"
+        ) from None
 
 
 def choose_vocabulary(config: Config, splits: dict[str, CaptionedImages]) -> Vocabulary:
@@ -53,10 +75,50 @@ def choose_vocabulary(config: Config, splits: dict[str, CaptionedImages]) -> Voc
 
 
 def guess_dataset(data_dir: str | Path) -> str:
-    """What --dataset a folder looks like; "folder" if like nothing else."""
-    if find_cub(Path(data_dir)):
+    """What --dataset a folder looks like; "folder" if like nothing else.
+
+    A folder that holds CUB or COCO somewhere inside counts as such: their readers
+    say where it lies.
+    """
+    data_dir = Path(data_dir)
+    if is_packed(data_dir):
+        packed = read_json(data_dir / PACKED_MANIFEST).get("settings", {})
+        return packed.get("dataset", "folder")
+    likeness = _likeness(data_dir)
+    if likeness is None:
+        for dataset, is_it in (("cub", find_cub), ("coco", coco_years)):
+            if find_inside(data_dir, is_it):
+                return dataset
+    return "coco" if likeness == "birdlets" else likeness or "folder"
+
+
+def _likeness(data_dir):
+    """The data set that lies in a folder, or None."""
+    if (data_dir / BIRDLETS_MANIFEST).is_file():
+        return "birdlets"
+    if find_cub(data_dir):
         return "cub"
-    return "coco" if coco_years(Path(data_dir)) else "folder"
+    if coco_years(data_dir):
+        return "coco"
+    return "folder" if has_captioned_image(data_dir) else None
+
+
+def _refuse_other_sets(data_dir):
+    """Birdlets are the default: --dataset may just have been forgotten."""
+    likeness = _likeness(data_dir)
+    if likeness not in (None, "birdlets"):
+        raise UserError(
+            f"--dataset=birdlets: {data_dir} looks like {likeness}; give "
+            f"--dataset={likeness}, or another --data_dir to draw birdlets in"
+        )
+    for dataset, is_it in (("cub", find_cub), ("coco", coco_years)):
+        inside = find_inside(data_dir, is_it)
+        if inside is not None:
+            flag = shlex.quote(f"--data_dir={inside}")
+            raise UserError(
+                f"--dataset=birdlets: {inside} looks like {dataset}; give "
+                f"--dataset={dataset} {flag}, or another --data_dir to draw birdlets in"
+            )
 
 
 def _open_birdlets(config):
@@ -102,7 +164,6 @@ def _open_coco(config):
 
 
 _READERS = {
-    "birdlets": _open_birdlets,
     "coco": _open_coco,
     "cub": lambda config: read_cub(config.data_dir),
     "folder": lambda config: read_folder(

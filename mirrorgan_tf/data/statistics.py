@@ -21,6 +21,8 @@ __all__ = [
 ]
 
 _NAMED = 3
+# Above this share captions are most likely not those that the vocabulary is of.
+_MANY_UNKNOWN_WORDS = 0.2
 _BAR = 40
 
 
@@ -67,6 +69,14 @@ def caption_findings(
             f"{np.mean(lengths > max_words):.1%}"
         ),
     }
+    unknown_share = 1 - known.mean() if len(known) else 0
+    if unknown_share > _MANY_UNKNOWN_WORDS:
+        first_unknown = words[int(np.argmin(known))]
+        found.warnings.append(
+            f"{unknown_share:.0%} of the captions' words are not in the vocabulary, "
+            f"first {first_unknown!r}; a run keeps the words that it began with, or "
+            "those of --captions_pickle: for other captions begin another --workdir"
+        )
     wordless = [captions[row] for row in np.flatnonzero(lengths == 0)]
     if len(wordless) == len(captions):
         found.errors.append(

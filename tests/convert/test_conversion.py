@@ -15,6 +15,7 @@ from absl import flags
 
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
+from mirrorgan_tf.convert import __main__ as convert_command
 from mirrorgan_tf.convert.__main__ import (
     define_flags,
     pick_image_encoder,
@@ -390,6 +391,19 @@ def test_flags_override_the_flagfile_of_the_data_set():
     assert pick_image_encoder(values.image_encoder) == "a.pth"
     with pytest.raises(UserError, match="--dataset is missing"):
         read_settings(parse())
+
+
+@pytest.mark.parametrize("dataset", ["coco", "folder"])
+def test_without_a_recipe_nothing_is_taken_from_another_set(
+    dataset, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(convert_command, "_FLAGS_FOLDER", tmp_path / "gone")
+    with pytest.raises(UserError, match=r"no recipe .*--max_words, --stem_steps"):
+        read_settings(parse(f"--dataset={dataset}"))
+    recipe = ROOT / "flags" / "coco.cfg"
+    config, _ = read_settings(parse(f"--flagfile={recipe}", f"--dataset={dataset}"))
+    assert (config.max_words, config.glam_steps) == (12, 709_560)
+    assert config.dataset == dataset
 
 
 @pytest.mark.parametrize("first", [True, False])

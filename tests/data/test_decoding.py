@@ -7,7 +7,9 @@ import PIL.Image
 import PIL.ImageOps
 import pytest
 import tensorflow as tf
+from PIL.PngImagePlugin import PngInfo
 
+from mirrorgan_tf.data import inspection
 from mirrorgan_tf.data.decoding import (
     BadImageError,
     decode_bytes,
@@ -49,6 +51,46 @@ def with_alpha(photo):
     return image
 
 
+def with_segments(jpeg, *segments):
+    """A JPEG with (marker, content) segments between its start and the rest."""
+    added = b"".join(
+        bytes([0xFF, marker]) + (len(content) + 2).to_bytes(2, "big") + content
+        for marker, content in segments
+    )
+    return jpeg[:2] + added + jpeg[2:]
+
+
+def turned_elsewhere(photo):
+    """Images that are turned, but not by EXIF in the first few kilobytes."""
+    jpeg = encoded(photo, "JPEG", **turned(6, "<"))
+    other = (0xEF, bytes(30_000))
+    long_exif = PIL.Image.Exif()
+    long_exif.endian = "<"
+    long_exif[0x112] = 8
+    long = long_exif.tobytes().replace(b"\x12\x01\x03\x00", b"\x12\x01\x04\x00")
+    xmp = '<x:xmpmeta xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/>'
+    element = "<rdf:Description><tiff:Orientation>3</tiff:Orientation>"
+    adobe = b"http://ns.adobe.com/xap/1.0/\0"
+    upright = encoded(photo, "JPEG")
+    profile = turned(6, ">")["exif"]
+    raw = f"\nexif\n{len(profile):8d}\n{profile.hex()}\n"
+    text, packed_text, packed_xmp, plain_xmp = (PngInfo() for _ in range(4))
+    text.add_text("Raw profile type exif", raw)
+    packed_text.add_text("Raw profile type exif", raw, zip=True)
+    packed_xmp.add_itxt("XML:com.adobe.xmp", xmp, zip=True)
+    plain_xmp.add_itxt("XML:com.adobe.xmp", xmp)
+    return {
+        "EXIF after 16 KiB": with_segments(jpeg, other, other),
+        "long EXIF": encoded(photo, "JPEG", exif=long),
+        "XMP": with_segments(upright, (0xE1, adobe + xmp.encode())),
+        "XMP element": with_segments(upright, (0xE1, adobe + element.encode())),
+        "raw profile": encoded(photo, "PNG", pnginfo=text),
+        "compressed raw profile": encoded(photo, "PNG", pnginfo=packed_text),
+        "XMP in a PNG": encoded(photo, "PNG", pnginfo=plain_xmp),
+        "compressed XMP in a PNG": encoded(photo, "PNG", pnginfo=packed_xmp),
+    }
+
+
 def pictures(photo):
     grey = photo.convert("L")
     palette = photo.quantize(64)
@@ -80,7 +122,8 @@ def pictures(photo):
     for orientation in range(2, 9):
         order = "<>"[orientation % 2]
         kinds[f"turned {orientation}"] = (photo, "JPEG", turned(orientation, order))
-    return {name: encoded(*kind[:2], **kind[2]) for name, kind in kinds.items()}
+    plain = {name: encoded(*kind[:2], **kind[2]) for name, kind in kinds.items()}
+    return plain | turned_elsewhere(photo)
 
 
 def middle(shape, shorter_px=60, size=SIDE, flip=False):
@@ -125,6 +168,13 @@ def test_all_kinds_are_as_pillow_has_them(photo, decoders):
         # Pillow rounds twice.
         error = np.abs(part(content).numpy().astype(int) - pillow_middle(expected))
         assert error.max() <= 1 and error.mean() < 0.25, name
+
+
+def test_samples_of_turned_images_are_turned_in_pillow_too(photo):
+    for name, content in turned_elsewhere(photo).items():
+        upright = np.asarray(PIL.Image.open(io.BytesIO(content)).convert("RGB"))
+        assert not np.array_equal(np.asarray(pillow(content)), upright), name
+        assert inspection.orientation(PIL.Image.open(io.BytesIO(content))) > 1, name
 
 
 def test_sixteen_bits_lose_their_lower_half(photo, decoders):

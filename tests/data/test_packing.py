@@ -331,3 +331,17 @@ def test_the_command_packs_what_training_reads(tmp_path):
     assert again.returncode == 1
     assert "other settings (images_per_shard)" in again.stderr
     assert "Traceback" not in again.stderr
+
+
+def test_a_second_packing_of_a_folder_is_refused_while_the_first_runs(splits, tmp_path):
+    errors = []
+
+    def second(*_):
+        if not errors:
+            with pytest.raises(UserError, match="another packing is running") as error:
+                packed(splits, tmp_path)
+            errors.append(str(error.value))
+
+    assert packed(splits, tmp_path, progress=second) == 7
+    assert errors[0].startswith(f"--out={tmp_path}: ")
+    assert packed(splits, tmp_path) == 0

@@ -1,15 +1,22 @@
 import dataclasses
 import os
 import pickle
+import re
+import shlex
+import shutil
 
+import numpy as np
 import PIL.Image
 import pytest
 import tensorflow as tf
 
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
+from mirrorgan_tf.data.birdlets.dataset import write_birdlets
 from mirrorgan_tf.data.leaks import shared_images
-from mirrorgan_tf.data.sources import open_dataset
+from mirrorgan_tf.data.records import CaptionedImages
+from mirrorgan_tf.data.sources import guess_dataset, open_dataset
+from mirrorgan_tf.data.statistics import caption_findings
 from mirrorgan_tf.text.vocabulary import Vocabulary
 from mirrorgan_tf.train import Training
 from tests.data import trees
@@ -161,3 +168,69 @@ def test_other_words_than_a_runs_own_are_refused(archive):
     Vocabulary(["owl"]).save(workdir / "vocabulary.txt")
     with pytest.raises(UserError, match=r"--captions_pickle=.*not the words of"):
         Training(config, workdir, tf.distribute.get_strategy())
+
+
+def make_birdlets(folder):
+    write_birdlets(folder, train_images=2, val_images=1, seed=1, workers=1)
+    return folder
+
+
+MAKERS = {
+    "cub": trees.make_cub_original,
+    "coco": trees.make_coco,
+    "folder": trees.make_folder,
+}
+
+
+@pytest.mark.parametrize("made", MAKERS)
+@pytest.mark.parametrize("asked", ["birdlets", "cub", "coco", "folder"])
+def test_another_dataset_than_asked_for_is_recognised(made, asked, tmp_path):
+    if asked == made:
+        pytest.skip("it is the one asked for")
+    MAKERS[made](tmp_path / "data")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UserError, match=f"looks like (--dataset=)?{made}") as error:
+        open_dataset(Config(dataset=asked, data_dir=str(tmp_path / "data")))
+    assert f"--dataset={made}" in str(error.value)
+    assert "choose another folder" not in str(error.value)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("made", ["cub", "coco"])
+@pytest.mark.parametrize("place", ["renamed", "one/two", "a/b/c d"])
+def test_a_nested_or_renamed_set_is_pointed_at(made, place, tmp_path):
+    home = tmp_path / "data" / place
+    home.parent.mkdir(parents=True)
+    shutil.move(MAKERS[made](tmp_path / "made"), home)
+    assert guess_dataset(tmp_path / "data") == made
+    flag = shlex.quote(f"--data_dir={home}")
+    for asked in ("birdlets", made):
+        config = Config(dataset=asked, data_dir=str(tmp_path / "data"))
+        with pytest.raises(UserError, match=re.escape(flag)):
+            open_dataset(config)
+    open_dataset(Config(dataset=made, data_dir=str(home)))
+
+
+def test_without_drawing_birdlets_are_only_read(tmp_path):
+    config = Config(
+        data_dir=str(tmp_path / "data"), birdlets_train_images=5, birdlets_val_images=5
+    )
+    with pytest.raises(UserError, match="no such folder"):
+        open_dataset(config, draw=False)
+    assert list(tmp_path.iterdir()) == []
+    make_birdlets(tmp_path / "data")
+    # Those that lie there are of other flags.
+    assert len(open_dataset(config, draw=False)["train"]) == 2
+    with pytest.raises(UserError, match="holds other birdlets"):
+        open_dataset(config)
+
+
+def test_the_words_of_other_captions_are_warned_of():
+    captions = (("a red bird", "a bird of unheard plumage and provenance"),)
+    index = CaptionedImages(("x.png",), captions, np.array([0]), np.array([0]))
+    known = Vocabulary(["a", "red", "bird", "of", "and"])
+    found, _ = caption_findings(index, known, 8)
+    assert "30% of the captions' words are not in the vocabulary" in found.warnings[0]
+    assert "'unheard'" in found.warnings[0]
+    everything = Vocabulary([*known.words, "unheard", "plumage", "provenance"])
+    assert caption_findings(index, everything, 8)[0].warnings == []

@@ -1,5 +1,6 @@
 """Writes birdlets to disk in COCO 2014's layout."""
 
+import errno
 import json
 import os
 import shutil
@@ -90,6 +91,9 @@ def write_birdlets(
         _write_json(partial / MANIFEST, settings)
         os.rename(partial, data_dir)
     except OSError as error:
+        # Another command may have drawn the same in the meantime.
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            return not _is_there(data_dir, settings)
         raise UserError(f"--data_dir={data_dir}: cannot be written: {error}") from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
