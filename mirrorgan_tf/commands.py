@@ -192,9 +192,12 @@ def quiet() -> Iterator[None]:
 
 
 def _parse(argv):
+    # It needs this module's `UserError`.
+    from mirrorgan_tf.flagfiles import expand_marked_flagfiles
+
     try:
-        return flags.FLAGS(argv)
-    except (flags.Error, OSError, UnicodeDecodeError) as error:
+        return flags.FLAGS([argv[0], *expand_marked_flagfiles(argv[1:])])
+    except (flags.Error, UserError, OSError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         print(f"error: {one_line(reason)}; --help lists all flags", file=sys.stderr)
         sys.exit(1)

@@ -9,6 +9,7 @@ from absl import flags
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config, setting_help
 from mirrorgan_tf.files import write_whole
+from mirrorgan_tf.flagfiles import expand_marked_flagfiles
 from mirrorgan_tf.path_flags import define_path
 
 __all__ = ["define_flags", "config_from_flags", "read_config", "write_config"]
@@ -66,7 +67,8 @@ def read_config(path: Path, *, passed_over: Sequence[str] = ()) -> Config:
     for name in passed_over:
         flags.DEFINE_string(name, None, "", flag_values=values)
     try:
-        rest = values(["flags", f"--flagfile={path}"])
+        arguments = expand_marked_flagfiles([f"--flagfile={path}"])
+        rest = values(["flags", *arguments])
     except (flags.Error, UnicodeDecodeError) as error:
         raise UserError(
             f"{path}: {error}; mend it, or use the version that wrote it"

@@ -26,7 +26,6 @@ from mirrorgan_tf.files import read_bytes
 __all__ = [
     "coco_years",
     "read_coco",
-    "read_coco_json",
     "read_coco_jsons",
     "read_coco_splits",
 ]
@@ -85,21 +84,6 @@ def read_coco_splits(
     )
 
 
-def read_coco_json(
-    path: str | Path, folder: str | Path, *, notes: Sequence[str] = ()
-) -> CaptionedImages:
-    """Indexes the images of one captions file: see `read_coco_jsons`.
-
-    Args:
-        path: JSON with `images` (id, file_name) and `annotations` (id, image_id,
-            caption).
-        folder: where file names start.
-        notes: first notes of the index.
-    """
-    (index,) = read_coco_jsons({"": (path, [folder])}, notes=notes).values()
-    return index
-
-
 def read_coco_jsons(
     files: Mapping[str, tuple[str | Path, Sequence[str | Path]]],
     *,
@@ -111,8 +95,9 @@ def read_coco_jsons(
     are left out, and images without any. Each image is its own class.
 
     Args:
-        files: for each split its JSON, and the folders where file names may start:
-            the first one that holds the first image is taken.
+        files: for each split its JSON, with `images` (id, file_name) and
+            `annotations` (id, image_id, caption), and the folders where file names may
+            start: the first one that holds the first image is taken.
         notes: first notes of each index.
 
     Raises:

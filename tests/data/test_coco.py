@@ -5,7 +5,7 @@ import PIL.Image
 import pytest
 
 from mirrorgan_tf.commands import UserError
-from mirrorgan_tf.data.coco import read_coco, read_coco_json, read_coco_splits
+from mirrorgan_tf.data.coco import read_coco, read_coco_jsons, read_coco_splits
 from mirrorgan_tf.data.records import Remark
 from tests.data import trees
 
@@ -196,7 +196,9 @@ def test_a_folder_too_high_or_too_low_is_told(tmp_path):
 
 def test_someones_own_json_is_read(tmp_path):
     trees.make_own_coco(tmp_path, images=4)
-    index = read_coco_json(tmp_path / "captions.json", tmp_path / "pictures")
+    folders = [tmp_path / "none", tmp_path / "pictures"]
+    files = {"train": (tmp_path / "captions.json", folders)}
+    index = read_coco_jsons(files)["train"]
     assert [path[len(str(tmp_path)) :] for path in index.paths] == [
         "/pictures/night/0.png",
         "/pictures/day/1.png",
@@ -205,7 +207,7 @@ def test_someones_own_json_is_read(tmp_path):
     ]
     (tmp_path / "pictures" / "day" / "3.png").unlink()
     with pytest.raises(UserError, match=r"day/3\.png: no such image.*1 missing"):
-        read_coco_json(tmp_path / "captions.json", tmp_path / "pictures")
+        read_coco_jsons(files)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32", "utf-16-be"])
