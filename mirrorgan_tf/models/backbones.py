@@ -9,7 +9,8 @@ from keras import layers, ops
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.downloads import check_weights_file
 from mirrorgan_tf.models import torchvision
-from mirrorgan_tf.models.blocks import batch_normalization, conv, dense
+from mirrorgan_tf.models.batch_norm import batch_normalization
+from mirrorgan_tf.models.blocks import conv, dense
 
 __all__ = ["ImagenetBackbone", "SmallBackbone", "build_backbone"]
 

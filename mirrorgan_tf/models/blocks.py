@@ -3,23 +3,21 @@
 import keras
 from keras import layers, ops
 
+from mirrorgan_tf.models.batch_norm import batch_normalization, normalized
 from mirrorgan_tf.models.convolution import Conv2D
 from mirrorgan_tf.models.rematerialization import Block
 
 __all__ = [
-    "BatchNormalization",
     "GLU",
     "Orthogonal",
     "ResidualBlock",
     "UpBlock",
-    "batch_normalization",
     "conv",
     "corner_convs",
     "dense",
     "full_precision",
     "gate_openings",
     "join_corners",
-    "normalized",
     "recurrent_policy",
 ]
 
@@ -67,70 +65,6 @@ def dense(units: int, *, use_bias: bool = False, dtype) -> layers.Dense:
         kernel_initializer=Orthogonal(),
         dtype=dtype,
     )
-
-
-def batch_normalization(*, momentum: float = 0.9, dtype) -> layers.BatchNormalization:
-    """Batch norm over the global batch, scale N(1, 0.02) (authors' code).
-
-    Keras' momentum is what PyTorch's lacks to 1. The running variance is the
-    batch's own; PyTorch keeps the unbiased estimate, n / (n - 1) times as large.
-    """
-    return BatchNormalization(
-        momentum=momentum,
-        epsilon=1e-5,
-        gamma_initializer=keras.initializers.RandomNormal(1.0, 0.02),
-        # Only the TensorFlow backend has replicas that normalise each on its own.
-        synchronized=keras.backend.backend() == "tensorflow",
-        dtype=dtype,
-    )
-
-
-@keras.saving.register_keras_serializable(package="mirrorgan_tf")
-class BatchNormalization(layers.BatchNormalization):
-    """Keras' batch norm with moments that rounding leaves alone.
-
-    Keras adds up all positions of a batch in one go, hundreds of thousands at
-    256 px, and takes a synchronised variance as E[x²] - E[x]², which cancels for
-    vectors of a small batch. Here each row, then each image is averaged first, and
-    the variance is that of x - E[x].
-    """
-
-    # (x, gamma, beta, epsilon) to x normalised, mean and variance, or to None: what a
-    # backend may have for that in one, set from outside.
-    fused = None
-
-    def call(self, inputs, training=None, mask=None):
-        """As Keras' layer."""
-        done = None
-        if self.fused is not None and training and self.trainable and mask is None:
-            done = self.fused(inputs, self.gamma, self.beta, self.epsilon)
-        if done is None:
-            return super().call(inputs, training=training, mask=mask)
-        outputs, *moments = done
-        averages = self.moving_mean, self.moving_variance
-        for average, moment in zip(averages, moments, strict=True):
-            average.assign(average * self.momentum + moment * (1.0 - self.momentum))
-        return outputs
-
-    def _moments(self, inputs, mask):
-        if mask is not None:
-            return super()._moments(inputs, mask)
-        mean = self._global_mean(inputs)
-        # The variance does not move with the mean: there is nothing to pass back.
-        centred = inputs - ops.stop_gradient(mean)
-        return mean, self._global_mean(ops.square(centred))
-
-    def _global_mean(self, x):
-        """(B, .., C) to (C,), over the batches of all replicas."""
-        while len(x.shape) > 2:
-            x = ops.mean(x, axis=-2)
-        mean, _ = ops.moments(x, axes=[0], synchronized=self.synchronized)
-        return mean
-
-
-def normalized(x, norm, *, training):
-    """Through a batch norm, or as it is where that is None (folded, for serving)."""
-    return x if norm is None else norm(x, training=training)
 
 
 def corner_convs(x, kernel, bias=None):

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from mirrorgan_tf.models.blocks import batch_normalization, conv, full_precision
+from mirrorgan_tf.models.batch_norm import batch_normalization
+from mirrorgan_tf.models.blocks import conv, full_precision
 from mirrorgan_tf.models.convolution import Conv2D, convolution_as_product
 from mirrorgan_tf.models.spectral_norm import SpectralConv2D
 
@@ -70,8 +71,7 @@ class ConvBlock(layers.Layer):
 
     def _activated(self, x, batches, training):
         if self.norm:
-            parts = ops.split(x, batches)
-            x = ops.concatenate([self.norm(part, training=training) for part in parts])
+            x = self.norm(x, batches=batches, training=training)
         return self.leaky_relu(x, _SLOPE)
 
     def get_config(self):

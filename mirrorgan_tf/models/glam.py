@@ -4,15 +4,14 @@ import keras
 from keras import layers, ops
 
 from mirrorgan_tf.models.attention import SentenceAttention, WordAttention
+from mirrorgan_tf.models.batch_norm import batch_normalization, normalized
 from mirrorgan_tf.models.blocks import (
     GLU,
     ResidualBlock,
     UpBlock,
-    batch_normalization,
     conv,
     dense,
     full_precision,
-    normalized,
 )
 from mirrorgan_tf.models.conditioning import ConditioningAugmentation
 

@@ -3,7 +3,8 @@
 import keras
 import tensorflow as tf
 
-from mirrorgan_tf.models.blocks import GLU, BatchNormalization, UpBlock, gate_openings
+from mirrorgan_tf.models.batch_norm import BatchNormalization
+from mirrorgan_tf.models.blocks import GLU, UpBlock, gate_openings
 from mirrorgan_tf.models.convolution import Conv2D
 from mirrorgan_tf.models.discriminators import ConvBlock
 from mirrorgan_tf.training.convolution_kernels import convolved, upsampled

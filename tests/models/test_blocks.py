@@ -4,7 +4,6 @@ from keras import ops
 
 from mirrorgan_tf.models.blocks import (
     GLU,
-    BatchNormalization,
     ResidualBlock,
     UpBlock,
     corner_convs,
@@ -14,43 +13,6 @@ from mirrorgan_tf.models.blocks import (
 
 def _normal(*shape):
     return np.random.default_rng(0).normal(size=shape).astype(np.float32)
-
-
-@pytest.mark.parametrize("shape", [(2, 5), (3, 4, 6, 5)])
-@pytest.mark.parametrize("synchronized", [False, True])
-def test_batch_statistics(shape, synchronized):
-    # Far from zero: a mean of squares would lose the variance.
-    x = _normal(*shape) + 3000
-    layer = BatchNormalization(momentum=0.9, epsilon=1e-5, synchronized=synchronized)
-    result = layer(x, training=True)
-    axes = tuple(range(len(shape) - 1))
-    exact = x.astype(np.float64)
-    mean, variance = exact.mean(axes), exact.var(axes)
-    expected = (exact - mean) / np.sqrt(variance + 1e-5)
-    np.testing.assert_allclose(result, expected, atol=5e-3)
-    np.testing.assert_allclose(layer.moving_mean, 0.1 * mean, rtol=1e-5)
-    np.testing.assert_allclose(layer.moving_variance, 0.9 + 0.1 * variance, rtol=1e-4)
-
-
-def test_many_positions_add_up():
-    x = np.full((1, 512, 512, 1), 0.1, np.float32)
-    layer = BatchNormalization(momentum=0.0)
-    layer(x, training=True)
-    np.testing.assert_allclose(layer.moving_mean, [0.1], rtol=1e-6)
-
-
-def test_gradients_are_those_of_the_formula():
-    tf = pytest.importorskip("tensorflow")
-    x, weights = tf.constant(_normal(2, 3, 3, 4)), _normal(2, 3, 3, 4)
-    layer = BatchNormalization(epsilon=1e-5, synchronized=True)
-    with tf.GradientTape(persistent=True) as tape:
-        tape.watch(x)
-        ours = tf.reduce_sum(weights * layer(x, training=True))
-        mean, variance = tf.nn.moments(x, (0, 1, 2))
-        theirs = tf.reduce_sum(weights * (x - mean) / tf.sqrt(variance + 1e-5))
-    np.testing.assert_allclose(
-        tape.gradient(ours, x), tape.gradient(theirs, x), atol=1e-5
-    )
 
 
 def test_glu_gates_the_first_half_with_the_second():

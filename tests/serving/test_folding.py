@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from mirrorgan_tf.models.blocks import BatchNormalization
+from mirrorgan_tf.models.batch_norm import BatchNormalization
 from mirrorgan_tf.models.glam import Glam
 from mirrorgan_tf.serving.folding import fold_batch_norm
 

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mirrorgan_tf.models.blocks import GLU, BatchNormalization, UpBlock
+from mirrorgan_tf.models.batch_norm import BatchNormalization
+from mirrorgan_tf.models.blocks import GLU, UpBlock
 from mirrorgan_tf.models.convolution import Conv2D
 from mirrorgan_tf.models.discriminators import ConvBlock, Discriminator
 from mirrorgan_tf.training.kernels import use_kernels
