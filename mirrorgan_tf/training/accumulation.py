@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 __all__ = ["accumulate", "micro_batches"]
@@ -26,9 +27,16 @@ def accumulate(
 ) -> tuple[dict[str, tf.Tensor], list]:
     """Means over micro-batches, which are worked through one after the other.
 
+    What the forward passes assign to variables (averages of batch norms, directions of
+    spectral norms) is averaged too: every micro-batch starts from the values before the
+    step, and the variables get the mean of where the micro-batches took them. So they
+    forget as much in a step as they do without micro-batches. An average of moments m
+    becomes momentum · m + (1 - momentum) · mean of the micro-batches' moments.
+
     Args:
         parts: the micro-batches.
-        gradients_of: a micro-batch to its losses and (nested) gradients.
+        gradients_of: a micro-batch to its losses and (nested) gradients. It assigns to
+            Keras variables alone.
 
     Returns:
         Losses and gradients; of means over words they are means of means.
@@ -37,9 +45,45 @@ def accumulate(
         return gradients_of(parts[0])
     sums = None
     for part in parts:
-        # Else all would be worked through, and kept, at the same time.
-        with tf.control_dependencies(tf.nest.flatten(sums) if sums else []):
+        # Run micro-batches one after the other. TensorFlow would otherwise run them all
+        # at once and keep all their activations.
+        with (
+            tf.control_dependencies(tf.nest.flatten(sums) if sums else []),
+            _CollectedUpdates() as updates,
+        ):
             losses, gradients = gradients_of(tf.nest.map_structure(tf.identity, part))
-            terms = tf.nest.map_structure(tf.convert_to_tensor, (losses, gradients))
-            sums = tf.nest.map_structure(tf.add, sums, terms) if sums else terms
-    return tf.nest.map_structure(lambda total: total / len(parts), sums)
+        terms = tf.nest.map_structure(
+            tf.convert_to_tensor, (losses, gradients, updates.values)
+        )
+        sums = tf.nest.map_structure(tf.add, sums, terms) if sums else terms
+    losses, gradients, values = tf.nest.map_structure(
+        lambda total: total / len(parts), sums
+    )
+    for variable, value in zip(updates.variables, values, strict=True):
+        variable.assign(value)
+    return losses, gradients
+
+
+class _CollectedUpdates(keras.StatelessScope):
+    """Keeps what is assigned to variables, which reads in the scope then give."""
+
+    def __init__(self):
+        # Values for variables that other code has left without are not its to draw.
+        super().__init__(initialize_variables=False)
+        self._variables = {}
+
+    def add_update(self, update):
+        """Called by Keras in place of an assignment."""
+        variable, _ = update
+        self._variables[id(variable)] = variable
+        super().add_update(update)
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """That were assigned to, in order."""
+        return list(self._variables.values())
+
+    @property
+    def values(self) -> list[tf.Tensor]:
+        """The newest of each."""
+        return [self.get_current_value(variable) for variable in self.variables]

@@ -182,7 +182,11 @@ def global_mean(values: tf.Tensor, weights: tf.Tensor | None = None) -> tf.Tenso
     Returns:
         Scalar; the sum over replicas is the mean. 0 where nothing counts.
     """
-    weights = tf.ones_like(values) if weights is None else weights
+    if weights is None:
+        # Replicas' batches are equal: their number need not be asked for.
+        replicas = tf.distribute.get_replica_context().num_replicas_in_sync
+        count = tf.cast(tf.size(values) * replicas, values.dtype)
+        return tf.math.divide_no_nan(tf.reduce_sum(values), count)
     weights = tf.cast(weights, values.dtype)
     total = _sum_over_replicas(tf.reduce_sum(weights))
     return tf.math.divide_no_nan(tf.reduce_sum(values * weights), total)

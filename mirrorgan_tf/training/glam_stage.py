@@ -1,5 +1,6 @@
 """Stage glam: discriminators and generator in turn, STEM and STREAM frozen."""
 
+import keras
 import tensorflow as tf
 
 from mirrorgan_tf.config import Config
@@ -143,7 +144,9 @@ class GlamStage:
 
         def discriminators(part):
             batch, made_from = part
-            made = self.glam(**made_from, training=True)
+            # The generator's averages move with its own update below.
+            with keras.StatelessScope(initialize_variables=False):
+                made = self.glam(**made_from, training=True)
             losses, gradients = {}, []
             for some, gradient in self._discriminator_gradients(
                 batch, made["images"], made_from["sentence"]

@@ -1,7 +1,12 @@
+import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
+from mirrorgan_tf.models.discriminators import Discriminator
 from mirrorgan_tf.training.adversarial import discriminator_loss
+from mirrorgan_tf.training.distribution import next_example
+from mirrorgan_tf.training.kernels import use_kernels
 
 
 def _normal(*shape, seed=0):
@@ -65,3 +70,117 @@ def test_a_linear_discriminator_is_penalised_for_its_weights():
     # d/ds of k (|x|² + |s|²)²
     expected = 0.5 * 4 * (joint + sentence) * judge.sentence.numpy()
     np.testing.assert_allclose(gradient - plain_gradient, expected, rtol=1e-4)
+
+
+def _losses_and_gradients(strategy, weights):
+    """Of a discriminator of images of the same random weights, by name."""
+    keras.utils.set_random_seed(0)
+    with strategy.scope():
+        discriminator = Discriminator(16, width=2, spectral_norm=True, dtype="float64")
+        discriminator.build((None, 16, 16, 3), (None, 5))
+        use_kernels(discriminator)
+    variables = discriminator.trainable_variables
+    inputs = _normal(4, 16, 16, 3), _normal(4, 16, 16, 3, seed=1), _normal(4, 5)
+    rows = 4 // strategy.num_replicas_in_sync
+
+    def step(replica):
+        share = slice(replica * rows, (replica + 1) * rows)
+        real, fake, sentence = (tf.constant(x[share], tf.float64) for x in inputs)
+        with tf.GradientTape() as tape:
+            losses, total = discriminator_loss(
+                discriminator,
+                real,
+                fake,
+                sentence,
+                *next_example(sentence),
+                training=True,
+                **weights,
+            )
+        gradients = tape.gradient(total, variables)
+        return losses | {
+            f"{variable.name} {i}": gradient
+            for i, (variable, gradient) in enumerate(
+                zip(variables, gradients, strict=True)
+            )
+        }
+
+    replicas = strategy.experimental_distribute_values_from_function(
+        lambda context: context.replica_id_in_sync_group
+    )
+    shares = tf.function(lambda: strategy.run(step, (replicas,)), autograph=False)()
+    return {
+        name: sum(part.numpy() for part in strategy.experimental_local_results(share))
+        for name, share in shares.items()
+    }
+
+
+@pytest.mark.parametrize(
+    "weights", [{"r1_weight": 10.0}, {"matching_weight": 2.0}], ids=["r1", "matching"]
+)
+def test_one_and_two_replicas_agree_on_penalties_in_double_precision(
+    weights, two_replicas
+):
+    one = tf.distribute.OneDeviceStrategy("/cpu:0")
+    expected = _losses_and_gradients(one, weights)
+    results = _losses_and_gradients(two_replicas, weights)
+    assert results.keys() == expected.keys() and len(expected) > 10
+    for name, value in expected.items():
+        assert value.dtype == "float64", name
+        np.testing.assert_allclose(
+            results[name],
+            value,
+            rtol=0,
+            atol=1e-10 * np.abs(value).max(),
+            err_msg=name,
+        )
+
+
+def test_gradient_of_penalties_matches_finite_differences():
+    """Through all of a discriminator's layers, in a random direction of its weights."""
+    keras.utils.set_random_seed(0)
+    discriminator = Discriminator(16, width=2, dtype="float64")
+    discriminator.build((None, 16, 16, 3), (None, 5))
+    use_kernels(discriminator)
+    variables = discriminator.trainable_variables
+    real, fake, sentence = (
+        tf.constant(_normal(2, *shape, seed=seed), tf.float64)
+        for seed, shape in enumerate([(16, 16, 3), (16, 16, 3), (5,)])
+    )
+
+    @tf.function(autograph=False)
+    def penalties_and_gradients():
+        with tf.GradientTape() as tape:
+            losses, _ = discriminator_loss(
+                discriminator,
+                real,
+                fake,
+                sentence,
+                sentence[::-1],
+                tf.ones(2, tf.float64),
+                training=True,
+                r1_weight=1.0,
+                matching_weight=1.0,
+            )
+            # The matching penalty is a sixth power.
+            total = losses["r1"] + losses["matching"] ** (1 / 6)
+        # No gradient by biases of the logits.
+        return total, [
+            tf.zeros(variable.shape, tf.float64) if gradient is None else gradient
+            for variable, gradient in zip(
+                variables, tape.gradient(total, variables), strict=True
+            )
+        ]
+
+    start = [variable.numpy() for variable in variables]
+    direction = [_normal(*w.shape, seed=i) * w.std() for i, w in enumerate(start)]
+    _, gradients = penalties_and_gradients()
+    slope = sum(
+        np.sum(d * g.numpy()) for d, g in zip(direction, gradients, strict=True)
+    )
+    values = []
+    for step in (1e-6, -1e-6):
+        for variable, w, d in zip(variables, start, direction, strict=True):
+            variable.assign(w + step * d)
+        values.append(penalties_and_gradients()[0].numpy())
+    assert slope == pytest.approx((values[0] - values[1]) / 2e-6, rel=1e-6)
+    assert abs(slope) > 1e-3 * abs(values[0])

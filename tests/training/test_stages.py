@@ -1,4 +1,3 @@
-import contextlib
 import dataclasses
 
 import keras
@@ -26,18 +25,6 @@ ATTNGAN = {
 }
 
 
-@contextlib.contextmanager
-def double_precision():
-    """Networks built in it compute in float64."""
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
-    try:
-        yield
-    finally:
-        keras.config.set_floatx("float32")
-        keras.config.set_dtype_policy("float32")
-
-
 def _batch(rows=8):
     random = np.random.default_rng(0)
     # An empty caption among the others.
@@ -46,7 +33,7 @@ def _batch(rows=8):
     ids[np.arange(MAX_WORDS) >= lengths[:, None]] = 0
     return {
         "images": tuple(
-            random.uniform(-1, 1, (rows, size, size, 3)).astype(keras.config.floatx())
+            random.uniform(-1, 1, (rows, size, size, 3)).astype(np.float32)
             for size in SIZES
         ),
         "ids": ids,
@@ -95,8 +82,10 @@ STAGES = {
 }
 # One scale: second derivatives take long to trace.
 PENALTIES = {
-    "r1": (_glam_stage, {"scales": 1, "r1_weight": 10.0}),
-    "matching": (_glam_stage, {"scales": 1, "matching_penalty_weight": 2.0}),
+    "penalties": (
+        _glam_stage,
+        {"scales": 1, "r1_weight": 10.0, "matching_penalty_weight": 2.0},
+    )
 }
 OPTIMIZERS = ("optimizer", "generator_optimizer")
 
@@ -168,37 +157,6 @@ def test_one_and_two_replicas_agree(name, tiny_config, two_replicas):
     for model in start:
         for a, b in zip(weights_one[model], weights_two[model], strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5, err_msg=model)
-
-
-def test_one_and_two_replicas_agree_on_penalties_in_double_precision(
-    tiny_config, two_replicas
-):
-    config = dataclasses.replace(
-        tiny_config,
-        scales=1,
-        r1_weight=10.0,
-        matching_penalty_weight=2.0,
-        discriminator_spectral_norm=True,
-        accumulate_steps=2,
-    )
-    one = tf.distribute.OneDeviceStrategy("/cpu:0")
-    with double_precision():
-        losses_one, start, weights_one = _train(
-            _glam_stage, config, one, steps=1, sgd=0.01
-        )
-        losses_two, _, weights_two = _train(
-            _glam_stage, config, two_replicas, steps=1, start=start, sgd=0.01
-        )
-    for key, loss in losses_one[0].items():
-        assert loss.dtype == np.float64, key
-        np.testing.assert_allclose(losses_two[0][key], loss, rtol=1e-9, err_msg=key)
-    for model in start:
-        for a, b, before in zip(
-            weights_one[model], weights_two[model], start[model], strict=True
-        ):
-            # Relative to how far the step moved the weights.
-            distance = np.abs(a - before).max()
-            np.testing.assert_allclose(a, b, rtol=0, atol=1e-8 * distance + 1e-14)
 
 
 @pytest.mark.parametrize("name", STAGES)
