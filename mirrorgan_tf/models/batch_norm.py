@@ -97,11 +97,11 @@ class BatchNormalization(layers.BatchNormalization):
             return own
         # One collective for all moments of this call: (replicas, batches, 2, C).
         moments = stack_over_replicas(ops.stack([ops.stack(pair) for pair in own]))
-        means, variances = moments[:, :, 0], moments[:, :, 1]
+        means, variances = ops.unstack(moments, axis=2)
         mean = ops.mean(means, axis=0)
         # Within replicas and between them.
         variance = ops.mean(variances + ops.square(means - mean), axis=0)
-        return [(mean[i], variance[i]) for i in range(len(parts))]
+        return list(zip(ops.unstack(mean), ops.unstack(variance), strict=True))
 
     def _move(self, average, moment):
         average.assign(average * self.momentum + moment * (1.0 - self.momentum))
