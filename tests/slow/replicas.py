@@ -10,6 +10,7 @@ losses agree to 1e-6, until after some ten steps rounding carries a number over 
 """
 
 import argparse
+import dataclasses
 import json
 import os
 import socket
@@ -23,7 +24,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 CASES = ("devices=2", "devices=4", "workers=2", "workers=3")
 STEPS = 20
 RELATIVE, ABSOLUTE = 1e-8, 1e-10
-WORDS, ROWS, SIZES = 11, 12, (16,)
+# Two micro-batches of 4 replicas are equal.
+WORDS, ROWS, SIZES = 11, 24, (16,)
 SETTINGS = {
     "max_words": 5,
     "base_size": 16,
@@ -75,6 +77,19 @@ def batches(context):
     )
 
 
+# Rows of the result: a stage, and settings beside SETTINGS.
+RUNS = {
+    "stem": ("stem", {}),
+    "stream": ("stream", {}),
+    "glam": ("glam", {}),
+    "glam with penalties": (
+        "glam",
+        {"r1_weight": 1.0, "matching_penalty_weight": 0.01},
+    ),
+    "glam in micro-batches": ("glam", {"accumulate_steps": 2, "spectral_norm": True}),
+}
+
+
 def build(name, config):
     """A stage whose optimizers do not blow rounding up, as Adam does near zero."""
     import keras
@@ -115,7 +130,7 @@ def weights(value):
     return value.get_weights()
 
 
-def train(config, strategy):
+def train(config, strategy, runs):
     """Losses of every step and weights after the last, arrays by name."""
     import keras
     import numpy as np
@@ -125,10 +140,11 @@ def train(config, strategy):
     from mirrorgan_tf.training.loop import compile_step
 
     results = {}
-    for name in ("stem", "stream", "glam"):
+    for name in runs:
+        stage_name, settings = RUNS[name]
         keras.utils.set_random_seed(1)
         with strategy.scope():
-            stage = build(name, config)
+            stage = build(stage_name, dataclasses.replace(config, **settings))
             step = tf.Variable(0, dtype=tf.int64)
         train_step = compile_step(stage, strategy, step, jit=False, seed=config.seed)
         fed = distribute_batches(strategy, batches, ROWS)
@@ -182,7 +198,7 @@ def keep_best(strategy, folder):
     return {"best weight": weight.numpy(), "best over": np.array(over)}
 
 
-def train_once(out, strategy, devices):
+def train_once(out, strategy, devices, runs):
     """In a process of its own: what `train` gives, as a file."""
     import keras
     import numpy as np
@@ -201,10 +217,10 @@ def train_once(out, strategy, devices):
     strategy = make_strategy(config)
     case, _ = Path(out).name.rsplit("-", 1)
     best = keep_best(strategy, Path(out).parent / f"{case}-best")
-    np.savez(out, **train(config, strategy), **best)
+    np.savez(out, **train(config, strategy, runs), **best)
 
 
-def start(folder, case):
+def start(folder, case, runs):
     """Starts the processes of a case; each writes a file."""
     kind, _, number = case.partition("=")
     number = int(number or 1)
@@ -222,7 +238,7 @@ def start(folder, case):
         command = [sys.executable, __file__, f"--out={out}", f"--strategy={strategy}"]
         with out.with_suffix(".log").open("w") as log:
             process = subprocess.Popen(
-                [*command, f"--devices={devices}"],
+                [*command, f"--devices={devices}", "--runs", *runs],
                 env=os.environ | (environment if workers > 1 else {}),
                 stdout=log,
                 stderr=log,
@@ -268,18 +284,19 @@ def main():
     """Compares the cases asked for, a line each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cases", nargs="*", default=CASES)
+    parser.add_argument("--runs", nargs="+", default=list(RUNS), choices=RUNS)
     parser.add_argument("--out", help=argparse.SUPPRESS)
     parser.add_argument("--strategy", help=argparse.SUPPRESS)
     parser.add_argument("--devices", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.out:
-        train_once(arguments.out, arguments.strategy, arguments.devices)
+        train_once(arguments.out, arguments.strategy, arguments.devices, arguments.runs)
         return
     failed = False
     with tempfile.TemporaryDirectory() as folder:
-        reference = start(Path(folder), "one_device")
+        reference = start(Path(folder), "one_device", arguments.runs)
         for case in arguments.cases:
-            started = start(Path(folder), case)
+            started = start(Path(folder), case, arguments.runs)
             (expected,) = finish(reference)
             for index, results in enumerate(finish(started)):
                 error, name = worst_error(results, expected)

@@ -15,7 +15,7 @@ HARNESS = Path(__file__).parents[1] / "slow" / "replicas.py"
 @pytest.mark.slow
 def test_two_processes_train_like_one():
     done = subprocess.run(
-        [sys.executable, HARNESS, "workers=2"],
+        [sys.executable, HARNESS, "workers=2", "--runs", "stem", "stream", "glam"],
         capture_output=True,
         text=True,
         timeout=600,
