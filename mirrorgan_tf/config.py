@@ -311,7 +311,8 @@ class Config:
     accumulate_steps: int = _setting(
         1,
         "Micro-batches of a step of stages stream and glam, to save memory; batch "
-        "statistics and wrong pairs are of a micro-batch.",
+        "statistics and wrong pairs are of a micro-batch, averages of batch norms move "
+        "as often as without.",
         low=1,
         runtime=True,
     )
