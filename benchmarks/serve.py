@@ -53,7 +53,8 @@ def export_all(folder: Path) -> None:
     stem, glam = build_stem(config, _VOCABULARY), build_glam(config)
     for name, options in _WAYS.items():
         model = ServedModel(tokenizer, stem, glam, **options)
-        save_version(model, model.endpoints, folder / name)
+        xla = options.get("xla", False)
+        save_version(model, model.endpoints, folder / name, xla=xla)
 
 
 def measure(folder: Path) -> dict:

@@ -93,7 +93,9 @@ def main() -> None:
                 "(pip install 'mirrorgan_tf[serving]')"
             )
 
-    target = save_version(model, model.endpoints, out, version, complete=complete)
+    target = save_version(
+        model, model.endpoints, out, version, xla=asked.xla, complete=complete
+    )
     for name, endpoint in sorted(model.endpoints.items()):
         logging.info("  %s: %s", name, _describe(endpoint))
     logging.info("%s: %.1f MB", target, folder_bytes(target) / 1e6)

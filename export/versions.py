@@ -7,6 +7,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from export.graph_check import check_graph
 from mirrorgan_tf.commands import UserError, quiet
 from mirrorgan_tf.files import whole_folder
 
@@ -49,6 +50,7 @@ def save_version(
     out: Path,
     version: int | None = None,
     *,
+    xla: bool = False,
     complete: Callable[[Path], None] = lambda folder: None,
 ) -> Path:
     """Writes `out`/`version` as a SavedModel: whole or not at all.
@@ -61,13 +63,15 @@ def save_version(
         signatures: functions to serve by name.
         out: folder of all versions; made where there is none.
         version: as for `choose_version`.
+        xla: as for `check_graph`.
         complete: writes what else belongs into the folder, before it has its name.
 
     Returns:
         The version's folder.
 
     Raises:
-        UserError: as `choose_version`, or the folder can't be written.
+        UserError: as `choose_version` and `check_graph`, or the folder can't be
+            written.
     """
     version = choose_version(out, version)
     target = out / str(version)
@@ -75,6 +79,7 @@ def save_version(
         with whole_folder(target) as folder:
             with quiet():
                 tf.saved_model.save(module, str(folder), signatures=signatures)
+            check_graph(folder, xla=xla)
             complete(folder)
     except OSError as error:
         if error.errno in (errno.EEXIST, errno.ENOTEMPTY):

@@ -29,13 +29,27 @@ def greedy(
     Returns:
         ids (B, L) int32.
     """
-    return _search(
-        keras_nlp.samplers.GreedySampler(), decoder, features, max_words, stop_at_end
-    )
+    batch_size = ops.shape(features)[0]
+    next_logits, state = _decoding(decoder, features, stop_at_end)
+    positions = ops.arange(max_words)
+
+    def append_word(index, ids_and_state):
+        ids, state = ids_and_state
+        logits, state = next_logits(ids, state, index)
+        word = ops.cast(ops.argmax(logits, axis=-1), ids.dtype)
+        # No ops.slice_update: it is XlaDynamicUpdateSlice, which TensorFlow Serving
+        # refuses to run on CPUs.
+        return ops.where(positions == index, word[:, None], ids), state
+
+    ids = ops.zeros((batch_size, max_words), dtype="int32")
+    ids, _ = ops.fori_loop(0, max_words, append_word, (ids, state))
+    return ids
 
 
 def beam(decoder: StreamDecoder, features, max_words: int, beams: int):
     """The likeliest caption that a beam search finds, its end counted.
+
+    Not for exported models: Keras Hub's sampler runs XlaDynamicUpdateSlice.
 
     Args:
         decoder: built.
@@ -46,8 +60,19 @@ def beam(decoder: StreamDecoder, features, max_words: int, beams: int):
     Returns:
         ids (B, L) int32.
     """
-    sampler = keras_nlp.samplers.BeamSampler(num_beams=beams)
-    return _search(sampler, decoder, features, max_words, stop_at_end=True)
+    next_logits, state = _decoding(decoder, features, stop_at_end=True)
+
+    def next_token(prompt, cache, index):
+        logits, cache = next_logits(prompt, cache, index)
+        return logits, None, cache
+
+    # No stop ids for the sampler: the prompt's zeros would count as ends.
+    return keras_nlp.samplers.BeamSampler(num_beams=beams)(
+        next=next_token,
+        prompt=ops.zeros((ops.shape(features)[0], max_words), dtype="int32"),
+        cache=state,
+        index=0,
+    )
 
 
 def log_likelihood(decoder: StreamDecoder, features, ids):
@@ -71,25 +96,26 @@ def log_likelihood(decoder: StreamDecoder, features, ids):
     return ops.sum(said * counts, axis=1)
 
 
-def _search(sampler, decoder, features, max_words, stop_at_end):
-    batch_size = ops.shape(features)[0]
+def _decoding(decoder, features, stop_at_end):
+    """A function to the logits of the word at an index, and the state it begins with.
+
+    The function takes the ids (B, L), of which those before the index are read, the
+    state and the index; it returns logits (B, vocabulary_size) and the new state.
+    """
     features = ops.cast(features, decoder.compute_dtype)
-    prompt = ops.zeros((batch_size, max_words), dtype="int32")
-    cache = (features, *decoder.initial_states(batch_size))
     # Of a finished caption: certainly another 0, so that its score stays.
     finished = ops.concatenate(
         [ops.zeros((1, 1)), ops.full((1, decoder.vocabulary_size - 1), _NEVER)], axis=1
     )
 
-    def next_word(prompt, cache, index):
-        features, hidden, cell = cache
-        previous = prompt[:, ops.maximum(index - 1, 0)]
+    def next_logits(ids, state, index):
+        features, hidden, cell = state
+        previous = ids[:, ops.maximum(index - 1, 0)]
         inputs = ops.where(ops.equal(index, 0), features, decoder.embedding(previous))
         logits, (hidden, cell) = decoder.step(inputs, (hidden, cell))
         if stop_at_end:
             ended = ops.logical_and(index > 0, ops.equal(previous, 0))[:, None]
             logits = ops.where(ended, ops.cast(finished, logits.dtype), logits)
-        return logits, None, (features, hidden, cell)
+        return logits, (features, hidden, cell)
 
-    # No stop ids for the sampler: the prompt's zeros would count as ends.
-    return sampler(next=next_word, prompt=prompt, cache=cache, index=0)
+    return next_logits, (features, *decoder.initial_states(ops.shape(features)[0]))
