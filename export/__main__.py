@@ -36,7 +36,10 @@ def define_flags() -> None:
     )
     flags.DEFINE_bool("ema", True, "Export the averaged generator, not the last.")
     flags.DEFINE_bool(
-        "xla", False, "Compile the generator where it is served, once a batch size."
+        "xla",
+        False,
+        "Compile the generator where it is served, once a batch size; TensorFlow "
+        "Serving on CPUs then needs --xla_cpu_compilation_enabled.",
     )
     flags.DEFINE_integer(
         "max_batch", 32, "Captions that a request may hold.", lower_bound=1
@@ -87,17 +90,24 @@ def main() -> None:
 
     def complete(folder):
         write_manifest(manifest(run, options, model.endpoints), folder)
-        if not write_warmup(model.endpoints, folder, asked.max_batch):
-            logging.info(
-                "no warm-up requests: they need tensorflow-serving-api "
-                "(pip install 'mirrorgan_tf[serving]')"
-            )
+        # A compiled generator needs seconds for each batch size's first request. Else
+        # one request loads what is loaded late, and the largest asks for the memory.
+        sizes = model.batch_sizes or [1]
+        batches = [(name, size) for name in sorted(model.endpoints) for size in sizes]
+        if not asked.xla:
+            batches.append(("serving_default", asked.max_batch))
+        write_warmup(model.endpoints, folder, batches)
 
     target = save_version(
         model, model.endpoints, out, version, xla=asked.xla, complete=complete
     )
     for name, endpoint in sorted(model.endpoints.items()):
         logging.info("  %s: %s", name, _describe(endpoint))
+    if asked.xla:
+        logging.info(
+            "compiled where it is served: on CPUs start tensorflow_model_server with "
+            "--xla_cpu_compilation_enabled"
+        )
     logging.info("%s: %.1f MB", target, folder_bytes(target) / 1e6)
 
 

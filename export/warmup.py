@@ -1,10 +1,11 @@
 """Requests that TensorFlow Serving replays before a version answers others."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import tensorflow as tf
 
-__all__ = ["FILE", "warmup_inputs", "write_warmup"]
+__all__ = ["FILE", "write_warmup"]
 
 # TensorFlow Serving looks for this very place.
 FILE = "assets.extra/tf_serving_warmup_requests"
@@ -12,41 +13,55 @@ FILE = "assets.extra/tf_serving_warmup_requests"
 _VALUES = {tf.string: "a bird", tf.int64: 0, tf.float32: 0.5}
 
 
-def write_warmup(endpoints: dict, folder: Path, max_batch: int) -> bool:
-    """Writes a request of one row for each signature, and the default's largest.
+def write_warmup(
+    endpoints: dict, folder: Path, batches: Iterable[tuple[str, int]]
+) -> None:
+    """Writes requests as TFRecords of TensorFlow Serving's message PredictionLog.
 
     Args:
         endpoints: concrete functions by signature name.
         folder: of the version.
-        max_batch: rows of the largest request.
-
-    Returns:
-        False, and nothing written, without tensorflow-serving-api.
+        batches: signature and number of rows of each request.
     """
-    try:
-        from tensorflow_serving.apis import prediction_log_pb2
-    except ImportError:
-        return False
     path = folder / FILE
     path.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
-        batches = [(name, 1) for name in sorted(endpoints)]
-        for name, rows in [*batches, ("serving_default", max_batch)]:
-            log = prediction_log_pb2.PredictionLog()
-            request = log.predict_log.request
-            request.model_spec.signature_name = name
-            for key, value in warmup_inputs(endpoints[name], rows).items():
-                request.inputs[key].CopyFrom(tf.make_tensor_proto(value))
-            writer.write(log.SerializeToString())
-    return True
+        for name, rows in batches:
+            specs = endpoints[name].structured_input_signature[1]
+            inputs = {
+                key: tf.make_tensor_proto([_VALUES[spec.dtype]] * rows, spec.dtype)
+                for key, spec in sorted(specs.items())
+            }
+            writer.write(_prediction_log(name, inputs))
 
 
-def warmup_inputs(
-    endpoint: tf.types.experimental.ConcreteFunction, rows: int = 1
-) -> dict:
-    """Rows for each input of a signature, by name."""
-    specs = endpoint.structured_input_signature[1]
-    return {
-        name: tf.constant([_VALUES[spec.dtype]] * rows, spec.dtype)
-        for name, spec in specs.items()
-    }
+def _prediction_log(signature: str, inputs: dict) -> bytes:
+    """A PredictionLog of a request, serialized.
+
+    Encoded here because the classes of TensorFlow Serving's messages come with
+    tensorflow-serving-api, which an export should not need. The numbers are those of
+    the fields in prediction_log.proto, predict.proto and model.proto.
+    """
+    model_spec = _field(3, signature.encode())
+    request = _field(1, model_spec)
+    for name, tensor in inputs.items():
+        # An entry of a map is a message of the key and the value.
+        entry = _field(1, name.encode()) + _field(2, tensor.SerializeToString())
+        request += _field(2, entry)
+    predict_log = _field(1, request)
+    return _field(6, predict_log)
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """A protocol buffer's field of bytes, text or a message; number below 16."""
+    wire_type = 2
+    return bytes([number << 3 | wire_type]) + _varint(len(content)) + content
+
+
+def _varint(number: int) -> bytes:
+    """Seven bits a byte, the lowest first; the eighth bit says that more follow."""
+    encoded = bytearray()
+    while number > 127:
+        encoded.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*encoded, number])

@@ -11,12 +11,15 @@ from mirrorgan_tf.downloads import find_placeholder
 __all__ = ["load_saved_model"]
 
 
-def load_saved_model(path: str | Path, signature: str) -> tuple[tf.Module, Path]:
+def load_saved_model(
+    path: str | Path, signature: str, *, flag: str = "saved_model"
+) -> tuple[tf.Module, Path]:
     """Loads a SavedModel.
 
     Args:
         path: a version's folder, or the folder of all versions: then the newest.
         signature: that it must have.
+        flag: the command's flag that gave the path, for errors.
 
     Returns:
         The loaded object and the version's folder.
@@ -24,24 +27,24 @@ def load_saved_model(path: str | Path, signature: str) -> tuple[tf.Module, Path]
     Raises:
         UserError: there is no SavedModel, or one without the signature.
     """
-    folder = _newest(Path(path))
+    folder = _newest(Path(path), flag)
     try:
         loaded = tf.saved_model.load(str(folder))
     except (OSError, ValueError, tf.errors.OpError) as error:
         reason = str(error).strip().splitlines()[0]
         placeholder = find_placeholder(folder, "**/*")
         raise UserError(
-            f"--saved_model={path}: can't be loaded ({placeholder or reason})"
+            f"--{flag}={path}: can't be loaded ({placeholder or reason})"
         ) from None
     if signature not in loaded.signatures:
         raise UserError(
-            f"--saved_model={path}: has no signature {signature}; write it by "
+            f"--{flag}={path}: has no signature {signature}; write it by "
             "`python -m export`"
         )
     return loaded, folder
 
 
-def _newest(path):
+def _newest(path, flag):
     if (path / "saved_model.pb").is_file():
         return path
     versions = path.glob("[0-9]*") if path.is_dir() else ()
@@ -52,7 +55,6 @@ def _newest(path):
     ]
     if not versions:
         raise UserError(
-            f"--saved_model={path}: no SavedModel there; give what `python -m export` "
-            "wrote"
+            f"--{flag}={path}: no SavedModel there; give what `python -m export` wrote"
         )
     return max(versions, key=lambda version: int(version.name))

@@ -38,6 +38,8 @@ class ServedModel(tf.Module):
 
     Attributes:
         endpoints: the concrete functions to serve as signatures, by name.
+        batch_sizes: with XLA, the numbers of rows that the generator is compiled for;
+            others are filled up to the next of them. Empty without XLA.
     """
 
     def __init__(
@@ -65,7 +67,8 @@ class ServedModel(tf.Module):
             dtype: what the generator computes in and is stored in; STEM and STREAM,
                 which are judged by small differences, keep to their own.
             quantize: None or "int8", see `StoredWeights`.
-            xla: compile the generator where it is served, once a batch size.
+            xla: compile the generator where it is served, once for each of
+                `batch_sizes`.
         """
         super().__init__(name="served_model")
         # The models themselves stay out of sight: saving would trace a signature
@@ -76,9 +79,11 @@ class ServedModel(tf.Module):
         self._weights = StoredWeights(models, quantize)
         text_to_image = TextToImage(tokenizer, stem, glam, xla=xla)
         answers = _Answers(text_to_image, stream, candidates)
+        self.batch_sizes = _powers_of_two(max_batch) if xla else []
 
         def at_once(answer):
-            return _signature(_at_once(answer, max_batch), _CAPTION, self._weights)
+            endpoint = _at_once(answer, max_batch, self.batch_sizes)
+            return _signature(endpoint, _CAPTION, self._weights)
 
         def row_by_row(answer, inputs=_SEEDED):
             return _signature(_row_by_row(answer, max_batch), inputs, self._weights)
@@ -221,16 +226,26 @@ def _concentration(weights):
     return tf.clip_by_value(1.0 - entropy / most, 0.0, 1.0)
 
 
-def _at_once(answer: Callable, max_batch: int) -> Callable:
-    """Answers all rows together."""
+def _powers_of_two(largest: int) -> list[int]:
+    """1, 2, 4 and so on, and `largest` as the last."""
+    return [2**power for power in range((largest - 1).bit_length())] + [largest]
+
+
+def _at_once(answer: Callable, max_batch: int, batch_sizes: list[int]) -> Callable:
+    """Answers all rows together; see `ServedModel.batch_sizes`."""
 
     def endpoint(**rows):
         count = _checked_count(rows, max_batch)
-        # An empty batch leaves TensorFlow 2.21's oneDNN convolution with as many
-        # channels as it came with, and the next layer fails.
-        fill = tf.fill([tf.maximum(1 - count, 0)], "")
+        if batch_sizes:
+            sizes = tf.constant(batch_sizes)
+            filled_count = tf.reduce_min(tf.where(sizes < count, max_batch, sizes))
+        else:
+            # An empty batch leaves TensorFlow 2.21's oneDNN convolution with as many
+            # channels as it came with, and the next layer fails.
+            filled_count = tf.maximum(count, 1)
+        fill = tf.fill([filled_count - count], "")
         filled = {name: tf.concat([value, fill], 0) for name, value in rows.items()}
-        return {name: made[:count] for name, made in answer(**filled).items()}
+        return {name: value[:count] for name, value in answer(**filled).items()}
 
     return endpoint
 

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from mirrorgan_tf.workdir import open_workdir
+from tests.export.test_warmup import batch_sizes
 
 
 def test_it_carries_the_trained_weights(loaded, trained_workdir):
@@ -68,8 +69,10 @@ def test_options_do_what_they_say(export, trained_workdir, tmp_path):
         "--quantize=int8",
         "--max_batch=2",
         "--noredescription",
+        "--xla",
     )
     assert done.returncode == 0, done.stderr
+    assert "tensorflow_model_server with --xla_cpu_compilation_enabled" in done.stderr
     assert os.listdir(tmp_path) == ["5"]
     signatures = tf.saved_model.load(str(tmp_path / "5")).signatures
     assert "seeded" in signatures and "redescribe" not in signatures
@@ -82,6 +85,8 @@ def test_options_do_what_they_say(export, trained_workdir, tmp_path):
         run = open_workdir(trained_workdir, ema=ema)
         images = run.describe(captions, seeds, batch_size=1)["images"][-1]
         errors[ema] = np.abs(served.astype(int) - images).mean()
+    # No batch size is left that a request would have to wait for.
+    assert batch_sizes(tmp_path / "5") == dict.fromkeys(signatures, [1, 2])
     # The two generators have nothing in common but their size.
     assert errors[False] < 1
     assert errors[True] > 10 * errors[False]

@@ -2,13 +2,13 @@ import errno
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import tensorflow as tf
 
 from export.versions import choose_version, save_version
 from mirrorgan_tf.commands import UserError
+from tests.conftest import ROOT
 
 # Writes all of it, and waits just before it would have its name.
 _SLOW_EXPORT = """
@@ -112,7 +112,7 @@ def test_a_version_that_appears_meanwhile_is_kept(tmp_path):
 def test_a_killed_export_has_no_number_and_is_cleared_away(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-c", _SLOW_EXPORT, str(tmp_path)],
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
     ) as writer:
@@ -128,3 +128,30 @@ def test_a_killed_export_has_no_number_and_is_cleared_away(tmp_path):
     assert sorted(os.listdir(tmp_path)) == [partial, "1"]
     assert save(tmp_path) == tmp_path / "2"
     assert sorted(os.listdir(tmp_path)) == ["1", "2"]
+
+
+def test_readmes_way_to_copy_a_version_names_it_last(tmp_path):
+    readme = (ROOT / "README.md").read_text()
+    (line,) = [line for line in readme.splitlines() if line.startswith("rsync ")]
+    served, models = tmp_path / "served" / "birdlets", tmp_path / "models"
+    (served / "1").mkdir(parents=True)
+    (served / "1" / "saved_model.pb").write_text("graph")
+    models.mkdir()
+    # The same machine stands for the server, and cp for rsync.
+    script = f"""
+        rsync() {{ cp -r "$2" "${{3#server:}}"; ls {models} >{tmp_path}/copied; }}
+        ssh() {{ shift; "$@"; }}
+        {line.replace("/models/birdlets", str(models))}
+    """
+
+    def copy():
+        return subprocess.run(
+            ["bash", "-c", script], cwd=tmp_path, stderr=subprocess.DEVNULL
+        ).returncode
+
+    assert copy() == 0
+    assert (tmp_path / "copied").read_text() == "copying-1\n"
+    assert (models / "1" / "saved_model.pb").read_text() == "graph"
+    # A version that is there stays as it is.
+    assert copy() != 0
+    assert os.listdir(models / "1") == ["saved_model.pb"]

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from mirrorgan_tf.models.from_config import build_glam, build_stem
 from mirrorgan_tf.serving.served_model import ServedModel
+from mirrorgan_tf.text_to_image import TextToImage
 from mirrorgan_tf.workdir import open_workdir
 
 CAPTIONS = ["a red bird with black wings", "", "a bird", "black"]
@@ -172,17 +173,28 @@ def stored_bytes(model):
     return sum(variable.numpy().nbytes for variable in model.variables)
 
 
-def test_compiled_images_are_the_same(run, ask):
-    model = ServedModel(run.tokenizer, run.stem, run.glam, xla=True)
-    made = model.endpoints["seeded"](
+def test_compiled_images_are_the_same_from_few_batch_sizes(run, ask, monkeypatch):
+    batch_sizes = []
+    draw = TextToImage.draw
+
+    def recording_draw(self, words, *arguments, **options):
+        tf.py_function(
+            lambda size: batch_sizes.append(int(size)), [tf.shape(words)[0]], []
+        )
+        return draw(self, words, *arguments, **options)
+
+    monkeypatch.setattr(TextToImage, "draw", recording_draw)
+    model = ServedModel(run.tokenizer, run.stem, run.glam, max_batch=5, xla=True)
+    images = model.endpoints["seeded"](
         caption=tf.constant(CAPTIONS), seed=tf.constant(SEEDS, tf.int64)
-    )
-    assert_like(
-        made["image"].numpy(), ask("seeded", caption=CAPTIONS, seed=SEEDS)["image"]
-    )
-    fresh = model.endpoints["serving_default"]
-    assert fresh(caption=tf.constant([], tf.string))["image"].shape == (0, 32, 32, 3)
-    assert fresh(caption=tf.constant(["a"] * 3))["image"].shape == (3, 32, 32, 3)
+    )["image"].numpy()
+    assert_like(images, ask("seeded", caption=CAPTIONS, seed=SEEDS)["image"])
+    default = model.endpoints["serving_default"]
+    for rows in (0, 3, 5):
+        captions = tf.constant(["a"] * rows, tf.string)
+        assert default(caption=captions)["image"].shape == (rows, 32, 32, 3)
+    assert batch_sizes == [1] * 4 + [1, 4, 5]
+    assert model.batch_sizes == [1, 2, 4, 5]
 
 
 def test_what_networks_lack_is_not_served(run, tiny_config):

@@ -1,0 +1,43 @@
+"""Tensors as JSON, as TensorFlow Serving's REST API reads and writes them."""
+
+import base64
+from typing import Any
+
+import numpy as np
+
+__all__ = ["array_from_json", "to_json"]
+
+_DTYPES = {"DT_STRING": "O", "DT_FLOAT": "float32", "DT_DOUBLE": "float64"}
+
+
+def to_json(value: Any) -> Any:
+    """Arrays and lists as lists; bytes as text, or in base64 if they are no UTF-8."""
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return {"b64": base64.b64encode(value).decode()}
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    return [to_json(item) for item in value] if isinstance(value, list) else value
+
+
+def array_from_json(value: Any, info: dict) -> np.ndarray:
+    """An output as an array, strings as bytes.
+
+    Args:
+        value: the output in JSON, which has neither types nor empty shapes.
+        info: the output's TensorInfo, as a server's metadata hold it.
+    """
+    dtype = _DTYPES.get(info["dtype"]) or info["dtype"].removeprefix("DT_").lower()
+    array = np.array(_to_bytes(value) if dtype == "O" else value, dtype)
+    if not array.size:
+        dims = info["tensor_shape"].get("dim", [])
+        array = array.reshape(0, *(max(int(dim.get("size", 0)), 0) for dim in dims[1:]))
+    return array
+
+
+def _to_bytes(value):
+    if isinstance(value, list):
+        return [_to_bytes(item) for item in value]
+    return base64.b64decode(value["b64"]) if isinstance(value, dict) else value.encode()
