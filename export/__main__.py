@@ -56,9 +56,9 @@ def define_flags() -> None:
 
 def main() -> None:
     """Opens the run and saves it."""
-    asked = flags.FLAGS
+    values = flags.FLAGS
     for name in ("workdir", "out"):
-        if not asked[name].value:
+        if not values[name].value:
             raise UserError(f"--{name} is missing; give --workdir=RUN --out=FOLDER")
     # It takes seconds: not before --help and wrong flags are answered.
     commands.start_keras()
@@ -68,47 +68,56 @@ def main() -> None:
     from mirrorgan_tf.serving.served_model import ServedModel
     from mirrorgan_tf.workdir import open_workdir
 
-    out = Path(asked.out)
-    version = choose_version(out, asked.version)
-    run = open_workdir(asked.workdir, ema=asked.ema)
-    if asked.redescription and run.stream is None:
+    out = Path(values.out)
+    version = choose_version(out, values.version)
+    run = open_workdir(values.workdir, ema=values.ema)
+    if values.redescription and run.stream is None:
         logging.info("the run has no STREAM: as with --noredescription")
-    stream = run.stream if asked.redescription else None
+    stream = run.stream if values.redescription else None
     model = ServedModel(
         run.tokenizer,
         run.stem,
         run.glam,
         stream,
-        candidates=asked.candidates,
-        max_batch=asked.max_batch,
-        dtype=asked.dtype,
-        quantize=None if asked.quantize == "none" else asked.quantize,
-        xla=asked.xla,
+        candidates=values.candidates,
+        max_batch=values.max_batch,
+        dtype=values.dtype,
+        quantize=None if values.quantize == "none" else values.quantize,
+        xla=values.xla,
     )
-    options = {name: asked[name].value for name in _OPTIONS}
+    options = {name: values[name].value for name in _OPTIONS}
     options["redescription"] = stream is not None
 
     def complete(folder):
         write_manifest(manifest(run, options, model.endpoints), folder)
-        # A compiled generator needs seconds for each batch size's first request. Else
-        # one request loads what is loaded late, and the largest asks for the memory.
-        sizes = model.batch_sizes or [1]
-        batches = [(name, size) for name in sorted(model.endpoints) for size in sizes]
-        if not asked.xla:
-            batches.append(("serving_default", asked.max_batch))
+        batches = _warmup_batches(model, values.max_batch)
         write_warmup(model.endpoints, folder, batches)
 
     target = save_version(
-        model, model.endpoints, out, version, xla=asked.xla, complete=complete
+        model, model.endpoints, out, version, xla=values.xla, complete=complete
     )
     for name, endpoint in sorted(model.endpoints.items()):
         logging.info("  %s: %s", name, _describe(endpoint))
-    if asked.xla:
+    if values.xla:
         logging.info(
             "compiled where it is served: on CPUs start tensorflow_model_server with "
             "--xla_cpu_compilation_enabled"
         )
     logging.info("%s: %.1f MB", target, folder_bytes(target) / 1e6)
+
+
+def _warmup_batches(model, max_batch):
+    """Signature and number of rows of each warm-up request."""
+    if model.batch_sizes:
+        # XLA compiles for seconds at the first request of each batch size.
+        return [
+            (name, size)
+            for name in sorted(model.endpoints)
+            for size in model.batch_sizes
+        ]
+    # The largest request makes TensorFlow allocate the memory of all others.
+    one_row_each = [(name, 1) for name in sorted(model.endpoints)]
+    return [*one_row_each, ("serving_default", max_batch)]
 
 
 def _describe(endpoint):

@@ -112,24 +112,24 @@ def _write_images(client, captions):
         )
 
 
-def _rows(asked, captions):
+def _rows(options, captions):
     """What to call each image, and the inputs of all of them by name."""
-    if asked.signature == "interpolate":
+    if options.signature == "interpolate":
         if len(captions) != 2:
             raise UserError(
                 f"--signature=interpolate: needs two captions, not {len(captions)}"
             )
-        weights = np.linspace(0, 1, asked.steps, dtype=np.float32)
+        weights = np.linspace(0, 1, options.steps, dtype=np.float32)
         labels = [f"{' to '.join(captions)} {weight:.2f}" for weight in weights]
         inputs = {
-            "caption_from": captions[:1] * asked.steps,
-            "caption_to": captions[1:] * asked.steps,
+            "caption_from": captions[:1] * options.steps,
+            "caption_to": captions[1:] * options.steps,
             "weight": weights,
         }
     else:
         labels, inputs = captions, {"caption": captions}
-    if asked.signature in _SEEDED:
-        inputs["seed"] = np.full(len(labels), asked.seed, np.int64)
+    if options.signature in _SEEDED:
+        inputs["seed"] = np.full(len(labels), options.seed, np.int64)
     return labels, inputs
 
 

@@ -2,7 +2,7 @@
 
 consumer.py VERSION_FOLDER package|ops OUT.npz: TF Text comes by its Python package,
 which imports Keras itself, or by its op libraries alone, with Keras not to be found.
-What is the same at every start goes to OUT.npz.
+XLA is disabled, as in servers. What is the same at every start goes to OUT.npz.
 """
 
 import sys
@@ -26,6 +26,7 @@ class Without:
 
 sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
 
+import ctypes  # noqa: E402
 import importlib.util  # noqa: E402
 import pathlib  # noqa: E402
 
@@ -38,6 +39,10 @@ if sys.argv[2] == "ops":
         tf.load_op_library(str(library))
 else:
     import tensorflow_text  # noqa: F401
+
+# TensorFlow Serving begins like this, unless --xla_cpu_compilation_enabled is given.
+library = pathlib.Path(tf.__file__).parent / "libtensorflow_cc.so.2"
+ctypes.CDLL(str(library))["_ZN10tensorflow21DisableXlaCompilationEv"]()
 
 CAPTION = "a red bird with black wings"
 CAPTIONS = [CAPTION, "", "black", "a bird"]

@@ -97,7 +97,7 @@ def test_any_bytes_are_a_caption(client):
 
 
 @pytest.mark.parametrize(
-    "signature, inputs, said",
+    "signature, inputs, message",
     [
         ("nonsense", {"caption": ["a"]}, "nonsense"),
         ("seeded", {"caption": ["a"]}, "seed"),
@@ -105,16 +105,16 @@ def test_any_bytes_are_a_caption(client):
         ("png", {"caption": ["a"] * 33}, "at most 32 a request"),
     ],
 )
-def test_malformed_requests_are_refused_in_one_line(client, signature, inputs, said):
-    with pytest.raises(UserError, match=said) as failure:
+def test_malformed_requests_are_refused_in_one_line(client, signature, inputs, message):
+    with pytest.raises(UserError, match=message) as failure:
         client.predict(signature, inputs)
     assert "\n" not in str(failure.value)
 
 
 def test_an_unknown_model_is_named(kind, addresses):
-    stranger = CLIENTS[kind](addresses[kind], "parrots")
+    wrong_model = CLIENTS[kind](addresses[kind], "parrots")
     with pytest.raises(UserError, match="NOT_FOUND|404"):
-        stranger.predict("png", {"caption": ["a"]})
+        wrong_model.predict("png", {"caption": ["a"]})
     assert CLIENTS[kind](addresses[kind], "birdlets", 1).predict(
         "png", {"caption": ["a"]}
     )
@@ -324,7 +324,7 @@ def test_the_shell_draws_a_path_between_captions(own_addresses, tmp_path, loaded
 
 
 def test_the_shells_mistakes_are_one_line(tmp_path):
-    for arguments, said in (
+    for arguments, message in (
         ([], "--server is missing"),
         (["--server=127.0.0.1:1"], "no caption"),
         (
@@ -338,4 +338,4 @@ def test_the_shells_mistakes_are_one_line(tmp_path):
     ):
         status, _, err = run_client(*arguments, f"--out={tmp_path}")
         assert status == 1 and err.splitlines()[-1].startswith("error: ")
-        assert said in err and "Traceback" not in err
+        assert message in err and "Traceback" not in err
