@@ -40,9 +40,9 @@ def verify(client: GrpcClient | RestClient, folder: Path) -> bool:
         UserError: there is no exported version in the folder, or the server is not
             there.
     """
+    served = client.signatures()
     model, folder = load_saved_model(folder, "serving_default", flag="verify")
     row_count = min(3, _max_batch(folder))
-    served = client.signatures()
     same = True
     for name in sorted({*model.signatures, *served}):
         if name not in served:

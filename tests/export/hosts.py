@@ -57,11 +57,8 @@ class Host:
         saver = meta_graph.saver_def
         path = str(folder / "variables" / "variables")
         self.session.run(saver.restore_op_name, {saver.filename_tensor_name: path})
-        self.session.run(
-            self.signatures.pop("__saved_model_init_op")
-            .outputs["__saved_model_init_op"]
-            .name
-        )
+        init_op = "__saved_model_init_op"
+        self.session.run(self.signatures[init_op].outputs[init_op].name)
 
     def reset(self):
         self.requests, self.delay_s = 0, 0.0
@@ -69,11 +66,7 @@ class Host:
 
     def find(self, name, version):
         if name != self.name or version not in (None, self.version):
-            servable = (
-                f"Latest({name})"
-                if version is None
-                else (f"Specific({name}, {version})")
-            )
+            servable = f"Specific({name}, {version})" if version else f"Latest({name})"
             raise Refusal(f"Servable not found for request: {servable}", "NOT_FOUND")
 
     def receive(self):

@@ -1,5 +1,6 @@
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import sys
