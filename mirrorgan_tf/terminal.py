@@ -7,6 +7,7 @@ override could show `gpj.exe` as `exe.jpg`, a line break could forge a line of o
 
 import contextlib
 import sys
+import traceback
 import unicodedata
 from collections.abc import Iterator
 from typing import Any, TextIO
@@ -49,7 +50,10 @@ def one_line(text: str, longest: int = 2000) -> str:
 
 @contextlib.contextmanager
 def escaped_streams() -> Iterator[None]:
-    """Escapes what is printed and logged within, but for line breaks and tabs."""
+    """Escapes what is printed and logged within, but for line breaks and tabs.
+
+    An exception that ends it is printed as Python prints it, and the process exits.
+    """
     out, error = sys.stdout, sys.stderr
     handler = logging.get_absl_handler().python_handler
     # Either is None if it was closed when Python started.
@@ -61,6 +65,10 @@ def escaped_streams() -> Iterator[None]:
         handler.setStream(sys.stderr)
     try:
         yield
+    except Exception:
+        # Python itself would print it when the streams are its own again.
+        traceback.print_exc()
+        sys.exit(1)
     finally:
         sys.stdout, sys.stderr = out, error
         if logs_to_stderr:

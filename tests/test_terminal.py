@@ -90,6 +90,25 @@ def test_commands_print_and_log_no_controls(log_format):
         assert (logged, failed) == (f"logged {ESCAPED}", f"error: failed {ESCAPED}")
 
 
+def test_tracebacks_are_escaped():
+    script = f"""
+from mirrorgan_tf import commands
+def main():
+    raise LookupError({HOSTILE!a})
+commands.run(main)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+    )
+    assert done.returncode == 1 and obeyed(done.stderr) == {"\n"}
+    assert done.stderr.startswith("Traceback (most recent call last)")
+    assert done.stderr.count("LookupError: a") == 1
+
+
 def test_flags_and_arguments_are_escaped():
     script = "from mirrorgan_tf import commands; commands.run(lambda: 0)"
     for argument in ("--\x1b[2J\u202e", "\x1b[2J\u202e"):
