@@ -18,6 +18,7 @@ from mirrorgan_tf import commands
 from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.generate import read_captions
 from mirrorgan_tf.path_flags import define_path
+from mirrorgan_tf.terminal import one_line
 
 __all__ = ["GrpcClient", "RestClient"]
 
@@ -31,6 +32,15 @@ def define_flags() -> None:
         "server", None, "HOST:PORT; TensorFlow Serving's are 8500, and 8501 for --rest."
     )
     flags.DEFINE_bool("rest", False, "Ask by HTTP instead of gRPC.")
+    flags.DEFINE_bool(
+        "tls", False, "Encrypt, and check the server's certificate and its name."
+    )
+    define_path(
+        "tls_ca",
+        None,
+        "PEM file of the certificates to trust for --tls; default: gRPC's list, the "
+        "system's for --rest.",
+    )
     flags.DEFINE_string("model", "birdlets", "The model's name on the server.")
     flags.DEFINE_integer("model_version", None, "Default: the newest.", lower_bound=1)
     flags.DEFINE_enum("signature", "png", _SIGNATURES, "What to ask for.")
@@ -80,6 +90,8 @@ def main() -> int:
         options.model_version,
         timeout_s=options.timeout_s,
         retries=options.retries,
+        tls=options.tls,
+        tls_ca=options.tls_ca,
     )
     if options.verify:
         from export.verification import verify
@@ -103,7 +115,7 @@ def _write_images(client, captions):
         for row, label in enumerate(batch):
             path = _write(answer, row, label, first + row + 1, Path(options.out))
             facts = [str(path), *_facts(answer, row)]
-            print(f"{label[:100]} -> {', '.join(facts)}")
+            print(one_line(f"{label[:100]} -> {', '.join(facts)}"))
         done = first + len(batch)
         rate = done / (time.monotonic() - start)
         left_s = (len(labels) - done) / rate

@@ -2,16 +2,19 @@
 
 import http.client
 import json
+import ssl
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from export.rest_json import array_from_json, to_json
 from export.retries import PassingFailure, call_with_retries, one_line
+from export.tls import read_certificates
 from mirrorgan_tf.commands import UserError
 
 __all__ = ["GrpcClient", "RestClient"]
@@ -85,6 +88,15 @@ class _Client:
         return call_with_retries(call, self._server, deadline, self._retries)
 
 
+def _trusted(tls, tls_ca):
+    """The certificates to trust, PEM; None: the client's default."""
+    if not tls_ca:
+        return None
+    if not tls:
+        raise UserError("--tls_ca is for --tls; give both, or an https:// address")
+    return read_certificates(tls_ca)
+
+
 def _has_no_rows(value):
     if hasattr(value, "shape"):
         return tuple(value.shape)[:1] == (0,)
@@ -100,9 +112,12 @@ class GrpcClient(_Client):
         version: a number; None is the newest.
         timeout_s: for a request, with all its tries.
         retries: further tries while the server is unavailable or overloaded.
+        tls: encrypt, and check the server's certificate and its name.
+        tls_ca: PEM file of the certificates to trust; None: gRPC's own list.
 
     Raises:
-        UserError: tensorflow-serving-api is not installed.
+        UserError: tensorflow-serving-api is not installed, or `tls_ca` is no PEM file
+            or given without `tls`.
     """
 
     def __init__(
@@ -113,6 +128,8 @@ class GrpcClient(_Client):
         *,
         timeout_s: float = 60.0,
         retries: int = 5,
+        tls: bool = False,
+        tls_ca: str | Path | None = None,
     ) -> None:
         try:
             import grpc
@@ -131,9 +148,15 @@ class GrpcClient(_Client):
         self._metadata = get_model_metadata_pb2
         self._error, self._codes = grpc.RpcError, grpc.StatusCode
         # A client takes no more than 4 MB by default: 21 images of 256 px.
-        channel = grpc.insecure_channel(
-            server, options=[("grpc.max_receive_message_length", -1)]
-        )
+        options = [("grpc.max_receive_message_length", -1)]
+        certificates = _trusted(tls, tls_ca)
+        if tls:
+            credentials = grpc.ssl_channel_credentials(
+                certificates and certificates.encode()
+            )
+            channel = grpc.secure_channel(server, credentials, options)
+        else:
+            channel = grpc.insecure_channel(server, options)
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
 
     def _predict(self, signature, inputs, deadline):
@@ -183,6 +206,9 @@ class GrpcClient(_Client):
 class RestClient(_Client):
     """Asks a server by its REST API; arguments and errors as `GrpcClient`.
 
+    `server` may begin with http:// or https://; https:// is the same as `tls`. Without
+    `tls_ca` the system's certificates are trusted.
+
     Slower for images as arrays, which travel as decimal numbers; signature png is not.
     """
 
@@ -194,9 +220,20 @@ class RestClient(_Client):
         *,
         timeout_s: float = 60.0,
         retries: int = 5,
+        tls: bool = False,
+        tls_ca: str | Path | None = None,
     ) -> None:
         super().__init__(server, model, version, timeout_s, retries)
-        base = server if "://" in server else f"http://{server}"
+        scheme, separator, _ = server.partition("://")
+        base = server if separator else f"http{'s' if tls else ''}://{server}"
+        if tls and scheme == "http" and separator:
+            raise UserError(f"{server}: --tls needs an address with https://")
+        is_encrypted = base.startswith("https://")
+        certificates = _trusted(is_encrypted, tls_ca)
+        # It reads the system's certificates: not for addresses with http://.
+        self._tls_context = (
+            ssl.create_default_context(cadata=certificates) if is_encrypted else None
+        )
         self._url = f"{base}/v1/models/{urllib.parse.quote(model, safe='')}"
         if version is not None:
             self._url += f"/versions/{version}"
@@ -235,7 +272,9 @@ class RestClient(_Client):
                 request = urllib.request.Request(
                     url, content, {"Content-Type": "application/json"}
                 )
-                with urllib.request.urlopen(request, timeout=left_s) as reply:
+                with urllib.request.urlopen(
+                    request, timeout=left_s, context=self._tls_context
+                ) as reply:
                     return json.loads(_read(reply, deadline))
             except urllib.error.HTTPError as error:
                 message = f"HTTP {error.code}: {_error_text(error)}"
