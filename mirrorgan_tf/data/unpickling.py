@@ -2,7 +2,7 @@
 
 A pickle is a program: even without calls it can build, in a few hundred bytes, values
 that take hours to hash. What calls are given is counted, and keys of dictionaries and
-sets are text or small whole numbers, so that to hash or compare them is cheap.
+sets are text or small numbers, so that to hash or compare them is cheap.
 """
 
 import pickle
@@ -215,6 +215,6 @@ def check_keys(keys: Iterable) -> None:
         if isinstance(key, int | np.integer):
             if -_LARGEST_KEY <= key <= _LARGEST_KEY:
                 continue
-        elif isinstance(key, str | bytes):
+        elif isinstance(key, str | bytes | float | None):
             continue
-        raise RefusedError("a key that is neither text nor a small whole number")
+        raise RefusedError("a key that is neither text nor a small number")

@@ -34,6 +34,7 @@ def test_plain_data_comes_back(tmp_path, protocol):
         "bytes": [b"", b"\x00\xff", bytearray(b""), bytearray(b"a\x80")],
         "containers": ({1}, frozenset("a"), (), collections.OrderedDict(b=1, a=2)),
         "shared": [shared, shared],
+        "keys": {None: 1, True: 2, 0.5: 3, b"a": 4, -7: 5},
     }
     loaded = load(tmp_path, pickle.dumps(plain, protocol))
     assert loaded == plain
