@@ -1,3 +1,4 @@
+import shutil
 import sys
 
 import pytest
@@ -63,13 +64,25 @@ def test_differences_are_named(
     assert len(lines) == 10 and status == 1
 
 
-def test_refused_requests_are_differences(
-    verify, own_addresses, host, exported, monkeypatch
+def test_refused_requests_are_differences_and_requests_keep_to_max_batch(
+    verify, own_addresses, host, exported, monkeypatch, tmp_path
 ):
+    version = shutil.copytree(exported, tmp_path / "1")
+    manifest = (version / "export.json").read_text()
+    (version / "export.json").write_text(manifest.replace('batch": 32', 'batch": 1'))
+    row_counts = set()
+    predict = host.predict
+
+    def recording_predict(signature, arrays):
+        row_counts.update(len(array) for array in arrays.values())
+        return predict(signature, arrays)
+
+    monkeypatch.setattr(host, "predict", recording_predict)
     monkeypatch.setitem(host.signatures, "jpeg", host.signatures["seeded"])
     arguments = server_flags("grpc", own_addresses)
-    status, lines, _ = verify(f"--verify={exported}", *arguments)
-    assert "input size does not match signature" in lines["jpeg"] and status == 1
+    status, lines, _ = verify(f"--verify={version}", *arguments)
+    assert "input size does not match signature" in lines.pop("jpeg")
+    assert set(lines.values()) == {"the same"} and row_counts == {1} and status == 1
 
 
 def test_mistakes_are_one_line(verify, own_addresses, exported, tmp_path):
