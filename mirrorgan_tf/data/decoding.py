@@ -163,7 +163,7 @@ def decode_with_pillow(content: bytes) -> np.ndarray:
         raise BadImageError("is no image") from None
     except Image.DecompressionBombError:
         raise BadImageError(
-            f"has more than {_most_pixels():,} pixels; make it smaller"
+            f"has more than {_most_pixels():,} pixels, too many to decode"
         ) from None
     except Exception as error:  # Pillow's formats raise whatever they like.
         reason = " ".join(str(error).split())

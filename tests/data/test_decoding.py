@@ -199,7 +199,7 @@ def test_more_pixels_than_pillow_allows_are_refused(photo, monkeypatch, kind):
     content = encoded(photo, kind)
     # Pillow refuses what has more than twice as many.
     monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 157 * 119 // 2)
-    with pytest.raises(BadImageError, match="has more than 18,682 pixels; make it"):
+    with pytest.raises(BadImageError, match="has more than 18,682 pixels, too many"):
         decode_bytes(content)
     if kind == "JPEG":
         part = tf.function(lambda content: decode_view(content, middle, 60))

@@ -144,7 +144,7 @@ def test_too_many_pixels_are_refused_everywhere(tmp_path, monkeypatch):
     config = config_of(data_dir)
     # Twice as many pixels are the limit.
     monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 1024)
-    message = "big.jpg: has more than 2,048 pixels; make it smaller"
+    message = "big.jpg: has more than 2,048 pixels, too many to decode"
     report, stops = check(open_dataset(config), config)
     assert stops and message in report
     with pytest.raises(UserError, match=message):
