@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from export.addresses import parse_server
 from export.rest_json import array_from_json, to_json
 from export.retries import PassingFailure, call_with_retries, one_line
 from export.tls import read_certificates
@@ -24,6 +25,7 @@ class _Client:
     """What both clients do alike; how they ask is theirs."""
 
     def __init__(self, server, model, version, timeout_s, retries):
+        """Takes a description of the server, for errors."""
         self._server, self._model, self._version = server, model, version
         self._timeout_s, self._retries = timeout_s, retries
         self._signatures = None
@@ -143,20 +145,24 @@ class GrpcClient(_Client):
                 "gRPC needs tensorflow-serving-api: pip install "
                 "'mirrorgan_tf[serving]', or ask by --rest"
             ) from None
-        super().__init__(server, model, version, timeout_s, retries)
+        address = parse_server(server, grpc=True)
+        described = address.describe(grpc=True)
+        super().__init__(described, model, version, timeout_s, retries)
         self._predict_request = predict_pb2.PredictRequest
         self._metadata = get_model_metadata_pb2
         self._error, self._codes = grpc.RpcError, grpc.StatusCode
         # A client takes no more than 4 MB by default: 21 images of 256 px.
         options = [("grpc.max_receive_message_length", -1)]
+        if address.is_loopback:
+            options.append(("grpc.enable_http_proxy", 0))
         certificates = _trusted(tls, tls_ca)
         if tls:
             credentials = grpc.ssl_channel_credentials(
                 certificates and certificates.encode()
             )
-            channel = grpc.secure_channel(server, credentials, options)
+            channel = grpc.secure_channel(address.host_and_port, credentials, options)
         else:
-            channel = grpc.insecure_channel(server, options)
+            channel = grpc.insecure_channel(address.host_and_port, options)
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
 
     def _predict(self, signature, inputs, deadline):
@@ -223,18 +229,20 @@ class RestClient(_Client):
         tls: bool = False,
         tls_ca: str | Path | None = None,
     ) -> None:
-        super().__init__(server, model, version, timeout_s, retries)
         scheme, separator, _ = server.partition("://")
-        base = server if separator else f"http{'s' if tls else ''}://{server}"
         if tls and scheme == "http" and separator:
             raise UserError(f"{server}: --tls needs an address with https://")
-        is_encrypted = base.startswith("https://")
+        self._address = parse_server(server, scheme="https" if tls else "http")
+        described = self._address.describe(grpc=False)
+        super().__init__(described, model, version, timeout_s, retries)
+        is_encrypted = self._address.scheme == "https"
         certificates = _trusted(is_encrypted, tls_ca)
         # It reads the system's certificates: not for addresses with http://.
         self._tls_context = (
             ssl.create_default_context(cadata=certificates) if is_encrypted else None
         )
-        self._url = f"{base}/v1/models/{urllib.parse.quote(model, safe='')}"
+        name = urllib.parse.quote(model, safe="")
+        self._url = f"{self._address.url}/v1/models/{name}"
         if version is not None:
             self._url += f"/versions/{version}"
 
@@ -272,8 +280,8 @@ class RestClient(_Client):
                 request = urllib.request.Request(
                     url, content, {"Content-Type": "application/json"}
                 )
-                with urllib.request.urlopen(
-                    request, timeout=left_s, context=self._tls_context
+                with self._address.open_url(
+                    request, left_s, self._tls_context
                 ) as reply:
                     return json.loads(_read(reply, deadline))
             except urllib.error.HTTPError as error:

@@ -198,6 +198,9 @@ def _parse(argv):
     try:
         return flags.FLAGS([argv[0], *expand_marked_flagfiles(argv[1:])])
     except (flags.Error, UserError, OSError, UnicodeDecodeError) as error:
+        if isinstance(error, OSError) and error.filename is None:
+            # Not a flagfile's: --help could not be printed.
+            raise
         reason = " ".join(str(error).split())
         print(f"error: {one_line(reason)}; --help lists all flags", file=sys.stderr)
         sys.exit(1)

@@ -15,7 +15,9 @@ from mirrorgan_tf.path_flags import define_path
 def define_flags() -> None:
     """Defines the command's flags."""
     define_path(
-        "saved_model", None, "What `python -m export` wrote: a version, or all of them."
+        "saved_model",
+        None,
+        "What `python -m mirrorgan_tf.export` wrote: a version, or all of them.",
     )
     flags.DEFINE_bool(
         "tf32", True, "Multiply float32 in TF32 where a GPU has it (A100 and later)."
@@ -55,7 +57,9 @@ def main() -> None:
     """Loads the model and serves until Ctrl-C."""
     asked = flags.FLAGS
     if not asked.saved_model:
-        raise UserError("--saved_model is missing; give what `python -m export` wrote")
+        raise UserError(
+            "--saved_model is missing; give what `python -m mirrorgan_tf.export` wrote"
+        )
     # It takes seconds: not before --help and wrong flags are answered.
     commands.start_keras()
     from mirrorgan_tf.demo.model import DemoModel

@@ -1,4 +1,4 @@
-"""Opens what `python -m export` wrote."""
+"""Opens what `python -m mirrorgan_tf.export` wrote."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def load_saved_model(
     if signature not in loaded.signatures:
         raise UserError(
             f"--{flag}={path}: has no signature {signature}; write it by "
-            "`python -m export`"
+            "`python -m mirrorgan_tf.export`"
         )
     return loaded, folder
 
@@ -55,6 +55,7 @@ def _newest(path, flag):
     ]
     if not versions:
         raise UserError(
-            f"--{flag}={path}: no SavedModel there; give what `python -m export` wrote"
+            f"--{flag}={path}: no SavedModel there; give what "
+            "`python -m mirrorgan_tf.export` wrote"
         )
     return max(versions, key=lambda version: int(version.name))

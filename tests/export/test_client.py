@@ -222,7 +222,7 @@ def test_a_server_of_another_kind_is_named(answer):
 def test_a_bad_address_is_one_line(server):
     with pytest.raises(UserError) as failure:
         RestClient(server, "birdlets").predict("png", {"caption": ["a"]})
-    assert str(failure.value).startswith(f"{server}: ")
+    assert str(failure.value).startswith(f"--server={server}: ")
 
 
 def test_asking_by_rest_needs_no_tensorflow():

@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ import tensorflow as tf
 
 from mirrorgan_tf.workdir import open_workdir
 from tests.export.test_warmup import batch_sizes
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_it_carries_the_trained_weights(loaded, trained_workdir):
@@ -92,3 +95,31 @@ def test_options_do_what_they_say(export, trained_workdir, tmp_path):
     assert errors[True] > 10 * errors[False]
     with pytest.raises(tf.errors.InvalidArgumentError, match="at most 2 a request"):
         signatures["png"](caption=tf.constant(["a bird"] * 3))
+
+
+def test_the_command_is_found_from_any_folder_or_says_why_not(tmp_path):
+    def run_export_from(package_root):
+        return subprocess.run(
+            [sys.executable, "-m", "mirrorgan_tf.export", "--out=x"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(package_root)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    # A folder of this name that is not ours must not be taken.
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "__main__.py").write_text("print('another')")
+    done = run_export_from(ROOT)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith("error: --workdir is missing")
+    installed = tmp_path / "site-packages"
+    installed.mkdir()
+    shutil.copytree(
+        ROOT / "mirrorgan_tf", installed / "mirrorgan_tf", ignore=lambda *_: ["data"]
+    )
+    done = run_export_from(installed)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: there is no export/ in {installed}")
+    assert done.stderr.count("\n") == 1
