@@ -175,7 +175,7 @@ def test_any_data_set_is_evaluated_and_gone_on_with(trained_workdir, coco, tmp_p
     report = json.loads((out / "report.json").read_text())
     metrics, missing = report["metrics"], report["not_computed"]
     assert metrics.keys() == {"r_precision", "redescription", "diversity"}
-    assert "none.h5 can't be had (no such file)" in missing["fid"]
+    assert "none.h5 can't be had (there is no such file)" in missing["fid"]
     assert "birdlets only" in missing["obedience"]
     assert report["captions"] == 130 and report["real_images"] == IMAGES
     # All captions are the same to a vocabulary without numbers: nothing is found.

@@ -88,6 +88,7 @@ def _load(weights):
     except Exception as error:
         # Keras and h5py raise anything here, from bare Exception on.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = reason.removeprefix(f"{weights}: ")
         raise UserError(
             f"Inception's weights {weights} can't be had ({reason}); {_OFFLINE}"
         ) from None
