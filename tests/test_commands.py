@@ -242,3 +242,20 @@ importlib.reload(evaluate)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "1\n1\n"
     assert done.stderr.count("error: --workdir is missing") == 2
+
+
+def test_tensorflow_s_warnings_of_retracing_stay_out_of_our_lines():
+    script = """
+import logging, sys
+from mirrorgan_tf import commands
+def main():
+    logging.getLogger("tensorflow").warning("5 out of the last 5 calls retraced")
+    logging.getLogger("tensorflow").error("a device is lost")
+sys.argv = ["command"]
+commands.run(main)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert done.stderr == "a device is lost\n"
