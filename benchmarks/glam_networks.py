@@ -47,34 +47,51 @@ def glam_config(*, cnn: bool, tiny: bool = False, **settings: Any) -> Config:
 
 
 def build_networks(config: Config, *, cnn: bool) -> dict[str, Any]:
-    """What `GlamStage` asks for by name but the image encoder, which it doesn't use."""
+    """The networks of a step by name; the image encoder only where it is needed."""
     stream = from_config.build_stream(config, VOCABULARY_SIZE)
-    return {
+    networks = {
         "stem": from_config.build_stem(config, VOCABULARY_SIZE),
         "stream": stream if cnn else Pooled(stream.decoder),
         "glam": from_config.build_glam(config),
         "glam_ema": from_config.build_glam(config),
         "discriminators": from_config.build_discriminators(config),
     }
+    if config.damsm_weight or config.feature_sizes:
+        networks["image_encoder"] = from_config.build_image_encoder(config)
+    return networks
 
 
 class Pooled:
     """STREAM with 4×4 mean colours, projected, in place of its CNN."""
 
     def __init__(self, decoder):
-        self._decoder = decoder
-        self._projection = keras.Variable(
-            keras.random.normal((48, decoder.embedding_dim), seed=1), trainable=False
-        )
+        self.decoder = decoder
+        self.encoder = _PooledEncoder(decoder.embedding_dim)
 
     @property
     def variables(self) -> list[keras.Variable]:
         """The decoder's and the projection."""
-        return [*self._decoder.variables, self._projection]
+        return [*self.decoder.variables, self.encoder.projection]
 
-    def __call__(self, images, ids, training=False):
-        """Images (B, H, W, 3) and ids (B, L) to logits (B, L, vocabulary)."""
-        pooled = ops.average_pool(images, images.shape[1] // 4, images.shape[1] // 4)
-        return self._decoder(
-            ops.matmul(ops.reshape(pooled, (-1, 48)), self._projection), ids
+
+class _PooledEncoder:
+    """Has what the training step calls of `StreamEncoder` and its backbone."""
+
+    def __init__(self, feature_dim):
+        self.backbone = self
+        self.projection = keras.Variable(
+            keras.random.normal((48, feature_dim), seed=1), trainable=False
         )
+
+    def feature_maps(self, images):
+        """Images (B, s, s, 3) to one map (B, 4, 4, 3)."""
+        side = images.shape[1] // 4
+        return [ops.average_pool(images, side, side)]
+
+    def from_maps(self, maps):
+        """No regions, and the pooled vector (B, 48)."""
+        return None, ops.reshape(maps[0], (-1, 48))
+
+    def project(self, pooled):
+        """(B, 48) to the decoder's feature (B, feature_dim)."""
+        return ops.matmul(pooled, self.projection)

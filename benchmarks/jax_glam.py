@@ -1,7 +1,7 @@
 """A training step of GLAM as a pure function of arrays, for `jax.jit`.
 
-The mathematics of `GlamStage.step` with the defaults of its losses; that one is
-written with TensorFlow's tapes.
+The mathematics of `GlamStage.step` without penalties, augmentation and accumulation;
+that one is written with TensorFlow's tapes.
 """
 
 from collections.abc import Callable
@@ -12,16 +12,30 @@ import keras
 from keras import ops
 
 from mirrorgan_tf.config import Config
-from mirrorgan_tf.losses.adversarial import fake_loss, real_loss
+from mirrorgan_tf.losses.adversarial import ADVERSARIAL_LOSSES
 from mirrorgan_tf.losses.caption import caption_cross_entropy
+from mirrorgan_tf.losses.damsm import (
+    matching_losses,
+    sentence_similarity,
+    word_similarity,
+)
 from mirrorgan_tf.losses.kl import kl_to_standard_normal
 from mirrorgan_tf.models.attention import padding_mask_from_lengths
 from mirrorgan_tf.models.discriminators import Discriminator
+from mirrorgan_tf.models.feature_discriminator import FeatureDiscriminator
 from mirrorgan_tf.models.glam import Glam
+from mirrorgan_tf.models.image_encoder import ImageEncoder
 from mirrorgan_tf.models.stem import Stem
 from mirrorgan_tf.models.stream import Stream
+from mirrorgan_tf.training.schedules import glam_learning_rate
 
-__all__ = ["JaxGlam", "build_compiled"]
+__all__ = [
+    "JaxGlam",
+    "build_compiled",
+    "damsm_loss",
+    "mean_over_words",
+    "scope_with_values",
+]
 
 
 class JaxGlam:
@@ -43,31 +57,42 @@ class JaxGlam:
         glam: Glam,
         glam_ema: Glam,
         discriminators: list[Discriminator],
+        image_encoder: ImageEncoder | None = None,
+        feature_discriminators: list[FeatureDiscriminator] | None = None,
     ):
-        """Takes built models; the average begins where the generator does."""
+        """Takes built models; the average begins where the generator does.
+
+        The image encoder may be left out where neither the DAMSM loss nor feature
+        discriminators need it.
+        """
         self._config = config
         self._stem = stem
         self._stream = stream
         self._glam = glam
-        self._discriminators = discriminators
+        self._image_encoder = image_encoder
+        self._pixel_discriminators = discriminators
+        self._feature_discriminators = feature_discriminators or []
+        self._discriminators = [*discriminators, *self._feature_discriminators]
         for mean, value in zip(glam_ema.variables, glam.variables, strict=True):
             # Else both would be one buffer, which can be donated but once.
             mean.assign(ops.copy(value.value))
         self._generator_optimizer = _adam(config.generator_learning_rate, glam, config)
         self._discriminator_optimizers = [
             _adam(config.discriminator_learning_rate, discriminator, config)
-            for discriminator in discriminators
+            for discriminator in self._discriminators
         ]
         self.trained = {
             "glam": _variables(glam),
             "glam_ema": _variables(glam_ema),
             "generator_optimizer": self._generator_optimizer.variables,
-            "discriminators": [_variables(each) for each in discriminators],
+            "discriminators": [_variables(each) for each in self._discriminators],
             "discriminator_optimizers": [
                 optimizer.variables for optimizer in self._discriminator_optimizers
             ],
         }
         self.frozen = [*stem.variables, *stream.variables]
+        if image_encoder is not None:
+            self.frozen += image_encoder.variables
 
     def values(self) -> tuple[dict, list]:
         """Those of the variables in `trained` and in `frozen`."""
@@ -80,7 +105,8 @@ class JaxGlam:
             trained: values, nested as the attribute is.
             frozen: likewise.
             batch: `images`, one (B, s, s, 3) a scale, `ids` (B, L), `lengths` (B,),
-                `noise` (B, noise_dim), `condition_noise` (B, condition_dim).
+                `noise` (B, noise_dim), `condition_noise` (B, condition_dim), and
+                `class_ids` (B,) where the DAMSM loss is asked for.
 
         Returns:
             trained, moved, and the losses as `GlamStage.step` names them.
@@ -88,11 +114,13 @@ class JaxGlam:
         frozen = list(zip(self.frozen, frozen, strict=True))
         with keras.StatelessScope(state_mapping=frozen):
             words, sentence = self._stem(batch["ids"], batch["lengths"])
+        batch = batch | {"words": words, "sentence": sentence}
 
-        def make(weights):
-            scope = _scope(self._glam, weights, trained["glam"]["statistics"])
+        def generate(weights):
+            statistics = trained["glam"]["statistics"]
+            scope = scope_with_values(self._glam, weights, statistics)
             with scope:
-                made = self._glam(
+                outputs = self._glam(
                     words=words,
                     sentence=sentence,
                     noise=batch["noise"],
@@ -102,24 +130,24 @@ class JaxGlam:
                     ),
                     training=True,
                 )
-            kept = {name: made[name] for name in ("images", "mu", "log_var")}
+            kept = {name: outputs[name] for name in ("images", "mu", "log_var")}
             return kept, _statistics(self._glam, scope)
 
-        made, pull_back, statistics = jax.vjp(
-            make, trained["glam"]["weights"], has_aux=True
+        outputs, pull_back, statistics = jax.vjp(
+            generate, trained["glam"]["weights"], has_aux=True
         )
-        losses, judges, optimizers = self._update_discriminators(
-            trained, batch["images"], made["images"], sentence
+        losses, discriminators, optimizers = self._update_discriminators(
+            trained, frozen, batch, outputs["images"]
         )
-        (_, (generator_losses, judges_statistics)), slopes = jax.value_and_grad(
+        (_, (generator_losses, new_statistics)), gradients = jax.value_and_grad(
             self._generator_loss, has_aux=True
-        )(made, judges, frozen, batch, sentence)
-        (gradients,) = pull_back(slopes)
+        )(outputs, discriminators, frozen, batch)
+        (gradients,) = pull_back(gradients)
         weights, optimizer = self._generator_optimizer.stateless_apply(
             trained["generator_optimizer"], gradients, trained["glam"]["weights"]
         )
         glam = {"weights": weights, "statistics": statistics}
-        decay = self._config.ema_decay
+        decay = self._ema_decay(trained["generator_optimizer"][0])
         return {
             "glam": glam,
             "glam_ema": jax.tree.map(
@@ -129,15 +157,49 @@ class JaxGlam:
             ),
             "generator_optimizer": optimizer,
             "discriminators": [
-                judge | {"statistics": statistics}
-                for judge, statistics in zip(judges, judges_statistics, strict=True)
+                values | {"statistics": statistics}
+                for values, statistics in zip(
+                    discriminators, new_statistics, strict=True
+                )
             ],
             "discriminator_optimizers": optimizers,
         }, losses | generator_losses
 
-    def _update_discriminators(self, trained, real, fake, sentence):
-        losses, judges, optimizers = {}, [], []
+    def _ema_decay(self, steps):
+        decay = self._config.ema_decay
+        if not self._config.ema_warm_up:
+            return decay
+        steps = ops.cast(steps, "float32")
+        return ops.minimum(decay, (1.0 + steps) / (10.0 + steps))
+
+    def _backbone(self, network):
+        if network == "image_encoder" or self._config.one_frozen_backbone:
+            return self._image_encoder.backbone
+        return self._stream.encoder.backbone
+
+    def _maps(self, frozen, network, images):
+        with keras.StatelessScope(state_mapping=frozen):
+            return list(self._backbone(network).feature_maps(images))
+
+    def _discriminator_inputs(self, frozen, images):
+        """(name, its inputs) for each discriminator."""
+        config = self._config
+        by_size = dict(zip(config.sizes, images, strict=True))
+        return [(str(size), by_size[size]) for size in config.sizes] + [
+            (
+                f"features_{size}",
+                self._maps(frozen, config.feature_discriminator, by_size[size]),
+            )
+            for size in config.feature_sizes
+        ]
+
+    def _update_discriminators(self, trained, frozen, batch, fake):
+        losses, discriminators, optimizers = {}, [], []
+        real = self._discriminator_inputs(frozen, batch["images"])
+        fake = self._discriminator_inputs(frozen, fake)
+        cost = ADVERSARIAL_LOSSES[self._config.adversarial_loss]
         for i, discriminator in enumerate(self._discriminators):
+            (name, real_inputs), (_, fake_inputs) = real[i], fake[i]
             weights = trained["discriminators"][i]["weights"]
             (loss, statistics), gradients = jax.value_and_grad(
                 _discriminator_loss, has_aux=True
@@ -145,45 +207,97 @@ class JaxGlam:
                 weights,
                 trained["discriminators"][i]["statistics"],
                 discriminator,
-                real[i],
-                fake[i],
-                sentence,
+                real_inputs,
+                fake_inputs,
+                batch["sentence"],
+                cost,
             )
             weights, optimizer = self._discriminator_optimizers[i].stateless_apply(
                 trained["discriminator_optimizers"][i], gradients, weights
             )
-            losses[f"discriminator_{discriminator.size}"] = loss
-            judges.append({"weights": weights, "statistics": statistics})
+            losses[f"discriminator_{name}"] = loss
+            discriminators.append({"weights": weights, "statistics": statistics})
             optimizers.append(optimizer)
-        return losses, judges, optimizers
+        return losses, discriminators, optimizers
 
-    def _generator_loss(self, made, judges, frozen, batch, sentence):
+    def _generator_loss(self, outputs, discriminators, frozen, batch):
         """The sum, and its terms with the discriminators' new statistics."""
-        losses, statistics = {}, []
-        for discriminator, judge, images in zip(
-            self._discriminators, judges, made["images"], strict=True
+        config = self._config
+        losses, statistics, total = {}, [], 0.0
+        cost = ADVERSARIAL_LOSSES[config.adversarial_loss].generator
+        inputs = self._discriminator_inputs(frozen, outputs["images"])
+        for discriminator, values, (name, of_images) in zip(
+            self._discriminators, discriminators, inputs, strict=True
         ):
-            scope = _scope(discriminator, judge["weights"], judge["statistics"])
+            scope = scope_with_values(
+                discriminator, values["weights"], values["statistics"]
+            )
             with scope:
-                features = discriminator.features(images, training=True)
+                features = discriminator.features(of_images, training=True)
                 alone = discriminator.unconditional(features, training=True)
-                joint = discriminator.conditional(features, sentence, training=True)
-            losses[f"adversarial_{discriminator.size}"] = ops.mean(
-                real_loss(alone)
-            ) + ops.mean(real_loss(joint))
+                joint = discriminator.conditional(
+                    features, batch["sentence"], training=True
+                )
+            loss = ops.mean(cost(alone)) + ops.mean(cost(joint))
+            losses[f"adversarial_{name}"] = loss
+            if name.startswith("features"):
+                loss *= config.feature_discriminator_weight
+            total += loss
             statistics.append(_statistics(discriminator, scope))
-        total = sum(losses.values())
-        losses["kl"] = ops.mean(kl_to_standard_normal(made["mu"], made["log_var"]))
-        with keras.StatelessScope(state_mapping=frozen):
-            logits = self._stream(made["images"][-1], batch["ids"])
-        losses["redescription"] = _mean_a_word(logits, batch["ids"], batch["lengths"])
-        total += self._config.kl_weight * losses["kl"]
-        total += self._config.redescription_weight * losses["redescription"]
+        losses["kl"] = ops.mean(
+            kl_to_standard_normal(outputs["mu"], outputs["log_var"])
+        )
+        total += config.kl_weight * losses["kl"]
+        image = outputs["images"][-1]
+        if config.redescription_weight:
+            maps = self._maps(frozen, "stream_encoder", image)
+            with keras.StatelessScope(state_mapping=frozen):
+                _, pooled = self._backbone("stream_encoder").from_maps(maps)
+                features = self._stream.encoder.project(pooled)
+                logits = self._stream.decoder(features, batch["ids"])
+            losses["redescription"] = mean_over_words(
+                logits, batch["ids"], batch["lengths"]
+            )
+            total += config.redescription_weight * losses["redescription"]
+        if config.damsm_weight:
+            maps = self._maps(frozen, "image_encoder", image)
+            with keras.StatelessScope(state_mapping=frozen):
+                regions, code = self._image_encoder.project(
+                    *self._backbone("image_encoder").from_maps(maps)
+                )
+            losses["damsm"] = damsm_loss(config, regions, code, batch)
+            total += config.damsm_weight * losses["damsm"]
         return total, (losses | {"generator": total}, statistics)
 
 
-def build_compiled(make: Callable[[], JaxGlam]) -> JaxGlam:
-    """What `make()` builds; one program initialises all variables.
+def damsm_loss(config, regions, code, batch, sentences=None):
+    """Sum of the four DAMSM losses of a batch; see `training.stem_stage`.
+
+    Args:
+        config: for gamma 1 to 3.
+        regions: (B, R, D).
+        code: (B, D).
+        batch: with `words`, `sentence`, `ids`, `lengths`, `class_ids`.
+        sentences: list of (B, D), more captions of the images; none: `sentence`.
+    """
+    mask = padding_mask_from_lengths(batch["lengths"], batch["ids"].shape[1])
+    gammas = {name: getattr(config, name) for name in ("gamma1", "gamma2", "gamma3")}
+    by_word = matching_losses(
+        word_similarity(regions, batch["words"], mask, **gammas), batch["class_ids"]
+    )
+    total = sum(ops.mean(each) for each in by_word)
+    sentences = sentences or [batch["sentence"]]
+    for sentence in sentences:
+        by_sentence = matching_losses(
+            sentence_similarity(code, sentence, gamma3=config.gamma3),
+            batch["class_ids"],
+        )
+        total += sum(ops.mean(each) for each in by_sentence) / len(sentences)
+    return total
+
+
+def build_compiled(make: Callable[[], Any]) -> Any:
+    """What `make()` builds (a `JaxGlam`, say); one program initialises all variables.
 
     Op by op JAX compiles each shape on its own, for longer than a step's compilation.
     """
@@ -203,12 +317,14 @@ def build_compiled(make: Callable[[], JaxGlam]) -> JaxGlam:
     return glam
 
 
-def _discriminator_loss(weights, statistics, discriminator, real, fake, sentence):
+def _discriminator_loss(weights, statistics, discriminator, real, fake, sentence, cost):
     """As `training.adversarial` without penalties: errD, and the new statistics."""
-    scope = _scope(discriminator, weights, statistics)
+    scope = scope_with_values(discriminator, weights, statistics)
     with scope:
         features = discriminator.features(
-            ops.concatenate([real, fake]), batches=2, training=True
+            jax.tree.map(lambda *pair: ops.concatenate(pair), real, fake),
+            batches=2,
+            training=True,
         )
         alone = discriminator.unconditional(features, training=True)
         joint = discriminator.conditional(
@@ -222,12 +338,13 @@ def _discriminator_loss(weights, statistics, discriminator, real, fake, sentence
     # The last image has no next one's sentence.
     wrong_joint = wrong_joint[:-1]
     fakes = (fake_alone, fake_joint, wrong_joint)
-    loss = (ops.mean(real_loss(real_alone)) + ops.mean(real_loss(real_joint))) / 2
-    loss += sum(ops.mean(fake_loss(logits)) for logits in fakes) / 3
+    loss = (ops.mean(cost.real(real_alone)) + ops.mean(cost.real(real_joint))) / 2
+    loss += sum(ops.mean(cost.fake(logits)) for logits in fakes) / 3
     return loss, _statistics(discriminator, scope)
 
 
-def _mean_a_word(logits, ids, lengths):
+def mean_over_words(logits, ids, lengths):
+    """Mean cross entropy over the true words of a batch, in nats."""
     per_word = caption_cross_entropy(logits, ids)
     padded = padding_mask_from_lengths(lengths, ids.shape[1])
     counts = ops.cast(ops.logical_not(padded), per_word.dtype)
@@ -235,7 +352,9 @@ def _mean_a_word(logits, ids, lengths):
 
 
 def _adam(rate, model, config):
-    optimizer = keras.optimizers.Adam(rate, beta_1=config.adam_beta1)
+    optimizer = keras.optimizers.Adam(
+        glam_learning_rate(config, rate), beta_1=config.adam_beta1
+    )
     optimizer.build(model.trainable_variables)
     return optimizer
 
@@ -247,8 +366,8 @@ def _variables(model) -> dict[str, Any]:
     }
 
 
-def _scope(model, weights, statistics):
-    """In which the model's variables have these values."""
+def scope_with_values(model, weights, statistics):
+    """A scope in which the model's variables have these values."""
     pairs = [
         *zip(model.trainable_variables, weights, strict=True),
         *zip(model.non_trainable_variables, statistics, strict=True),

@@ -142,6 +142,28 @@ class Config:
     spectral_norm: bool = _setting(
         False, "Spectral normalisation of the discriminators' kernels (paper: none)."
     )
+    feature_discriminator: str = _setting(
+        "none",
+        "Adds discriminators of the feature maps of a frozen network: image_encoder "
+        "(DAMSM's backbone) or stream_encoder (STREAM's); none is the paper's.",
+        choices=("none", "image_encoder", "stream_encoder"),
+    )
+    feature_discriminator_sizes: str = _setting(
+        "",
+        "Sides in px of the images that they judge, comma-separated; empty: the last "
+        "image of the cascade.",
+    )
+    feature_discriminator_width: int = _setting(
+        16,
+        "Their width: they have 4 times as many channels first, 8 times at last.",
+        low=1,
+    )
+    feature_discriminator_weight: float = _setting(
+        1.0,
+        "Weight of the generator's adversarial loss against them, a mean over the "
+        "feature maps.",
+        low=0,
+    )
     noise_dim: int = _setting(100, "Length of the noise z.", low=1)
     condition_dim: int = _setting(100, "D': length of the condition s_ca.", low=1)
     embedding_dim: int = _setting(300, "Length of STEM's word vectors.", low=1)
@@ -293,6 +315,12 @@ class Config:
     discriminator_learning_rate: float = _setting(
         2e-4, "Adam's rate, each discriminator.", low=0
     )
+    glam_schedule: str = _setting(
+        "constant",
+        "How the rates of stage glam fall: constant (paper): not at all; cosine: to 0 "
+        "at glam_steps.",
+        choices=("constant", "cosine"),
+    )
     adam_beta1: float = _setting(0.5, "Adam's beta 1 in stage glam.", low=0, high=0.999)
     ema_decay: float = _setting(
         0.999, "Decay of the averaged generator, the one that is used.", low=0, high=1
@@ -415,6 +443,13 @@ class Config:
                     f"--augment={self.augment}: must be some of "
                     f"{','.join(_AUGMENTATIONS)}, each at most once, not {name!r}"
                 )
+        for size in self.feature_discriminator_sizes.split(","):
+            if size and size not in map(str, self.sizes):
+                raise UserError(
+                    f"--feature_discriminator_sizes={self.feature_discriminator_sizes}"
+                    f": {size!r} is not the side of an image of the cascade; choose "
+                    f"from {', '.join(map(str, self.sizes))}"
+                )
         if self.words_dim % 2:
             raise UserError(
                 f"--words_dim={self.words_dim}: must be even, half for each direction"
@@ -429,6 +464,24 @@ class Config:
     def sizes(self) -> tuple[int, ...]:
         """Sides of the cascade's images in px, ascending."""
         return tuple(self.base_size * 2**scale for scale in range(self.scales))
+
+    @property
+    def feature_sizes(self) -> tuple[int, ...]:
+        """Sides in px of the images that feature discriminators judge, ascending."""
+        if self.feature_discriminator == "none":
+            return ()
+        if not self.feature_discriminator_sizes:
+            return self.sizes[-1:]
+        chosen = self.feature_discriminator_sizes.split(",")
+        return tuple(size for size in self.sizes if str(size) in chosen)
+
+    @property
+    def one_frozen_backbone(self) -> bool:
+        """Whether STREAM's backbone is DAMSM's, with the same weights."""
+        return (
+            self.stream_encoder_weights == "stem"
+            and self.image_encoder_weights == "backbone"
+        )
 
     @property
     def augmentations(self) -> tuple[str, ...]:

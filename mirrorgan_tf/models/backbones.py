@@ -20,6 +20,9 @@ class _Architecture(NamedTuple):
 
     build: Callable[..., keras.Model]
     size_px: int
+    # Layers that give the feature maps, from the largest to the network's last.
+    map_layers: tuple[str, ...]
+    # The one of them whose positions are DAMSM's regions.
     region_layer: str
     # From [-1, 1] to what the weights were trained on; none: [-1, 1].
     preprocess: Callable | None = None
@@ -43,19 +46,37 @@ def _resnet_input(images):
 
 _IMAGENET = {
     "inception_v3": _Architecture(
-        _from_keras("InceptionV3"), 299, "mixed7", downloads=True
+        _from_keras("InceptionV3"),
+        299,
+        ("mixed2", "mixed7", "mixed10"),
+        "mixed7",
+        downloads=True,
     ),
     "resnet152": _Architecture(
         _from_keras("ResNet152"),
         224,
+        (
+            "conv2_block3_out",
+            "conv3_block8_out",
+            "conv4_block36_out",
+            "conv5_block3_out",
+        ),
         "conv4_block36_out",
         preprocess=_resnet_input,
         downloads=True,
     ),
     "inception_v3_torchvision": _Architecture(
-        torchvision.inception_v3, 299, "Mixed_6e"
+        torchvision.inception_v3,
+        299,
+        ("Mixed_5d", "Mixed_6e", "Mixed_7c"),
+        "Mixed_6e",
     ),
-    "resnet152_torchvision": _Architecture(torchvision.resnet152, 224, "layer3"),
+    "resnet152_torchvision": _Architecture(
+        torchvision.resnet152,
+        224,
+        ("layer1", "layer2", "layer3", "layer4"),
+        "layer3",
+    ),
 }
 
 
@@ -65,7 +86,9 @@ def build_backbone(
     """Makes a backbone: images (B, H, W, 3) in [-1, 1] to regions and a code.
 
     Calling it gives a feature map (B, h, w, C) and a pooled vector (B, C'). Images
-    of any size go in; it resizes them.
+    of any size go in; it resizes them. `feature_maps` gives all the maps that a
+    discriminator may use, and `from_maps` makes of them what a call gives, so that
+    one pass through a frozen backbone serves both.
 
     Args:
         name: "small" is trained here; "inception_v3" and "resnet152", and those of
@@ -132,13 +155,28 @@ class SmallBackbone(layers.Layer):
 
     def call(self, images, training=False):
         """Images (B, H, W, 3) to feature map and pooled vector."""
+        return self.from_maps(self.feature_maps(images, training), training)
+
+    def feature_maps(self, images, training=False):
+        """Images (B, H, W, 3) to maps of 32, 16, 8 and 4 px, width to 8·width wide."""
         x = _resize(images, self.size)
         maps = []
         for convolution, norm in zip(self.convs, self.norms, strict=True):
             x = ops.relu(norm(convolution(x), training=training))
             maps.append(x)
-        code = self.reading(ops.reshape(maps[6], (-1, self.reading.kernel.shape[0])))
-        return maps[4], ops.relu(self.reading_norm(code, training=training))
+        # The last map of each side.
+        return maps[::2]
+
+    def from_maps(self, maps, training=False):
+        """What a call returns, from the result of `feature_maps`."""
+        last = ops.reshape(maps[-1], (-1, self.reading.kernel.shape[0]))
+        code = self.reading_norm(self.reading(last), training=training)
+        return maps[2], ops.relu(code)
+
+    @property
+    def map_shapes(self) -> list[tuple[int, int]]:
+        """Side in px and channels of each feature map."""
+        return [(self.size // 2**i, self.width * 2 ** (i - 1)) for i in range(1, 5)]
 
     def get_config(self):
         """The constructor's arguments."""
@@ -173,17 +211,12 @@ class ImagenetBackbone(layers.Layer):
         self.preprocess = known.preprocess
         network = known.build(self.size)
         _load_weights(network, architecture, weights)
-        self.network = keras.Model(
-            network.input,
-            [
-                network.get_layer(known.region_layer).output,
-                layers.GlobalAveragePooling2D()(network.output),
-            ],
-        )
+        outputs = [network.get_layer(name).output for name in known.map_layers]
+        self.network = keras.Model(network.input, outputs)
         self.network.trainable = False
-        self.region_dim, self.pooled_dim = (
-            shape[-1] for shape in self.network.output_shape
-        )
+        self.region_map = known.map_layers.index(known.region_layer)
+        self.region_dim = outputs[self.region_map].shape[-1]
+        self.pooled_dim = outputs[-1].shape[-1]
 
     def build(self, input_shape):
         """Nothing: the network was made with its variables."""
@@ -191,11 +224,24 @@ class ImagenetBackbone(layers.Layer):
 
     def call(self, images, training=False):
         """Images (B, H, W, 3) to feature map and pooled vector."""
+        return self.from_maps(self.feature_maps(images))
+
+    def feature_maps(self, images, training=False):
+        """Images (B, H, W, 3) to maps, from the largest to the smallest."""
         images = _resize(images, self.size)
         if self.preprocess:
             images = self.preprocess(images)
         # Frozen: batch norm keeps to its own statistics even in training.
-        return tuple(self.network(images, training=False))
+        return self.network(images, training=False)
+
+    def from_maps(self, maps, training=False):
+        """What a call returns, from the result of `feature_maps`."""
+        return maps[self.region_map], ops.mean(maps[-1], axis=(1, 2))
+
+    @property
+    def map_shapes(self) -> list[tuple[int, int]]:
+        """Side in px and channels of each feature map."""
+        return [shape[1::2] for shape in self.network.output_shape]
 
     def get_config(self):
         """The constructor's arguments."""

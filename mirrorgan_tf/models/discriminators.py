@@ -1,5 +1,7 @@
 """Discriminators: one a scale, each with an unconditional and a conditional head."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 from keras import layers, ops
@@ -9,7 +11,13 @@ from mirrorgan_tf.models.blocks import conv, full_precision
 from mirrorgan_tf.models.convolution import Conv2D, convolution_as_product
 from mirrorgan_tf.models.spectral_norm import SpectralConv2D
 
-__all__ = ["ConvBlock", "Discriminator", "JointBlock"]
+__all__ = [
+    "ConditionalDiscriminator",
+    "ConvBlock",
+    "Discriminator",
+    "JointBlock",
+    "build_chain",
+]
 
 _SLOPE = 0.2
 # By whether the kernel is normalised.
@@ -136,8 +144,87 @@ def _convolved_everywhere(vectors, kernel, shape):
     return ops.transpose(x, (2, 0, 1, 3))
 
 
+class ConditionalDiscriminator(keras.Model):
+    """Two heads on features of 4×4: "real", and "real and it fits the sentence".
+
+    A subclass makes the layers of its trunk, then calls `_make_heads`, so that
+    variables stand in the order of their use. Its `features` brings its inputs to
+    (B, 4, 4, 8·width).
+
+    Args:
+        width: ndf; the features have 8·width channels.
+        spectral_norm: of every convolution's kernel, beside the batch norms.
+
+    Source: the authors' code (AttnGAN's discriminators).
+    """
+
+    def __init__(self, width: int = 64, spectral_norm: bool = False, **kwargs):
+        super().__init__(**kwargs)
+        self.width = width
+        self.spectral_norm = spectral_norm
+
+    @property
+    def _block_arguments(self):
+        return {"spectral_norm": self.spectral_norm, "dtype": self.dtype_policy}
+
+    def _make_heads(self):
+        self.joint_block = JointBlock(8 * self.width, 3, **self._block_arguments)
+        self.unconditional_head, self.conditional_head = (
+            conv(
+                1,
+                4,
+                strides=4,
+                use_bias=True,
+                layer=_CONVOLUTIONS[self.spectral_norm],
+                dtype=self.dtype_policy,
+            )
+            for _ in range(2)
+        )
+
+    def _build_heads(self, sentence_dim):
+        channels = 8 * self.width
+        self.joint_block.build((None, 4, 4, channels + sentence_dim))
+        for head in (self.unconditional_head, self.conditional_head):
+            head.build((None, 4, 4, channels))
+
+    def unconditional(self, features, training=False):
+        """Features to logits (B,) of "real"."""
+        return self._logits(self.unconditional_head(features, training=training))
+
+    def conditional(self, features, sentence, batches=1, training=False):
+        """Features and sentence (B, D) to logits (B,) of "real and it fits".
+
+        `batches`, here of sentences, as for `features`. Those beyond the features' go
+        with the features from the first on.
+        """
+        joint = self.joint_block(features, sentence, batches=batches, training=training)
+        return self._logits(self.conditional_head(joint, training=training))
+
+    def call(self, inputs, sentence, training=False):
+        """Judges what `features` takes, B of them, with sentences (B, D).
+
+        Returns:
+            Unconditional and conditional logits, each (B,).
+        """
+        features = self.features(inputs, training=training)
+        return (
+            self.unconditional(features, training=training),
+            self.conditional(features, sentence, training=training),
+        )
+
+    def _logits(self, x):
+        return full_precision(ops.reshape(x, (-1,)))
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return super().get_config() | {
+            "width": self.width,
+            "spectral_norm": self.spectral_norm,
+        }
+
+
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
-class Discriminator(keras.Model):
+class Discriminator(ConditionalDiscriminator):
     """Judges images of one size, alone and together with a sentence.
 
     The trunk halves the side down to 4, doubling the channels from `width` on,
@@ -159,44 +246,32 @@ class Discriminator(keras.Model):
     def __init__(
         self, size: int, width: int = 64, spectral_norm: bool = False, **kwargs
     ):
-        super().__init__(**kwargs)
+        super().__init__(width, spectral_norm, **kwargs)
         if size < 16 or size & (size - 1):
             raise ValueError(f"size={size}; expected a power of 2, at least 16")
         self.size = size
-        self.width = width
-        self.spectral_norm = spectral_norm
-        made = {"spectral_norm": spectral_norm, "dtype": self.dtype_policy}
         halvings = (size // 4).bit_length() - 1
         first = max(0, 4 - halvings)
         self.down_blocks = [
-            ConvBlock(width * 2**i, 4, strides=2, normalized=i > first, **made)
+            ConvBlock(
+                width * 2**i,
+                4,
+                strides=2,
+                normalized=i > first,
+                **self._block_arguments,
+            )
             for i in range(first, first + halvings)
         ]
         self.narrow_blocks = [
-            ConvBlock(width * 2**i, 3, **made) for i in reversed(range(3, halvings - 1))
+            ConvBlock(width * 2**i, 3, **self._block_arguments)
+            for i in reversed(range(3, halvings - 1))
         ]
-        self.joint_block = JointBlock(8 * width, 3, **made)
-        self.unconditional_head, self.conditional_head = (
-            conv(
-                1,
-                4,
-                strides=4,
-                use_bias=True,
-                layer=_CONVOLUTIONS[spectral_norm],
-                dtype=self.dtype_policy,
-            )
-            for _ in range(2)
-        )
+        self._make_heads()
 
-    def build(self, images_shape, sentence_shape):
+    def build(self, inputs_shape, sentence_shape):
         """Makes the variables."""
-        channels = 3
-        for block in [*self.down_blocks, *self.narrow_blocks]:
-            block.build((None, None, None, channels))
-            channels = block.channels
-        self.joint_block.build((None, 4, 4, channels + sentence_shape[-1]))
-        for head in (self.unconditional_head, self.conditional_head):
-            head.build((None, 4, 4, channels))
+        build_chain([*self.down_blocks, *self.narrow_blocks], 3)
+        self._build_heads(sentence_shape[-1])
         self.built = True
 
     def features(self, images, batches=1, training=False):
@@ -214,38 +289,13 @@ class Discriminator(keras.Model):
             x = block(x, batches=batches, training=training)
         return x
 
-    def unconditional(self, features, training=False):
-        """Features to logits (B,) of "real"."""
-        return self._logits(self.unconditional_head(features, training=training))
-
-    def conditional(self, features, sentence, batches=1, training=False):
-        """Features and sentence (B, D) to logits (B,) of "real and it fits".
-
-        `batches`, here of sentences, as for `features`. Those beyond the features' go
-        with the features from the first on.
-        """
-        joint = self.joint_block(features, sentence, batches=batches, training=training)
-        return self._logits(self.conditional_head(joint, training=training))
-
-    def call(self, images, sentence, training=False):
-        """Judges images (B, size, size, 3) with sentences (B, D).
-
-        Returns:
-            Unconditional and conditional logits, each (B,).
-        """
-        features = self.features(images, training=training)
-        return (
-            self.unconditional(features, training=training),
-            self.conditional(features, sentence, training=training),
-        )
-
-    def _logits(self, x):
-        return full_precision(ops.reshape(x, (-1,)))
-
     def get_config(self):
         """The constructor's arguments."""
-        return super().get_config() | {
-            "size": self.size,
-            "width": self.width,
-            "spectral_norm": self.spectral_norm,
-        }
+        return super().get_config() | {"size": self.size}
+
+
+def build_chain(blocks: Sequence[ConvBlock], channels: int) -> None:
+    """Builds blocks that follow one another; the first one's input has `channels`."""
+    for block in blocks:
+        block.build((None, None, None, channels))
+        channels = block.channels

@@ -7,6 +7,7 @@ from keras import ops
 
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.models.discriminators import Discriminator
+from mirrorgan_tf.models.feature_discriminator import FeatureDiscriminator
 from mirrorgan_tf.models.glam import Glam
 from mirrorgan_tf.models.image_encoder import ImageEncoder
 from mirrorgan_tf.models.label_classifier import LabelClassifier
@@ -15,6 +16,7 @@ from mirrorgan_tf.models.stream import Stream, StreamDecoder, StreamEncoder
 
 __all__ = [
     "build_discriminators",
+    "build_feature_discriminators",
     "build_glam",
     "build_image_encoder",
     "build_label_classifier",
@@ -118,6 +120,25 @@ def build_discriminators(config: Config) -> list[Discriminator]:
             spectral_norm=config.spectral_norm,
         )
         discriminator(_image(size), ops.zeros((1, config.words_dim)))
+        discriminators.append(discriminator)
+    return discriminators
+
+
+def build_feature_discriminators(
+    config: Config, map_shapes: Sequence[tuple[int, int]]
+) -> list[FeatureDiscriminator]:
+    """One for each of `config.feature_sizes`, of maps of these (sides, channels)."""
+    discriminators = []
+    for _ in config.feature_sizes:
+        discriminator = FeatureDiscriminator(
+            map_shapes,
+            width=config.feature_discriminator_width,
+            spectral_norm=config.spectral_norm,
+        )
+        discriminator(
+            [ops.zeros((1, side, side, channels)) for side, channels in map_shapes],
+            ops.zeros((1, config.words_dim)),
+        )
         discriminators.append(discriminator)
     return discriminators
 

@@ -64,7 +64,10 @@ class ImageEncoder(keras.Model):
         Returns:
             regions (B, R, D) and code (B, D).
         """
-        feature_map, pooled = self.backbone(images, training=training)
+        return self.project(*self.backbone(images, training=training))
+
+    def project(self, feature_map, pooled):
+        """What a call returns, from what the backbone returns."""
         regions = self.region_projection(feature_map)
         regions = ops.reshape(
             regions, (-1, regions.shape[1] * regions.shape[2], self.words_dim)

@@ -56,6 +56,10 @@ class StreamEncoder(keras.Model):
     def call(self, images, training=False):
         """Images (B, H, W, 3) in [-1, 1], any size, to features (B, feature_dim)."""
         _, pooled = self.backbone(images, training=training)
+        return self.project(pooled, training=training)
+
+    def project(self, pooled, training=False):
+        """What a call returns, from the backbone's pooled vector."""
         return self.norm(self.projection(pooled), training=training)
 
     def get_config(self):

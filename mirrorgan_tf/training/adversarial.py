@@ -1,4 +1,4 @@
-"""What discriminator and generator pay for each other, at one scale."""
+"""Losses of one discriminator, and of the generator against it."""
 
 import contextlib
 
@@ -7,39 +7,43 @@ import tensorflow as tf
 from mirrorgan_tf.losses.adversarial import ADVERSARIAL_LOSSES
 from mirrorgan_tf.losses.penalties import matching_penalty, r1_penalty
 from mirrorgan_tf.models.discriminators import Discriminator
+from mirrorgan_tf.models.feature_discriminator import FeatureDiscriminator
 from mirrorgan_tf.training.distribution import global_mean
 
 __all__ = ["adversarial_loss", "discriminator_loss"]
 
 
 def adversarial_loss(
-    discriminator: Discriminator,
-    images: tf.Tensor,
+    discriminator: Discriminator | FeatureDiscriminator,
+    inputs: tf.Tensor | list[tf.Tensor],
     sentence: tf.Tensor,
     *,
     training: bool,
     kind: str = "cross_entropy",
 ) -> tf.Tensor:
-    """This replica's share of the generator's loss at one scale, both heads.
+    """This replica's share of the generator's loss against one discriminator.
+
+    The sum of both heads' losses, each a mean (over the maps too, for a
+    `FeatureDiscriminator`).
 
     Args:
         discriminator: of this scale.
-        images: (B, s, s, 3) in [-1, 1], generated.
+        inputs: (B, s, s, 3) in [-1, 1], generated; or their feature maps.
         sentence: (B, D), the condition: the sentence embedding, not s_ca.
         training: batch statistics.
         kind: of ADVERSARIAL_LOSSES.
     """
     cost = ADVERSARIAL_LOSSES[kind].generator
-    features = discriminator.features(images, training=training)
+    features = discriminator.features(inputs, training=training)
     alone = discriminator.unconditional(features, training=training)
     joint = discriminator.conditional(features, sentence, training=training)
     return global_mean(cost(alone)) + global_mean(cost(joint))
 
 
 def discriminator_loss(
-    discriminator: Discriminator,
-    real: tf.Tensor,
-    fake: tf.Tensor,
+    discriminator: Discriminator | FeatureDiscriminator,
+    real: tf.Tensor | list[tf.Tensor],
+    fake: tf.Tensor | list[tf.Tensor],
     sentence: tf.Tensor,
     wrong_sentence: tf.Tensor,
     wrong_weights: tf.Tensor,
@@ -50,7 +54,7 @@ def discriminator_loss(
     matching_weight: float = 0.0,
     matching_power: float = 6.0,
 ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-    """This replica's shares of errD of one scale and of its penalties, and the sum.
+    """This replica's shares of one errD and of its penalties, and the sum.
 
     errD = (real_u + real_c) / 2 + (fake_u + fake_c + wrong_c) / 3, each a mean, in
     nats where it is of cross entropies; `wrong` is a real image with another image's
@@ -60,7 +64,7 @@ def discriminator_loss(
 
     Args:
         discriminator: of this scale.
-        real: (B, s, s, 3) in [-1, 1].
+        real: (B, s, s, 3) in [-1, 1]; or feature maps, which have no penalties.
         fake: like `real`.
         sentence: (B, D), the condition: the sentence embedding, not s_ca.
         wrong_sentence: (B, D).
@@ -80,7 +84,9 @@ def discriminator_loss(
     cost = ADVERSARIAL_LOSSES[kind]
     with _watching((real, sentence), r1_weight or matching_weight) as tape:
         features = discriminator.features(
-            tf.concat([real, fake], 0), batches=2, training=training
+            tf.nest.map_structure(lambda *pair: tf.concat(pair, 0), real, fake),
+            batches=2,
+            training=training,
         )
         real_alone, fake_alone = tf.split(
             discriminator.unconditional(features, training=training), 2
@@ -95,10 +101,14 @@ def discriminator_loss(
             3,
         )
     real_mean = global_mean(cost.real(real_alone)) + global_mean(cost.real(real_joint))
+    # (B,) or, where a discriminator judges several maps, (B, maps).
+    wrong_weights = tf.reshape(wrong_weights, [-1] + [1] * (len(wrong_joint.shape) - 1))
     fake_mean = (
         global_mean(cost.fake(fake_alone))
         + global_mean(cost.fake(fake_joint))
-        + global_mean(cost.fake(wrong_joint), wrong_weights)
+        + global_mean(
+            cost.fake(wrong_joint), tf.broadcast_to(wrong_weights, tf.shape(wrong_joint))
+        )
     )
     total = real_mean / 2 + fake_mean / 3
     losses = {"discriminator": total}

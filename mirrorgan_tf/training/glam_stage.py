@@ -24,16 +24,19 @@ from mirrorgan_tf.training.distribution import (
     next_example,
 )
 from mirrorgan_tf.training.ema import start_average, update_average
+from mirrorgan_tf.training.frozen_maps import FrozenMaps
 from mirrorgan_tf.training.kernels import use_kernels
+from mirrorgan_tf.training.schedules import glam_learning_rate
 from mirrorgan_tf.training.stem_stage import damsm_losses
 from mirrorgan_tf.training.stream_stage import (
-    redescription_loss,
+    decoding_loss,
     sampled_redescription_loss,
 )
 
 __all__ = ["GlamStage"]
 
-# Whose draws: each time a discriminator looks, an image is changed otherwise.
+# Rows of the augmentation parameters: real images, generated images when a
+# discriminator is updated, and generated images when the generator is.
 _REAL, _FAKE, _JUDGED = range(3)
 
 
@@ -62,18 +65,27 @@ class GlamStage:
         self.glam_ema = glam_ema
         start_average(glam_ema, glam)
         self.discriminators = discriminators
-        use_kernels(glam, *discriminators, compiled=config.jit_compile)
+        self.feature_discriminators = []
+        if config.feature_sizes:
+            self.feature_discriminators = from_config.build_feature_discriminators(
+                config,
+                self._frozen_maps().map_shapes(config.feature_discriminator),
+            )
+        use_kernels(glam, *self._all_discriminators, compiled=config.jit_compile)
         if config.remat:
-            # What it keeps has to wait until all discriminators are updated.
+            # The generator's activations stay in memory during the discriminators'
+            # updates.
             rematerialize(glam)
         self.generator_optimizer = Adam(
-            config.generator_learning_rate, beta_1=config.adam_beta1
+            glam_learning_rate(config, config.generator_learning_rate),
+            beta_1=config.adam_beta1,
         )
         self.generator_optimizer.build(glam.trainable_variables)
         self.discriminator_optimizers = []
-        for discriminator in discriminators:
+        for discriminator in self._all_discriminators:
             optimizer = Adam(
-                config.discriminator_learning_rate, beta_1=config.adam_beta1
+                glam_learning_rate(config, config.discriminator_learning_rate),
+                beta_1=config.adam_beta1,
             )
             optimizer.build(discriminator.trainable_variables)
             self.discriminator_optimizers.append(optimizer)
@@ -92,15 +104,22 @@ class GlamStage:
         )
 
     @property
+    def _all_discriminators(self):
+        return [*self.discriminators, *self.feature_discriminators]
+
+    @property
     def checkpointed(self) -> dict:
         """What a checkpoint of this stage holds; the frozen parts have theirs."""
-        return {
+        objects = {
             "glam": self.glam,
             "glam_ema": self.glam_ema,
             "generator_optimizer": self.generator_optimizer,
             "discriminators": self.discriminators,
             "discriminator_optimizers": self.discriminator_optimizers,
         }
+        if self.feature_discriminators:
+            objects["feature_discriminators"] = self.feature_discriminators
+        return objects
 
     def after_step(self, step: tf.Tensor) -> None:
         """Moves the average, in cross-replica context."""
@@ -127,12 +146,15 @@ class GlamStage:
         if self.config.accumulate_steps > 1:
             return self._accumulated_step(batch, made_from)
         variables = self.glam.trainable_variables
+        frozen_maps = self._frozen_maps()
         with tf.GradientTape() as tape:
             made = self.glam(**made_from, training=True)
+            # Recorded, since the generator's losses need the same maps.
+            fake = self._discriminator_inputs(made["images"], batch, _FAKE, frozen_maps)
             with tape.stop_recording():
-                losses = self._update_discriminators(batch, made["images"], sentence)
+                losses = self._update_discriminators(batch, fake, sentence)
             generator_losses, total = self.generator_loss(
-                made, batch, words, sentence, training=True
+                made, batch, words, sentence, training=True, frozen_maps=frozen_maps
             )
         self.generator_optimizer.apply(tape.gradient(total, variables), variables)
         return losses | generator_losses
@@ -147,9 +169,12 @@ class GlamStage:
             # The generator's averages move with its own update below.
             with keras.StatelessScope(initialize_variables=False):
                 made = self.glam(**made_from, training=True)
+            fake = self._discriminator_inputs(
+                made["images"], batch, _FAKE, self._frozen_maps()
+            )
             losses, gradients = {}, []
             for some, gradient in self._discriminator_gradients(
-                batch, made["images"], made_from["sentence"]
+                batch, fake, made_from["sentence"]
             ):
                 losses |= some
                 gradients.append(gradient)
@@ -183,58 +208,112 @@ class GlamStage:
         sentence: tf.Tensor,
         *,
         training,
+        frozen_maps: FrozenMaps | None = None,
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         """This replica's shares of errG's terms, and of their weighted sum.
 
         errG = adversarial (all scales, both heads) + lambda · redescription of
-        the last image (or of all) + KL [+ DAMSM loss: AttnGAN]. The authors' code
-        has no ½ before the adversarial terms, the paper (eq. 6) has.
+        the last image (or of all) + KL [+ DAMSM loss: AttnGAN] [+ adversarial losses
+        of feature discriminators]. The authors' code has no ½ before the adversarial
+        terms, the paper (eq. 6) has.
         """
         config = self.config
+        frozen_maps = frozen_maps or self._frozen_maps()
         losses = {}
-        for size, discriminator, images in zip(
-            config.sizes,
-            self.discriminators,
-            self._augmented(made["images"], batch, _JUDGED),
-            strict=True,
-        ):
-            losses[f"adversarial_{size}"] = adversarial_loss(
+        weighted = []
+        inputs = self._discriminator_inputs(
+            made["images"], batch, _JUDGED, frozen_maps
+        )
+        for name, discriminator, of_images in inputs:
+            losses[f"adversarial_{name}"] = loss = adversarial_loss(
                 discriminator,
-                images,
+                of_images,
                 sentence,
                 training=training,
                 kind=config.adversarial_loss,
             )
+            if discriminator in self.feature_discriminators:
+                loss *= config.feature_discriminator_weight
+            weighted.append(loss)
         losses["kl"] = global_mean(kl_to_standard_normal(made["mu"], made["log_var"]))
-        total = tf.add_n([losses[f"adversarial_{size}"] for size in config.sizes])
+        total = tf.add_n(weighted)
         total += config.kl_weight * losses["kl"]
         if config.redescription_weight:
             losses["redescription"] = self._redescribed(
-                redescription_loss, made, batch, with_end=False
+                self._redescription_loss, made, batch, frozen_maps
             )
             total += config.redescription_weight * losses["redescription"]
         if config.sampled_redescription_weight:
             losses["sampled_redescription"] = self._redescribed(
-                sampled_redescription_loss, made, batch, draws=batch["word_draws"]
+                self._sampled_redescription_loss, made, batch, frozen_maps
             )
             total += (
                 config.sampled_redescription_weight * losses["sampled_redescription"]
             )
         if config.damsm_weight:
-            losses["damsm"] = self._damsm_loss(made, batch, words, sentence)
+            losses["damsm"] = self._damsm_loss(
+                made, batch, words, sentence, frozen_maps
+            )
             total += config.damsm_weight * losses["damsm"]
         losses["generator"] = total
         return losses, total
 
-    def _redescribed(self, loss, made, batch, **others):
+    def _redescribed(self, loss, made, batch, frozen_maps):
         """A loss of the last image, or its mean over all scales."""
         images = made["images"]
         chosen = images[-1:] if self.config.redescribe == "last" else images
-        losses = [
-            loss(self.stream, of_scale, batch["ids"], batch["lengths"], **others)
-            for of_scale in chosen
-        ]
+        losses = [loss(of_scale, batch, frozen_maps) for of_scale in chosen]
         return losses[0] if len(losses) == 1 else tf.add_n(losses) / len(losses)
+
+    def _redescription_loss(self, images, batch, frozen_maps):
+        _, pooled = frozen_maps.read("stream_encoder", images)
+        features = self.stream.encoder.project(pooled)
+        return decoding_loss(
+            self.stream, features, batch["ids"], batch["lengths"], with_end=False
+        )
+
+    def _sampled_redescription_loss(self, images, batch, frozen_maps):
+        del frozen_maps
+        return sampled_redescription_loss(
+            self.stream,
+            images,
+            batch["ids"],
+            batch["lengths"],
+            draws=batch["word_draws"],
+        )
+
+    def _frozen_maps(self):
+        return FrozenMaps(
+            self.config, image_encoder=self.image_encoder, stream=self.stream
+        )
+
+    def _discriminator_inputs(self, images, batch, row, frozen_maps):
+        """(name, discriminator, its inputs) for each discriminator.
+
+        Args:
+            images: of all scales.
+            batch: with the augmentation parameters, if there are augmentations.
+            row: of these parameters.
+            frozen_maps: of this step.
+        """
+        config = self.config
+        images = self._augmented(images, batch, row)
+        by_size = dict(zip(config.sizes, images, strict=True))
+        return [
+            (str(size), discriminator, by_size[size])
+            for size, discriminator in zip(
+                config.sizes, self.discriminators, strict=True
+            )
+        ] + [
+            (
+                f"features_{size}",
+                discriminator,
+                frozen_maps.maps(config.feature_discriminator, by_size[size]),
+            )
+            for size, discriminator in zip(
+                config.feature_sizes, self.feature_discriminators, strict=True
+            )
+        ]
 
     def _update_discriminators(self, batch, fake, sentence):
         losses = {}
@@ -248,38 +327,40 @@ class GlamStage:
         """The losses of one discriminator and its gradients after the other's."""
         config = self.config
         wrong, wrong_weights = next_example(sentence)
-        for size, discriminator, real_images, fake_images in zip(
-            config.sizes,
-            self.discriminators,
-            self._augmented(batch["images"], batch, _REAL),
-            self._augmented(fake, batch, _FAKE),
-            strict=True,
+        real = self._discriminator_inputs(
+            batch["images"], batch, _REAL, self._frozen_maps()
+        )
+        for (name, discriminator, real_inputs), (_, _, fake_inputs) in zip(
+            real, fake, strict=True
         ):
+            penalized = discriminator in self.discriminators
             with tf.GradientTape() as tape:
                 losses, total = discriminator_loss(
                     discriminator,
-                    real_images,
-                    fake_images,
+                    real_inputs,
+                    fake_inputs,
                     sentence,
                     wrong,
                     wrong_weights,
                     training=True,
                     kind=config.adversarial_loss,
-                    r1_weight=config.r1_weight,
-                    matching_weight=config.matching_penalty_weight,
+                    r1_weight=config.r1_weight * penalized,
+                    matching_weight=config.matching_penalty_weight * penalized,
                     matching_power=config.matching_penalty_power,
                 )
             yield (
-                {f"{name}_{size}": loss for name, loss in losses.items()},
+                {f"{loss}_{name}": value for loss, value in losses.items()},
                 tape.gradient(total, discriminator.trainable_variables),
             )
 
     def _apply_to_discriminator(self, i, gradients):
-        variables = self.discriminators[i].trainable_variables
+        variables = self._all_discriminators[i].trainable_variables
         self.discriminator_optimizers[i].apply(gradients, variables)
 
-    def _damsm_loss(self, made, batch, words, sentence):
-        regions, code = self.image_encoder(made["images"][-1])
+    def _damsm_loss(self, made, batch, words, sentence, frozen_maps):
+        regions, code = self.image_encoder.project(
+            *frozen_maps.read("image_encoder", made["images"][-1])
+        )
         return tf.add_n(
             list(
                 damsm_losses(

@@ -1,10 +1,19 @@
-"""How the learning rates of the stages before GLAM fall."""
+"""How the learning rates fall."""
 
 import keras
 
 from mirrorgan_tf.config import Config
 
-__all__ = ["learning_rate"]
+__all__ = ["glam_learning_rate", "learning_rate"]
+
+
+def glam_learning_rate(
+    config: Config, rate: float
+) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    """The schedule of stage glam: constant, or along half a cosine from `rate` to 0."""
+    if config.glam_schedule == "constant":
+        return rate
+    return keras.optimizers.schedules.CosineDecay(rate, config.glam_steps)
 
 
 def learning_rate(

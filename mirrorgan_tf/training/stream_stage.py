@@ -15,6 +15,7 @@ from mirrorgan_tf.training.schedules import learning_rate
 __all__ = [
     "StreamStage",
     "captioning_loss",
+    "decoding_loss",
     "redescription_loss",
     "sampled_redescription_loss",
 ]
@@ -41,9 +42,22 @@ def redescription_loss(
             does not.
         training: batch statistics in the encoder.
     """
+    features = stream.encoder(images, training=training)
+    return decoding_loss(stream, features, ids, lengths, with_end=with_end)
+
+
+def decoding_loss(
+    stream: Stream,
+    features: tf.Tensor,
+    ids: tf.Tensor,
+    lengths: tf.Tensor,
+    *,
+    with_end: bool,
+) -> tf.Tensor:
+    """As `redescription_loss`, from the encoder's features (B, D) of the images."""
     if with_end:
         ids, lengths = _with_end(ids, lengths)
-    return _mean_a_word(stream(images, ids, training=training), ids, lengths)
+    return _mean_a_word(stream.decoder(features, ids), ids, lengths)
 
 
 def sampled_redescription_loss(

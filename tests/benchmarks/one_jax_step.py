@@ -13,6 +13,7 @@ import numpy as np
 
 from benchmarks.glam_networks import build_networks
 from mirrorgan_tf.config import Config
+from mirrorgan_tf.models.from_config import build_feature_discriminators
 
 
 def named(values: Any) -> dict[str, np.ndarray]:
@@ -43,6 +44,11 @@ def main(given: str, told: str) -> None:
 
     def make():
         models.update(build_networks(config, cnn=True))
+        if config.feature_sizes:
+            map_shapes = models["image_encoder"].backbone.map_shapes
+            models["feature_discriminators"] = build_feature_discriminators(
+                config, map_shapes
+            )
         return JaxGlam(config, **models)
 
     glam = build_compiled(make)

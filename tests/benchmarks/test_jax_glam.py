@@ -29,6 +29,7 @@ def _inputs(config):
         ],
         "ids": ids * (np.arange(config.max_words) < lengths[:, None]),
         "lengths": lengths,
+        "class_ids": np.array([0, 1, 1, 2], np.int32),
         "noise": random.standard_normal((4, config.noise_dim), np.float32),
         "condition_noise": random.standard_normal(
             (4, config.condition_dim), np.float32
@@ -52,7 +53,7 @@ def _trained(stage):
         "glam": values(stage.glam),
         "glam_ema": values(stage.glam_ema),
         "generator_optimizer": slots(stage.generator_optimizer),
-        "discriminators": [values(each) for each in stage.discriminators],
+        "discriminators": [values(each) for each in stage._all_discriminators],
         "discriminator_optimizers": list(map(slots, stage.discriminator_optimizers)),
     }
 
@@ -73,19 +74,38 @@ def _clear_gradients(stage):
     }
 
 
-def test_the_step_is_that_of_the_training(tiny_config, tmp_path):
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {
+            "image_encoder_weights": "backbone",
+            "stream_encoder_weights": "stem",
+            "feature_discriminator": "image_encoder",
+            "feature_discriminator_width": 2,
+            "feature_discriminator_weight": 2.0,
+            "adversarial_loss": "hinge",
+            "damsm_weight": 0.5,
+            "ema_warm_up": True,
+            "glam_schedule": "cosine",
+        },
+    ],
+    ids=["paper", "feature discriminators"],
+)
+def test_jax_step_equals_tensorflow_step(settings, tiny_config, tmp_path):
     if importlib.util.find_spec("jax") is None:
         pytest.skip("jax is not installed")
     # An average that moves by more than rounding.
-    config = dataclasses.replace(tiny_config, ema_decay=0.5)
+    config = dataclasses.replace(tiny_config, ema_decay=0.5, **settings)
     keras.utils.set_random_seed(0)
     models = build_networks(config, cnn=True)
     # Sentences that matter: of small ones the KL term is rounding.
     words = models["stem"].embedding.embeddings
     words.assign(20 * words)
-    stage = GlamStage(
-        config, image_encoder=from_config.build_image_encoder(config), **models
-    )
+    encoder = {"image_encoder": from_config.build_image_encoder(config)}
+    stage = GlamStage(config, **encoder | models)
+    if stage.feature_discriminators:
+        models["feature_discriminators"] = stage.feature_discriminators
     inputs = _inputs(config)
     np.savez(
         tmp_path / "given.npz",
@@ -111,7 +131,9 @@ def test_the_step_is_that_of_the_training(tiny_config, tmp_path):
     stage._noise = lambda batch_size, seed: {
         name: inputs[name] for name in ("noise", "condition_noise")
     }
-    batch = {name: inputs[name] for name in ("images", "ids", "lengths")}
+    batch = {
+        name: inputs[name] for name in ("images", "ids", "lengths", "class_ids")
+    }
     losses = stage.step(tf.nest.map_structure(tf.constant, batch), tf.constant([0, 0]))
     stage.after_step(tf.constant(0))
     expected = named({"losses": losses, "trained": _trained(stage)})

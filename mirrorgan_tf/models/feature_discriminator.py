@@ -1,0 +1,226 @@
+"""A discriminator of the feature maps that a frozen network makes of an image."""
+
+import math
+from collections.abc import Sequence
+
+import keras
+from keras import layers, ops
+
+from mirrorgan_tf.models.blocks import conv
+from mirrorgan_tf.models.discriminators import (
+    ConditionalDiscriminator,
+    ConvBlock,
+    build_chain,
+)
+
+__all__ = ["FeatureDiscriminator", "FeatureMixing", "MapDiscriminator"]
+
+
+@keras.saving.register_keras_serializable(package="mirrorgan_tf")
+class FeatureMixing(layers.Layer):
+    """Fixed random projections that mix the channels and the scales of feature maps.
+
+    Each map is resized to the next power of two (so that halving ends at 4 px), goes
+    through a random 1×1 convolution, and receives the map below it, upsampled, through
+    a random 3×3 convolution. Nothing here is trained: a discriminator that sees
+    mixtures cannot rely on a few easy channels.
+
+    Args:
+        map_channels: channels of each map, the largest map first.
+        channels: of every mixed map.
+
+    Source: Sauer et al., Projected GANs Converge Faster (2021), section 3.2.
+    """
+
+    def __init__(self, map_channels: Sequence[int], channels: int, **kwargs):
+        super().__init__(trainable=False, **kwargs)
+        self.map_channels = list(map_channels)
+        self.channels = channels
+        self.lateral, self.downward = (
+            [conv(channels, size, dtype=self.dtype_policy) for _ in maps]
+            for size, maps in ((1, self.map_channels), (3, self.map_channels[1:]))
+        )
+
+    def build(self, maps_shape=None):
+        """Makes the variables."""
+        for layer, channels in zip(self.lateral, self.map_channels, strict=True):
+            layer.build((None, None, None, channels))
+        for layer in self.downward:
+            layer.build((None, None, None, self.channels))
+        self.built = True
+
+    def call(self, maps):
+        """Maps (B, h, w, any), the largest first, to as many (B, s, s, channels)."""
+        mixed = []
+        x = None
+        for i in reversed(range(len(maps))):
+            side = nearest_power_of_two(maps[i].shape[1])
+            y = self.lateral[i](_resized(maps[i], side))
+            if x is not None:
+                y = self.downward[i](y + _resized(x, side))
+            x = y
+            mixed.append(x)
+        return mixed[::-1]
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return super().get_config() | {
+            "map_channels": self.map_channels,
+            "channels": self.channels,
+        }
+
+
+@keras.saving.register_keras_serializable(package="mirrorgan_tf")
+class MapDiscriminator(ConditionalDiscriminator):
+    """Judges one feature map, alone and together with a sentence.
+
+    Args:
+        side: of the map in px, a power of two from 4 up.
+        width: see `ConditionalDiscriminator`.
+        spectral_norm: likewise.
+    """
+
+    def __init__(
+        self, side: int, width: int = 64, spectral_norm: bool = False, **kwargs
+    ):
+        super().__init__(width, spectral_norm, **kwargs)
+        self.side = side
+        halvings = (side // 4).bit_length() - 1
+        self.blocks = [
+            ConvBlock(8 * width // 2**i, 4, strides=2, **self._block_arguments)
+            for i in reversed(range(halvings))
+        ] or [ConvBlock(8 * width, 3, **self._block_arguments)]
+        self._make_heads()
+
+    def build(self, map_shape, sentence_shape):
+        """Makes the variables."""
+        build_chain(self.blocks, map_shape[-1])
+        self._build_heads(sentence_shape[-1])
+        self.built = True
+
+    def features(self, feature_map, batches=1, training=False):
+        """(B, side, side, any) to (B, 4, 4, 8·width); see `Discriminator.features`."""
+        x = feature_map
+        for block in self.blocks:
+            x = block(x, batches=batches, training=training)
+        return x
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return super().get_config() | {"side": self.side}
+
+
+@keras.saving.register_keras_serializable(package="mirrorgan_tf")
+class FeatureDiscriminator(keras.Model):
+    """Judges a frozen network's maps of an image, one discriminator for each map.
+
+    It has the interface of `Discriminator`, but takes feature maps instead of images,
+    and each of its logits is (B, number of maps).
+
+    Args:
+        map_shapes: (side in px, channels) of each map, the largest first.
+        width: ndf of the discriminators.
+        spectral_norm: of their kernels.
+
+    Source: Sauer et al., Projected GANs Converge Faster (2021); that a conditional
+    discriminator of frozen features suits captions: Tao et al., GALIP (2023).
+    """
+
+    def __init__(
+        self,
+        map_shapes: Sequence[tuple[int, int]],
+        width: int = 64,
+        spectral_norm: bool = False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.map_shapes = [tuple(shape) for shape in map_shapes]
+        self.width = width
+        self.spectral_norm = spectral_norm
+        self.mixing = FeatureMixing(
+            [channels for _, channels in self.map_shapes],
+            4 * width,
+            dtype=self.dtype_policy,
+        )
+        self.discriminators = [
+            MapDiscriminator(
+                nearest_power_of_two(side),
+                width,
+                spectral_norm,
+                dtype=self.dtype_policy,
+            )
+            for side, _ in self.map_shapes
+        ]
+
+    def build(self, maps_shape, sentence_shape):
+        """Makes the variables."""
+        self.mixing.build()
+        for discriminator in self.discriminators:
+            side = discriminator.side
+            discriminator.build((None, side, side, 4 * self.width), sentence_shape)
+        self.built = True
+
+    def features(self, maps, batches=1, training=False):
+        """Maps (B, h, w, any) to a list of (B, 4, 4, 8·width), one for each map."""
+        return [
+            discriminator.features(x, batches=batches, training=training)
+            for discriminator, x in zip(
+                self.discriminators, self.mixing(maps), strict=True
+            )
+        ]
+
+    def unconditional(self, features, training=False):
+        """Features to logits (B, maps) of "real"."""
+        return ops.stack(
+            [
+                discriminator.unconditional(x, training=training)
+                for discriminator, x in zip(self.discriminators, features, strict=True)
+            ],
+            axis=1,
+        )
+
+    def conditional(self, features, sentence, batches=1, training=False):
+        """Features and sentence (B, D) to logits (B, maps) of "real and it fits".
+
+        `batches` and sentences beyond the features' as for `Discriminator`.
+        """
+        return ops.stack(
+            [
+                discriminator.conditional(
+                    x, sentence, batches=batches, training=training
+                )
+                for discriminator, x in zip(self.discriminators, features, strict=True)
+            ],
+            axis=1,
+        )
+
+    def call(self, maps, sentence, training=False):
+        """Judges maps, each (B, h, w, any), with sentences (B, D).
+
+        Returns:
+            Unconditional and conditional logits, each (B, maps).
+        """
+        features = self.features(maps, training=training)
+        return (
+            self.unconditional(features, training=training),
+            self.conditional(features, sentence, training=training),
+        )
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return super().get_config() | {
+            "map_shapes": self.map_shapes,
+            "width": self.width,
+            "spectral_norm": self.spectral_norm,
+        }
+
+
+def nearest_power_of_two(side: int) -> int:
+    """A power of two near `side`, at least 4: 35 gives 32, 7 gives 8, 56 gives 64."""
+    return max(4, 2 ** round(math.log2(side)))
+
+
+def _resized(x, side):
+    if x.shape[1] == side:
+        return x
+    return ops.image.resize(x, (side, side), interpolation="bilinear")
