@@ -103,12 +103,11 @@ def discriminator_loss(
     real_mean = global_mean(cost.real(real_alone)) + global_mean(cost.real(real_joint))
     # (B,) or, where a discriminator judges several maps, (B, maps).
     wrong_weights = tf.reshape(wrong_weights, [-1] + [1] * (len(wrong_joint.shape) - 1))
+    wrong_weights = tf.broadcast_to(wrong_weights, tf.shape(wrong_joint))
     fake_mean = (
         global_mean(cost.fake(fake_alone))
         + global_mean(cost.fake(fake_joint))
-        + global_mean(
-            cost.fake(wrong_joint), tf.broadcast_to(wrong_weights, tf.shape(wrong_joint))
-        )
+        + global_mean(cost.fake(wrong_joint), wrong_weights)
     )
     total = real_mean / 2 + fake_mean / 3
     losses = {"discriminator": total}

@@ -18,7 +18,7 @@ from mirrorgan_tf.data.birdlets.drawing import SIDE_PX, draw_bird
 from mirrorgan_tf.data.birdlets.grammar import Caption, write_captions
 from mirrorgan_tf.files import read_bytes
 
-__all__ = ["MANIFEST", "draw_files", "example", "write_birdlets"]
+__all__ = ["MANIFEST", "draw_example", "draw_files", "example", "write_birdlets"]
 
 MANIFEST = "birdlets.json"
 # Raise it when the same seed begins to give other bytes.
@@ -109,13 +109,18 @@ def example(
     return attributes, write_captions(attributes, captions, rng)
 
 
+def draw_example(seed: int, split: str, index: int) -> np.ndarray:
+    """The picture of one image, (SIDE_PX, SIDE_PX, 3) uint8."""
+    attributes = sample_attributes(_generator(seed, split, index, _TEXT))
+    return draw_bird(attributes, _generator(seed, split, index, _PICTURE))
+
+
 def draw_files(
     folder: str | Path, seed: int, jobs: Iterable[tuple[str, int]]
 ) -> Iterator[None]:
     """Draws one JPEG for each (split, index); yields after each."""
     for split, index in jobs:
-        attributes = sample_attributes(_generator(seed, split, index, _TEXT))
-        picture = draw_bird(attributes, _generator(seed, split, index, _PICTURE))
+        picture = draw_example(seed, split, index)
         path = Path(folder) / f"{split}2014" / _file_name(split, index)
         Image.fromarray(picture).save(
             path, format="JPEG", quality=_JPEG_QUALITY, subsampling=0
