@@ -1,7 +1,7 @@
 """A training step of GLAM as a pure function of arrays, for `jax.jit`.
 
-The mathematics of `GlamStage.step` without penalties, augmentation and accumulation;
-that one is written with TensorFlow's tapes.
+The mathematics of `GlamStage.step` without the matching penalty, augmentation and
+accumulation; that one is written with TensorFlow's tapes.
 """
 
 from collections.abc import Callable
@@ -20,6 +20,7 @@ from mirrorgan_tf.losses.damsm import (
     word_similarity,
 )
 from mirrorgan_tf.losses.kl import kl_to_standard_normal
+from mirrorgan_tf.losses.penalties import r1_penalty
 from mirrorgan_tf.models.attention import padding_mask_from_lengths
 from mirrorgan_tf.models.discriminators import Discriminator
 from mirrorgan_tf.models.feature_discriminator import FeatureDiscriminator
@@ -27,6 +28,7 @@ from mirrorgan_tf.models.glam import Glam
 from mirrorgan_tf.models.image_encoder import ImageEncoder
 from mirrorgan_tf.models.stem import Stem
 from mirrorgan_tf.models.stream import Stream
+from mirrorgan_tf.training.augmentation import shift
 from mirrorgan_tf.training.schedules import glam_learning_rate
 
 __all__ = [
@@ -106,7 +108,8 @@ class JaxGlam:
             frozen: likewise.
             batch: `images`, one (B, s, s, 3) a scale, `ids` (B, L), `lengths` (B,),
                 `noise` (B, noise_dim), `condition_noise` (B, condition_dim), and
-                `class_ids` (B,) where the DAMSM loss is asked for.
+                `class_ids` (B,) where the DAMSM loss is asked for, `shift_draws`
+                (B, 2, 2) where frozen networks see moved images.
 
         Returns:
             trained, moved, and the losses as `GlamStage.step` names them.
@@ -177,31 +180,40 @@ class JaxGlam:
             return self._image_encoder.backbone
         return self._stream.encoder.backbone
 
-    def _maps(self, frozen, network, images):
+    def _maps(self, frozen, network, images, draws):
+        if self._config.frozen_view_shift:
+            images = shift(images, draws, self._config.frozen_view_shift)
         with keras.StatelessScope(state_mapping=frozen):
             return list(self._backbone(network).feature_maps(images))
 
-    def _discriminator_inputs(self, frozen, images):
+    def _shift_draws(self, batch):
+        """Of real and of generated images."""
+        if not self._config.frozen_view_shift:
+            return None, None
+        return batch["shift_draws"][:, 0], batch["shift_draws"][:, 1]
+
+    def _discriminator_inputs(self, frozen, images, draws):
         """(name, its inputs) for each discriminator."""
         config = self._config
         by_size = dict(zip(config.sizes, images, strict=True))
         return [(str(size), by_size[size]) for size in config.sizes] + [
             (
                 f"features_{size}",
-                self._maps(frozen, config.feature_discriminator, by_size[size]),
+                self._maps(frozen, config.feature_discriminator, by_size[size], draws),
             )
             for size in config.feature_sizes
         ]
 
     def _update_discriminators(self, trained, frozen, batch, fake):
         losses, discriminators, optimizers = {}, [], []
-        real = self._discriminator_inputs(frozen, batch["images"])
-        fake = self._discriminator_inputs(frozen, fake)
+        draws = self._shift_draws(batch)
+        real = self._discriminator_inputs(frozen, batch["images"], draws[0])
+        fake = self._discriminator_inputs(frozen, fake, draws[1])
         cost = ADVERSARIAL_LOSSES[self._config.adversarial_loss]
         for i, discriminator in enumerate(self._discriminators):
             (name, real_inputs), (_, fake_inputs) = real[i], fake[i]
             weights = trained["discriminators"][i]["weights"]
-            (loss, statistics), gradients = jax.value_and_grad(
+            (_, (parts, statistics)), gradients = jax.value_and_grad(
                 _discriminator_loss, has_aux=True
             )(
                 weights,
@@ -211,11 +223,12 @@ class JaxGlam:
                 fake_inputs,
                 batch["sentence"],
                 cost,
+                self._config.r1_weight,
             )
             weights, optimizer = self._discriminator_optimizers[i].stateless_apply(
                 trained["discriminator_optimizers"][i], gradients, weights
             )
-            losses[f"discriminator_{name}"] = loss
+            losses |= {f"{kind}_{name}": value for kind, value in parts.items()}
             discriminators.append({"weights": weights, "statistics": statistics})
             optimizers.append(optimizer)
         return losses, discriminators, optimizers
@@ -225,7 +238,8 @@ class JaxGlam:
         config = self._config
         losses, statistics, total = {}, [], 0.0
         cost = ADVERSARIAL_LOSSES[config.adversarial_loss].generator
-        inputs = self._discriminator_inputs(frozen, outputs["images"])
+        _, draws = self._shift_draws(batch)
+        inputs = self._discriminator_inputs(frozen, outputs["images"], draws)
         for discriminator, values, (name, of_images) in zip(
             self._discriminators, discriminators, inputs, strict=True
         ):
@@ -250,7 +264,7 @@ class JaxGlam:
         total += config.kl_weight * losses["kl"]
         image = outputs["images"][-1]
         if config.redescription_weight:
-            maps = self._maps(frozen, "stream_encoder", image)
+            maps = self._maps(frozen, "stream_encoder", image, draws)
             with keras.StatelessScope(state_mapping=frozen):
                 _, pooled = self._backbone("stream_encoder").from_maps(maps)
                 features = self._stream.encoder.project(pooled)
@@ -260,7 +274,7 @@ class JaxGlam:
             )
             total += config.redescription_weight * losses["redescription"]
         if config.damsm_weight:
-            maps = self._maps(frozen, "image_encoder", image)
+            maps = self._maps(frozen, "image_encoder", image, draws)
             with keras.StatelessScope(state_mapping=frozen):
                 regions, code = self._image_encoder.project(
                     *self._backbone("image_encoder").from_maps(maps)
@@ -317,22 +331,39 @@ def build_compiled(make: Callable[[], Any]) -> Any:
     return glam
 
 
-def _discriminator_loss(weights, statistics, discriminator, real, fake, sentence, cost):
-    """As `training.adversarial` without penalties: errD, and the new statistics."""
-    scope = scope_with_values(discriminator, weights, statistics)
-    with scope:
-        features = discriminator.features(
-            jax.tree.map(lambda *pair: ops.concatenate(pair), real, fake),
-            batches=2,
-            training=True,
-        )
-        alone = discriminator.unconditional(features, training=True)
-        joint = discriminator.conditional(
-            features,
-            ops.concatenate([sentence, sentence, ops.roll(sentence, -1, axis=0)]),
-            batches=3,
-            training=True,
-        )
+def _discriminator_loss(
+    weights, statistics, discriminator, real, fake, sentence, cost, r1_weight
+):
+    """As `training.adversarial`: the sum, its terms and the new statistics."""
+    wrong = ops.roll(sentence, -1, axis=0)
+
+    def logits(real):
+        scope = scope_with_values(discriminator, weights, statistics)
+        with scope:
+            features = discriminator.features(
+                jax.tree.map(lambda *pair: ops.concatenate(pair), real, fake),
+                batches=2,
+                training=True,
+            )
+            alone = discriminator.unconditional(features, training=True)
+            joint = discriminator.conditional(
+                features,
+                ops.concatenate([sentence, sentence, wrong]),
+                batches=3,
+                training=True,
+            )
+        return (alone, joint), _statistics(discriminator, scope)
+
+    losses = {}
+    if r1_weight:
+        (alone, joint), pull_back, statistics = jax.vjp(logits, real, has_aux=True)
+        zeros = ops.zeros_like(alone), ops.zeros_like(joint)
+        own = len(alone) // 2
+        (of_alone,) = pull_back((zeros[0].at[:own].set(1.0), zeros[1]))
+        (of_joint,) = pull_back((zeros[0], zeros[1].at[:own].set(1.0)))
+        losses["r1"] = ops.mean(r1_penalty(of_alone) + r1_penalty(of_joint))
+    else:
+        (alone, joint), statistics = logits(real)
     real_alone, fake_alone = ops.split(alone, 2)
     real_joint, fake_joint, wrong_joint = ops.split(joint, 3)
     # The last image has no next one's sentence.
@@ -340,7 +371,10 @@ def _discriminator_loss(weights, statistics, discriminator, real, fake, sentence
     fakes = (fake_alone, fake_joint, wrong_joint)
     loss = (ops.mean(cost.real(real_alone)) + ops.mean(cost.real(real_joint))) / 2
     loss += sum(ops.mean(cost.fake(logits)) for logits in fakes) / 3
-    return loss, _statistics(discriminator, scope)
+    losses["discriminator"] = loss
+    if r1_weight:
+        loss += r1_weight * losses["r1"]
+    return loss, (losses, statistics)
 
 
 def mean_over_words(logits, ids, lengths):

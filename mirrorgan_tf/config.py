@@ -164,6 +164,19 @@ class Config:
         "feature maps.",
         low=0,
     )
+    discriminator_normalization: bool = _setting(
+        True,
+        "Batch norms in all discriminators (paper: yes). Without them a gradient "
+        "penalty keeps the discriminators from winning: --r1_weight.",
+    )
+    frozen_view_shift: float = _setting(
+        0.0,
+        "Frozen networks see each image moved at random, mirrored at the edges, by up "
+        "to this part of its side, so that textures that fit their strides do not pay "
+        "(paper: 0).",
+        low=0,
+        high=0.5,
+    )
     noise_dim: int = _setting(100, "Length of the noise z.", low=1)
     condition_dim: int = _setting(100, "D': length of the condition s_ca.", low=1)
     embedding_dim: int = _setting(300, "Length of STEM's word vectors.", low=1)

@@ -11,7 +11,8 @@ def r1_penalty(image_gradient):
     """Half the squared norm of a logit's gradient.
 
     Args:
-        image_gradient: (B, H, W, C), of an image's logit with respect to the image.
+        image_gradient: (B, H, W, C), of an image's logit with respect to the image; or
+            a list of such, with respect to each of its feature maps.
 
     Returns:
         (B,), at least 0.
@@ -27,7 +28,7 @@ def matching_penalty(image_gradient, sentence_gradient, power: float = 6.0):
 
     Args:
         image_gradient: (B, H, W, C), of the conditional logit of a real image and its
-            own sentence with respect to the image.
+            own sentence with respect to the image; or a list as for `r1_penalty`.
         sentence_gradient: (B, D), of the same with respect to the sentence.
         power: p, at least 2, so that it is smooth at 0.
 
@@ -42,6 +43,8 @@ def matching_penalty(image_gradient, sentence_gradient, power: float = 6.0):
 
 
 def _squared_norm(values):
-    """(B, ...) to (B,)."""
+    """(B, ...), or a list of such, to (B,)."""
+    if isinstance(values, (list, tuple)):
+        return sum(_squared_norm(part) for part in values)
     values = full_precision(values)
     return ops.sum(ops.square(values), axis=tuple(range(1, len(values.shape))))

@@ -154,21 +154,41 @@ class ConditionalDiscriminator(keras.Model):
     Args:
         width: ndf; the features have 8·width channels.
         spectral_norm: of every convolution's kernel, beside the batch norms.
+        normalized: False leaves all batch norms out.
 
     Source: the authors' code (AttnGAN's discriminators).
     """
 
-    def __init__(self, width: int = 64, spectral_norm: bool = False, **kwargs):
+    def __init__(
+        self,
+        width: int = 64,
+        spectral_norm: bool = False,
+        normalized: bool = True,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.width = width
         self.spectral_norm = spectral_norm
+        self.normalized = normalized
 
-    @property
-    def _block_arguments(self):
-        return {"spectral_norm": self.spectral_norm, "dtype": self.dtype_policy}
+    def _block(self, channels, kernel_size, strides=1, normalized=True):
+        return ConvBlock(
+            channels,
+            kernel_size,
+            strides=strides,
+            normalized=normalized and self.normalized,
+            spectral_norm=self.spectral_norm,
+            dtype=self.dtype_policy,
+        )
 
     def _make_heads(self):
-        self.joint_block = JointBlock(8 * self.width, 3, **self._block_arguments)
+        self.joint_block = JointBlock(
+            8 * self.width,
+            3,
+            normalized=self.normalized,
+            spectral_norm=self.spectral_norm,
+            dtype=self.dtype_policy,
+        )
         self.unconditional_head, self.conditional_head = (
             conv(
                 1,
@@ -220,6 +240,7 @@ class ConditionalDiscriminator(keras.Model):
         return super().get_config() | {
             "width": self.width,
             "spectral_norm": self.spectral_norm,
+            "normalized": self.normalized,
         }
 
 
@@ -236,6 +257,7 @@ class Discriminator(ConditionalDiscriminator):
         size: side of the images in px, a power of 2 from 16 up.
         width: ndf, channels of the first layer at 64 px and more.
         spectral_norm: of every convolution's kernel, beside the batch norms.
+        normalized: False leaves all batch norms out.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -244,27 +266,25 @@ class Discriminator(ConditionalDiscriminator):
     """
 
     def __init__(
-        self, size: int, width: int = 64, spectral_norm: bool = False, **kwargs
+        self,
+        size: int,
+        width: int = 64,
+        spectral_norm: bool = False,
+        normalized: bool = True,
+        **kwargs,
     ):
-        super().__init__(width, spectral_norm, **kwargs)
+        super().__init__(width, spectral_norm, normalized, **kwargs)
         if size < 16 or size & (size - 1):
             raise ValueError(f"size={size}; expected a power of 2, at least 16")
         self.size = size
         halvings = (size // 4).bit_length() - 1
         first = max(0, 4 - halvings)
         self.down_blocks = [
-            ConvBlock(
-                width * 2**i,
-                4,
-                strides=2,
-                normalized=i > first,
-                **self._block_arguments,
-            )
+            self._block(width * 2**i, 4, strides=2, normalized=i > first)
             for i in range(first, first + halvings)
         ]
         self.narrow_blocks = [
-            ConvBlock(width * 2**i, 3, **self._block_arguments)
-            for i in reversed(range(3, halvings - 1))
+            self._block(width * 2**i, 3) for i in reversed(range(3, halvings - 1))
         ]
         self._make_heads()
 

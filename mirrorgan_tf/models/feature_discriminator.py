@@ -4,14 +4,11 @@ import math
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from mirrorgan_tf.models.blocks import conv
-from mirrorgan_tf.models.discriminators import (
-    ConditionalDiscriminator,
-    ConvBlock,
-    build_chain,
-)
+from mirrorgan_tf.models.discriminators import ConditionalDiscriminator, build_chain
 
 __all__ = ["FeatureDiscriminator", "FeatureMixing", "MapDiscriminator"]
 
@@ -33,13 +30,15 @@ class FeatureMixing(layers.Layer):
     """
 
     def __init__(self, map_channels: Sequence[int], channels: int, **kwargs):
-        super().__init__(trainable=False, **kwargs)
+        super().__init__(**kwargs)
         self.map_channels = list(map_channels)
         self.channels = channels
         self.lateral, self.downward = (
             [conv(channels, size, dtype=self.dtype_policy) for _ in maps]
             for size, maps in ((1, self.map_channels), (3, self.map_channels[1:]))
         )
+        # Of the layers above, which are there now.
+        self.trainable = False
 
     def build(self, maps_shape=None):
         """Makes the variables."""
@@ -78,18 +77,24 @@ class MapDiscriminator(ConditionalDiscriminator):
         side: of the map in px, a power of two from 4 up.
         width: see `ConditionalDiscriminator`.
         spectral_norm: likewise.
+        normalized: likewise.
     """
 
     def __init__(
-        self, side: int, width: int = 64, spectral_norm: bool = False, **kwargs
+        self,
+        side: int,
+        width: int = 64,
+        spectral_norm: bool = False,
+        normalized: bool = True,
+        **kwargs,
     ):
-        super().__init__(width, spectral_norm, **kwargs)
+        super().__init__(width, spectral_norm, normalized, **kwargs)
         self.side = side
         halvings = (side // 4).bit_length() - 1
         self.blocks = [
-            ConvBlock(8 * width // 2**i, 4, strides=2, **self._block_arguments)
+            self._block(8 * width // 2**i, 4, strides=2)
             for i in reversed(range(halvings))
-        ] or [ConvBlock(8 * width, 3, **self._block_arguments)]
+        ] or [self._block(8 * width, 3)]
         self._make_heads()
 
     def build(self, map_shape, sentence_shape):
@@ -121,6 +126,7 @@ class FeatureDiscriminator(keras.Model):
         map_shapes: (side in px, channels) of each map, the largest first.
         width: ndf of the discriminators.
         spectral_norm: of their kernels.
+        normalized: False leaves their batch norms out.
 
     Source: Sauer et al., Projected GANs Converge Faster (2021); that a conditional
     discriminator of frozen features suits captions: Tao et al., GALIP (2023).
@@ -131,9 +137,11 @@ class FeatureDiscriminator(keras.Model):
         map_shapes: Sequence[tuple[int, int]],
         width: int = 64,
         spectral_norm: bool = False,
+        normalized: bool = True,
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.normalized = normalized
         self.map_shapes = [tuple(shape) for shape in map_shapes]
         self.width = width
         self.spectral_norm = spectral_norm
@@ -147,6 +155,7 @@ class FeatureDiscriminator(keras.Model):
                 nearest_power_of_two(side),
                 width,
                 spectral_norm,
+                normalized,
                 dtype=self.dtype_policy,
             )
             for side, _ in self.map_shapes
@@ -212,6 +221,7 @@ class FeatureDiscriminator(keras.Model):
             "map_shapes": self.map_shapes,
             "width": self.width,
             "spectral_norm": self.spectral_norm,
+            "normalized": self.normalized,
         }
 
 
@@ -221,6 +231,20 @@ def nearest_power_of_two(side: int) -> int:
 
 
 def _resized(x, side):
+    """Bilinear resizing as a product of matrices.
+
+    TensorFlow's own operation has no second derivative, and loses that of a gradient
+    penalty without an error.
+    """
     if x.shape[1] == side:
         return x
-    return ops.image.resize(x, (side, side), interpolation="bilinear")
+    matrix = ops.cast(_interpolation(x.shape[1], side), x.dtype)
+    return ops.einsum("oi,pj,bijc->bopc", matrix, matrix, x)
+
+
+def _interpolation(before: int, after: int) -> np.ndarray:
+    """Matrix (after, before) of linear interpolation between pixel centres."""
+    centres = (np.arange(after) + 0.5) * before / after - 0.5
+    centres = np.clip(centres, 0, before - 1)
+    distances = np.abs(centres[:, None] - np.arange(before))
+    return np.maximum(0.0, 1.0 - distances)

@@ -118,6 +118,7 @@ def build_discriminators(config: Config) -> list[Discriminator]:
             size,
             width=config.discriminator_width,
             spectral_norm=config.spectral_norm,
+            normalized=config.discriminator_normalization,
         )
         discriminator(_image(size), ops.zeros((1, config.words_dim)))
         discriminators.append(discriminator)
@@ -134,6 +135,7 @@ def build_feature_discriminators(
             map_shapes,
             width=config.feature_discriminator_width,
             spectral_norm=config.spectral_norm,
+            normalized=config.discriminator_normalization,
         )
         discriminator(
             [ops.zeros((1, side, side, channels)) for side, channels in map_shapes],

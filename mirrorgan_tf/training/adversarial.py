@@ -64,7 +64,7 @@ def discriminator_loss(
 
     Args:
         discriminator: of this scale.
-        real: (B, s, s, 3) in [-1, 1]; or feature maps, which have no penalties.
+        real: (B, s, s, 3) in [-1, 1]; or their feature maps.
         fake: like `real`.
         sentence: (B, D), the condition: the sentence embedding, not s_ca.
         wrong_sentence: (B, D).

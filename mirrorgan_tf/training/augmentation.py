@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from keras import ops
 
-__all__ = ["DRAWS", "augment"]
+__all__ = ["DRAWS", "augment", "shift"]
 
 # Numbers an image: three of colour, two of translation, two of cutout.
 DRAWS = 7
@@ -37,6 +37,31 @@ def augment(images, draws, names: Sequence[str]):
     for name in names:
         images = _AUGMENTATIONS[name](images, draws)
     return images
+
+
+def shift(images, draws, largest: float):
+    """Moves each image by whole pixels; what comes in is mirrored at the edges.
+
+    Args:
+        images: (B, s, s, any).
+        draws: (B, 2) in [0, 1), uniform: down and right.
+        largest: of the shift both ways, as a part of the side, at most 0.5.
+
+    Returns:
+        As `images`.
+    """
+    side = images.shape[1]
+    pixels = round(side * largest)
+    steps = ops.floor(draws * (2 * pixels + 1)) - pixels
+    positions = ops.arange(side, dtype=steps.dtype)
+    sources = positions[None, None] + steps[:, :, None]
+    # 0 1 2 .. continues as 0 0 1 .. before the edge, and likewise behind it.
+    sources = ops.where(sources < 0, -1.0 - sources, sources)
+    sources = ops.where(sources > side - 1, 2.0 * side - 1.0 - sources, sources)
+    # (B, 2, to, from): a product, since XLA and determinism like no gathering.
+    moves = ops.cast(ops.equal(sources[..., None], positions), images.dtype)
+    images = ops.einsum("bij,bjkc->bikc", moves[:, 0], images)
+    return ops.einsum("bij,bkjc->bkic", moves[:, 1], images)
 
 
 def _color(images, draws):

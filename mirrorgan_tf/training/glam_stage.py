@@ -146,7 +146,7 @@ class GlamStage:
         if self.config.accumulate_steps > 1:
             return self._accumulated_step(batch, made_from)
         variables = self.glam.trainable_variables
-        frozen_maps = self._frozen_maps()
+        frozen_maps = self._frozen_maps(batch, _FAKE)
         with tf.GradientTape() as tape:
             made = self.glam(**made_from, training=True)
             # Recorded, since the generator's losses need the same maps.
@@ -170,7 +170,7 @@ class GlamStage:
             with keras.StatelessScope(initialize_variables=False):
                 made = self.glam(**made_from, training=True)
             fake = self._discriminator_inputs(
-                made["images"], batch, _FAKE, self._frozen_maps()
+                made["images"], batch, _FAKE, self._frozen_maps(batch, _FAKE)
             )
             losses, gradients = {}, []
             for some, gradient in self._discriminator_gradients(
@@ -218,12 +218,10 @@ class GlamStage:
         terms, the paper (eq. 6) has.
         """
         config = self.config
-        frozen_maps = frozen_maps or self._frozen_maps()
+        frozen_maps = frozen_maps or self._frozen_maps(batch, _FAKE)
         losses = {}
         weighted = []
-        inputs = self._discriminator_inputs(
-            made["images"], batch, _JUDGED, frozen_maps
-        )
+        inputs = self._discriminator_inputs(made["images"], batch, _JUDGED, frozen_maps)
         for name, discriminator, of_images in inputs:
             losses[f"adversarial_{name}"] = loss = adversarial_loss(
                 discriminator,
@@ -282,9 +280,14 @@ class GlamStage:
             draws=batch["word_draws"],
         )
 
-    def _frozen_maps(self):
+    def _frozen_maps(self, batch=None, row=0):
         return FrozenMaps(
-            self.config, image_encoder=self.image_encoder, stream=self.stream
+            self.config,
+            image_encoder=self.image_encoder,
+            stream=self.stream,
+            shift_draws=batch["shift_draws"][:, row]
+            if batch and self.config.frozen_view_shift
+            else None,
         )
 
     def _discriminator_inputs(self, images, batch, row, frozen_maps):
@@ -328,12 +331,11 @@ class GlamStage:
         config = self.config
         wrong, wrong_weights = next_example(sentence)
         real = self._discriminator_inputs(
-            batch["images"], batch, _REAL, self._frozen_maps()
+            batch["images"], batch, _REAL, self._frozen_maps(batch, _REAL)
         )
         for (name, discriminator, real_inputs), (_, _, fake_inputs) in zip(
             real, fake, strict=True
         ):
-            penalized = discriminator in self.discriminators
             with tf.GradientTape() as tape:
                 losses, total = discriminator_loss(
                     discriminator,
@@ -344,8 +346,8 @@ class GlamStage:
                     wrong_weights,
                     training=True,
                     kind=config.adversarial_loss,
-                    r1_weight=config.r1_weight * penalized,
-                    matching_weight=config.matching_penalty_weight * penalized,
+                    r1_weight=config.r1_weight,
+                    matching_weight=config.matching_penalty_weight,
                     matching_power=config.matching_penalty_power,
                 )
             yield (
@@ -391,6 +393,10 @@ class GlamStage:
         if self.config.augmentations:
             draws["image_draws"] = example_uniform(
                 (batch_size, 3, DRAWS), seed=fold(seed, 1)
+            )
+        if self.config.frozen_view_shift:
+            draws["shift_draws"] = example_uniform(
+                (batch_size, 2, 2), seed=fold(seed, 3)
             )
         if self.config.sampled_redescription_weight:
             draws["word_draws"] = example_uniform(

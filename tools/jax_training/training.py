@@ -255,7 +255,7 @@ def _random_batch(config, data, size, key):
     import jax
     from keras import ops
 
-    keys = jax.random.split(key, 5)
+    keys = jax.random.split(key, 6)
     rows = jax.random.randint(keys[0], (size,), 0, len(data["images"]))
     corners = jax.random.randint(keys[1], (size, 2), 0, _LOAD_PX - _CROP_PX + 1)
     images = jax.vmap(
@@ -281,6 +281,7 @@ def _random_batch(config, data, size, key):
         "ids": ids[every, caption],
         "lengths": lengths[every, caption],
         "class_ids": rows,
+        "shift_draws": jax.random.uniform(keys[5], (size, 2, 2)),
         "noise": jax.random.normal(keys[3], (size, config.noise_dim)),
         "condition_noise": jax.random.normal(keys[4], (size, config.condition_dim)),
     }
