@@ -25,6 +25,7 @@ def main() -> None:
     unpack.add_argument("--flagfile", required=True)
     unpack.add_argument("--weights", required=True)
     unpack.add_argument("--workdir", required=True)
+    unpack.add_argument("--glam_step", type=int, help="default: that of a finished run")
     arguments = parser.parse_args()
     if arguments.command == "train":
         from tools.jax_training.training import train_stages

@@ -1,5 +1,6 @@
 """Trains the stages and writes the weights of each as soon as it ends."""
 
+import dataclasses
 import json
 import os
 import time
@@ -288,7 +289,7 @@ def _random_batch(config, data, size, key):
 
 
 def _config(text, changes):
-    settings = json.loads(text)
+    settings = dataclasses.asdict(Config(**json.loads(text)))
     for change in changes:
         name, _, value = change.partition("=")
         kind = type(settings[name])

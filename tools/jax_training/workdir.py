@@ -53,7 +53,10 @@ def pack_workdir(arguments) -> None:
 
 
 def unpack_weights(arguments) -> None:
-    """Writes the weights as checkpoints of finished stages into a workdir."""
+    """Writes the weights as checkpoints into a workdir that has a vocabulary.
+
+    Optimizers start afresh when the training goes on.
+    """
     config = _read(arguments.flagfile)
     workdir, weights = Path(arguments.workdir), Path(arguments.weights)
     vocabulary = Vocabulary.load(workdir / VOCABULARY_FILE)
@@ -81,7 +84,10 @@ def unpack_weights(arguments) -> None:
     )
     for name, stage in stages.items():
         checkpoints = StageCheckpoints(workdir / name, stage.checkpointed, keep=1)
-        checkpoints.step.assign(getattr(config, f"{name}_steps"))
+        steps = getattr(config, f"{name}_steps")
+        if name == "glam" and arguments.glam_step is not None:
+            steps = arguments.glam_step
+        checkpoints.step.assign(steps)
         checkpoints.save()
 
 
