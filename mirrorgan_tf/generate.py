@@ -1,9 +1,10 @@
-"""`python -m mirrorgan_tf.generate --workdir=runs/birdlets --captions='a red bird'`.
+"""`python -m mirrorgan_tf.generate --captions='a red bird' [--workdir=runs/birdlets]`.
 
 Draws an image for each caption into one grid and prints what the redescription
 network reads back from it. --captions may be given many times; --captions_file holds
 one caption a line ('-' is standard input, empty lines are passed over). The same
-caption and seed give the same image, whatever the other captions are.
+caption and seed give the same image, whatever the other captions are. Without
+--workdir a small trained model of the package draws, --preset.
 """
 
 import sys
@@ -27,6 +28,7 @@ from mirrorgan_tf.pictures import (
 
 __all__ = ["define_flags", "draw_sheet", "main", "read_captions"]
 
+_DEFAULT_PRESET = "birdlets_64"
 # Letters of a caption that a grid shows.
 _SHOWN = 300
 
@@ -34,6 +36,12 @@ _SHOWN = 300
 def define_flags() -> None:
     """Defines the command's flags; not at import, where commands would collide."""
     define_path("workdir", None, "Folder of a trained run.")
+    define_path(
+        "preset",
+        None,
+        "A trained model of the package, or the folder of a preset; default without "
+        f"--workdir: {_DEFAULT_PRESET}.",
+    )
     flags.DEFINE_multi_string("captions", [], "A caption; may be repeated.")
     define_path(
         "captions_file", None, "File of captions, one a line; - is standard input."
@@ -146,20 +154,24 @@ def _read(path):
 def main() -> None:
     """Opens the run, draws, prints."""
     asked = flags.FLAGS
-    if not asked.workdir:
-        raise UserError("--workdir is missing; give the --workdir of a training")
+    if asked.workdir and asked.preset:
+        raise UserError("--workdir and --preset: give one of them")
     check_image_path("out", asked.out)
     captions = read_captions(asked.captions, asked.captions_file)
     # It takes seconds: not before --help and wrong flags are answered.
     commands.start_keras()
+    from mirrorgan_tf.presets.files import open_preset
     from mirrorgan_tf.tf32 import use_tf32
     from mirrorgan_tf.workdir import open_workdir
 
-    run = open_workdir(asked.workdir)
+    if asked.workdir:
+        run = open_workdir(asked.workdir)
+    else:
+        run = open_preset(asked.preset or _DEFAULT_PRESET)
     use_tf32(run.config.tf32 if asked.tf32 is None else asked.tf32)
     if asked.attention and not (run.config.word_attention and run.config.scales > 1):
         raise UserError(
-            f"--attention: the run in {asked.workdir} has no word attention"
+            f"--attention: the generator of {run.path} has no word attention"
         )
     # One at a time: rounding may differ between batch sizes.
     made = run.describe(captions, asked.seed, batch_size=1)

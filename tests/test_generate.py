@@ -134,7 +134,8 @@ def test_the_command_draws_and_prints(trained_workdir, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--captions=a"], b"error: --workdir is missing"),
+        (["--captions=a", "--preset=x"], b"error: --preset=x: there is no such preset"),
+        (["--preset=x", "--workdir=y"], b"error: --workdir and --preset: give one of"),
         (["--workdir=nowhere"], b"error: no caption"),
         (["--workdir=nowhere", "--captions=a"], b"error: --workdir=nowhere: no "),
     ],

@@ -1,0 +1,31 @@
+"""`python -m mirrorgan_tf.presets --workdir=runs/mine --out=mine`: saves a preset."""
+
+from absl import flags, logging
+
+from mirrorgan_tf import commands
+from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.path_flags import define_path
+
+
+def define_flags() -> None:
+    """Defines the command's flags."""
+    define_path("workdir", None, "Folder of a trained run.")
+    define_path("out", None, "Folder of the preset to write.")
+
+
+def main() -> None:
+    """Writes a preset of a run."""
+    asked = flags.FLAGS
+    for name in ("workdir", "out"):
+        if not asked[name].value:
+            raise UserError(f"--{name} is missing")
+    commands.start_keras()
+    from mirrorgan_tf.presets.files import save_preset
+    from mirrorgan_tf.workdir import open_workdir
+
+    save_preset(open_workdir(asked.workdir), asked.out)
+    logging.info("preset: %s", asked.out)
+
+
+if __name__ == "__main__":
+    commands.run(main, define_flags)

@@ -1,0 +1,120 @@
+"""Opening and saving presets.
+
+A preset holds what makes images and reads them back: STEM, the averaged generator and
+STREAM, in half precision, with the vocabulary and the settings of their training.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.config import Config
+from mirrorgan_tf.files import move_whole
+from mirrorgan_tf.models import from_config
+from mirrorgan_tf.options import read_config, write_config
+from mirrorgan_tf.text.tokenizer import CaptionTokenizer
+from mirrorgan_tf.text.vocabulary import Vocabulary
+from mirrorgan_tf.workdir import FLAGS_FILE, VOCABULARY_FILE, TrainedRun
+
+__all__ = ["open_preset", "save_preset"]
+
+_PRESETS = Path(__file__).parent
+_WEIGHTS_FILE = "weights.npz"
+_NETWORKS = ("stem", "stream", "glam")
+
+
+def open_preset(name: str | Path) -> TrainedRun:
+    """Opens a preset for making images, as `open_workdir` opens a run.
+
+    Args:
+        name: of a preset of the package, or a folder that `save_preset` wrote.
+
+    Raises:
+        UserError: there is no such preset, or it is damaged or of other networks.
+    """
+    folder = _PRESETS / name
+    if not (folder / _WEIGHTS_FILE).is_file():
+        folder = Path(name)
+    if not (folder / _WEIGHTS_FILE).is_file():
+        names = sorted(path.parent.name for path in _PRESETS.glob(f"*/{_WEIGHTS_FILE}"))
+        raise UserError(
+            f"--preset={name}: there is no such preset; choose from "
+            f"{', '.join(names)}, or give a folder with a {_WEIGHTS_FILE}"
+        )
+    config = read_config(folder / FLAGS_FILE)
+    vocabulary = Vocabulary.load(folder / VOCABULARY_FILE)
+    words = len(vocabulary) + 1
+    networks = {
+        "stem": from_config.build_stem(config, words),
+        "stream": from_config.build_stream(config, words),
+        "glam": from_config.build_glam(config),
+    }
+    step = _load_weights(folder / _WEIGHTS_FILE, networks)
+    return TrainedRun(
+        path=folder,
+        config=config,
+        tokenizer=CaptionTokenizer(vocabulary, config.max_words),
+        step=step,
+        **networks,
+    )
+
+
+def save_preset(run: TrainedRun, folder: str | Path) -> None:
+    """Writes a preset of a trained run; its README.md, if there is one, stays.
+
+    Args:
+        run: with a STREAM.
+        folder: new, or that of a preset, which is replaced.
+
+    Raises:
+        UserError: the run has no STREAM, or the folder cannot be written.
+    """
+    folder = Path(folder)
+    if run.stream is None:
+        raise UserError(f"{run.path}: has no STREAM, which a preset needs")
+    arrays = {"step": np.asarray(run.step)}
+    for name in _NETWORKS:
+        for i, weight in enumerate(getattr(run, name).weights):
+            arrays[f"{name}/{i}"] = weight.numpy().astype(np.float16)
+    partial = folder / f".{_WEIGHTS_FILE}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Where the data lay is of no use elsewhere.
+        defaults = {"data_dir": Config.data_dir, "captions_pickle": ""}
+        config = dataclasses.replace(run.config, **defaults)
+        write_config(config, folder / FLAGS_FILE)
+        run.tokenizer.vocabulary.save(folder / VOCABULARY_FILE)
+        with partial.open("wb") as file:
+            np.savez(file, **arrays)
+        move_whole(partial, folder / _WEIGHTS_FILE)
+    except OSError as error:
+        raise UserError(f"--out={folder}: cannot be written: {error}") from None
+
+
+def _load_weights(path: Path, networks: Mapping[str, keras.Model]) -> int:
+    """Sets the networks' weights; returns the steps that GLAM was trained for."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = dict(archive)
+    except Exception as error:
+        # NumPy raises many kinds for damaged archives.
+        raise UserError(f"{path}: cannot be read: {error}; install it again") from None
+    expected = {
+        f"{name}/{i}": weight
+        for name, network in networks.items()
+        for i, weight in enumerate(network.weights)
+    }
+    if set(arrays) != {"step", *expected} or any(
+        arrays[name].shape != tuple(weight.shape) for name, weight in expected.items()
+    ):
+        raise UserError(
+            f"{path}: is not of the networks that its settings describe; save the "
+            "preset again with this version"
+        )
+    for name, weight in expected.items():
+        weight.assign(arrays[name].astype(weight.dtype))
+    return int(arrays["step"])

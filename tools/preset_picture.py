@@ -1,0 +1,43 @@
+"""`python -m tools.preset_picture birdlets_64 docs/birdlets.png`.
+
+Draws the images of the first 16 validation captions of birdlets, none chosen, each
+beside the real birdlet of its caption.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mirrorgan_tf.data.birdlets.dataset import draw_example, example
+from mirrorgan_tf.pictures import caption_grid, save_image
+from mirrorgan_tf.presets.files import open_preset
+
+_IMAGES, _CAPTIONS_EACH = 16, 5
+_LOAD_PX, _CROP_PX = 76, 64
+
+
+def main(preset: str, out: str) -> None:
+    """Writes the grid."""
+    run = open_preset(preset)
+    seed = run.config.seed
+    captions = [
+        example(seed, "val", i, _CAPTIONS_EACH)[1][0].text for i in range(_IMAGES)
+    ]
+    generated = run.generate(captions, range(_IMAGES))[-1]
+    real = [_real_image(seed, i) for i in range(_IMAGES)]
+    save_image(caption_grid(list(zip(generated, real, strict=True)), captions), Path(out))
+
+
+def _real_image(seed, index):
+    """As evaluations see it: made smaller, the middle cut out."""
+    image = Image.fromarray(draw_example(seed, "val", index))
+    image = image.resize((_LOAD_PX, _LOAD_PX), Image.Resampling.BILINEAR)
+    corner = (_LOAD_PX - _CROP_PX) // 2
+    box = (corner, corner, corner + _CROP_PX, corner + _CROP_PX)
+    return np.asarray(image.crop(box))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
