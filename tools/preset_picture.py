@@ -27,7 +27,8 @@ def main(preset: str, out: str) -> None:
     ]
     generated = run.generate(captions, range(_IMAGES))[-1]
     real = [_real_image(seed, i) for i in range(_IMAGES)]
-    save_image(caption_grid(list(zip(generated, real, strict=True)), captions), Path(out))
+    pairs = list(zip(generated, real, strict=True))
+    save_image(caption_grid(pairs, captions), Path(out))
 
 
 def _real_image(seed, index):

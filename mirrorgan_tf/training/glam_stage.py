@@ -266,9 +266,7 @@ class GlamStage:
     def _redescription_loss(self, images, batch, frozen_maps):
         _, pooled = frozen_maps.read("stream_encoder", images)
         features = self.stream.encoder.project(pooled)
-        return decoding_loss(
-            self.stream, features, batch["ids"], batch["lengths"], with_end=False
-        )
+        return decoding_loss(self.stream, features, batch["ids"], batch["lengths"])
 
     def _sampled_redescription_loss(self, images, batch, frozen_maps):
         del frozen_maps

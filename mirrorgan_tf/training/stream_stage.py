@@ -42,8 +42,9 @@ def redescription_loss(
             does not.
         training: batch statistics in the encoder.
     """
-    features = stream.encoder(images, training=training)
-    return decoding_loss(stream, features, ids, lengths, with_end=with_end)
+    if with_end:
+        ids, lengths = _with_end(ids, lengths)
+    return _mean_a_word(stream(images, ids, training=training), ids, lengths)
 
 
 def decoding_loss(
@@ -51,12 +52,8 @@ def decoding_loss(
     features: tf.Tensor,
     ids: tf.Tensor,
     lengths: tf.Tensor,
-    *,
-    with_end: bool,
 ) -> tf.Tensor:
-    """As `redescription_loss`, from the encoder's features (B, D) of the images."""
-    if with_end:
-        ids, lengths = _with_end(ids, lengths)
+    """As `redescription_loss` without ends, from the encoder's features (B, D)."""
     return _mean_a_word(stream.decoder(features, ids), ids, lengths)
 
 
