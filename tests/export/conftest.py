@@ -3,10 +3,16 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 
 import pytest
+
+from export import client
+from mirrorgan_tf import commands
+
+CLIENTS = {"grpc": client.GrpcClient, "rest": client.RestClient}
 
 
 @pytest.fixture(scope="session")
@@ -29,10 +35,8 @@ def host(session_host):
 def own_addresses(session_host):
     from tests.export.hosts import serve_grpc, serve_rest
 
-    servers = {"grpc": serve_grpc(session_host), "rest": serve_rest(session_host)}
-    yield {kind: address for kind, (address, _) in servers.items()}
-    for _, stop in servers.values():
-        stop()
+    with serve_grpc(session_host) as grpc, serve_rest(session_host) as rest:
+        yield {"grpc": f"127.0.0.1:{grpc}", "rest": f"127.0.0.1:{rest}"}
 
 
 def free_port():
@@ -88,6 +92,20 @@ def addresses(request):
     return request.getfixturevalue(f"{request.param}_addresses")
 
 
-@pytest.fixture(params=["grpc", "rest"])
+@pytest.fixture(scope="session", params=["grpc", "rest"])
 def kind(request):
     return request.param
+
+
+@pytest.fixture
+def run_client(monkeypatch, capsys):
+    """Runs the command here: its exit status, and its lines of output and of errors."""
+
+    def run_client(*arguments):
+        monkeypatch.setattr(sys, "argv", ["client", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit:
+            commands.run(client.main, client.define_flags)
+        captured = capsys.readouterr()
+        return exit.value.code, captured.out.splitlines(), captured.err.splitlines()
+
+    return run_client

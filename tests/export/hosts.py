@@ -1,14 +1,16 @@
-"""Small servers over loopback that answer as TensorFlow Serving 2.20, in its words.
+"""Small servers that answer the clients as TensorFlow Serving 2.20 does.
 
-A session runs the model, as in TensorFlow Serving, so what the graph itself refuses it
-refuses in the same words. The other words are those of TensorFlow Serving's sources:
-http_rest_api_handler.cc, json_tensor.cc, predict_util.cc and saved_model/util.cc.
+A session runs the model, as in TensorFlow Serving, so what the graph itself refuses is
+refused in the same words. Other refusals have the status codes of TensorFlow Serving,
+and over gRPC its words (predict_util.cc).
 """
 
 import base64
+import contextlib
 import http.server
 import json
 import re
+import ssl
 import threading
 import time
 from concurrent import futures
@@ -76,36 +78,30 @@ class Host:
             self.failures_left -= 1
             raise Refusal("the host fails on purpose", self.failure_code)
 
+    def find_signature(self, name):
+        if name not in self.signatures:
+            message = f'Serving signature key "{name}" not found.'
+            raise Refusal(message, "FAILED_PRECONDITION")
+        return self.signatures[name]
+
     def predict(self, signature_name, arrays):
-        if signature_name not in self.signatures:
-            raise Refusal(
-                f'Serving signature key "{signature_name}" not found.',
-                "FAILED_PRECONDITION",
-            )
-        signature = self.signatures[signature_name]
+        signature = self.find_signature(signature_name)
         sent, needed = set(arrays), set(signature.inputs)
-        if len(sent) != len(needed):
+        if sent != needed:
             raise Refusal(
-                f"input size does not match signature: {len(sent)}!={len(needed)} "
-                f"len({_braces(sent)}) != len({_braces(needed)}). Sent extra: "
-                f"{_braces(sent - needed)}. Missing but required: "
+                f"input size does not match signature: {len(sent)}!={len(needed)}. "
+                f"Sent extra: {_braces(sent - needed)}. Missing but required: "
                 f"{_braces(needed - sent)}."
             )
-        feeds = {}
-        for position, (key, info) in enumerate(sorted(signature.inputs.items())):
-            if key not in arrays:
-                raise Refusal(
-                    f"Signature input alias: {key}(feed name: {info.name}) not found in"
-                    " request and no default value provided. Inputs expected to be in "
-                    f"the request {_braces(sent)}, or default input alias set: "
-                )
+        for key, info in signature.inputs.items():
+            # The session would convert numbers, and TensorFlow Serving does not.
             expected, provided = tf.as_dtype(info.dtype), _dtype(arrays[key])
             if provided != expected:
                 raise Refusal(
-                    f"Expects arg[{position}] to be {_type_name(expected)} but "
-                    f"{_type_name(provided)} is provided"
+                    f"Expects {key} to be {expected.name} but {provided.name} is "
+                    "provided"
                 )
-            feeds[info.name] = arrays[key]
+        feeds = {info.name: arrays[key] for key, info in signature.inputs.items()}
         outputs = {key: info.name for key, info in signature.outputs.items()}
         try:
             return self.session.run(outputs, feeds)
@@ -131,10 +127,6 @@ def _braces(names):
 
 def _dtype(array):
     return tf.string if array.dtype == object else tf.as_dtype(array.dtype)
-
-
-def _type_name(dtype):
-    return {"float32": "float", "float64": "double"}.get(dtype.name, dtype.name)
 
 
 class _Service(prediction_service_pb2_grpc.PredictionServiceServicer):
@@ -174,59 +166,44 @@ def _answer_or_abort(answer, context):
         context.abort(getattr(grpc.StatusCode, refusal.code), str(refusal))
 
 
-def serve_grpc(host):
-    """Returns the address and a function that stops the server."""
+@contextlib.contextmanager
+def serve_grpc(host, *, interface="127.0.0.1", certificate=None, key=None):
+    """Yields the port; encrypts if there is a certificate, a PEM file."""
     server = grpc.server(
         futures.ThreadPoolExecutor(4), options=[("grpc.max_send_message_length", -1)]
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
         _Service(host), server
     )
-    port = server.add_insecure_port("127.0.0.1:0")
+    if certificate:
+        credentials = grpc.ssl_server_credentials(
+            [(key.read_bytes(), certificate.read_bytes())]
+        )
+        port = server.add_secure_port(f"{interface}:0", credentials)
+    else:
+        port = server.add_insecure_port(f"{interface}:0")
     server.start()
-    return f"127.0.0.1:{port}", lambda: server.stop(0).wait()
+    yield port
+    server.stop(0).wait()
 
 
 def _array(value, info):
     """A JSON value as an array, with no number taken for another sort of number."""
     dtype = tf.as_dtype(info.dtype)
-    fits = {tf.string: (str,), tf.int64: (int,), tf.float32: (int, float)}[dtype]
-    shape, first = [], value
-    while isinstance(first, list):
-        shape.append(len(first))
-        first = first[0] if first else None
-    leaves = []
+    types = {tf.string: (str,), tf.int64: (int,), tf.float32: (int, float)}[dtype]
 
-    def fill(item, level):
+    def convert(item):
         if isinstance(item, list):
-            if level == len(shape):
-                problem = f"level: {level} expected < {level}"
-                raise Refusal(f"Encountered list at unexpected {problem}")
-            if len(item) != shape[level]:
-                raise Refusal(
-                    f"Encountered list at unexpected size: {len(item)} at level: "
-                    f"{level} expected size: {shape[level]}"
-                )
-            for part in item:
-                fill(part, level + 1)
-        elif level != len(shape):
+            return [convert(part) for part in item]
+        if dtype == tf.string and isinstance(item, dict) and set(item) == {"b64"}:
+            return base64.b64decode(item["b64"])
+        if type(item) not in types:
             raise Refusal(
-                f"JSON Value: {json.dumps(item)} found at incorrect level: {level + 1} "
-                f"in the JSON DOM. Expected at level: {len(shape)}"
+                f"JSON Value: {json.dumps(item)} is not of expected type: {dtype.name}"
             )
-        elif dtype == tf.string and isinstance(item, dict) and set(item) == {"b64"}:
-            leaves.append(base64.b64decode(item["b64"]))
-        elif type(item) not in fits:
-            json_type = "String" if isinstance(item, str) else "Number"
-            raise Refusal(
-                f"JSON Value: {json.dumps(item)} Type: {json_type} is not of expected "
-                f"type: {_type_name(dtype)}"
-            )
-        else:
-            leaves.append(item.encode() if isinstance(item, str) else item)
+        return item.encode() if isinstance(item, str) else item
 
-    fill(value, 0)
-    return np.array(leaves, dtype.as_numpy_dtype).reshape(shape)
+    return np.array(convert(value), dtype.as_numpy_dtype)
 
 
 def _json_value(name, value):
@@ -263,16 +240,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def find(self, ending):
-        model = r"/v1/models(?:/([^/:]+))?(?:/versions/(\d+))?"
+        model = r"/v1/models/([^/:]+)(?:/versions/(\d+))?"
         parts = re.fullmatch(model + ending, self.path)
-        if not parts:
-            raise Refusal(f"Malformed request: {self.command} {self.path}")
-        if not parts[1]:
-            raise Refusal("Missing model name in request.")
         self.server.host.find(parts[1], int(parts[2]) if parts[2] else None)
 
     def describe(self):
-        self.find("(?:/metadata)?")
+        self.find("/metadata")
         # Defaults are written out, and 64-bit numbers are strings.
         return json_format.MessageToDict(
             self.server.host.metadata(),
@@ -285,16 +258,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         host.receive()
         self.find(":predict")
         name = body["signature_name"]
-        if name not in host.signatures:
-            raise Refusal(
-                f'Serving signature name: "{name}" not found in signature def'
-            )
-        arrays = {}
-        for key, info in host.signatures[name].inputs.items():
-            if key not in body["inputs"]:
-                raise Refusal(f"Missing named input: {key} in 'inputs' object.")
+        arrays = {
+            key: _array(body["inputs"][key], info)
+            for key, info in host.find_signature(name).inputs.items()
             # What the signature does not name is passed over.
-            arrays[key] = _array(body["inputs"][key], info)
+            if key in body["inputs"]
+        }
         outputs = {
             key: _json_value(key, value.tolist())
             for key, value in host.predict(name, arrays).items()
@@ -307,14 +276,20 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def serve_rest(host):
-    """Returns the address and a function that stops the server."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+@contextlib.contextmanager
+def serve_rest(host, *, interface="127.0.0.1", certificate=None, key=None):
+    """Yields the port; encrypts if there is a certificate, a PEM file."""
+    server = http.server.ThreadingHTTPServer((interface, 0), _Handler)
     server.host = host
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        server.socket = context.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
+        # Clients that do not trust the certificate break off: here that is no error.
+        server.handle_error = lambda *_: None
     threading.Thread(target=server.serve_forever, daemon=True).start()
-
-    def stop():
-        server.shutdown()
-        server.server_close()
-
-    return f"127.0.0.1:{server.server_port}", stop
+    yield server.server_port
+    server.shutdown()
+    server.server_close()

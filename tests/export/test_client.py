@@ -20,13 +20,12 @@ pytest.importorskip("tensorflow_serving", reason="extra serving is not installed
 from export.client import GrpcClient, RestClient  # noqa: E402
 from mirrorgan_tf.commands import UserError  # noqa: E402
 from tests.conftest import OTHER_KERAS_SETTINGS  # noqa: E402
-from tests.export.conftest import free_port, real_server  # noqa: E402
+from tests.export.conftest import CLIENTS, free_port, real_server  # noqa: E402
 from tests.export.hosts import Host, serve_grpc  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 CAPTIONS = ["a red bird with black wings", "", "black"]
 SEEDS = np.array([7, -3, 2**63 - 1])
-CLIENTS = {"grpc": GrpcClient, "rest": RestClient}
 
 
 def test_a_real_server_that_dies_is_noticed(tmp_path):
@@ -37,6 +36,16 @@ def test_a_real_server_that_dies_is_noticed(tmp_path):
 @pytest.fixture
 def client(kind, addresses):
     return CLIENTS[kind](addresses[kind], "birdlets")
+
+
+@pytest.fixture
+def own_client(kind, own_addresses):
+    """Makes clients of the server that can fail and wait."""
+
+    def own_client(**options):
+        return CLIENTS[kind](own_addresses[kind], "birdlets", **options)
+
+    return own_client
 
 
 def test_answers_are_the_models(client, loaded):
@@ -63,8 +72,8 @@ def test_files_and_embeddings_travel(client, loaded):
     np.testing.assert_allclose(words, expected, rtol=1e-6)
 
 
-def test_no_captions_are_answered_without_the_server(kind, own_addresses, host, loaded):
-    client = CLIENTS[kind](own_addresses[kind], "birdlets")
+def test_no_captions_are_answered_without_the_server(own_client, host, loaded):
+    client = own_client()
     no_rows = {"caption": [], "seed": np.array([], np.int64)}
     for name in ("seeded", "png", "redescribe", "explain"):
         specs = loaded.signatures[name].structured_input_signature[1]
@@ -104,6 +113,7 @@ def test_any_bytes_are_a_caption(client):
         ("seeded", {"caption": ["a"]}, "seed"),
         ("png", {"caption": [["a"]]}, "Ranks of all input tensors should match"),
         ("png", {"caption": ["a"] * 33}, "at most 32 a request"),
+        ("seeded", {"caption": ["a"], "seed": np.array([1.5])}, "xpect.* int64"),
     ],
 )
 def test_malformed_requests_are_refused_in_one_line(client, signature, inputs, message):
@@ -112,13 +122,14 @@ def test_malformed_requests_are_refused_in_one_line(client, signature, inputs, m
     assert "\n" not in str(failure.value)
 
 
-def test_an_unknown_model_is_named(kind, addresses):
-    wrong_model = CLIENTS[kind](addresses[kind], "parrots")
-    with pytest.raises(UserError, match="NOT_FOUND|404"):
-        wrong_model.predict("png", {"caption": ["a"]})
-    assert CLIENTS[kind](addresses[kind], "birdlets", 1).predict(
-        "png", {"caption": ["a"]}
-    )
+@pytest.mark.parametrize("model, version", [("parrots", None), ("birdlets", 9)])
+def test_an_unknown_model_or_version_is_named(kind, addresses, model, version):
+    with pytest.raises(UserError, match=f"(NOT_FOUND|404).*{version or model}"):
+        CLIENTS[kind](addresses[kind], model, version).predict(
+            "png", {"caption": ["a"]}
+        )
+    known = CLIENTS[kind](addresses[kind], "birdlets", 1)
+    assert known.predict("png", {"caption": ["a"]})
 
 
 def post(addresses, body):
@@ -142,59 +153,60 @@ def test_rests_row_format(real_addresses, loaded):
 
 
 @pytest.mark.parametrize("code", ["UNAVAILABLE", "RESOURCE_EXHAUSTED"])
-def test_a_busy_server_is_asked_again(kind, own_addresses, host, code):
+def test_a_busy_server_is_asked_again(own_client, host, code):
     host.failures_left, host.failure_code = 2, code
-    client = CLIENTS[kind](own_addresses[kind], "birdlets")
-    assert len(client.predict("png", {"caption": ["a"]})["image_bytes"]) == 1
+    assert len(own_client().predict("png", {"caption": ["a"]})["image_bytes"]) == 1
     assert host.requests == 3
 
 
-def test_what_is_wrong_is_not_asked_again(kind, own_addresses, host):
-    client = CLIENTS[kind](own_addresses[kind], "birdlets")
-    with pytest.raises(UserError):
-        client.predict("nonsense", {"caption": ["a"]})
-    assert host.requests == 1
+@pytest.mark.parametrize(
+    "signature, options, message, most_requests",
+    [
+        # What is wrong is not asked again.
+        ("nonsense", {}, "nonsense", 1),
+        ("png", {"retries": 1}, r"on purpose \(2 tries", 2),
+        # Waits of 0.1 s and more that double end with the time for all tries.
+        ("png", {"timeout_s": 0.7, "retries": 999}, "on purpose .*--timeout_s", 4),
+    ],
+)
+def test_tries_end(own_client, host, signature, options, message, most_requests):
+    host.failures_left = 0 if signature == "nonsense" else 1000
+    with pytest.raises(UserError, match=message):
+        own_client(**options).predict(signature, {"caption": ["a"]})
+    assert options.get("retries") == 999 or host.requests == most_requests
+    assert host.requests <= most_requests
 
 
-def test_tries_end(kind, own_addresses, host):
-    host.failures_left = 100
-    client = CLIENTS[kind](own_addresses[kind], "birdlets", retries=1)
-    with pytest.raises(UserError, match=r"on purpose \(2 tries"):
-        client.predict("png", {"caption": ["a"]})
-    assert host.requests == 2
-
-
-def test_the_deadline_holds_for_all_tries(kind, own_addresses, host):
+def test_the_deadline_holds_for_all_tries(own_client, host):
     host.delay_s = 3.0
-    client = CLIENTS[kind](own_addresses[kind], "birdlets", timeout_s=0.5)
     start = time.monotonic()
     with pytest.raises(UserError, match="(DEADLINE_EXCEEDED|in time).*--timeout_s"):
-        client.predict("png", {"caption": ["a"]})
+        own_client(timeout_s=0.5).predict("png", {"caption": ["a"]})
     assert time.monotonic() - start < 2.5
 
 
-def test_tries_end_with_the_deadline(kind, own_addresses, host):
-    host.failures_left = 1000
-    client = CLIENTS[kind](own_addresses[kind], "birdlets", timeout_s=0.7, retries=999)
-    with pytest.raises(UserError, match="on purpose .*--timeout_s"):
-        client.predict("png", {"caption": ["a"]})
-    # Waits of 0.1 s and more that double.
-    assert host.requests <= 4
+@contextlib.contextmanager
+def answering_server(answer):
+    """Yields the address of a server that gives its first connection to `answer`."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve():
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                answer(connection)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
 
 
 def test_an_answer_in_drops_meets_the_deadline():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    def drip(connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n")
+        for _ in range(100):
+            connection.sendall(b" ")
+            time.sleep(0.1)
 
-        def drip():
-            connection, _ = listener.accept()
-            with connection, contextlib.suppress(OSError):
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n")
-                for _ in range(100):
-                    connection.sendall(b" ")
-                    time.sleep(0.1)
-
-        threading.Thread(target=drip, daemon=True).start()
-        address = f"127.0.0.1:{listener.getsockname()[1]}"
+    with answering_server(drip) as address:
         client = RestClient(address, "birdlets", timeout_s=0.5)
         start = time.monotonic()
         with pytest.raises(UserError, match="no answer in time"):
@@ -204,16 +216,11 @@ def test_an_answer_in_drops_meets_the_deadline():
 
 @pytest.mark.parametrize("answer", [b"220 mail\r\n", b"HTTP/1.1 200 OK\r\n\r\n<p>"])
 def test_a_server_of_another_kind_is_named(answer):
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    def greet(connection):
+        connection.recv(1 << 16)
+        connection.sendall(answer)
 
-        def greet():
-            connection, _ = listener.accept()
-            with connection:
-                connection.recv(1 << 16)
-                connection.sendall(answer)
-
-        threading.Thread(target=greet, daemon=True).start()
-        address = f"127.0.0.1:{listener.getsockname()[1]}"
+    with answering_server(greet) as address:
         with pytest.raises(UserError, match=f"^{address}: .*8501"):
             RestClient(address, "birdlets").predict("png", {"caption": ["a"]})
 
@@ -251,37 +258,31 @@ class Big(tf.Module):
 def test_replies_beyond_4_mb_pass(tmp_path):
     big = Big()
     tf.saved_model.save(big, tmp_path, signatures={"serving_default": big.serve})
-    address, stop = serve_grpc(Host(tmp_path))
-    answer = GrpcClient(address, "birdlets").predict(
-        "serving_default", {"caption": ["a"]}
-    )
+    with serve_grpc(Host(tmp_path)) as port:
+        client = GrpcClient(f"127.0.0.1:{port}", "birdlets")
+        answer = client.predict("serving_default", {"caption": ["a"]})
     assert answer["image"].nbytes == 6_000_000
-    stop()
-
-
-def run_client(*arguments, stdin=b""):
-    done = subprocess.run(
-        [sys.executable, "-m", "export.client", *arguments],
-        cwd=ROOT,
-        env=os.environ | OTHER_KERAS_SETTINGS,
-        input=stdin,
-        capture_output=True,
-        timeout=120,
-    )
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
 def test_the_shell_gets_pictures(kind, own_addresses, host, tmp_path):
-    status, out, err = run_client(
+    arguments = [
         f"--server={own_addresses[kind]}",
         f"--rest={kind == 'rest'}",
         "--signature=best_of",
         "--captions_file=-",
         "--batch_size=2",
         f"--out={tmp_path}",
-        stdin=b"a red bird\nblack\n\nWings!\n",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "export.client", *arguments],
+        cwd=ROOT,
+        env=os.environ | OTHER_KERAS_SETTINGS,
+        input="a red bird\nblack\n\nWings!\n",
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
-    assert status == 0, err
+    assert done.returncode == 0, done.stderr
     assert host.requests == 2
     files = sorted(tmp_path.iterdir())
     assert [file.name for file in files] == [
@@ -292,11 +293,13 @@ def test_the_shell_gets_pictures(kind, own_addresses, host, tmp_path):
     for file in files:
         with Image.open(file) as image:
             assert image.size == (32, 32)
-    assert out.count("log likelihood -") == 3
-    assert "3/3" in err and "images/s" in err
+    assert done.stdout.count("log likelihood -") == 3
+    assert "3/3" in done.stderr and "images/s" in done.stderr
 
 
-def test_the_shell_draws_a_path_between_captions(own_addresses, tmp_path, loaded):
+def test_the_command_draws_a_path_between_captions(
+    run_client, own_addresses, tmp_path, loaded
+):
     status, out, err = run_client(
         f"--server={own_addresses['rest']}",
         "--rest",
@@ -314,7 +317,7 @@ def test_the_shell_draws_a_path_between_captions(own_addresses, tmp_path, loaded
         weight=tf.constant([0, 0.5, 1]),
         seed=tf.constant([7] * 3, tf.int64),
     )["image"]
-    assert [line.split(" -> ")[0] for line in out.splitlines()] == [
+    assert [line.split(" -> ")[0] for line in out] == [
         "red to black 0.00",
         "red to black 0.50",
         "red to black 1.00",
@@ -324,7 +327,7 @@ def test_the_shell_draws_a_path_between_captions(own_addresses, tmp_path, loaded
             np.testing.assert_array_equal(np.asarray(drawn), image)
 
 
-def test_the_shells_mistakes_are_one_line(tmp_path):
+def test_the_commands_mistakes_are_one_line(run_client, tmp_path):
     for arguments, message in (
         ([], "--server is missing"),
         (["--server=127.0.0.1:1"], "no caption"),
@@ -338,5 +341,5 @@ def test_the_shells_mistakes_are_one_line(tmp_path):
         ),
     ):
         status, _, err = run_client(*arguments, f"--out={tmp_path}")
-        assert status == 1 and err.splitlines()[-1].startswith("error: ")
-        assert message in err and "Traceback" not in err
+        assert status == 1 and err[-1].startswith("error: ") and message in err[-1]
+        assert "Traceback" not in "".join(err)

@@ -1,24 +1,16 @@
 import shutil
-import sys
 
 import pytest
 import tensorflow as tf
 
-from export import client
-from mirrorgan_tf import commands
-
 
 @pytest.fixture
-def verify(monkeypatch, capsys):
+def verify(run_client):
     """Runs the command: its exit status, lines and the last line of its errors."""
 
     def verify(*arguments):
-        monkeypatch.setattr(sys, "argv", ["client", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit:
-            commands.run(client.main, client.define_flags)
-        captured = capsys.readouterr()
-        lines = dict(line.split(": ", 1) for line in captured.out.splitlines())
-        return exit.value.code, lines, (captured.err.splitlines() or [""])[-1]
+        status, out, err = run_client(*arguments)
+        return status, dict(line.split(": ", 1) for line in out), (err or [""])[-1]
 
     return verify
 

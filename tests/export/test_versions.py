@@ -70,30 +70,25 @@ def test_a_file_in_the_place_of_the_folder_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "failure",
+    "failure, raised, message",
     [
-        OSError(errno.ENOSPC, "No space left on device"),
-        tf.errors.ResourceExhaustedError(None, None, "disk full"),
+        (OSError(errno.ENOSPC, "No space left"), UserError, "can't be written"),
+        (
+            tf.errors.ResourceExhaustedError(None, None, "disk full"),
+            *(UserError, "can't be written"),
+        ),
+        (KeyboardInterrupt(), KeyboardInterrupt, ""),
     ],
 )
-def test_a_failed_export_leaves_nothing(tmp_path, monkeypatch, failure):
+def test_a_failed_or_interrupted_export_leaves_nothing(
+    tmp_path, monkeypatch, failure, raised, message
+):
     def save_half(model, path, signatures):
         os.makedirs(path)
         raise failure
 
     monkeypatch.setattr(tf.saved_model, "save", save_half)
-    with pytest.raises(UserError, match="can't be written"):
-        save(tmp_path)
-    assert os.listdir(tmp_path) == []
-
-
-def test_an_interrupted_export_leaves_nothing(tmp_path, monkeypatch):
-    def interrupt(model, path, signatures):
-        os.makedirs(path)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(tf.saved_model, "save", interrupt)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(raised, match=message):
         save(tmp_path)
     assert os.listdir(tmp_path) == []
 

@@ -1,10 +1,10 @@
-"""Asks an exported model under older releases of TensorFlow; run by hand.
+"""`python -m tools.older_tensorflow VERSION_FOLDER 2.20 2.19 ...`.
 
-python tests/export/older_tensorflow.py VERSION_FOLDER 2.20 2.19 ...
+Asks an exported model under older releases of TensorFlow.
 
 Each release gets a virtual environment of its own from PyPI, removed afterwards, in
-which consumer.py runs; its seeded images are compared with this TensorFlow's. Prints a
-Markdown table.
+which tests/export/consumer.py runs; its seeded images are compared with those of this
+TensorFlow. Prints a Markdown table.
 """
 
 import subprocess
@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-CONSUMER = Path(__file__).parent / "consumer.py"
+_CONSUMER = Path(__file__).parents[1] / "tests" / "export" / "consumer.py"
 
 
-def ask(python, folder, out):
+def _ask(python, folder, out):
     done = subprocess.run(
-        [python, CONSUMER, folder, "ops", out], capture_output=True, text=True
+        [python, _CONSUMER, folder, "ops", out], capture_output=True, text=True
     )
     if done.returncode:
         return None, done.stderr.strip().splitlines()[-1][:160]
@@ -28,7 +28,7 @@ def ask(python, folder, out):
         return dict(answers), ""
 
 
-def judge(release, folder, here):
+def _judge(release, folder, here):
     with tempfile.TemporaryDirectory() as place:
         place = Path(place)
         venv.create(place / "venv", with_pip=True)
@@ -41,7 +41,7 @@ def judge(release, folder, here):
         )
         if installed.returncode:
             return "not to be installed: " + installed.stderr.strip().splitlines()[-1]
-        answers, error = ask(python, folder, place / "answers.npz")
+        answers, error = _ask(python, folder, place / "answers.npz")
     if answers is None:
         return error
     differences = np.abs(answers["seeded"].astype(int) - here["seeded"])
@@ -51,15 +51,16 @@ def judge(release, folder, here):
     )
 
 
-def main():
+def main() -> None:
+    """Prints the table."""
     folder, *releases = sys.argv[1:]
     with tempfile.TemporaryDirectory() as place:
-        here, error = ask(sys.executable, folder, Path(place) / "here.npz")
+        here, error = _ask(sys.executable, folder, Path(place) / "here.npz")
     if here is None:
         sys.exit(f"this TensorFlow itself: {error}")
     print("| TensorFlow | result |\n| --- | --- |", flush=True)
     for release in releases:
-        print(f"| {release} | {judge(release, folder, here)} |", flush=True)
+        print(f"| {release} | {_judge(release, folder, here)} |", flush=True)
 
 
 if __name__ == "__main__":
