@@ -21,8 +21,8 @@ from tensorboard.util import tensor_util
 
 from mirrorgan_tf.path_flags import define_path_list
 
-_OURS = define_path_list("ours", None, "Workdirs of one way, two at least.")
-_THEIRS = define_path_list("theirs", None, "Workdirs of the other.")
+define_path_list("ours", None, "Workdirs of one way, two at least.")
+define_path_list("theirs", None, "Workdirs of the other.")
 _STEPS = flags.DEFINE_integer("steps", 500, "Steps that are compared.", lower_bound=2)
 _MOST = flags.DEFINE_float(
     "most", None, "Exit status 1 if a loss lies more deviations apart than this."
@@ -31,12 +31,13 @@ _MOST = flags.DEFINE_float(
 
 def main(_) -> int:
     """Prints a Markdown table; returns the exit status."""
-    if len(_OURS.value) < 2:
+    asked = flags.FLAGS
+    if len(asked.ours) < 2:
         raise app.UsageError("--ours: two runs at least, or nothing is known of seeds")
     # TensorBoard tells of every file that it opens.
     logging.set_verbosity(logging.WARNING)
     ours, theirs = (
-        [_means(Path(run)) for run in runs] for runs in (_OURS.value, _THEIRS.value)
+        [_means(Path(run)) for run in runs] for runs in (asked.ours, asked.theirs)
     )
     print("| loss | ours | theirs | deviations apart |")
     print("| --- | --- | --- | --- |")

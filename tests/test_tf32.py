@@ -50,6 +50,7 @@ def test_generate_multiplies_as_the_training_unless_a_flag_says_otherwise(
     run = types.SimpleNamespace(config=Config(tf32=of_run), describe=_reach)
     monkeypatch.setattr(workdir, "open_workdir", lambda path: run)
     values = {"workdir": "run", "captions": ["a"], "captions_file": None, "seed": 0}
+    values |= {"preset": None, "out": "grid.png"}
     asked = types.SimpleNamespace(**values, attention=False, tf32=flag)
     monkeypatch.setattr(generate.flags, "FLAGS", asked)
     with pytest.raises(Reached):

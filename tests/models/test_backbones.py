@@ -57,13 +57,13 @@ def test_resnet_is_given_what_it_was_trained_on(monkeypatch, name, given):
     class Network:
         def __call__(self, images, training):
             seen.append((np.asarray(images), training))
-            return images, images
+            return [images]
 
     with shapes_alone():
         backbone = build_backbone(name)
     monkeypatch.setattr(backbone, "network", Network())
     white = np.ones((1, 224, 224, 3), np.float32)
-    backbone.call(white, training=True)
+    backbone.feature_maps(white, training=True)
     ((images, training),) = seen
     np.testing.assert_allclose(images[0, 0, 0], given, rtol=1e-5)
     assert training is False
@@ -74,8 +74,12 @@ def test_weights_that_cannot_be_had(monkeypatch, tmp_path):
         def load_weights(self, path):
             raise OSError(f"Unable to open {path}")
 
-    with pytest.raises(UserError, match="inception_v3: Unable to open gone.h5"):
+    with pytest.raises(UserError, match="gone.h5: there is no such file"):
         backbones._load_weights(Network(), "inception_v3", "gone.h5")
+    broken = tmp_path / "broken.h5"
+    broken.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+    with pytest.raises(UserError, match=f"inception_v3: Unable to open {broken}"):
+        backbones._load_weights(Network(), "inception_v3", str(broken))
     with pytest.raises(UserError, match="no imagenet weights.*mirrorgan_tf.convert"):
         backbones._load_weights(Network(), "resnet152_torchvision", "imagenet")
     with pytest.raises(UserError, match="small has no weights file"):

