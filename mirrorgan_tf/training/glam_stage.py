@@ -134,7 +134,7 @@ class GlamStage:
     def step(self, batch: dict, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """Updates each discriminator, then the generator against them."""
         words, sentence = self.stem(batch["ids"], batch["lengths"])
-        made_from = {
+        generator_inputs = {
             "words": words,
             "sentence": sentence,
             "padding_mask": padding_mask_from_lengths(
@@ -144,51 +144,53 @@ class GlamStage:
         }
         batch = batch | self._draws(batch["ids"].shape, seed)
         if self.config.accumulate_steps > 1:
-            return self._accumulated_step(batch, made_from)
+            return self._accumulated_step(batch, generator_inputs)
         variables = self.glam.trainable_variables
         frozen_maps = self._frozen_maps(batch, _FAKE)
         with tf.GradientTape() as tape:
-            made = self.glam(**made_from, training=True)
+            outputs = self.glam(**generator_inputs, training=True)
             # Recorded, since the generator's losses need the same maps.
-            fake = self._discriminator_inputs(made["images"], batch, _FAKE, frozen_maps)
+            fake = self._discriminator_inputs(
+                outputs["images"], batch, _FAKE, frozen_maps
+            )
             with tape.stop_recording():
                 losses = self._update_discriminators(batch, fake, sentence)
             generator_losses, total = self.generator_loss(
-                made, batch, words, sentence, training=True, frozen_maps=frozen_maps
+                outputs, batch, words, sentence, training=True, frozen_maps=frozen_maps
             )
         self.generator_optimizer.apply(tape.gradient(total, variables), variables)
         return losses | generator_losses
 
-    def _accumulated_step(self, batch, made_from):
+    def _accumulated_step(self, batch, generator_inputs):
         """Makes the images twice: all discriminators' micro-batches come first."""
-        parts = micro_batches((batch, made_from), self.config.accumulate_steps)
+        parts = micro_batches((batch, generator_inputs), self.config.accumulate_steps)
         variables = self.glam.trainable_variables
 
         def discriminators(part):
-            batch, made_from = part
+            batch, generator_inputs = part
             # The generator's averages move with its own update below.
             with keras.StatelessScope(initialize_variables=False):
-                made = self.glam(**made_from, training=True)
+                outputs = self.glam(**generator_inputs, training=True)
             fake = self._discriminator_inputs(
-                made["images"], batch, _FAKE, self._frozen_maps(batch, _FAKE)
+                outputs["images"], batch, _FAKE, self._frozen_maps(batch, _FAKE)
             )
             losses, gradients = {}, []
             for some, gradient in self._discriminator_gradients(
-                batch, fake, made_from["sentence"]
+                batch, fake, generator_inputs["sentence"]
             ):
                 losses |= some
                 gradients.append(gradient)
             return losses, gradients
 
         def generator(part):
-            batch, made_from = part
+            batch, generator_inputs = part
             with tf.GradientTape() as tape:
-                made = self.glam(**made_from, training=True)
+                outputs = self.glam(**generator_inputs, training=True)
                 losses, total = self.generator_loss(
-                    made,
+                    outputs,
                     batch,
-                    made_from["words"],
-                    made_from["sentence"],
+                    generator_inputs["words"],
+                    generator_inputs["sentence"],
                     training=True,
                 )
             return losses, tape.gradient(total, variables)
@@ -202,7 +204,7 @@ class GlamStage:
 
     def generator_loss(
         self,
-        made: dict,
+        outputs: dict,
         batch: dict,
         words: tf.Tensor,
         sentence: tf.Tensor,
@@ -221,7 +223,9 @@ class GlamStage:
         frozen_maps = frozen_maps or self._frozen_maps(batch, _FAKE)
         losses = {}
         weighted = []
-        inputs = self._discriminator_inputs(made["images"], batch, _JUDGED, frozen_maps)
+        inputs = self._discriminator_inputs(
+            outputs["images"], batch, _JUDGED, frozen_maps
+        )
         for name, discriminator, of_images in inputs:
             losses[f"adversarial_{name}"] = loss = adversarial_loss(
                 discriminator,
@@ -233,34 +237,38 @@ class GlamStage:
             if discriminator in self.feature_discriminators:
                 loss *= config.feature_discriminator_weight
             weighted.append(loss)
-        losses["kl"] = global_mean(kl_to_standard_normal(made["mu"], made["log_var"]))
+        losses["kl"] = global_mean(
+            kl_to_standard_normal(outputs["mu"], outputs["log_var"])
+        )
         total = tf.add_n(weighted)
         total += config.kl_weight * losses["kl"]
         if config.redescription_weight:
             losses["redescription"] = self._redescribed(
-                self._redescription_loss, made, batch, frozen_maps
+                self._redescription_loss, outputs, batch, frozen_maps
             )
             total += config.redescription_weight * losses["redescription"]
         if config.sampled_redescription_weight:
             losses["sampled_redescription"] = self._redescribed(
-                self._sampled_redescription_loss, made, batch, frozen_maps
+                self._sampled_redescription_loss, outputs, batch, frozen_maps
             )
             total += (
                 config.sampled_redescription_weight * losses["sampled_redescription"]
             )
         if config.damsm_weight:
             losses["damsm"] = self._damsm_loss(
-                made, batch, words, sentence, frozen_maps
+                outputs, batch, words, sentence, frozen_maps
             )
             total += config.damsm_weight * losses["damsm"]
         losses["generator"] = total
         return losses, total
 
-    def _redescribed(self, loss, made, batch, frozen_maps):
+    def _redescribed(self, loss, outputs, batch, frozen_maps):
         """A loss of the last image, or its mean over all scales."""
-        images = made["images"]
+        images = outputs["images"]
         chosen = images[-1:] if self.config.redescribe == "last" else images
-        losses = [loss(of_scale, batch, frozen_maps) for of_scale in chosen]
+        losses = [
+            loss(images_at_scale, batch, frozen_maps) for images_at_scale in chosen
+        ]
         return losses[0] if len(losses) == 1 else tf.add_n(losses) / len(losses)
 
     def _redescription_loss(self, images, batch, frozen_maps):
@@ -357,9 +365,9 @@ class GlamStage:
         variables = self._all_discriminators[i].trainable_variables
         self.discriminator_optimizers[i].apply(gradients, variables)
 
-    def _damsm_loss(self, made, batch, words, sentence, frozen_maps):
+    def _damsm_loss(self, outputs, batch, words, sentence, frozen_maps):
         regions, code = self.image_encoder.project(
-            *frozen_maps.read("image_encoder", made["images"][-1])
+            *frozen_maps.read("image_encoder", outputs["images"][-1])
         )
         return tf.add_n(
             list(
@@ -381,7 +389,7 @@ class GlamStage:
         if not names:
             return images
         draws = batch["image_draws"][:, whose]
-        return [augment(of_scale, draws, names) for of_scale in images]
+        return [augment(images_at_scale, draws, names) for images_at_scale in images]
 
     def _draws(self, ids_shape, seed):
         """What is random beside the noise, of other seeds."""
