@@ -37,7 +37,7 @@ def measure(folder: Path) -> None:
     from mirrorgan_tf.text.vocabulary import Vocabulary
 
     done("import")
-    config = Config(dataset="coco", data_dir=str(folder), max_words=12)
+    config = Config.from_flags(dataset="coco", data_dir=str(folder), max_words=12)
     splits = open_dataset(config)
     done("annotations read, images looked for")
     vocabulary = Vocabulary.from_captions(
@@ -49,12 +49,12 @@ def measure(folder: Path) -> None:
     done(f"vocabulary of {len(vocabulary):,} words")
     dataset = make_dataset(
         splits["train"],
-        CaptionTokenizer(vocabulary, config.max_words),
+        CaptionTokenizer(vocabulary, config.text.max_words),
         sizes=config.sizes,
         batch_size=14,
         seed=1,
         training=True,
-        max_words=config.max_words,
+        max_words=config.text.max_words,
     )
     done("captions tokenised, pipeline built")
     next(iter(dataset))

@@ -6,7 +6,13 @@ import keras
 from keras import ops
 
 from mirrorgan_tf.config import Config
-from mirrorgan_tf.models import from_config
+from mirrorgan_tf.networks import (
+    build_discriminators,
+    build_glam,
+    build_image_encoder,
+    build_stem,
+    build_stream,
+)
 
 __all__ = ["VOCABULARY_SIZE", "Pooled", "build_networks", "glam_config"]
 
@@ -35,7 +41,7 @@ def glam_config(*, cnn: bool, tiny: bool = False, **settings: Any) -> Config:
         tiny: networks as small as they get.
         settings: others of `Config`.
     """
-    return Config(
+    return Config.from_flags(
         dataset="cub",
         image_encoder="small",
         # A CNN that nothing uses would still take memory.
@@ -48,16 +54,16 @@ def glam_config(*, cnn: bool, tiny: bool = False, **settings: Any) -> Config:
 
 def build_networks(config: Config, *, cnn: bool) -> dict[str, Any]:
     """The networks of a step by name; the image encoder only where it is needed."""
-    stream = from_config.build_stream(config, VOCABULARY_SIZE)
+    stream = build_stream(config, VOCABULARY_SIZE)
     networks = {
-        "stem": from_config.build_stem(config, VOCABULARY_SIZE),
+        "stem": build_stem(config, VOCABULARY_SIZE),
         "stream": stream if cnn else Pooled(stream.decoder),
-        "glam": from_config.build_glam(config),
-        "glam_ema": from_config.build_glam(config),
-        "discriminators": from_config.build_discriminators(config),
+        "glam": build_glam(config),
+        "glam_ema": build_glam(config),
+        "discriminators": build_discriminators(config),
     }
-    if config.damsm_weight or config.feature_sizes:
-        networks["image_encoder"] = from_config.build_image_encoder(config)
+    if config.losses.damsm_weight or config.feature_sizes:
+        networks["image_encoder"] = build_image_encoder(config)
     return networks
 
 

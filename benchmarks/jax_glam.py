@@ -78,9 +78,11 @@ class JaxGlam:
         for mean, value in zip(glam_ema.variables, glam.variables, strict=True):
             # Else both would be one buffer, which can be donated but once.
             mean.assign(ops.copy(value.value))
-        self._generator_optimizer = _adam(config.generator_learning_rate, glam, config)
+        self._generator_optimizer = _adam(
+            config.glam.generator_learning_rate, glam, config
+        )
         self._discriminator_optimizers = [
-            _adam(config.discriminator_learning_rate, discriminator, config)
+            _adam(config.glam.discriminator_learning_rate, discriminator, config)
             for discriminator in self._discriminators
         ]
         self.trained = {
@@ -169,8 +171,8 @@ class JaxGlam:
         }, losses | generator_losses
 
     def _ema_decay(self, steps):
-        decay = self._config.ema_decay
-        if not self._config.ema_warm_up:
+        decay = self._config.glam.ema_decay
+        if not self._config.glam.ema_warm_up:
             return decay
         steps = ops.cast(steps, "float32")
         return ops.minimum(decay, (1.0 + steps) / (10.0 + steps))
@@ -181,14 +183,14 @@ class JaxGlam:
         return self._stream.encoder.backbone
 
     def _maps(self, frozen, network, images, draws):
-        if self._config.frozen_view_shift:
-            images = shift(images, draws, self._config.frozen_view_shift)
+        if self._config.encoders.frozen_view_shift:
+            images = shift(images, draws, self._config.encoders.frozen_view_shift)
         with keras.StatelessScope(state_mapping=frozen):
             return list(self._backbone(network).feature_maps(images))
 
     def _shift_draws(self, batch):
         """Of real and of generated images."""
-        if not self._config.frozen_view_shift:
+        if not self._config.encoders.frozen_view_shift:
             return None, None
         return batch["shift_draws"][:, 0], batch["shift_draws"][:, 1]
 
@@ -199,7 +201,12 @@ class JaxGlam:
         return [(str(size), by_size[size]) for size in config.sizes] + [
             (
                 f"features_{size}",
-                self._maps(frozen, config.feature_discriminator, by_size[size], draws),
+                self._maps(
+                    frozen,
+                    config.discriminators.feature_discriminator,
+                    by_size[size],
+                    draws,
+                ),
             )
             for size in config.feature_sizes
         ]
@@ -209,7 +216,7 @@ class JaxGlam:
         draws = self._shift_draws(batch)
         real = self._discriminator_inputs(frozen, batch["images"], draws[0])
         fake = self._discriminator_inputs(frozen, fake, draws[1])
-        cost = ADVERSARIAL_LOSSES[self._config.adversarial_loss]
+        cost = ADVERSARIAL_LOSSES[self._config.losses.adversarial_loss]
         for i, discriminator in enumerate(self._discriminators):
             (name, real_inputs), (_, fake_inputs) = real[i], fake[i]
             weights = trained["discriminators"][i]["weights"]
@@ -223,7 +230,7 @@ class JaxGlam:
                 fake_inputs,
                 batch["sentence"],
                 cost,
-                self._config.r1_weight,
+                self._config.losses.r1_weight,
             )
             weights, optimizer = self._discriminator_optimizers[i].stateless_apply(
                 trained["discriminator_optimizers"][i], gradients, weights
@@ -237,7 +244,7 @@ class JaxGlam:
         """The sum, and its terms with the discriminators' new statistics."""
         config = self._config
         losses, statistics, total = {}, [], 0.0
-        cost = ADVERSARIAL_LOSSES[config.adversarial_loss].generator
+        cost = ADVERSARIAL_LOSSES[config.losses.adversarial_loss].generator
         _, draws = self._shift_draws(batch)
         inputs = self._discriminator_inputs(frozen, outputs["images"], draws)
         for discriminator, values, (name, of_images) in zip(
@@ -255,15 +262,15 @@ class JaxGlam:
             loss = ops.mean(cost(alone)) + ops.mean(cost(joint))
             losses[f"adversarial_{name}"] = loss
             if name.startswith("features"):
-                loss *= config.feature_discriminator_weight
+                loss *= config.losses.feature_discriminator_weight
             total += loss
             statistics.append(_statistics(discriminator, scope))
         losses["kl"] = ops.mean(
             kl_to_standard_normal(outputs["mu"], outputs["log_var"])
         )
-        total += config.kl_weight * losses["kl"]
+        total += config.losses.kl_weight * losses["kl"]
         image = outputs["images"][-1]
-        if config.redescription_weight:
+        if config.losses.redescription_weight:
             maps = self._maps(frozen, "stream_encoder", image, draws)
             with keras.StatelessScope(state_mapping=frozen):
                 _, pooled = self._backbone("stream_encoder").from_maps(maps)
@@ -272,15 +279,15 @@ class JaxGlam:
             losses["redescription"] = mean_over_words(
                 logits, batch["ids"], batch["lengths"]
             )
-            total += config.redescription_weight * losses["redescription"]
-        if config.damsm_weight:
+            total += config.losses.redescription_weight * losses["redescription"]
+        if config.losses.damsm_weight:
             maps = self._maps(frozen, "image_encoder", image, draws)
             with keras.StatelessScope(state_mapping=frozen):
                 regions, code = self._image_encoder.project(
                     *self._backbone("image_encoder").from_maps(maps)
                 )
             losses["damsm"] = damsm_loss(config, regions, code, batch)
-            total += config.damsm_weight * losses["damsm"]
+            total += config.losses.damsm_weight * losses["damsm"]
         return total, (losses | {"generator": total}, statistics)
 
 
@@ -303,7 +310,7 @@ def damsm_loss(config, regions, code, batch, sentences=None):
     sentences = sentences or [batch["sentence"]]
     for sentence in sentences:
         by_sentence = matching_losses(
-            sentence_similarity(code, sentence, gamma3=config.gamma3),
+            sentence_similarity(code, sentence, gamma3=config.losses.gamma3),
             batch["class_ids"],
         )
         total += sum(ops.mean(each) for each in by_sentence) / len(sentences)
@@ -387,7 +394,7 @@ def mean_over_words(logits, ids, lengths):
 
 def _adam(rate, model, config):
     optimizer = keras.optimizers.Adam(
-        glam_learning_rate(config, rate), beta_1=config.adam_beta1
+        glam_learning_rate(config, rate), beta_1=config.glam.adam_beta1
     )
     optimizer.build(model.trainable_variables)
     return optimizer

@@ -129,16 +129,18 @@ def _random_inputs(config, batch):
 
     from benchmarks.glam_networks import VOCABULARY_SIZE
 
-    random = np.random.default_rng(config.seed)
-    shape = batch, config.max_words
+    random = np.random.default_rng(config.run.seed)
+    shape = batch, config.text.max_words
     images = [random.uniform(-1, 1, (batch, size, size, 3)) for size in config.sizes]
     return {
         "images": [some.astype(np.float32) for some in images],
         "ids": random.integers(1, VOCABULARY_SIZE, shape, np.int32),
-        "lengths": np.full(batch, config.max_words, np.int32),
-        "noise": random.standard_normal((batch, config.noise_dim), np.float32),
+        "lengths": np.full(batch, config.text.max_words, np.int32),
+        "noise": random.standard_normal(
+            (batch, config.generator.noise_dim), np.float32
+        ),
         "condition_noise": random.standard_normal(
-            (batch, config.condition_dim), np.float32
+            (batch, config.generator.condition_dim), np.float32
         ),
     }
 

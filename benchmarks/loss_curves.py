@@ -19,7 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import (
 )
 from tensorboard.util import tensor_util
 
-from mirrorgan_tf.path_flags import define_path_list
+from mirrorgan_tf.config.path_flags import define_path_list
 
 define_path_list("ours", None, "Workdirs of one way, two at least.")
 define_path_list("theirs", None, "Workdirs of the other.")

@@ -73,7 +73,7 @@ def measure_pipeline(folder: Path, source: str) -> float:
 def measure_epoch(folder: Path, images: int) -> dict[str, float]:
     """Start-up and memory with COCO's numbers, from its JSON on."""
     from mirrorgan_tf.data.bad_examples import BadExamples
-    from mirrorgan_tf.data.coco import read_coco
+    from mirrorgan_tf.data.datasets.coco import read_coco
 
     begun = time.perf_counter()
     index = read_coco(folder / "coco", "train")

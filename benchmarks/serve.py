@@ -38,10 +38,10 @@ def export_all(folder: Path) -> None:
     """Writes every way as a SavedModel of the same weights."""
     import keras
 
-    from export.versions import save_version
     from mirrorgan_tf.config import Config
-    from mirrorgan_tf.models.from_config import build_glam, build_stem
+    from mirrorgan_tf.networks import build_glam, build_stem
     from mirrorgan_tf.serving.served_model import ServedModel
+    from mirrorgan_tf.serving.versions import save_version
     from mirrorgan_tf.text.tokenizer import CaptionTokenizer
     from mirrorgan_tf.text.vocabulary import Vocabulary
 
@@ -49,7 +49,7 @@ def export_all(folder: Path) -> None:
     config = Config()
     words = _CAPTION.split()
     words += [f"w{i}" for i in range(_VOCABULARY - 1 - len(words))]
-    tokenizer = CaptionTokenizer(Vocabulary(words), config.max_words)
+    tokenizer = CaptionTokenizer(Vocabulary(words), config.text.max_words)
     stem, glam = build_stem(config, _VOCABULARY), build_glam(config)
     for name, options in _WAYS.items():
         model = ServedModel(tokenizer, stem, glam, **options)
@@ -141,7 +141,7 @@ def generator_alone(folder: Path) -> dict[str, float]:
 
     from benchmarks.rates import best_seconds
     from mirrorgan_tf.config import Config
-    from mirrorgan_tf.models.from_config import build_glam
+    from mirrorgan_tf.networks import build_glam
     from mirrorgan_tf.serving.folding import fold_batch_norm
 
     keras.utils.set_random_seed(1)
@@ -150,10 +150,10 @@ def generator_alone(folder: Path) -> dict[str, float]:
     inputs = [
         tf.random.normal((1, *shape))
         for shape in (
-            (config.max_words, config.words_dim),
-            (config.words_dim,),
-            (config.noise_dim,),
-            (config.condition_dim,),
+            (config.text.max_words, config.encoders.words_dim),
+            (config.encoders.words_dim,),
+            (config.generator.noise_dim,),
+            (config.generator.condition_dim,),
         )
     ]
     told = {}

@@ -52,7 +52,7 @@ def measure(
     import tensorflow as tf
 
     from benchmarks.glam_networks import VOCABULARY_SIZE, build_networks, glam_config
-    from mirrorgan_tf.models.from_config import build_image_encoder
+    from mirrorgan_tf.networks import build_image_encoder
     from mirrorgan_tf.training.dry_run import random_batch
     from mirrorgan_tf.training.estimates import step_gflop
     from mirrorgan_tf.training.glam_stage import GlamStage

@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator, Sequence
 from absl import app, flags, logging
 
 from mirrorgan_tf import interrupts
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.terminal import escaped_streams, one_line
 
-__all__ = ["UserError", "is_out_of_memory", "quiet", "run", "start_keras"]
+__all__ = ["is_out_of_memory", "quiet", "run", "start_keras"]
 
 # How TensorFlow, XLA and CUDA report it. A full disk is a ResourceExhaustedError too.
 _OUT_OF_MEMORY = re.compile(
@@ -27,10 +28,6 @@ _OUT_OF_MEMORY = re.compile(
 
 # What shells report for a process that SIGPIPE has ended.
 _NO_READER_STATUS = 141
-
-
-class UserError(Exception):
-    """A mistake the user can mend; its text says what is wrong and how."""
 
 
 def run(
@@ -193,7 +190,7 @@ def quiet() -> Iterator[None]:
 
 def _parse(argv):
     # It needs this module's `UserError`.
-    from mirrorgan_tf.flagfiles import expand_marked_flagfiles
+    from mirrorgan_tf.config.flagfiles import expand_marked_flagfiles
 
     try:
         return flags.FLAGS([argv[0], *expand_marked_flagfiles(argv[1:])])

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import open_regular
 
 __all__ = ["check_weights_file", "describe_placeholder", "find_placeholder"]

@@ -7,7 +7,7 @@ never text: they are what UTF-16 without its mark, or a damaged file, looks like
 import codecs
 from pathlib import Path
 
-from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import read_bytes
 
 __all__ = ["REPLACEMENT", "decode_lines", "decode_text", "read_text"]

@@ -11,16 +11,15 @@ Images, report.json, report.md and contact_sheet.png go to a folder in
 WORKDIR/evaluation (--out); the same line goes on with what it holds.
 """
 
-import dataclasses
 import json
 from pathlib import Path
 
 from absl import flags
 
 from mirrorgan_tf import commands
-from mirrorgan_tf.commands import UserError
-from mirrorgan_tf.config import Config
-from mirrorgan_tf.path_flags import define_path
+from mirrorgan_tf.config import SETTINGS, Config
+from mirrorgan_tf.config.path_flags import define_path
+from mirrorgan_tf.errors import UserError
 
 __all__ = ["define_flags", "evaluate"]
 
@@ -34,7 +33,7 @@ _METRICS = (
     "diversity",
     "obedience",
 )
-_CHOICES = Config.__dataclass_fields__["dataset"].metadata["choices"]
+_CHOICES = next(item.choices for item in SETTINGS if item.flag == "dataset")
 
 
 def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
@@ -153,9 +152,9 @@ def evaluate(asked: flags.FlagValues = flags.FLAGS) -> None:
     commands.start_keras()
     import keras
 
+    from mirrorgan_tf.evaluation.evaluation import Evaluation
+    from mirrorgan_tf.evaluation.report import to_markdown
     from mirrorgan_tf.files import hold_folder
-    from mirrorgan_tf.metrics.evaluation import Evaluation
-    from mirrorgan_tf.metrics.report import to_markdown
     from mirrorgan_tf.pictures import save_image
 
     keras.utils.set_random_seed(asked.seed)
@@ -201,16 +200,20 @@ def _check(asked):
 def _plan(asked):
     """The plan, and how model and data are called in the report."""
     from mirrorgan_tf.data.sources import open_dataset
-    from mirrorgan_tf.metrics.drawing import open_run_drawer, open_saved_model_drawer
-    from mirrorgan_tf.metrics.evaluation import Plan
-    from mirrorgan_tf.metrics.judging import judge_openers, real_reader, truth_of
-    from mirrorgan_tf.metrics.sampling import choose_some
+    from mirrorgan_tf.evaluation.drawing import open_run_drawer, open_saved_model_drawer
+    from mirrorgan_tf.evaluation.evaluation import Plan
+    from mirrorgan_tf.evaluation.open_extractors import (
+        judge_openers,
+        real_reader,
+        truth_of,
+    )
+    from mirrorgan_tf.evaluation.sampling import choose_some
     from mirrorgan_tf.tf32 import describe_float32, use_tf32
     from mirrorgan_tf.workdir import open_workdir
 
     run = open_workdir(asked.workdir) if asked.workdir else None
     config = _data_config(asked, Config() if run is None else run.config)
-    use_tf32(config.tf32)
+    use_tf32(config.run.tf32)
     splits = open_dataset(config, draw=False)
     index = splits["val"]
     drawer = (
@@ -231,7 +234,7 @@ def _plan(asked):
         read_real=real_reader(drawer.side_px),
         judges=judge_openers(
             run,
-            data_dir=Path(config.data_dir),
+            data_dir=Path(config.data.data_dir),
             side_px=drawer.side_px,
             oracle_folder=Path(
                 asked.oracle or (folder if run is None else run.path) / "oracle"
@@ -244,14 +247,14 @@ def _plan(asked):
         varied=(asked.diversity_captions, asked.diversity_seeds),
         batch_size=asked.batch_size,
         seed=asked.seed,
-        truth=truth_of(config.data_dir, index),
+        truth=truth_of(config.data.data_dir, index),
         neighbours=choose_some(
             splits["train"], asked.neighbour_images, seed=asked.seed
         ),
     )
     return plan, {
         "model": str(asked.saved_model or f"{asked.workdir}, step {run.step}"),
-        "data": f"{config.dataset} ({config.data_dir})",
+        "data": f"{config.data.dataset} ({config.data.data_dir})",
         "float32": describe_float32(),
     }
 
@@ -262,7 +265,7 @@ def _data_config(asked, config):
         for name in ("dataset", "data_dir", "tf32")
         if asked[name].value not in (None, "")
     }
-    return dataclasses.replace(config, **changes)
+    return config.replace(**changes)
 
 
 if __name__ == "__main__":

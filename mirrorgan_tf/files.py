@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from absl import logging
 
-from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.errors import UserError
 
 __all__ = [
     "file_sha256",

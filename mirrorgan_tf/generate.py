@@ -15,9 +15,9 @@ import numpy as np
 from absl import flags, logging
 
 from mirrorgan_tf import commands
-from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.config.path_flags import define_path
 from mirrorgan_tf.encoding import REPLACEMENT, decode_lines
-from mirrorgan_tf.path_flags import define_path
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.pictures import (
     attention_sheet,
     caption_grid,
@@ -168,8 +168,10 @@ def main() -> None:
         run = open_workdir(asked.workdir)
     else:
         run = open_preset(asked.preset or _DEFAULT_PRESET)
-    use_tf32(run.config.tf32 if asked.tf32 is None else asked.tf32)
-    if asked.attention and not (run.config.word_attention and run.config.scales > 1):
+    use_tf32(run.config.run.tf32 if asked.tf32 is None else asked.tf32)
+    if asked.attention and not (
+        run.config.generator.word_attention and run.config.generator.scales > 1
+    ):
         raise UserError(
             f"--attention: the generator of {run.path} has no word attention"
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.errors import UserError
 
 __all__ = [
     "attention_sheet",

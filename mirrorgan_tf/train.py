@@ -18,19 +18,18 @@ import keras
 import tensorflow as tf
 from absl import flags, logging
 
-from mirrorgan_tf import IMPORTED_S, commands, options
-from mirrorgan_tf.commands import UserError
-from mirrorgan_tf.config import STAGES, Config
+from mirrorgan_tf import IMPORTED_S, commands, networks
+from mirrorgan_tf.birdlets.attributes import ATTRIBUTES
+from mirrorgan_tf.birdlets.truth import read_codes
+from mirrorgan_tf.config import STAGES, Config, config_flags
+from mirrorgan_tf.config.path_flags import define_path
 from mirrorgan_tf.data.bad_examples import BadExamples, data_errors
-from mirrorgan_tf.data.birdlets.attributes import ATTRIBUTES
-from mirrorgan_tf.data.birdlets.truth import read_codes
 from mirrorgan_tf.data.captions import tokenize_captions
 from mirrorgan_tf.data.images import decode_images
 from mirrorgan_tf.data.pipeline import make_dataset
 from mirrorgan_tf.data.sources import choose_vocabulary, open_dataset
 from mirrorgan_tf.data.verdict import announce, examine
-from mirrorgan_tf.models import from_config
-from mirrorgan_tf.path_flags import define_path
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
 from mirrorgan_tf.tf32 import describe_float32, use_tf32
@@ -60,7 +59,7 @@ _ACCUMULATING = ("stream", "glam")
 
 def define_flags() -> None:
     """Defines the command's flags; not at import, where commands would collide."""
-    options.define_flags()
+    config_flags.define_flags()
     define_path("workdir", "runs/birdlets", "Folder of the run.")
     flags.DEFINE_list(
         "stages",
@@ -95,13 +94,13 @@ class Training:
         self.signals = signals
         self.splits = open_dataset(config)
         self.vocabulary = self._open_vocabulary()
-        announce(examine(self.splits, self.vocabulary, config.max_words))
+        announce(examine(self.splits, self.vocabulary, config.text.max_words))
         # Only now: a run must not begin with a vocabulary that is of no use to it.
         if not (workdir / VOCABULARY_FILE).exists():
             self.vocabulary.save(workdir / VOCABULARY_FILE)
-        self.tokenizer = CaptionTokenizer(self.vocabulary, config.max_words)
+        self.tokenizer = CaptionTokenizer(self.vocabulary, config.text.max_words)
         self.bad_examples = {
-            split: BadExamples(index, config.on_bad_example)
+            split: BadExamples(index, config.data.on_bad_example)
             for split, index in self.splits.items()
         }
         for bad_examples in self.bad_examples.values():
@@ -133,13 +132,13 @@ class Training:
     def _run(self, stage):
         # What the stages before took is not this one's.
         start_up, self._start_up = self._start_up or StartUp(), None
-        steps = getattr(self.config, f"{stage}_steps")
-        batch_size = getattr(self.config, f"{stage}_batch_size")
+        steps = self.config.stage(stage).steps
+        batch_size = self.config.stage(stage).batch_size
         # Made before the mark: their time is the data's.
         observed, _ = self._observed, self._cache
         start_up.mark("data")
         # Each stage begins alike, whatever was trained before it in this process.
-        keras.utils.set_random_seed(self.config.seed)
+        keras.utils.set_random_seed(self.config.run.seed)
         with self.strategy.scope():
             stage_object, observe = getattr(self, f"_build_{stage}")(observed)
         sizes = self.config.sizes if stage == "glam" else self.config.sizes[-1:]
@@ -170,10 +169,10 @@ class Training:
                     self.captions["train"],
                     sizes=self.config.sizes[-1:],
                     batch_size=min(16, len(self.splits["train"])),
-                    seed=self.config.seed,
+                    seed=self.config.run.seed,
                     training=True,
-                    max_words=self.config.max_words,
-                    flip=self.config.flip,
+                    max_words=self.config.text.max_words,
+                    flip=self.config.data.flip,
                     bad_examples=self.bad_examples["train"],
                 )
             )
@@ -184,32 +183,32 @@ class Training:
 
     def _build_backbone(self, observed):
         codes = {
-            split: read_codes(self.config.data_dir, split, index.image_ids)
+            split: read_codes(self.config.data.data_dir, split, index.image_ids)
             for split, index in self.splits.items()
         }
-        classifier = from_config.build_label_classifier(self.config, ATTRIBUTES)
+        classifier = networks.build_label_classifier(self.config, ATTRIBUTES)
         stage = BackboneStage(self.config, classifier, codes["train"])
         rows = observed["index"].numpy()
         truth = {label: of[rows] for label, of in codes["val"].items()}
         return stage, observers.BackboneObserver(stage, observed, truth, ATTRIBUTES)
 
     def _build_stem(self, observed):
-        encoder = from_config.build_image_encoder(self.config)
-        if self.config.image_encoder_weights == "backbone":
-            classifier = from_config.build_label_classifier(self.config, ATTRIBUTES)
+        encoder = networks.build_image_encoder(self.config)
+        if self.config.encoders.image_encoder_weights == "backbone":
+            classifier = networks.build_label_classifier(self.config, ATTRIBUTES)
             restore_part(self.workdir / "backbone", {"classifier": classifier})
             encoder.backbone.set_weights(classifier.backbone.get_weights())
         stage = StemStage(
             self.config,
-            from_config.build_stem(self.config, len(self.vocabulary) + 1),
+            networks.build_stem(self.config, len(self.vocabulary) + 1),
             encoder,
         )
         return stage, observers.StemObserver(stage, observed)
 
     def _build_stream(self, observed):
-        stream = from_config.build_stream(self.config, len(self.vocabulary) + 1)
-        if self.config.stream_encoder_weights == "stem":
-            encoder = from_config.build_image_encoder(self.config)
+        stream = networks.build_stream(self.config, len(self.vocabulary) + 1)
+        if self.config.encoders.stream_encoder_weights == "stem":
+            encoder = networks.build_image_encoder(self.config)
             restore_part(self.workdir / "stem", {"image_encoder": encoder})
             stream.encoder.backbone.set_weights(encoder.backbone.get_weights())
         stage = StreamStage(self.config, stream)
@@ -235,8 +234,8 @@ class Training:
             seed=seed,
             training=True,
             start_step=start_step,
-            max_words=self.config.max_words,
-            flip=self.config.flip,
+            max_words=self.config.text.max_words,
+            flip=self.config.data.flip,
             captions_each=captions_each,
             cache=self._cache,
             bad_examples=self.bad_examples["train"],
@@ -252,7 +251,7 @@ class Training:
     @functools.cached_property
     def _cache(self):
         """The training images in memory, for all stages, or None: read each time."""
-        if not self.config.cache_images:
+        if not self.config.data.cache_images:
             return None
         return decode_images(
             self.splits["train"], self.config.sizes[-1], self.bad_examples["train"]
@@ -266,9 +265,9 @@ class Training:
             self.captions["val"],
             sizes=self.config.sizes,
             batch_size=_OBSERVED,
-            seed=self.config.seed,
+            seed=self.config.run.seed,
             training=False,
-            max_words=self.config.max_words,
+            max_words=self.config.text.max_words,
             bad_examples=self.bad_examples["val"],
         )
         return next(iter(dataset))
@@ -277,7 +276,7 @@ class Training:
         path = self.workdir / VOCABULARY_FILE
         if not path.exists():
             return choose_vocabulary(self.config, self.splits)
-        vocabulary, official = Vocabulary.load(path), self.config.captions_pickle
+        vocabulary, official = Vocabulary.load(path), self.config.text.captions_pickle
         if official and Vocabulary.from_captions_pickle(official) != vocabulary:
             raise UserError(
                 f"--captions_pickle={official}: not the words of {path}, which this "
@@ -288,14 +287,14 @@ class Training:
 
 def main() -> None:
     """Trains what is asked for."""
-    config = options.config_from_flags()
+    config = config_flags.config_from_flags()
     chosen = _chosen_stages(config)
-    if config.deterministic:
-        keras.utils.set_random_seed(config.seed)
+    if config.run.deterministic:
+        keras.utils.set_random_seed(config.run.seed)
         tf.config.experimental.enable_op_determinism()
-    use_tf32(config.tf32)
-    if config.mixed_precision != "none":
-        keras.config.set_dtype_policy(f"mixed_{config.mixed_precision}")
+    use_tf32(config.run.tf32)
+    if config.run.mixed_precision != "none":
+        keras.config.set_dtype_policy(f"mixed_{config.run.mixed_precision}")
     strategy = make_strategy(config)
     _check_batch_sizes(config, chosen or config.stages, strategy)
     if flags.FLAGS.dry_run:
@@ -322,10 +321,10 @@ def _check_batch_sizes(config, stages, strategy):
     for stage in stages:
         check_batch_size(
             f"{stage}_batch_size",
-            getattr(config, f"{stage}_batch_size"),
+            config.stage(stage).batch_size,
             strategy,
             # Micro-batches are of stages stream and glam.
-            micro_batches=config.accumulate_steps if stage in _ACCUMULATING else 1,
+            micro_batches=config.run.accumulate_steps if stage in _ACCUMULATING else 1,
         )
 
 
@@ -370,7 +369,7 @@ def _stages_to_train(config, workdir, chosen):
     unfinished = [
         stage
         for stage in config.stages
-        if saved_step(workdir / stage) < getattr(config, f"{stage}_steps")
+        if saved_step(workdir / stage) < config.stage(stage).steps
     ]
     return [
         stage for stage in config.stages if stage in (chosen or unfinished)

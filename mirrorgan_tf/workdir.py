@@ -14,25 +14,25 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import STAGES, Config
+from mirrorgan_tf.config.config_flags import read_config, write_config
 from mirrorgan_tf.data.transforms import to_uint8
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import hold_folder
-from mirrorgan_tf.models.from_config import (
-    build_glam,
-    build_image_encoder,
-    build_stem,
-    build_stream,
-)
+from mirrorgan_tf.mirrorgan import TextToImage, seeded_noise
 from mirrorgan_tf.models.glam import Glam
 from mirrorgan_tf.models.image_encoder import ImageEncoder
 from mirrorgan_tf.models.redescription import greedy
 from mirrorgan_tf.models.stem import Stem
 from mirrorgan_tf.models.stream import Stream
-from mirrorgan_tf.options import read_config, write_config
+from mirrorgan_tf.networks import (
+    build_glam,
+    build_image_encoder,
+    build_stem,
+    build_stream,
+)
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
-from mirrorgan_tf.text_to_image import TextToImage, seeded_noise
 from mirrorgan_tf.training.checkpoints import check_trained, restore_part
 
 __all__ = ["TrainedRun", "hold_workdir", "open_workdir", "start_workdir"]
@@ -63,8 +63,8 @@ def start_workdir(path: Path, config: Config) -> None:
     config = _with_absolute_paths(config)
     begun = any((path / stage).exists() for stage in STAGES)
     if begun and flags_path.exists():
-        before = _with_absolute_paths(read_config(flags_path)).fixed_settings()
-        now = config.fixed_settings()
+        before = _with_absolute_paths(read_config(flags_path)).to_flags(runtime=False)
+        now = config.to_flags(runtime=False)
         changed = [
             f"--{name}={now[name]} (was {before[name]})"
             for name in now
@@ -86,12 +86,18 @@ def start_workdir(path: Path, config: Config) -> None:
 
 def _with_absolute_paths(config):
     """The settings with paths that lead to the same files from any folder."""
-    paths = {name: getattr(config, name) for name in ("data_dir", "captions_pickle")}
-    for name in ("image_encoder_weights", "stream_encoder_weights"):
-        if getattr(config, name) not in ("imagenet", "none", "backbone", "stem"):
-            paths[name] = getattr(config, name)
+    paths = {
+        "data_dir": config.data.data_dir,
+        "captions_pickle": config.text.captions_pickle,
+    }
+    for name, weights in (
+        ("image_encoder_weights", config.encoders.image_encoder_weights),
+        ("stream_encoder_weights", config.encoders.stream_encoder_weights),
+    ):
+        if weights not in ("imagenet", "none", "backbone", "stem"):
+            paths[name] = weights
     absolute = {name: os.path.abspath(path) for name, path in paths.items() if path}
-    return dataclasses.replace(config, **absolute)
+    return config.replace(**absolute)
 
 
 def _from_anywhere(path, workdir):
@@ -134,7 +140,7 @@ class TrainedRun:
                 made["redescription_ids"] = greedy(
                     self.stream.decoder,
                     self.stream.encoder(made["images"][-1]),
-                    self.config.max_words,
+                    self.config.text.max_words,
                 )
             made["images"] = [to_uint8(images) for images in made["images"]]
             return made
@@ -227,10 +233,9 @@ def open_workdir(path: str | Path, *, ema: bool = True) -> TrainedRun:
             f"--workdir={path}: no {FLAGS_FILE} in it; give the --workdir of a training"
         )
     config = read_config(path / FLAGS_FILE)
-    config = dataclasses.replace(
-        config,
-        data_dir=_from_anywhere(config.data_dir, path),
-        captions_pickle=_from_anywhere(config.captions_pickle, path),
+    config = config.replace(
+        data_dir=_from_anywhere(config.data.data_dir, path),
+        captions_pickle=_from_anywhere(config.text.captions_pickle, path),
         # Every weight comes from the checkpoints.
         image_encoder_weights="none",
         stream_encoder_weights="none",
@@ -252,7 +257,7 @@ def open_workdir(path: str | Path, *, ema: bool = True) -> TrainedRun:
     return TrainedRun(
         path=path,
         config=config,
-        tokenizer=CaptionTokenizer(vocabulary, config.max_words),
+        tokenizer=CaptionTokenizer(vocabulary, config.text.max_words),
         stem=stem,
         stream=stream,
         glam=glam,

@@ -20,7 +20,7 @@ def main():
     if flags.FLAGS.allocate:
         bytearray(2**60)
     if flags.FLAGS.fail:
-        raise commands.UserError("--steps=1: too few")
+        raise errors.UserError("--steps=1: too few")
 commands.run(main)
 """
 

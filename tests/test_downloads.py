@@ -4,13 +4,13 @@ import socket
 import numpy as np
 import pytest
 
-from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.convert.files import read_state
-from mirrorgan_tf.data.pickles import load_plain_pickle
 from mirrorgan_tf.downloads import check_weights_file, find_placeholder
+from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.evaluation.inception import InceptionJudge
 from mirrorgan_tf.files import open_regular, read_bytes
-from mirrorgan_tf.metrics.inception import InceptionJudge
 from mirrorgan_tf.models.backbones import ImagenetBackbone
+from mirrorgan_tf.pickles.reading import load_plain_pickle
 from mirrorgan_tf.serving.loading import load_saved_model
 
 POINTER = (

@@ -2,8 +2,8 @@ import codecs
 
 import pytest
 
-from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.encoding import decode_lines, decode_text, read_text
+from mirrorgan_tf.errors import UserError
 
 TEXT = "a red bird\nна ветке\r\n鳥 🐦\n"
 MARKED = {

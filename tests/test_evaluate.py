@@ -12,20 +12,20 @@ from absl import flags
 from PIL import Image
 
 from mirrorgan_tf import evaluate as command
-from mirrorgan_tf.commands import UserError
-from mirrorgan_tf.data.birdlets.attributes import ATTRIBUTES
-from mirrorgan_tf.data.birdlets.dataset import write_birdlets
-from mirrorgan_tf.data.birdlets.truth import read_claims
-from mirrorgan_tf.data.coco import read_coco
-from mirrorgan_tf.data.cub import read_cub
-from mirrorgan_tf.metrics import real_birdlets
-from mirrorgan_tf.metrics.drawing import Drawer, open_saved_model_drawer
-from mirrorgan_tf.metrics.evaluation import Evaluation, Plan
-from mirrorgan_tf.metrics.judging import judge_openers, real_reader, truth_of
-from mirrorgan_tf.metrics.measures import METRICS, Metric
-from mirrorgan_tf.metrics.oracle import build_oracle, train_oracle
-from mirrorgan_tf.metrics.report import to_markdown
-from mirrorgan_tf.metrics.sampling import sample_captions
+from mirrorgan_tf.birdlets import classifier_training as real_birdlets
+from mirrorgan_tf.birdlets.attribute_classifier import build_oracle, train_oracle
+from mirrorgan_tf.birdlets.attributes import ATTRIBUTES
+from mirrorgan_tf.birdlets.dataset import write_birdlets
+from mirrorgan_tf.birdlets.truth import read_claims
+from mirrorgan_tf.data.datasets.coco import read_coco
+from mirrorgan_tf.data.datasets.cub import read_cub
+from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.evaluation.drawing import Drawer, open_saved_model_drawer
+from mirrorgan_tf.evaluation.evaluation import Evaluation, Plan
+from mirrorgan_tf.evaluation.measures import METRICS, Metric
+from mirrorgan_tf.evaluation.open_extractors import judge_openers, real_reader, truth_of
+from mirrorgan_tf.evaluation.report import to_markdown
+from mirrorgan_tf.evaluation.sampling import sample_captions
 from mirrorgan_tf.workdir import open_workdir
 from tests.data import trees
 

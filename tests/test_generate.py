@@ -8,7 +8,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.generate import draw_sheet, read_captions
 from mirrorgan_tf.workdir import open_workdir
 from tests.conftest import OTHER_KERAS_SETTINGS

@@ -84,9 +84,8 @@ def _commands():
         for file in files
         if any(text in file.read_text("utf-8") for text in runs)
     ]
-    # Birdlets are drawn without Keras, and export.py only hands on to export/.
-    found.remove(Path("mirrorgan_tf/data/birdlets/__main__.py"))
-    found.remove(Path("mirrorgan_tf/export.py"))
+    # Birdlets are drawn without Keras.
+    found.remove(Path("mirrorgan_tf/birdlets/__main__.py"))
     return found
 
 

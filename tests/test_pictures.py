@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from mirrorgan_tf import pictures
-from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.errors import UserError
 
 
 def test_grid_holds_every_image_and_ink_for_its_caption():

@@ -60,7 +60,7 @@ def main():
     print("two\\n\\tlines {harmless}")
     print("on stderr", HOSTILE, file=sys.stderr)
     logging.info("logged %s", HOSTILE)
-    raise commands.UserError("failed " + HOSTILE)
+    raise errors.UserError("failed " + HOSTILE)
 commands.run(main, define_flags)
 """
 

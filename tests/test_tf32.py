@@ -3,10 +3,10 @@ import types
 import pytest
 import tensorflow as tf
 
-from mirrorgan_tf import generate, options, train, workdir
-from mirrorgan_tf.config import Config
-from mirrorgan_tf.convert import parity
+from mirrorgan_tf import generate, train, workdir
+from mirrorgan_tf.config import Config, config_flags
 from mirrorgan_tf.tf32 import describe_float32, use_tf32
+from tools.parity import __main__ as parity
 
 
 def _enabled():
@@ -31,7 +31,9 @@ def _reach(*args, **kwargs):
 @pytest.mark.parametrize("on", [True, False])
 def test_training_multiplies_as_its_setting_says(on, monkeypatch):
     use_tf32(not on)
-    monkeypatch.setattr(options, "config_from_flags", lambda: Config(tf32=on))
+    monkeypatch.setattr(
+        config_flags, "config_from_flags", lambda: Config.from_flags(tf32=on)
+    )
     monkeypatch.setattr(train, "_chosen_stages", lambda config: [])
     monkeypatch.setattr(train, "make_strategy", _reach)
     with pytest.raises(Reached):
@@ -47,7 +49,7 @@ def test_generate_multiplies_as_the_training_unless_a_flag_says_otherwise(
     of_run, flag, expected, monkeypatch
 ):
     use_tf32(not expected)
-    run = types.SimpleNamespace(config=Config(tf32=of_run), describe=_reach)
+    run = types.SimpleNamespace(config=Config.from_flags(tf32=of_run), describe=_reach)
     monkeypatch.setattr(workdir, "open_workdir", lambda path: run)
     values = {"workdir": "run", "captions": ["a"], "captions_file": None, "seed": 0}
     values |= {"preset": None, "out": "grid.png"}

@@ -1,6 +1,5 @@
 """The road from nothing to a served image, each command as a user runs it."""
 
-import dataclasses
 import os
 import re
 import subprocess
@@ -11,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import STAGES, Config
-from mirrorgan_tf.options import read_config
+from mirrorgan_tf.config.config_flags import read_config
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.workdir import open_workdir, start_workdir
 from tests.conftest import OTHER_KERAS_SETTINGS
 
@@ -180,22 +179,22 @@ def test_bad_flags_are_one_clear_line(arguments, words, tmp_path):
 
 
 def test_a_workdir_remembers_its_flags(tmp_path):
-    config = Config(seed=3)
+    config = Config.from_flags(seed=3)
     start_workdir(tmp_path / "run", config)
-    assert read_config(tmp_path / "run" / "flags.cfg") == dataclasses.replace(
-        config, data_dir=os.path.abspath(config.data_dir)
+    assert read_config(tmp_path / "run" / "flags.cfg") == config.replace(
+        data_dir=os.path.abspath(config.data.data_dir)
     )
     (tmp_path / "run" / "stem").mkdir()
-    start_workdir(tmp_path / "run", Config(seed=3, glam_steps=7))
+    start_workdir(tmp_path / "run", Config.from_flags(seed=3, glam_steps=7))
     assert read_config(tmp_path / "run" / "flags.cfg").glam_steps == 7
     with pytest.raises(UserError, match=r"--seed=4 \(was 3\)"):
-        start_workdir(tmp_path / "run", Config(seed=4))
+        start_workdir(tmp_path / "run", Config.from_flags(seed=4))
 
 
 def test_until_a_stage_has_begun_flags_may_change(tmp_path):
-    start_workdir(tmp_path, Config(seed=3))
+    start_workdir(tmp_path, Config.from_flags(seed=3))
     (tmp_path / "vocabulary.txt").write_text("old\n")
-    start_workdir(tmp_path, Config(seed=4))
+    start_workdir(tmp_path, Config.from_flags(seed=4))
     assert read_config(tmp_path / "flags.cfg").seed == 4
     assert not (tmp_path / "vocabulary.txt").exists()
 

@@ -1,13 +1,12 @@
-import dataclasses
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
-from mirrorgan_tf.options import read_config
+from mirrorgan_tf.config.config_flags import read_config
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.workdir import hold_workdir, open_workdir, start_workdir
 
 
@@ -118,26 +117,26 @@ def test_a_run_finds_its_data_from_any_folder(trained_workdir, tmp_path, monkeyp
     monkeypatch.chdir(project)
     start_workdir(
         flags_path.parent,
-        dataclasses.replace(read_config(flags_path), data_dir="data/birds"),
+        read_config(flags_path).replace(data_dir="data/birds"),
     )
     assert f"--data_dir={data}\n" in flags_path.read_text()
     elsewhere = tmp_path / "elsewhere"
     (elsewhere / "data" / "birds").mkdir(parents=True)
     monkeypatch.chdir(elsewhere)
-    assert open_workdir(flags_path.parent).config.data_dir == str(data)
+    assert open_workdir(flags_path.parent).config.data.data_dir == str(data)
     # As runs wrote it before.
     flags_path.write_text(flags_path.read_text().replace(f"{data}\n", "data/birds\n"))
-    assert open_workdir(flags_path.parent).config.data_dir == str(data)
+    assert open_workdir(flags_path.parent).config.data.data_dir == str(data)
 
 
 def test_a_weights_file_is_the_same_from_any_folder(tmp_path, monkeypatch):
     (tmp_path / "run" / "stem").mkdir(parents=True)
     (tmp_path / "below").mkdir()
     monkeypatch.chdir(tmp_path)
-    config = Config(image_encoder_weights="weights.h5")
+    config = Config.from_flags(image_encoder_weights="weights.h5")
     start_workdir(tmp_path / "run", config)
     monkeypatch.chdir(tmp_path / "below")
-    moved = dataclasses.replace(config, image_encoder_weights="../weights.h5")
+    moved = config.replace(image_encoder_weights="../weights.h5")
     start_workdir(tmp_path / "run", moved)
     with pytest.raises(UserError, match="image_encoder_weights"):
         start_workdir(tmp_path / "run", config)

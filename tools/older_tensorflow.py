@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-_CONSUMER = Path(__file__).parents[1] / "tests" / "export" / "consumer.py"
+_CONSUMER = Path(__file__).parents[1] / "tests" / "serving" / "consumer.py"
 
 
 def _ask(python, folder, out):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mirrorgan_tf.data.birdlets.dataset import draw_example, example
+from mirrorgan_tf.birdlets.dataset import draw_example, example
 from mirrorgan_tf.pictures import caption_grid, save_image
 from mirrorgan_tf.presets.files import open_preset
 
@@ -21,7 +21,7 @@ _LOAD_PX, _CROP_PX = 76, 64
 def main(preset: str, out: str) -> None:
     """Writes the grid."""
     run = open_preset(preset)
-    seed = run.config.seed
+    seed = run.config.run.seed
     captions = [
         example(seed, "val", i, _CAPTIONS_EACH)[1][0].text for i in range(_IMAGES)
     ]

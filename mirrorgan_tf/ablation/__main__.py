@@ -15,10 +15,11 @@ from pathlib import Path
 
 from absl import flags, logging
 
-from mirrorgan_tf import commands, options
+from mirrorgan_tf import commands
 from mirrorgan_tf.ablation.variants import BASELINE, CLAIMS, VARIANTS, plan_runs
-from mirrorgan_tf.commands import UserError
-from mirrorgan_tf.path_flags import define_path
+from mirrorgan_tf.config import config_flags
+from mirrorgan_tf.config.path_flags import define_path
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.training.signals import Stopped, StopSignals
 
 __all__ = ["define_flags", "main"]
@@ -26,7 +27,7 @@ __all__ = ["define_flags", "main"]
 
 def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines the command's flags; not at import, where commands would collide."""
-    options.define_flags(flag_values)
+    config_flags.define_flags(flag_values)
     into = {"flag_values": flag_values}
     define_path("workdir", "runs/ablation", "Folder of the ablation.", **into)
     define_path(
@@ -60,7 +61,7 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
 def main() -> None:
     """Plans the runs and does what is left of them."""
     asked = flags.FLAGS
-    base = options.config_from_flags(asked)
+    base = config_flags.config_from_flags(asked)
     if base.dataset != "birdlets":
         raise UserError(
             f"--dataset={base.dataset}: the ablation is of birdlets, where the truth "

@@ -6,10 +6,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
+from mirrorgan_tf.config.config_flags import read_config
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import whole_folder
-from mirrorgan_tf.options import read_config
 from mirrorgan_tf.training.checkpoints import check_trained, saved_step
 from mirrorgan_tf.workdir import FLAGS_FILE, VOCABULARY_FILE, start_workdir
 
@@ -114,7 +114,7 @@ def _depends_on(config):
     """What STEM and STREAM depend on: flags, and the side of their images."""
     return {
         f"--{name}": value
-        for name, value in config.fixed_settings().items()
+        for name, value in config.to_flags(runtime=False).items()
         if name in _SHARED or name.startswith(("backbone_", "stem_", "stream_"))
     } | {"side of the last image": config.sizes[-1]}
 

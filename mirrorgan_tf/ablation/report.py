@@ -17,9 +17,9 @@ from mirrorgan_tf.ablation.summary import (
     spread,
 )
 from mirrorgan_tf.ablation.variants import BASELINE, Run, Variant
-from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.birdlets.caption_attributes import CLASSIFIER_CAVEAT
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import write_whole
-from mirrorgan_tf.metrics.claims import CLASSIFIER_CAVEAT
 from mirrorgan_tf.pictures import column_grid, save_image
 
 __all__ = ["summarise", "to_markdown", "write_report"]
@@ -86,7 +86,7 @@ def summarise(
     names = [run.name for run, _, _ in finished]
     _, _, first = finished[0]
     return {
-        "steps": planned[0].config.glam_steps,
+        "steps": planned[0].config.glam.steps,
         "captions": first["captions"],
         "real_images": first["real_images"],
         "runs": len(planned),

@@ -18,9 +18,9 @@ from mirrorgan_tf.ablation.judges import begin_with, check_finished, stages_behi
 from mirrorgan_tf.ablation.report import write_report
 from mirrorgan_tf.ablation.summary import METRICS
 from mirrorgan_tf.ablation.variants import Run, Variant
-from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.data.sources import open_dataset
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import write_whole
 from mirrorgan_tf.training.checkpoints import saved_step
 from mirrorgan_tf.training.progress import tolerant
@@ -116,10 +116,10 @@ class Ablation:
         begin_with(self._judges, run.folder)
         start_workdir(run.folder, run.config)
         done = saved_step(run.folder / "glam")
-        if done > run.config.glam_steps:
+        if done > run.config.glam.steps:
             raise UserError(
                 f"{run.folder} is trained for {done} steps, more than --glam_steps="
-                f"{run.config.glam_steps}; raise it or choose another --workdir"
+                f"{run.config.glam.steps}; raise it or choose another --workdir"
             )
 
     def _do(self, run):
@@ -127,7 +127,7 @@ class Ablation:
         since = time.monotonic()
         try:
             self._train(run.folder, ("glam",))
-            if saved_step(run.folder / "glam") < run.config.glam_steps:
+            if saved_step(run.folder / "glam") < run.config.glam.steps:
                 raise UserError("its training was stopped")
             self._call(
                 "mirrorgan_tf.evaluate",
@@ -161,7 +161,7 @@ class Ablation:
         return (
             run.folder
             / "evaluation"
-            / f"step{run.config.glam_steps}-{self._captions}captions"
+            / f"step{run.config.glam.steps}-{self._captions}captions"
         )
 
     def _finished(self, run):

@@ -4,7 +4,7 @@ import dataclasses
 import statistics
 from collections.abc import Mapping, Sequence
 
-from mirrorgan_tf.metrics.claims import JUDGED
+from mirrorgan_tf.birdlets.caption_attributes import JUDGED
 
 __all__ = [
     "FIGURES",

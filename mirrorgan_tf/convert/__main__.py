@@ -11,16 +11,19 @@ our own. .pth (.pt, .ckpt, ...) needs PyTorch, .npz and .safetensors do not. Siz
 read off the files; the rest is what flags and --flagfile say, else flags/<dataset>.cfg.
 """
 
-import dataclasses
 import shlex
 from pathlib import Path
 
 from absl import flags, logging
 
-from mirrorgan_tf import commands, options
-from mirrorgan_tf.commands import UserError
-from mirrorgan_tf.config import Config
-from mirrorgan_tf.path_flags import define_multi_path, define_path, define_path_list
+from mirrorgan_tf import commands
+from mirrorgan_tf.config import SETTINGS, Config, config_flags
+from mirrorgan_tf.config.path_flags import (
+    define_multi_path,
+    define_path,
+    define_path_list,
+)
+from mirrorgan_tf.errors import UserError
 
 __all__ = ["define_flags", "main", "pick_image_encoder", "read_settings"]
 
@@ -37,7 +40,7 @@ _FILES = {
 
 def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines the command's flags; not at import, where commands would collide."""
-    options.define_flags(flag_values)
+    config_flags.define_flags(flag_values)
     into = {"flag_values": flag_values}
     define_path("workdir", None, "Folder to make.", **into)
     for name, text in _FILES.items():
@@ -112,13 +115,13 @@ def read_settings(asked: flags.FlagValues) -> tuple[Config, frozenset[str]]:
         UserError: there is no --dataset, no recipe of it nor the settings that one
             would have, or a value is bad.
     """
-    names = {field.name for field in dataclasses.fields(Config)} - {"image_encoder"}
+    names = {setting.flag for setting in SETTINGS} - {"image_encoder"}
     given = frozenset(name for name in names if asked[name].present)
     if "dataset" not in given:
         raise UserError("--dataset is missing; give the one that was trained on")
     recipe = _FLAGS_FOLDER / f"{asked.dataset}.cfg"
     if recipe.is_file():
-        config = options.read_config(recipe, passed_over=["workdir"])
+        config = config_flags.read_config(recipe, passed_over=["workdir"])
     else:
         # The defaults are CUB's.
         missing = [f"--{name}" for name in _RECIPE_SETTINGS if name not in given]
@@ -128,19 +131,15 @@ def read_settings(asked: flags.FlagValues) -> tuple[Config, frozenset[str]]:
                 f"({', '.join(missing)}); give them, or the recipe by --flagfile=FILE"
             )
         config = Config()
-    return dataclasses.replace(
-        config, **{name: asked[name].value for name in given}
-    ), given
+    return config.replace(**{name: asked[name].value for name in given}), given
 
 
 def pick_image_encoder(values: list[str]) -> str:
     """The file among what the flag was given; flagfiles give it backbones too."""
-    (backbones,) = (
-        field.metadata["choices"]
-        for field in dataclasses.fields(Config)
-        if field.name == "image_encoder"
-    )
-    return next((value for value in reversed(values) if value not in backbones), "")
+    # The import takes seconds, and only this needs it.
+    from mirrorgan_tf.models.backbones import BACKBONES
+
+    return next((value for value in reversed(values) if value not in BACKBONES), "")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 import tensorflow as tf
 from absl import logging
 
-from mirrorgan_tf.commands import UserError
+from mirrorgan_tf import networks
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.convert.loading import load_pytorch_state
 from mirrorgan_tf.convert.parts import (
@@ -16,8 +16,8 @@ from mirrorgan_tf.convert.parts import (
     read_parts,
     settle,
 )
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import file_sha256, read_bytes, whole_folder
-from mirrorgan_tf.models import from_config
 from mirrorgan_tf.text.vocabulary import Vocabulary
 from mirrorgan_tf.training.checkpoints import StageCheckpoints
 from mirrorgan_tf.training.glam_stage import GlamStage
@@ -58,15 +58,15 @@ def convert(
         UserError: a file is unreadable, is another network's, does not fit the others
             or what was given, or the folder is another run's.
     """
-    if not config.captions_pickle:
+    if not config.text.captions_pickle:
         raise UserError(
             "--captions_pickle is missing; AttnGAN's captions.pickle, which lies with "
             "its data, has the ids of the words that the encoders know"
         )
     parts = read_parts(checkpoints)
-    vocabulary = Vocabulary.from_captions_pickle(config.captions_pickle)
+    vocabulary = Vocabulary.from_captions_pickle(config.text.captions_pickle)
     config = settle(config, parts, len(vocabulary) + 1, given)
-    steps = {stage: getattr(config, f"{stage}_steps") for stage in config.stages}
+    steps = {stage: config.stage(stage).steps for stage in config.stages}
     if generator_step is not None:
         steps["glam"] = generator_step
     record = _record(config, parts, vocabulary, steps["glam"])
@@ -92,20 +92,20 @@ def convert(
 def _make_stages(config, parts, vocabulary_size):
     """The stages whose networks are given, with their weights."""
     by_flag = {part.flag: part for part in parts}
-    stem = from_config.build_stem(config, vocabulary_size)
-    image_encoder = from_config.build_image_encoder(config)
+    stem = networks.build_stem(config, vocabulary_size)
+    image_encoder = networks.build_image_encoder(config)
     _load(stem, by_flag["text_encoder"])
     _load(image_encoder, by_flag["image_encoder"])
     stages = [StemStage(config, stem, image_encoder)]
     if "caption_cnn" in by_flag:
-        stream = from_config.build_stream(config, vocabulary_size)
+        stream = networks.build_stream(config, vocabulary_size)
         _load(stream.encoder, by_flag["caption_cnn"])
         _load(stream.decoder, by_flag["caption_rnn"])
         stages.append(StreamStage(config, stream))
     if "generator" in by_flag:
-        glam = from_config.build_glam(config)
+        glam = networks.build_glam(config)
         _load(glam, by_flag["generator"])
-        discriminators = from_config.build_discriminators(config)
+        discriminators = networks.build_discriminators(config)
         judges = discriminator_parts(parts)
         for discriminator, part in zip(discriminators, judges, strict=bool(judges)):
             _load(discriminator, part)
@@ -119,7 +119,7 @@ def _make_stages(config, parts, vocabulary_size):
                 stream=None,
                 image_encoder=image_encoder,
                 glam=glam,
-                glam_ema=from_config.build_glam(config),
+                glam_ema=networks.build_glam(config),
                 discriminators=discriminators,
             )
         )
@@ -145,7 +145,7 @@ def _record(config, parts, vocabulary, generator_step):
         "files": files,
         "words_sha256": words,
         "generator_step": generator_step,
-        "settings": config.fixed_settings(),
+        "settings": config.to_flags(runtime=False),
     }
 
 

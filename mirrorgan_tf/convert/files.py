@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.convert.npz import read_npz
 from mirrorgan_tf.convert.safetensors import read_safetensors
 from mirrorgan_tf.convert.torch_files import check_torch_file
 from mirrorgan_tf.downloads import check_weights_file
+from mirrorgan_tf.errors import UserError
 
 __all__ = ["read_state"]
 

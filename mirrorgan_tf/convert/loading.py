@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.convert.names import pytorch_entries
+from mirrorgan_tf.errors import UserError
 
 __all__ = ["load_pytorch_state", "pytorch_state"]
 

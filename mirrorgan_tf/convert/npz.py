@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.errors import UserError
 
 __all__ = ["check_archive", "read_npz"]
 

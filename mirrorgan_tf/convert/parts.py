@@ -4,10 +4,10 @@ import dataclasses
 
 import numpy as np
 
-from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.convert import sizes
 from mirrorgan_tf.convert.files import read_state
+from mirrorgan_tf.errors import UserError
 
 __all__ = ["Checkpoints", "Part", "discriminator_parts", "read_parts", "settle"]
 
@@ -146,8 +146,9 @@ def settle(
                     "of one model"
                 )
     told.pop("vocabulary_size")
+    flags = config.to_flags()
     for name in sorted(given & set(told)):
-        asked, (value, source) = getattr(config, name), told[name]
+        asked, (value, source) = flags[name], told[name]
         if asked != value:
             raise UserError(
                 f"--{name}={asked}: {source} has {value}; leave the flag out, or give "
@@ -158,7 +159,7 @@ def settle(
     if any(part.flag == "caption_cnn" for part in parts):
         settings |= {"stream_encoder": _RESNET, "stream_encoder_weights": "none"}
     # vocabulary.txt has the words from now on.
-    config = dataclasses.replace(config, captions_pickle="", **settings)
+    config = config.replace(captions_pickle="", **settings)
     sides = tuple(_side(part) for part in discriminator_parts(parts))
     if sides and sides != config.sizes:
         raise UserError(

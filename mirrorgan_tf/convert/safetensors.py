@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import read_bytes
 
 __all__ = ["read_safetensors"]

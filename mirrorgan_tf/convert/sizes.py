@@ -5,8 +5,8 @@ import re
 import numpy as np
 from keras import ops
 
-from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.convert.loading import load_pytorch_state
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.models.discriminators import Discriminator
 from mirrorgan_tf.models.glam import Glam
 from mirrorgan_tf.models.stem import Stem

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from mirrorgan_tf.convert.npz import check_archive
-from mirrorgan_tf.data.pickled_arrays import NAMES
-from mirrorgan_tf.data.unpickling import (
+from mirrorgan_tf.pickles.arrays import NAMES
+from mirrorgan_tf.pickles.unpickling import (
     Function,
     PlainUnpickler,
     RefusedError,

@@ -15,11 +15,11 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.data.decoding import BadImageError
 from mirrorgan_tf.data.leaks import file_sizes
 from mirrorgan_tf.data.loading import load_image
 from mirrorgan_tf.data.records import CaptionedImages
+from mirrorgan_tf.errors import UserError
 
 __all__ = ["BadExamples", "are_too_many", "data_errors", "first_good"]
 
@@ -55,7 +55,7 @@ class BadExamples:
     def check(self, sample: int = _SAMPLE) -> None:
         """A quick look before a long run: no file is empty, a sample can be decoded.
 
-        Takes about a second for COCO; `mirrorgan_tf.data.check` decodes everything.
+        Takes about a second for COCO; `mirrorgan_tf.check` decodes everything.
 
         Raises:
             UserError: an image is bad and the policy is to fail, or too many are.

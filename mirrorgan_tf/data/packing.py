@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.data.bad_examples import BadExamples, data_errors
 from mirrorgan_tf.data.images import ImageFiles, load_whole
 from mirrorgan_tf.data.records import CaptionedImages, Remark
 from mirrorgan_tf.data.shards import MANIFEST, VERSION, read_json
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import file_sha256, hold_folder, move_whole, write_whole
 
 __all__ = ["pack"]

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFile
 
-from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.data.records import CaptionedImages, Remark, remark_on
 from mirrorgan_tf.encoding import decode_lines
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import read_bytes
 
 __all__ = [

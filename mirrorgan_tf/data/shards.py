@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.data.records import CaptionedImages, Remark
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import read_bytes
 
 __all__ = [
@@ -38,12 +38,12 @@ __all__ = [
 
 MANIFEST = "packed.json"
 VERSION = 1
-_AGAIN = "run `python -m mirrorgan_tf.data.prepare` again"
+_AGAIN = "run `python -m mirrorgan_tf.prepare` again"
 _COLUMNS = ("captions", "class_ids", "image_ids", "offsets")
 
 
 def is_packed(data_dir: str | Path) -> bool:
-    """Whether a folder holds what `mirrorgan_tf.data.prepare` writes."""
+    """Whether a folder holds what `mirrorgan_tf.prepare` writes."""
     return (Path(data_dir) / MANIFEST).is_file()
 
 
@@ -68,7 +68,7 @@ def read_packed(
     # A manifest that others wrote may hold anything where a name or a number belongs.
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise UserError(
-            f"{data_dir / MANIFEST}: not what `mirrorgan_tf.data.prepare` writes "
+            f"{data_dir / MANIFEST}: not what `mirrorgan_tf.prepare` writes "
             f"({type(error).__name__}: {error}); {_AGAIN}"
         ) from None
 

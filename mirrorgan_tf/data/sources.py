@@ -5,19 +5,23 @@ from pathlib import Path
 
 from absl import logging
 
-from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.birdlets.dataset import MANIFEST as BIRDLETS_MANIFEST
+from mirrorgan_tf.birdlets.dataset import write_birdlets
 from mirrorgan_tf.config import Config
-from mirrorgan_tf.data.birdlets.dataset import MANIFEST as BIRDLETS_MANIFEST
-from mirrorgan_tf.data.birdlets.dataset import write_birdlets
-from mirrorgan_tf.data.coco import coco_years, read_coco_jsons, read_coco_splits
-from mirrorgan_tf.data.cub import find_cub, read_cub
-from mirrorgan_tf.data.folder import has_captioned_image, read_folder
+from mirrorgan_tf.data.datasets.coco import (
+    coco_years,
+    read_coco_jsons,
+    read_coco_splits,
+)
+from mirrorgan_tf.data.datasets.cub import find_cub, read_cub
+from mirrorgan_tf.data.datasets.folder import has_captioned_image, read_folder
 from mirrorgan_tf.data.reading import find_inside
 from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.data.shards import MANIFEST as PACKED_MANIFEST
 from mirrorgan_tf.data.shards import is_packed, read_json, read_packed
 from mirrorgan_tf.data.splits import split_by_name
 from mirrorgan_tf.data.transforms import load_size
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.text.vocabulary import Vocabulary
 
 __all__ = ["choose_vocabulary", "guess_dataset", "open_dataset"]
@@ -26,7 +30,7 @@ __all__ = ["choose_vocabulary", "guess_dataset", "open_dataset"]
 def open_dataset(config: Config, *, draw: bool = True) -> dict[str, CaptionedImages]:
     """Reads both splits, "train" and "val".
 
-    A folder that `mirrorgan_tf.data.prepare` has packed is read as it is.
+    A folder that `mirrorgan_tf.prepare` has packed is read as it is.
 
     Args:
         config: names the data set.
@@ -35,22 +39,22 @@ def open_dataset(config: Config, *, draw: bool = True) -> dict[str, CaptionedIma
     Raises:
         UserError: the data set is missing, broken, or looks like another one.
     """
-    data_dir = Path(config.data_dir)
+    data_dir = Path(config.data.data_dir)
     if is_packed(data_dir):
         return read_packed(
             data_dir,
-            dataset=config.dataset,
+            dataset=config.data.dataset,
             shorter_px=load_size(config.sizes[-1]),
         )
-    if config.dataset == "birdlets":
+    if config.data.dataset == "birdlets":
         _refuse_other_sets(data_dir)
         # Birdlets lie there in COCO's layout.
         return _open_birdlets(config) if draw else read_coco_splits(data_dir)
     try:
-        return _READERS[config.dataset](config)
+        return _READERS[config.data.dataset](config)
     except UserError as error:
         likeness = _likeness(data_dir)
-        if likeness in (None, config.dataset):
+        if likeness in (None, config.data.dataset):
             raise
         raise UserError(
             f"{error}; the folder looks like --dataset={likeness}"
@@ -63,15 +67,15 @@ def choose_vocabulary(config: Config, splits: dict[str, CaptionedImages]) -> Voc
     Raises:
         UserError: the pickle is missing or not AttnGAN's.
     """
-    if config.captions_pickle:
-        return Vocabulary.from_captions_pickle(config.captions_pickle)
+    if config.text.captions_pickle:
+        return Vocabulary.from_captions_pickle(config.text.captions_pickle)
     captions = (
         caption
         for index in splits.values()
         for captions in index.captions
         for caption in captions
     )
-    return Vocabulary.from_captions(captions, minimum_count=config.min_word_count)
+    return Vocabulary.from_captions(captions, minimum_count=config.text.min_word_count)
 
 
 def guess_dataset(data_dir: str | Path) -> str:
@@ -123,14 +127,16 @@ def _refuse_other_sets(data_dir):
 
 def _open_birdlets(config):
     drawn = write_birdlets(
-        config.data_dir,
-        train_images=config.birdlets_train_images,
-        val_images=config.birdlets_val_images,
-        seed=config.seed,
+        config.data.data_dir,
+        train_images=config.birdlets.train_images,
+        val_images=config.birdlets.val_images,
+        seed=config.data.seed,
         progress=_log_progress,
     )
-    logging.info("birdlets %s in %s", "drawn" if drawn else "found", config.data_dir)
-    return read_coco_splits(config.data_dir)
+    logging.info(
+        "birdlets %s in %s", "drawn" if drawn else "found", config.data.data_dir
+    )
+    return read_coco_splits(config.data.data_dir)
 
 
 def _log_progress(done, total):
@@ -139,13 +145,13 @@ def _log_progress(done, total):
 
 
 def _open_coco(config):
-    data_dir = Path(config.data_dir)
-    if not config.coco_train_json:
+    data_dir = Path(config.data.data_dir)
+    if not config.data.coco_train_json:
         return read_coco_splits(data_dir)
-    val_images = config.coco_val_images or config.coco_images
-    named = {"train": (data_dir / config.coco_train_json, config.coco_images)}
-    if config.coco_val_json:
-        named["val"] = (data_dir / config.coco_val_json, val_images)
+    val_images = config.data.coco_val_images or config.data.coco_images
+    named = {"train": (data_dir / config.data.coco_train_json, config.data.coco_images)}
+    if config.data.coco_val_json:
+        named["val"] = (data_dir / config.data.coco_val_json, val_images)
     splits = read_coco_jsons(
         {
             # Beside the JSON first: a folder a split, of the same name, is usual.
@@ -157,16 +163,16 @@ def _open_coco(config):
         return splits
     return split_by_name(
         splits["train"],
-        data_dir / config.coco_images,
-        val_share=config.val_share,
-        seed=config.seed,
+        data_dir / config.data.coco_images,
+        val_share=config.data.val_share,
+        seed=config.data.seed,
     )
 
 
 _READERS = {
     "coco": _open_coco,
-    "cub": lambda config: read_cub(config.data_dir),
+    "cub": lambda config: read_cub(config.data.data_dir),
     "folder": lambda config: read_folder(
-        config.data_dir, val_share=config.val_share, seed=config.seed
+        config.data.data_dir, val_share=config.data.val_share, seed=config.data.seed
     ),
 }

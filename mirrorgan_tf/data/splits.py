@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.data.records import CaptionedImages
+from mirrorgan_tf.errors import UserError
 
 __all__ = ["split_by_name", "take"]
 

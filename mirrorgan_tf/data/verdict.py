@@ -8,11 +8,11 @@ import dataclasses
 import numpy as np
 from absl import logging
 
-from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.data.boxes import boxes_outside
 from mirrorgan_tf.data.leaks import shared_images
 from mirrorgan_tf.data.records import CaptionedImages, Remark
 from mirrorgan_tf.data.statistics import Findings, caption_findings
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.text.vocabulary import Vocabulary
 
 __all__ = ["Verdict", "announce", "examine", "split_problems"]

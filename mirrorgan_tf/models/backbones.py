@@ -6,13 +6,13 @@ from typing import NamedTuple
 import keras
 from keras import layers, ops
 
-from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.downloads import check_weights_file
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.models import torchvision
 from mirrorgan_tf.models.batch_norm import batch_normalization
 from mirrorgan_tf.models.blocks import conv, dense
 
-__all__ = ["ImagenetBackbone", "SmallBackbone", "build_backbone"]
+__all__ = ["BACKBONES", "ImagenetBackbone", "SmallBackbone", "build_backbone"]
 
 
 class _Architecture(NamedTuple):
@@ -78,6 +78,9 @@ _IMAGENET = {
         "layer3",
     ),
 }
+
+# Names that the encoders' settings may have.
+BACKBONES = ("small", *_IMAGENET)
 
 
 def build_backbone(

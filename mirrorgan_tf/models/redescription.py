@@ -1,14 +1,10 @@
-"""Captions from image features, by greedy or beam search.
+"""Captions from image features, by greedy search."""
 
-The only module here that needs keras_nlp (and so TensorFlow).
-"""
-
-import keras_nlp
 from keras import ops
 
 from mirrorgan_tf.models.stream import StreamDecoder
 
-__all__ = ["beam", "greedy", "log_likelihood"]
+__all__ = ["greedy", "log_likelihood"]
 
 # Its exponential is 0 in float32, and sums of it stay finite.
 _NEVER = -1e9
@@ -46,37 +42,8 @@ def greedy(
     return ids
 
 
-def beam(decoder: StreamDecoder, features, max_words: int, beams: int):
-    """The likeliest caption that a beam search finds, its end counted.
-
-    Not for exported models: Keras Hub's sampler runs XlaDynamicUpdateSlice.
-
-    Args:
-        decoder: built.
-        features: (B, embedding_dim) of the images.
-        max_words: L, the most words to say.
-        beams: captions kept at each step; 1 is the greedy search.
-
-    Returns:
-        ids (B, L) int32.
-    """
-    next_logits, state = _decoding(decoder, features, stop_at_end=True)
-
-    def next_token(prompt, cache, index):
-        logits, cache = next_logits(prompt, cache, index)
-        return logits, None, cache
-
-    # No stop ids for the sampler: the prompt's zeros would count as ends.
-    return keras_nlp.samplers.BeamSampler(num_beams=beams)(
-        next=next_token,
-        prompt=ops.zeros((ops.shape(features)[0], max_words), dtype="int32"),
-        cache=state,
-        index=0,
-    )
-
-
 def log_likelihood(decoder: StreamDecoder, features, ids):
-    """How likely captions are, given images: what `beam` looks for the most of.
+    """How likely captions are, given images.
 
     Args:
         decoder: built.

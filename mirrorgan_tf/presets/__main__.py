@@ -3,8 +3,8 @@
 from absl import flags, logging
 
 from mirrorgan_tf import commands
-from mirrorgan_tf.commands import UserError
-from mirrorgan_tf.path_flags import define_path
+from mirrorgan_tf.config.path_flags import define_path
+from mirrorgan_tf.errors import UserError
 
 
 def define_flags() -> None:

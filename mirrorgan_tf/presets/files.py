@@ -4,18 +4,17 @@ A preset holds what makes images and reads them back: STEM, the averaged generat
 STREAM, in half precision, with the vocabulary and the settings of their training.
 """
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
+from mirrorgan_tf.config.config_flags import read_config, write_config
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import move_whole
-from mirrorgan_tf.models import from_config
-from mirrorgan_tf.options import read_config, write_config
+from mirrorgan_tf.networks import build_glam, build_stem, build_stream
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
 from mirrorgan_tf.workdir import FLAGS_FILE, VOCABULARY_FILE, TrainedRun
@@ -49,15 +48,15 @@ def open_preset(name: str | Path) -> TrainedRun:
     vocabulary = Vocabulary.load(folder / VOCABULARY_FILE)
     words = len(vocabulary) + 1
     networks = {
-        "stem": from_config.build_stem(config, words),
-        "stream": from_config.build_stream(config, words),
-        "glam": from_config.build_glam(config),
+        "stem": build_stem(config, words),
+        "stream": build_stream(config, words),
+        "glam": build_glam(config),
     }
     step = _load_weights(folder / _WEIGHTS_FILE, networks)
     return TrainedRun(
         path=folder,
         config=config,
-        tokenizer=CaptionTokenizer(vocabulary, config.max_words),
+        tokenizer=CaptionTokenizer(vocabulary, config.text.max_words),
         step=step,
         **networks,
     )
@@ -84,8 +83,8 @@ def save_preset(run: TrainedRun, folder: str | Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # Where the data lay is of no use elsewhere.
-        defaults = {"data_dir": Config.data_dir, "captions_pickle": ""}
-        config = dataclasses.replace(run.config, **defaults)
+        data_dir = Config().data.data_dir
+        config = run.config.replace(data_dir=data_dir, captions_pickle="")
         write_config(config, folder / FLAGS_FILE)
         run.tokenizer.vocabulary.save(folder / VOCABULARY_FILE)
         with partial.open("wb") as file:

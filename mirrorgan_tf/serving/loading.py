@@ -5,8 +5,8 @@ from pathlib import Path
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  (registers the tokenizer's op)
 
-from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.downloads import find_placeholder
+from mirrorgan_tf.errors import UserError
 
 __all__ = ["load_saved_model"]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mirrorgan_tf.commands import UserError
-from mirrorgan_tf.data.pickles import load_plain_pickle
 from mirrorgan_tf.encoding import read_text
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import write_whole
+from mirrorgan_tf.pickles.reading import load_plain_pickle
 from mirrorgan_tf.text.splitting import split_all
 
 __all__ = ["Vocabulary", "read_captions_pickle"]

@@ -5,7 +5,7 @@ import contextlib
 import tensorflow as tf
 
 from mirrorgan_tf.losses.adversarial import ADVERSARIAL_LOSSES
-from mirrorgan_tf.losses.penalties import matching_penalty, r1_penalty
+from mirrorgan_tf.losses.penalties import r1_penalty
 from mirrorgan_tf.models.discriminators import Discriminator
 from mirrorgan_tf.models.feature_discriminator import FeatureDiscriminator
 from mirrorgan_tf.training.distribution import global_mean
@@ -51,10 +51,8 @@ def discriminator_loss(
     training: bool,
     kind: str = "cross_entropy",
     r1_weight: float = 0.0,
-    matching_weight: float = 0.0,
-    matching_power: float = 6.0,
 ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-    """This replica's shares of one errD and of its penalties, and the sum.
+    """This replica's shares of one errD and of its penalty, and the sum.
 
     errD = (real_u + real_c) / 2 + (fake_u + fake_c + wrong_c) / 3, each a mean, in
     nats where it is of cross entropies; `wrong` is a real image with another image's
@@ -72,8 +70,6 @@ def discriminator_loss(
         training: batch statistics.
         kind: of ADVERSARIAL_LOSSES.
         r1_weight: gamma of R1, on both heads; 0: none.
-        matching_weight: k of the matching-aware gradient penalty; 0: none.
-        matching_power: p of the same.
 
     Returns:
         Losses without their weights, errD named "discriminator", and their weighted
@@ -82,7 +78,7 @@ def discriminator_loss(
     Source: the authors' code; the paper (eq. 7) has no wrong pairs.
     """
     cost = ADVERSARIAL_LOSSES[kind]
-    with _watching((real, sentence), r1_weight or matching_weight) as tape:
+    with _watching(real, r1_weight) as tape:
         features = discriminator.features(
             tf.nest.map_structure(lambda *pair: tf.concat(pair, 0), real, fake),
             batches=2,
@@ -117,10 +113,6 @@ def discriminator_loss(
             + r1_penalty(tape.gradient(real_joint, real))
         )
         total += r1_weight * losses["r1"]
-    if matching_weight:
-        gradients = tape.gradient(real_joint, (real, sentence))
-        losses["matching"] = global_mean(matching_penalty(*gradients, matching_power))
-        total += matching_weight * losses["matching"]
     return losses, total
 
 

@@ -38,7 +38,7 @@ class BackboneStage:
         """
         self.config = config
         self.classifier = classifier
-        use_kernels(classifier, compiled=config.jit_compile)
+        use_kernels(classifier, compiled=config.run.jit_compile)
         self._codes = {label: tf.constant(of) for label, of in codes.items()}
         self.optimizer = keras.optimizers.Adam(learning_rate(config, self.name))
         self.optimizer.build(classifier.trainable_variables)

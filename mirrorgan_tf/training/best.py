@@ -10,7 +10,7 @@ from pathlib import Path
 import tensorflow as tf
 from absl import logging
 
-from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import read_bytes, write_whole
 from mirrorgan_tf.training.checkpoints import StageCheckpoints
 from mirrorgan_tf.training.distribution import make_agreement

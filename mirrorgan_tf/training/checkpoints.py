@@ -16,8 +16,9 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from mirrorgan_tf.commands import UserError, quiet
+from mirrorgan_tf.commands import quiet
 from mirrorgan_tf.downloads import find_placeholder
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import move_whole, write_whole
 
 __all__ = ["StageCheckpoints", "check_trained", "restore_part", "saved_step"]

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
-from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
+from mirrorgan_tf.errors import UserError
 
 __all__ = [
     "check_batch_size",
@@ -38,18 +38,16 @@ def make_strategy(config: Config) -> tf.distribute.Strategy:
     Checkpoints are the same.
 
     Raises:
-        UserError: multi_worker without a proper TF_CONFIG, tpu without a TPU, or
-            `--jit_compile` with more than one device.
+        UserError: multi_worker without a proper TF_CONFIG, or `--jit_compile` with more
+            than one device.
     """
-    if config.strategy == "tpu":
-        return _tpu_strategy()
-    if config.strategy == "multi_worker":
+    if config.run.strategy == "multi_worker":
         _check_tf_config()
         _refuse_jit_compile(config, "--strategy=multi_worker")
         return tf.distribute.MultiWorkerMirroredStrategy()
     devices = tf.config.list_logical_devices("GPU")
     devices = devices or tf.config.list_logical_devices("CPU")
-    if config.strategy == "one_device" or len(devices) == 1:
+    if config.run.strategy == "one_device" or len(devices) == 1:
         return tf.distribute.OneDeviceStrategy(devices[0].name)
     _refuse_jit_compile(config, f"--strategy=mirrored on {len(devices)} devices")
     return tf.distribute.MirroredStrategy([device.name for device in devices])
@@ -57,7 +55,7 @@ def make_strategy(config: Config) -> tf.distribute.Strategy:
 
 def _refuse_jit_compile(config, setting):
     """A compiled step can't sum gradients over mirrored variables' replicas."""
-    if config.jit_compile:
+    if config.run.jit_compile:
         raise UserError(
             f"--jit_compile: not with {setting}; leave it out, or train on one device "
             "with --strategy=one_device"
@@ -282,17 +280,6 @@ def _check_tf_config():
             "workers (and one chief) take part in a training here; leave it out on "
             "every worker"
         )
-
-
-def _tpu_strategy():
-    try:
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(
-            os.environ.get("TPU_NAME", "local")
-        )
-    except (tf.errors.OpError, ValueError, RuntimeError, OSError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f"--strategy=tpu: no TPU to be had: {reason}") from None
-    return tf.distribute.TPUStrategy(resolver)
 
 
 def _example_random(draw, shape, seed):

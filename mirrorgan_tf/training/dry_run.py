@@ -7,9 +7,9 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from mirrorgan_tf import networks
+from mirrorgan_tf.birdlets.attributes import ATTRIBUTES
 from mirrorgan_tf.config import Config
-from mirrorgan_tf.data.birdlets.attributes import ATTRIBUTES
-from mirrorgan_tf.models import from_config
 from mirrorgan_tf.tf32 import describe_float32
 from mirrorgan_tf.training.backbone_stage import BackboneStage
 from mirrorgan_tf.training.estimates import (
@@ -42,15 +42,15 @@ def dry_run(config: Config, strategy: tf.distribute.Strategy) -> None:
     images a replica and micro-batch; the memory printed is this process's peak up to
     then. Ends with a table of how long the whole stages would take.
     """
-    if config.image_encoder_weights != "backbone":
-        config = dataclasses.replace(config, image_encoder_weights="none")
-    if config.stream_encoder_weights != "stem":
-        config = dataclasses.replace(config, stream_encoder_weights="none")
-    words = _VOCABULARY_SIZES[config.dataset] + 1
+    if config.encoders.image_encoder_weights != "backbone":
+        config = config.replace(image_encoder_weights="none")
+    if config.encoders.stream_encoder_weights != "stem":
+        config = config.replace(stream_encoder_weights="none")
+    words = _VOCABULARY_SIZES[config.data.dataset] + 1
     with strategy.scope():
         stages = _build_stages(config, words)
     _log_parameters(stages["glam"])
-    batch_size = _BATCH * config.accumulate_steps * strategy.num_replicas_in_sync
+    batch_size = _BATCH * config.run.accumulate_steps * strategy.num_replicas_in_sync
     logging.info(
         "a few steps a stage, batch %d, %d words in the vocabulary, %d replica(s), "
         "float32 multiplied in %s",
@@ -74,12 +74,12 @@ def dry_run(config: Config, strategy: tf.distribute.Strategy) -> None:
 
 
 def _build_stages(config, words):
-    stem = from_config.build_stem(config, words)
-    image_encoder = from_config.build_image_encoder(config)
-    stream = from_config.build_stream(config, words)
+    stem = networks.build_stem(config, words)
+    image_encoder = networks.build_image_encoder(config)
+    stream = networks.build_stream(config, words)
     stages = {}
     if "backbone" in config.stages:
-        classifier = from_config.build_label_classifier(config, ATTRIBUTES)
+        classifier = networks.build_label_classifier(config, ATTRIBUTES)
         codes = {label: np.zeros(_BATCH, np.int32) for label in ATTRIBUTES}
         stages["backbone"] = BackboneStage(config, classifier, codes)
     return stages | {
@@ -90,9 +90,9 @@ def _build_stages(config, words):
             stem=stem,
             stream=stream,
             image_encoder=image_encoder,
-            glam=from_config.build_glam(config),
-            glam_ema=from_config.build_glam(config),
-            discriminators=from_config.build_discriminators(config),
+            glam=networks.build_glam(config),
+            glam_ema=networks.build_glam(config),
+            discriminators=networks.build_discriminators(config),
         ),
     }
 
@@ -113,7 +113,7 @@ def _log_parameters(stage):
         logging.info(
             "%-22s %12s trainable of %12s parameters",
             name,
-            f"{from_config.count_parameters(network):,}",
+            f"{networks.count_parameters(network):,}",
             f"{network.count_params():,}",
         )
 
@@ -124,7 +124,7 @@ def _run_steps(name, stage, config, strategy, batch_size, words):
     with strategy.scope():
         step = tf.Variable(0, dtype=tf.int64)
     train_step = compile_step(
-        stage, strategy, step, jit=config.jit_compile, seed=config.seed
+        stage, strategy, step, jit=config.run.jit_compile, seed=config.run.seed
     )
     first, losses = _time_step(train_step, batches)
     hand_back()
@@ -151,14 +151,14 @@ def _time_step(train_step, batches):
 
 def random_batch(config: Config, batch_size: int, words: int) -> dict:
     """A batch of noise, as the pipeline would give it; ids from 1 to words - 1."""
-    random = np.random.default_rng(config.seed)
+    random = np.random.default_rng(config.run.seed)
     return {
         "images": tuple(
             random.uniform(-1, 1, (batch_size, size, size, 3)).astype(np.float32)
             for size in config.sizes
         ),
-        "ids": random.integers(1, words, (batch_size, config.max_words), np.int32),
-        "lengths": np.full(batch_size, config.max_words, np.int32),
+        "ids": random.integers(1, words, (batch_size, config.text.max_words), np.int32),
+        "lengths": np.full(batch_size, config.text.max_words, np.int32),
         "class_ids": np.arange(batch_size, dtype=np.int32),
         "index": np.arange(batch_size, dtype=np.int32) % _BATCH,
     }

@@ -110,8 +110,8 @@ def estimate(config: Config, stage: str, measured: MeasuredStep) -> Estimate:
     image_s = {
         machine: seconds / measured.images for machine, seconds in step_s.items()
     }
-    steps = getattr(config, f"{stage}_steps")
-    batch_size = getattr(config, f"{stage}_batch_size")
+    steps = config.stage(stage).steps
+    batch_size = config.stage(stage).batch_size
     images, _ = _epoch(config)
 
     def times(number):
@@ -167,17 +167,17 @@ def table(estimates: Iterable[Estimate]) -> list[str]:
 
 def _precision(config):
     """What GPUs compute nearly all products in."""
-    if config.mixed_precision != "none":
-        return config.mixed_precision
-    return "TF32" if config.tf32 else "float32"
+    if config.run.mixed_precision != "none":
+        return config.run.mixed_precision
+    return "TF32" if config.run.tf32 else "float32"
 
 
 def _epoch(config):
     """Images of an epoch, and how to say so."""
-    images = _IMAGES.get(config.dataset)
-    if config.dataset == "birdlets":
-        images = config.birdlets_train_images
-    if images is None or config.coco_train_json:
+    images = _IMAGES.get(config.data.dataset)
+    if config.data.dataset == "birdlets":
+        images = config.birdlets.train_images
+    if images is None or config.data.coco_train_json:
         return _SOME_IMAGES, f"{_SOME_IMAGES:,} images (the set's number is not known)"
     return images, f"{images:,} images"
 

@@ -67,7 +67,7 @@ class FrozenMaps:
     def _view(self, images):
         if self._shift_draws is None:
             return images
-        return shift(images, self._shift_draws, self._config.frozen_view_shift)
+        return shift(images, self._shift_draws, self._config.encoders.frozen_view_shift)
 
     def read(self, network: str, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Regions and pooled vector, as the backbone returns them when called."""

@@ -3,9 +3,9 @@
 import keras
 import tensorflow as tf
 
+from mirrorgan_tf import networks
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.losses.kl import kl_to_standard_normal
-from mirrorgan_tf.models import from_config
 from mirrorgan_tf.models.attention import padding_mask_from_lengths
 from mirrorgan_tf.models.discriminators import Discriminator
 from mirrorgan_tf.models.glam import Glam
@@ -30,7 +30,6 @@ from mirrorgan_tf.training.schedules import glam_learning_rate
 from mirrorgan_tf.training.stem_stage import damsm_losses
 from mirrorgan_tf.training.stream_stage import (
     decoding_loss,
-    sampled_redescription_loss,
 )
 
 __all__ = ["GlamStage"]
@@ -67,25 +66,27 @@ class GlamStage:
         self.discriminators = discriminators
         self.feature_discriminators = []
         if config.feature_sizes:
-            self.feature_discriminators = from_config.build_feature_discriminators(
+            self.feature_discriminators = networks.build_feature_discriminators(
                 config,
-                self._frozen_maps().map_shapes(config.feature_discriminator),
+                self._frozen_maps().map_shapes(
+                    config.discriminators.feature_discriminator
+                ),
             )
-        use_kernels(glam, *self._all_discriminators, compiled=config.jit_compile)
-        if config.remat:
+        use_kernels(glam, *self._all_discriminators, compiled=config.run.jit_compile)
+        if config.run.remat:
             # The generator's activations stay in memory during the discriminators'
             # updates.
             rematerialize(glam)
         self.generator_optimizer = Adam(
-            glam_learning_rate(config, config.generator_learning_rate),
-            beta_1=config.adam_beta1,
+            glam_learning_rate(config, config.glam.generator_learning_rate),
+            beta_1=config.glam.adam_beta1,
         )
         self.generator_optimizer.build(glam.trainable_variables)
         self.discriminator_optimizers = []
         for discriminator in self._all_discriminators:
             optimizer = Adam(
-                glam_learning_rate(config, config.discriminator_learning_rate),
-                beta_1=config.adam_beta1,
+                glam_learning_rate(config, config.glam.discriminator_learning_rate),
+                beta_1=config.glam.adam_beta1,
             )
             optimizer.build(discriminator.trainable_variables)
             self.discriminator_optimizers.append(optimizer)
@@ -95,12 +96,12 @@ class GlamStage:
         """With all networks new, as the settings describe them."""
         return cls(
             config,
-            stem=from_config.build_stem(config, vocabulary_size),
-            stream=from_config.build_stream(config, vocabulary_size),
-            image_encoder=from_config.build_image_encoder(config),
-            glam=from_config.build_glam(config),
-            glam_ema=from_config.build_glam(config),
-            discriminators=from_config.build_discriminators(config),
+            stem=networks.build_stem(config, vocabulary_size),
+            stream=networks.build_stream(config, vocabulary_size),
+            image_encoder=networks.build_image_encoder(config),
+            glam=networks.build_glam(config),
+            glam_ema=networks.build_glam(config),
+            discriminators=networks.build_discriminators(config),
         )
 
     @property
@@ -126,9 +127,9 @@ class GlamStage:
         update_average(
             self.glam_ema,
             self.glam,
-            decay=self.config.ema_decay,
+            decay=self.config.glam.ema_decay,
             step=step,
-            warm_up=self.config.ema_warm_up,
+            warm_up=self.config.glam.ema_warm_up,
         )
 
     def step(self, batch: dict, seed: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -138,12 +139,12 @@ class GlamStage:
             "words": words,
             "sentence": sentence,
             "padding_mask": padding_mask_from_lengths(
-                batch["lengths"], self.config.max_words
+                batch["lengths"], self.config.text.max_words
             ),
             **self._noise(batch["ids"].shape[0], seed),
         }
         batch = batch | self._draws(batch["ids"].shape, seed)
-        if self.config.accumulate_steps > 1:
+        if self.config.run.accumulate_steps > 1:
             return self._accumulated_step(batch, generator_inputs)
         variables = self.glam.trainable_variables
         frozen_maps = self._frozen_maps(batch, _FAKE)
@@ -163,7 +164,9 @@ class GlamStage:
 
     def _accumulated_step(self, batch, generator_inputs):
         """Makes the images twice: all discriminators' micro-batches come first."""
-        parts = micro_batches((batch, generator_inputs), self.config.accumulate_steps)
+        parts = micro_batches(
+            (batch, generator_inputs), self.config.run.accumulate_steps
+        )
         variables = self.glam.trainable_variables
 
         def discriminators(part):
@@ -232,40 +235,33 @@ class GlamStage:
                 of_images,
                 sentence,
                 training=training,
-                kind=config.adversarial_loss,
+                kind=config.losses.adversarial_loss,
             )
             if discriminator in self.feature_discriminators:
-                loss *= config.feature_discriminator_weight
+                loss *= config.losses.feature_discriminator_weight
             weighted.append(loss)
         losses["kl"] = global_mean(
             kl_to_standard_normal(outputs["mu"], outputs["log_var"])
         )
         total = tf.add_n(weighted)
-        total += config.kl_weight * losses["kl"]
-        if config.redescription_weight:
+        total += config.losses.kl_weight * losses["kl"]
+        if config.losses.redescription_weight:
             losses["redescription"] = self._redescribed(
                 self._redescription_loss, outputs, batch, frozen_maps
             )
-            total += config.redescription_weight * losses["redescription"]
-        if config.sampled_redescription_weight:
-            losses["sampled_redescription"] = self._redescribed(
-                self._sampled_redescription_loss, outputs, batch, frozen_maps
-            )
-            total += (
-                config.sampled_redescription_weight * losses["sampled_redescription"]
-            )
-        if config.damsm_weight:
+            total += config.losses.redescription_weight * losses["redescription"]
+        if config.losses.damsm_weight:
             losses["damsm"] = self._damsm_loss(
                 outputs, batch, words, sentence, frozen_maps
             )
-            total += config.damsm_weight * losses["damsm"]
+            total += config.losses.damsm_weight * losses["damsm"]
         losses["generator"] = total
         return losses, total
 
     def _redescribed(self, loss, outputs, batch, frozen_maps):
         """A loss of the last image, or its mean over all scales."""
         images = outputs["images"]
-        chosen = images[-1:] if self.config.redescribe == "last" else images
+        chosen = images[-1:] if self.config.losses.redescribe == "last" else images
         losses = [
             loss(images_at_scale, batch, frozen_maps) for images_at_scale in chosen
         ]
@@ -276,23 +272,13 @@ class GlamStage:
         features = self.stream.encoder.project(pooled)
         return decoding_loss(self.stream, features, batch["ids"], batch["lengths"])
 
-    def _sampled_redescription_loss(self, images, batch, frozen_maps):
-        del frozen_maps
-        return sampled_redescription_loss(
-            self.stream,
-            images,
-            batch["ids"],
-            batch["lengths"],
-            draws=batch["word_draws"],
-        )
-
     def _frozen_maps(self, batch=None, row=0):
         return FrozenMaps(
             self.config,
             image_encoder=self.image_encoder,
             stream=self.stream,
             shift_draws=batch["shift_draws"][:, row]
-            if batch and self.config.frozen_view_shift
+            if batch and self.config.encoders.frozen_view_shift
             else None,
         )
 
@@ -317,7 +303,9 @@ class GlamStage:
             (
                 f"features_{size}",
                 discriminator,
-                frozen_maps.maps(config.feature_discriminator, by_size[size]),
+                frozen_maps.maps(
+                    config.discriminators.feature_discriminator, by_size[size]
+                ),
             )
             for size, discriminator in zip(
                 config.feature_sizes, self.feature_discriminators, strict=True
@@ -351,10 +339,8 @@ class GlamStage:
                     wrong,
                     wrong_weights,
                     training=True,
-                    kind=config.adversarial_loss,
-                    r1_weight=config.r1_weight,
-                    matching_weight=config.matching_penalty_weight,
-                    matching_power=config.matching_penalty_power,
+                    kind=config.losses.adversarial_loss,
+                    r1_weight=config.losses.r1_weight,
                 )
             yield (
                 {f"{loss}_{name}": value for loss, value in losses.items()},
@@ -400,24 +386,19 @@ class GlamStage:
             draws["image_draws"] = example_uniform(
                 (batch_size, 3, DRAWS), seed=fold(seed, 1)
             )
-        if self.config.frozen_view_shift:
+        if self.config.encoders.frozen_view_shift:
             draws["shift_draws"] = example_uniform(
                 (batch_size, 2, 2), seed=fold(seed, 3)
-            )
-        if self.config.sampled_redescription_weight:
-            draws["word_draws"] = example_uniform(
-                (batch_size, words - 1, self.stream.decoder.vocabulary_size),
-                seed=fold(seed, 2),
             )
         return draws
 
     def _noise(self, batch_size, seed):
         config = self.config
         draws = example_normal(
-            (batch_size, config.noise_dim + config.condition_dim),
+            (batch_size, config.generator.noise_dim + config.generator.condition_dim),
             seed=seed,
         )
         return {
-            "noise": draws[:, : config.noise_dim],
-            "condition_noise": draws[:, config.noise_dim :],
+            "noise": draws[:, : config.generator.noise_dim],
+            "condition_noise": draws[:, config.generator.noise_dim :],
         }

@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.training.best import Best
 from mirrorgan_tf.training.checkpoints import StageCheckpoints
 from mirrorgan_tf.training.distribution import (
@@ -121,13 +121,13 @@ def run_stage(
     """
     with strategy.scope():
         checkpoints = StageCheckpoints(
-            workdir / stage.name, stage.checkpointed, keep=config.keep_checkpoints
+            workdir / stage.name, stage.checkpointed, keep=config.run.keep_checkpoints
         )
         start = checkpoints.restore()
     _check_start(start, strategy, workdir)
     if start:
         logging.info("%s: going on from step %d", stage.name, start)
-    elif config.on_nan == "rollback":
+    elif config.run.on_nan == "rollback":
         checkpoints.save()
     signals = signals or StopSignals()
     with strategy.scope():
@@ -171,7 +171,7 @@ def _best_of(stage, observe, config, workdir):
         stage.checkpointed,
         figure=figure,
         lowest=observe.lowest_is_best,
-        patience_steps=config.patience * config.picture_every,
+        patience_steps=config.run.patience * config.run.picture_every,
     )
 
 
@@ -194,7 +194,7 @@ class _Loop:
             stage,
             strategy,
             checkpoints.step,
-            jit=config.jit_compile,
+            jit=config.run.jit_compile,
             seed=lambda: self._seed(checkpoints.rollbacks.read_value()),
         )
 
@@ -215,12 +215,12 @@ class _Loop:
                     if first:
                         hand_back()
                     to_stop = self._to_stop(votes)
-                    due = done % config.checkpoint_every == 0
+                    due = done % config.run.checkpoint_every == 0
                     # The last step is saved once it is judged.
                     to_save = not last and (to_stop or due)
-                    to_judge = last or done % config.picture_every == 0
+                    to_judge = last or done % config.run.picture_every == 0
                     to_show = to_judge or first
-                    if to_save or to_show or done % config.log_every == 0:
+                    if to_save or to_show or done % config.run.log_every == 0:
                         progress.report(done, read_losses(unread, done))
                         unread = []
                     if to_save:
@@ -273,11 +273,15 @@ class _Loop:
         self._checkpoints.save()
 
     def _seed(self, rollbacks):
-        return (self._config.seed + rollbacks * _SEED_STRIDE) % 2**31
+        return (self._config.run.seed + rollbacks * _SEED_STRIDE) % 2**31
 
     def _roll_back(self, error):
         used = int(self._checkpoints.rollbacks.numpy())
-        allowed = self._config.max_rollbacks if self._config.on_nan == "rollback" else 0
+        allowed = (
+            self._config.run.max_rollbacks
+            if self._config.run.on_nan == "rollback"
+            else 0
+        )
         if used >= allowed:
             after = f" after {used} rollback(s)" if used else ""
             raise UserError(

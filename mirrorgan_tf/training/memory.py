@@ -5,7 +5,8 @@ import ctypes
 import resource
 from collections.abc import Iterator
 
-from mirrorgan_tf.commands import UserError, is_out_of_memory
+from mirrorgan_tf.commands import is_out_of_memory
+from mirrorgan_tf.errors import UserError
 
 __all__ = ["hand_back", "memory_errors", "peak_gib"]
 

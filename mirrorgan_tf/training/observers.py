@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from mirrorgan_tf.data.transforms import to_uint8
 from mirrorgan_tf.losses.damsm import sentence_similarity
+from mirrorgan_tf.mirrorgan import TextToImage, seeded_noise
 from mirrorgan_tf.models.redescription import greedy
 from mirrorgan_tf.pictures import (
     attention_sheet,
@@ -19,7 +20,6 @@ from mirrorgan_tf.pictures import (
     save_image,
 )
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
-from mirrorgan_tf.text_to_image import TextToImage, seeded_noise
 from mirrorgan_tf.training.backbone_stage import BackboneStage
 from mirrorgan_tf.training.glam_stage import GlamStage
 from mirrorgan_tf.training.progress import Observation, tolerant

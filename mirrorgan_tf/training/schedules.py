@@ -11,9 +11,9 @@ def glam_learning_rate(
     config: Config, rate: float
 ) -> float | keras.optimizers.schedules.LearningRateSchedule:
     """The schedule of stage glam: constant, or along half a cosine from `rate` to 0."""
-    if config.glam_schedule == "constant":
+    if config.glam.schedule == "constant":
         return rate
-    return keras.optimizers.schedules.CosineDecay(rate, config.glam_steps)
+    return keras.optimizers.schedules.CosineDecay(rate, config.glam.steps)
 
 
 def learning_rate(
@@ -25,14 +25,12 @@ def learning_rate(
         config: for the stage's rate, and how it falls.
         stage: backbone (always a cosine), stem or stream.
     """
-    rate = getattr(config, f"{stage}_learning_rate")
-    if stage == "backbone" or getattr(config, f"{stage}_schedule") == "cosine":
-        return keras.optimizers.schedules.CosineDecay(
-            rate, getattr(config, f"{stage}_steps")
-        )
+    rate = config.stage(stage).learning_rate
+    if stage == "backbone" or config.stage(stage).schedule == "cosine":
+        return keras.optimizers.schedules.CosineDecay(rate, config.stage(stage).steps)
     return keras.optimizers.schedules.ExponentialDecay(
         rate,
-        getattr(config, f"{stage}_decay_steps"),
-        getattr(config, f"{stage}_decay"),
+        config.stage(stage).decay_steps,
+        config.stage(stage).decay,
         staircase=True,
     )

@@ -60,22 +60,22 @@ def damsm_losses(
         gather_examples(tensor)
         for tensor in (regions, code, words, lengths, class_ids, *sentences)
     )
-    mask = padding_mask_from_lengths(lengths, config.max_words)
+    mask = padding_mask_from_lengths(lengths, config.text.max_words)
     by_word = matching_losses(
         word_similarity(
             regions,
             words,
             mask,
-            gamma1=config.gamma1,
-            gamma2=config.gamma2,
-            gamma3=config.gamma3,
+            gamma1=config.losses.gamma1,
+            gamma2=config.losses.gamma2,
+            gamma3=config.losses.gamma3,
         ),
         class_ids,
     )
     by_sentence = tf.reduce_mean(
         [
             matching_losses(
-                sentence_similarity(code, one, gamma3=config.gamma3), class_ids
+                sentence_similarity(code, one, gamma3=config.losses.gamma3), class_ids
             )
             for one in sentences
         ],
@@ -99,7 +99,7 @@ class StemStage:
         self.config = config
         self.stem = stem
         self.image_encoder = image_encoder
-        use_kernels(image_encoder, compiled=config.jit_compile)
+        use_kernels(image_encoder, compiled=config.run.jit_compile)
         self.optimizer = keras.optimizers.Adam(
             learning_rate(config, self.name), beta_1=0.5
         )
@@ -123,7 +123,7 @@ class StemStage:
         ids, lengths = all_captions(batch)
         each = captions_each(batch)
         uniform = example_uniform(
-            (*ids.shape, self.config.embedding_dim),
+            (*ids.shape, self.config.encoders.embedding_dim),
             seed=seed,
         )
         with tf.GradientTape() as tape:
@@ -141,7 +141,7 @@ class StemStage:
             total = tf.add_n(list(losses.values()))
         gradients = tape.gradient(total, text_variables + image_variables)
         text_gradients, norm = clip_global_gradient(
-            gradients[: len(text_variables)], self.config.stem_gradient_clip
+            gradients[: len(text_variables)], self.config.stem.gradient_clip
         )
         self.optimizer.apply(
             text_gradients + gradients[len(text_variables) :],

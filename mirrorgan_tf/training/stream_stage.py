@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from mirrorgan_tf.config import Config
-from mirrorgan_tf.losses.caption import caption_cross_entropy, straight_through_words
+from mirrorgan_tf.losses.caption import caption_cross_entropy
 from mirrorgan_tf.models.stream import Stream
 from mirrorgan_tf.training.accumulation import accumulate, micro_batches
 from mirrorgan_tf.training.captions import all_captions, captions_each
@@ -17,7 +17,6 @@ __all__ = [
     "captioning_loss",
     "decoding_loss",
     "redescription_loss",
-    "sampled_redescription_loss",
 ]
 
 
@@ -57,35 +56,6 @@ def decoding_loss(
     return _mean_a_word(stream.decoder(features, ids), ids, lengths)
 
 
-def sampled_redescription_loss(
-    stream: Stream,
-    images: tf.Tensor,
-    ids: tf.Tensor,
-    lengths: tf.Tensor,
-    draws: tf.Tensor,
-) -> tf.Tensor:
-    """As `redescription_loss`, but the decoder reads words that it has drawn itself.
-
-    Given the caption's own words, much of the next one is no matter of the image.
-    Here each is drawn from what the decoder says after the caption's words before it
-    (a second pass in parallel, not word by word), and gradients pass through it.
-
-    Args:
-        stream: encoder and decoder.
-        images: (B, H, W, 3) in [-1, 1].
-        ids: (B, L) int32.
-        lengths: (B,) int32.
-        draws: (B, L-1, vocabulary_size), uniform in [0, 1).
-
-    Source: our own; scheduled sampling in two passes as Mihaylova and Martins (2019).
-    """
-    features = stream.encoder(images)
-    words = straight_through_words(stream.decoder(features, ids)[:, :-1], draws)
-    table = tf.cast(stream.decoder.embedding.embeddings, words.dtype)
-    logits = stream.decoder.read(features, tf.matmul(words, table))
-    return _mean_a_word(logits, ids, lengths)
-
-
 def captioning_loss(stream: Stream, batch: dict, *, training: bool) -> tf.Tensor:
     """As `redescription_loss`, of all captions of a batch, with their ends.
 
@@ -122,7 +92,7 @@ class StreamStage:
         """Takes a built model; call inside the strategy's scope."""
         self.config = config
         self.stream = stream
-        use_kernels(stream, compiled=config.jit_compile)
+        use_kernels(stream, compiled=config.run.jit_compile)
         self.optimizer = keras.optimizers.Adam(learning_rate(config, self.name))
         self.optimizer.build(stream.trainable_variables)
 
@@ -141,12 +111,12 @@ class StreamStage:
                 loss = captioning_loss(self.stream, part, training=True)
             return {"cross_entropy": loss}, tape.gradient(loss, variables)
 
-        parts = micro_batches(batch, self.config.accumulate_steps)
+        parts = micro_batches(batch, self.config.run.accumulate_steps)
         losses, gradients = accumulate(parts, gradients_of)
         # Not without need: replicas sum their gradients for it once more.
-        if self.config.stream_gradient_clip:
+        if self.config.stream.gradient_clip:
             gradients, norm = clip_global_gradient(
-                gradients, self.config.stream_gradient_clip
+                gradients, self.config.stream.gradient_clip
             )
             losses |= {"gradient_norm": norm}
         self.optimizer.apply(gradients, variables)

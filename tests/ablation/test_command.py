@@ -1,4 +1,3 @@
-import dataclasses
 import os
 import subprocess
 import sys
@@ -7,9 +6,9 @@ from pathlib import Path
 import pytest
 from absl import flags
 
-from mirrorgan_tf import options
 from mirrorgan_tf.ablation.__main__ import define_flags
 from mirrorgan_tf.ablation.variants import CLAIMS, RECIPES, plan_runs
+from mirrorgan_tf.config import config_flags
 from tests.conftest import OTHER_KERAS_SETTINGS
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +37,7 @@ def test_a_flagfile_plans_all_its_variants(name, variants, repeated):
     define_flags(asked)
     asked(["ablation", f"--flagfile={ROOT / 'flags' / f'{name}.cfg'}"])
     assert asked.workdir == f"runs/{name}"
-    base = options.config_from_flags(asked)
+    base = config_flags.config_from_flags(asked)
     chosen = {"variants": asked.variants, "repeated": asked.repeated}
     runs = plan_runs(base, Path(), seeds=asked.seeds, **chosen)
     seeds = {variant: set() for variant in variants}
@@ -52,10 +51,8 @@ def test_the_best_recipe_is_the_one_that_was_compared():
     asked = flags.FlagValues()
     define_flags(asked)
     asked(["ablation", f"--flagfile={ROOT / 'flags' / 'birdlets_best.cfg'}"])
-    best = options.config_from_flags(asked)
-    assert RECIPES["damsm"].configure(best, best.seed) == dataclasses.replace(
-        best, dataset="coco"
-    )
+    best = config_flags.config_from_flags(asked)
+    assert RECIPES["damsm"].configure(best, best.run.seed) == best
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Order, sharing and resuming of runs; the commands themselves are faked."""
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -9,9 +8,9 @@ import pytest
 
 from mirrorgan_tf.ablation.running import Ablation
 from mirrorgan_tf.ablation.variants import VARIANTS, plan_runs
-from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
-from mirrorgan_tf.options import read_config
+from mirrorgan_tf.config.config_flags import read_config
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.pictures import save_image
 from mirrorgan_tf.training.checkpoints import StageCheckpoints
 from mirrorgan_tf.training.signals import Stopped
@@ -40,7 +39,7 @@ class Commands:
             (path / "vocabulary.txt").write_text("bird\n")
             for stage in asked["stages"].split(","):
                 checkpoints = StageCheckpoints(path / stage, {}, keep=1)
-                checkpoints.step.assign(getattr(config, f"{stage}_steps"))
+                checkpoints.step.assign(config.stage(stage).steps)
                 checkpoints.save()
         else:
             self.evaluate(Path(asked["out"]), *name.split("-seed"))
@@ -69,7 +68,7 @@ def commands():
 
 @pytest.fixture
 def base(tmp_path):
-    return Config(
+    return Config.from_flags(
         data_dir=str(tmp_path / "data"),
         birdlets_train_images=2,
         birdlets_val_images=1,
@@ -143,11 +142,11 @@ def test_judges_once_then_every_run_and_all_in_the_report(tmp_path, base, comman
     assert commands.calls == [("train", ORDER[1]), ("evaluate", ORDER[1])]
     # Of other flags it is refused, and of fewer steps.
     with pytest.raises(UserError, match="--adam_beta1=0.1"):
-        ablate(work, dataclasses.replace(base, adam_beta1=0.1), commands)
+        ablate(work, base.replace(adam_beta1=0.1), commands)
     with pytest.raises(UserError, match="for 5 steps, more than --glam_steps=4"):
-        ablate(work, dataclasses.replace(base, glam_steps=4), commands)
+        ablate(work, base.replace(glam_steps=4), commands)
     with pytest.raises(UserError, match=r"--stem_steps=9 \(was 3\): mirror-seed1 has"):
-        ablate(work, dataclasses.replace(base, stem_steps=9), commands)
+        ablate(work, base.replace(stem_steps=9), commands)
 
 
 def test_a_stopped_ablation_is_worth_reading_and_goes_on(tmp_path, base, commands):
@@ -193,16 +192,16 @@ def test_judges_of_a_finished_run_are_taken_if_they_fit(tmp_path, base, commands
     commands.calls.clear()
     judges = tmp_path / "one" / "judges"
     # GLAM's settings don't matter to them.
-    other = dataclasses.replace(base, generator_width=8)
+    other = base.replace(generator_width=8)
     ablate(tmp_path / "two", other, commands, judges, names=["lambda0"])
     assert trained(commands) == ["lambda0-seed1", "lambda0-seed2"]
-    other = dataclasses.replace(base, stream_hidden_dim=64)
+    other = base.replace(stream_hidden_dim=64)
     with pytest.raises(UserError, match=r"--stream_hidden_dim=64 \(was 512\)"):
         ablate(tmp_path / "three", other, commands, judges)
     with pytest.raises(UserError, match="no flags.cfg in it"):
         ablate(tmp_path / "three", base, commands, tmp_path)
     # Runs of other judges are not gone on with.
     with pytest.raises(UserError, match="is not that of .*all runs must share"):
-        base = dataclasses.replace(base, stem_steps=2)
+        base = base.replace(stem_steps=2)
         ablate(tmp_path / "four", base, commands)
         ablate(tmp_path / "four", base, commands, judges)

@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.glam_networks import build_networks
 from mirrorgan_tf.config import Config
-from mirrorgan_tf.models.from_config import build_feature_discriminators
+from mirrorgan_tf.networks import build_feature_discriminators
 
 
 def named(values: Any) -> dict[str, np.ndarray]:
@@ -39,7 +39,7 @@ def main(given: str, told: str) -> None:
 
     with np.load(given) as archive:
         arrays = dict(archive)
-    config = Config(**json.loads(str(arrays.pop("config"))))
+    config = Config.from_flags(**json.loads(str(arrays.pop("config"))))
     models = {}
 
     def make():
@@ -54,7 +54,7 @@ def main(given: str, told: str) -> None:
     glam = build_compiled(make)
     for name, variable in named_variables(models).items():
         variable.assign(arrays.pop(name))
-    images = [arrays.pop(f"images/{i}") for i in range(config.scales)]
+    images = [arrays.pop(f"images/{i}") for i in range(config.generator.scales)]
     trained, frozen = glam.values()
     step = jax.jit(glam.step, donate_argnums=0)
     trained, losses = step(trained, frozen, arrays | {"images": images})

@@ -1,4 +1,3 @@
-import dataclasses
 import importlib.util
 import json
 import os
@@ -11,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from benchmarks.glam_networks import VOCABULARY_SIZE, build_networks
-from mirrorgan_tf.models import from_config
+from mirrorgan_tf import networks
 from mirrorgan_tf.training.glam_stage import GlamStage
 from tests.benchmarks.one_jax_step import named, named_variables
 from tests.conftest import ROOT
@@ -21,19 +20,21 @@ def _inputs(config):
     random = np.random.default_rng(0)
     # An empty caption among the others.
     lengths = np.array([6, 1, 0, 4], np.int32)
-    ids = random.integers(1, VOCABULARY_SIZE, (4, config.max_words)).astype(np.int32)
+    ids = random.integers(1, VOCABULARY_SIZE, (4, config.text.max_words)).astype(
+        np.int32
+    )
     return {
         "images": [
             random.uniform(-1, 1, (4, size, size, 3)).astype(np.float32)
             for size in config.sizes
         ],
-        "ids": ids * (np.arange(config.max_words) < lengths[:, None]),
+        "ids": ids * (np.arange(config.text.max_words) < lengths[:, None]),
         "lengths": lengths,
         "class_ids": np.array([0, 1, 1, 2], np.int32),
         "shift_draws": random.uniform(size=(4, 2, 2)).astype(np.float32),
-        "noise": random.standard_normal((4, config.noise_dim), np.float32),
+        "noise": random.standard_normal((4, config.generator.noise_dim), np.float32),
         "condition_noise": random.standard_normal(
-            (4, config.condition_dim), np.float32
+            (4, config.generator.condition_dim), np.float32
         ),
     }
 
@@ -103,20 +104,20 @@ def test_jax_step_equals_tensorflow_step(settings, tiny_config, tmp_path):
     if importlib.util.find_spec("jax") is None:
         pytest.skip("jax is not installed")
     # An average that moves by more than rounding.
-    config = dataclasses.replace(tiny_config, ema_decay=0.5, **settings)
+    config = tiny_config.replace(ema_decay=0.5, **settings)
     keras.utils.set_random_seed(0)
     models = build_networks(config, cnn=True)
     # Sentences that matter: of small ones the KL term is rounding.
     words = models["stem"].embedding.embeddings
     words.assign(20 * words)
-    encoder = {"image_encoder": from_config.build_image_encoder(config)}
+    encoder = {"image_encoder": networks.build_image_encoder(config)}
     stage = GlamStage(config, **encoder | models)
     if stage.feature_discriminators:
         models["feature_discriminators"] = stage.feature_discriminators
     inputs = _inputs(config)
     np.savez(
         tmp_path / "given.npz",
-        config=json.dumps(dataclasses.asdict(config)),
+        config=json.dumps(config.to_flags()),
         **named(inputs),
         **{name: v.numpy() for name, v in named_variables(models).items()},
     )

@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="extra torch is not installed")
 
 from benchmarks import original_networks, original_step  # noqa: E402
-from mirrorgan_tf.convert.golden import GoldenFile  # noqa: E402
+from tools.parity.golden import GoldenFile  # noqa: E402
 
 TOLERANCE = 1e-4
 GRADIENT_TOLERANCE = 1e-3

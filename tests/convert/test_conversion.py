@@ -1,6 +1,5 @@
 """Official-style files to a workdir, with tiny networks."""
 
-import dataclasses
 import os
 import pickle
 import subprocess
@@ -13,8 +12,8 @@ import pytest
 import tensorflow as tf
 from absl import flags
 
-from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
+from mirrorgan_tf.config.config_flags import read_config
 from mirrorgan_tf.convert import __main__ as convert_command
 from mirrorgan_tf.convert.__main__ import (
     define_flags,
@@ -25,14 +24,20 @@ from mirrorgan_tf.convert.conversion import convert
 from mirrorgan_tf.convert.loading import pytorch_state
 from mirrorgan_tf.convert.parts import Checkpoints
 from mirrorgan_tf.data.transforms import to_uint8
+from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.evaluation.open_extractors import judge_openers
 from mirrorgan_tf.generate import draw_sheet
-from mirrorgan_tf.metrics.judging import judge_openers
-from mirrorgan_tf.models import from_config
+from mirrorgan_tf.mirrorgan import TextToImage, seeded_noise
 from mirrorgan_tf.models.redescription import greedy
-from mirrorgan_tf.options import read_config
+from mirrorgan_tf.networks import (
+    build_discriminators,
+    build_glam,
+    build_image_encoder,
+    build_stem,
+    build_stream,
+)
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
-from mirrorgan_tf.text_to_image import TextToImage, seeded_noise
 from mirrorgan_tf.train import Training
 from mirrorgan_tf.training.checkpoints import saved_step
 from mirrorgan_tf.training.distribution import make_strategy
@@ -48,8 +53,7 @@ CAPTIONS = ["a red bird with black wings", "blue"]
 @pytest.fixture(scope="module")
 def their_config(tiny_config):
     """Sizes that the files have, and nothing else tells."""
-    return dataclasses.replace(
-        tiny_config,
+    return tiny_config.replace(
         dataset="birdlets",
         image_encoder="inception_v3_torchvision",
         stream_encoder="resnet152_torchvision",
@@ -61,15 +65,15 @@ def networks(their_config, tiny_backbones):
     """The original's networks, as ours; random, batch norms too."""
     keras.utils.set_random_seed(3)
     size = len(WORDS) + 1
-    stream = from_config.build_stream(their_config, size)
+    stream = build_stream(their_config, size)
     networks = {
-        "text_encoder": from_config.build_stem(their_config, size),
-        "image_encoder": from_config.build_image_encoder(their_config),
-        "generator": from_config.build_glam(their_config),
+        "text_encoder": build_stem(their_config, size),
+        "image_encoder": build_image_encoder(their_config),
+        "generator": build_glam(their_config),
         "caption_cnn": stream.encoder,
         "caption_rnn": stream.decoder,
     }
-    for i, network in enumerate(from_config.build_discriminators(their_config)):
+    for i, network in enumerate(build_discriminators(their_config)):
         networks[f"netD{i}"] = network
     random = np.random.default_rng(0)
     for network in networks.values():
@@ -123,7 +127,7 @@ def asked_config(files, **changes):
         "stream_steps": 12,
         "glam_steps": 13,
     }
-    return Config(**said | changes)
+    return Config.from_flags(**said | changes)
 
 
 FILES = ("text_encoder", "image_encoder", "captions_pickle")
@@ -165,8 +169,8 @@ def test_its_flags_are_of_the_files_and_of_the_user(converted, their_config):
         "sentence_attention image_encoder image_encoder_weights stream_encoder "
         "stream_encoder_weights stream_embedding_dim stream_hidden_dim"
     ).split():
-        assert getattr(config, name) == getattr(their_config, name), name
-    assert (config.max_words, config.captions_pickle) == (6, "")
+        assert config.to_flags()[name] == their_config.to_flags()[name], name
+    assert (config.text.max_words, config.text.captions_pickle) == (6, "")
     assert Vocabulary.load(converted / "vocabulary.txt").words == tuple(WORDS)
     steps = [saved_step(converted / stage) for stage in ("stem", "stream", "glam")]
     assert steps == [11, 12, 13]
@@ -175,8 +179,7 @@ def test_its_flags_are_of_the_files_and_of_the_user(converted, their_config):
 def test_training_goes_on_from_it(files, converted, tmp_path):
     workdir = tmp_path / "run"
     convert(checkpoints(files, *ALL), asked_config(files), workdir, generator_step=12)
-    config = dataclasses.replace(
-        read_config(workdir / "flags.cfg"),
+    config = read_config(workdir / "flags.cfg").replace(
         data_dir=str(tmp_path / "birdlets"),
         birdlets_train_images=4,
         birdlets_val_images=2,
@@ -190,19 +193,17 @@ def test_training_goes_on_from_it(files, converted, tmp_path):
     )
     moved = [np.abs(a - b).max() for a, b in zip(before, after, strict=True)]
     # Adam's first step is its rate, and here it is averaged with what was before.
-    assert 0 < max(moved) < config.generator_learning_rate
+    assert 0 < max(moved) < config.glam.generator_learning_rate
 
 
 def test_attngan_without_stream_and_discriminators(files, tmp_path, networks):
-    config = dataclasses.replace(
-        config_of(networks["generator"]), sentence_attention=False
-    )
-    glam = from_config.build_glam(config)
+    config = config_of(networks["generator"]).replace(sentence_attention=False)
+    glam = build_glam(config)
     np.savez(tmp_path / "netG.npz", **pytorch_state(glam))
     workdir = tmp_path / "run"
     generator = {"generator": str(tmp_path / "netG.npz")}
     convert(checkpoints(files, **generator), asked_config(files), workdir)
-    assert not read_config(workdir / "flags.cfg").sentence_attention
+    assert not read_config(workdir / "flags.cfg").generator.sentence_attention
     run = open_workdir(workdir)
     assert run.stream is None
     made = run.describe(CAPTIONS, seed=1)
@@ -230,7 +231,7 @@ def test_attngan_without_stream_and_discriminators(files, tmp_path, networks):
 
 
 def config_of(glam):
-    return Config(
+    return Config.from_flags(
         base_size=glam.base_size,
         scales=glam.stages,
         generator_width=glam.width,
@@ -387,7 +388,7 @@ def test_flags_override_the_flagfile_of_the_data_set():
     config, given = read_settings(values)
     assert given == {"dataset", "glam_steps"}
     coco = read_config(ROOT / "flags" / "coco.cfg", passed_over=["workdir"])
-    assert config == dataclasses.replace(coco, glam_steps=7)
+    assert config == coco.replace(glam_steps=7)
     assert pick_image_encoder(values.image_encoder) == "a.pth"
     with pytest.raises(UserError, match="--dataset is missing"):
         read_settings(parse())
@@ -402,8 +403,8 @@ def test_without_a_recipe_nothing_is_taken_from_another_set(
         read_settings(parse(f"--dataset={dataset}"))
     recipe = ROOT / "flags" / "coco.cfg"
     config, _ = read_settings(parse(f"--flagfile={recipe}", f"--dataset={dataset}"))
-    assert (config.max_words, config.glam_steps) == (12, 709_560)
-    assert config.dataset == dataset
+    assert (config.text.max_words, config.glam.steps) == (12, 709_560)
+    assert config.data.dataset == dataset
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -413,7 +414,7 @@ def test_a_flagfile_names_a_backbone_and_the_flag_a_file(first):
     values = parse(*arguments[:: -1 if first else 1])
     assert pick_image_encoder(values.image_encoder) == "image_encoder200.pth"
     config, given = read_settings(values)
-    assert config.generator_width == 32 and "generator_width" in given
+    assert config.generator.width == 32 and "generator_width" in given
     assert pick_image_encoder(parse(flagfile).image_encoder) == ""
 
 

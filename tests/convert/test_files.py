@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.convert.files import read_state
+from mirrorgan_tf.errors import UserError
 
 TYPES = {"float32": "F32", "float64": "F64", "float16": "F16", "int64": "I64"}
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.convert import sizes
 from mirrorgan_tf.convert.loading import load_pytorch_state, pytorch_state
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.models.discriminators import Discriminator
 from mirrorgan_tf.models.glam import Glam
 from mirrorgan_tf.models.image_encoder import ImageEncoder

@@ -12,9 +12,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="extra torch is not installed")
 
-from mirrorgan_tf.commands import UserError  # noqa: E402
 from mirrorgan_tf.convert.files import read_state  # noqa: E402
 from mirrorgan_tf.convert.loading import load_pytorch_state  # noqa: E402
+from mirrorgan_tf.errors import UserError  # noqa: E402
 from mirrorgan_tf.models import backbones  # noqa: E402
 from tests.convert import torchvision_reference as reference  # noqa: E402
 from tests.convert.test_torchvision import (  # noqa: E402

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mirrorgan_tf.convert.torch_files import check_torch_file
-from mirrorgan_tf.data.unpickling import RefusedError
+from mirrorgan_tf.pickles.unpickling import RefusedError
 
 FILES = Path(__file__).with_name("torch_files")
 STATE = b"ccollections\nOrderedDict\n)R"

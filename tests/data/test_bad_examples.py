@@ -5,11 +5,11 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
-from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.data.bad_examples import BadExamples, data_errors
 from mirrorgan_tf.data.images import decode_images
 from mirrorgan_tf.data.pipeline import make_dataset
 from mirrorgan_tf.data.records import CaptionedImages
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
 

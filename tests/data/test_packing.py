@@ -10,7 +10,6 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
-from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.data.bad_examples import BadExamples, data_errors
 from mirrorgan_tf.data.packing import pack
@@ -18,6 +17,7 @@ from mirrorgan_tf.data.pipeline import make_dataset
 from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.data.shards import MANIFEST, is_packed, read_packed
 from mirrorgan_tf.data.sources import open_dataset
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
 from tests.conftest import OTHER_KERAS_SETTINGS
@@ -282,7 +282,9 @@ def test_a_packed_set_must_fit_the_training(folder):
         read(folder, shorter_px=76)
     with pytest.raises(UserError, match="--dataset=coco: .* packed from cub"):
         read(folder, dataset="coco")
-    config = Config(dataset="cub", data_dir=str(folder), base_size=32, scales=1)
+    config = Config.from_flags(
+        dataset="cub", data_dir=str(folder), base_size=32, scales=1
+    )
     assert {
         split: len(index) for split, index in open_dataset(config).items()
     } == COUNTS

@@ -1,4 +1,3 @@
-import dataclasses
 import os
 import pickle
 import re
@@ -10,13 +9,13 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
-from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.birdlets.dataset import write_birdlets
 from mirrorgan_tf.config import Config
-from mirrorgan_tf.data.birdlets.dataset import write_birdlets
 from mirrorgan_tf.data.leaks import shared_images
 from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.data.sources import guess_dataset, open_dataset
 from mirrorgan_tf.data.statistics import caption_findings
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.text.vocabulary import Vocabulary
 from mirrorgan_tf.train import Training
 from tests.data import trees
@@ -24,7 +23,7 @@ from tests.data import trees
 
 def test_ones_own_json_is_split_by_share(tmp_path):
     data_dir = trees.make_own_coco(tmp_path, images=40)
-    config = Config(
+    config = Config.from_flags(
         dataset="coco",
         data_dir=str(data_dir),
         coco_train_json="captions.json",
@@ -38,14 +37,14 @@ def test_ones_own_json_is_split_by_share(tmp_path):
         assert index.notes == (
             "validation: a share of 0.25 of the images, by a hash of the name",
         )
-    other = dataclasses.replace(config, seed=2)
+    other = config.replace(seed=2)
     assert open_dataset(other)["val"].paths != splits["val"].paths
 
 
 def test_ones_own_two_jsons_are_the_splits(tmp_path):
     trees.make_own_coco(tmp_path / "a", images=4)
     trees.make_own_coco(tmp_path / "b", images=3)
-    config = Config(
+    config = Config.from_flags(
         dataset="coco",
         data_dir=str(tmp_path),
         coco_train_json="a/captions.json",
@@ -65,7 +64,7 @@ def own_coco_of_two_folders(folder, images):
             PIL.Image.new("RGB", (40, 30), "red" if split == "val" else "blue").save(
                 path
             )
-    return Config(
+    return Config.from_flags(
         dataset="coco",
         data_dir=str(folder),
         coco_train_json="train/captions.json",
@@ -87,7 +86,7 @@ def test_each_json_has_the_images_beside_it(tmp_path, images):
         for split in ("train", "val"):
             for path in (tmp_path / split / "pictures").iterdir():
                 path.rename(tmp_path / split / path.name)
-    config = dataclasses.replace(config, coco_images="" if images == "." else images)
+    config = config.replace(coco_images="" if images == "." else images)
     splits = open_dataset(config)
     assert folders_of(splits, tmp_path) == {"train": {"train"}, "val": {"val"}}
     assert not shared_images(splits["train"], splits["val"])
@@ -97,12 +96,12 @@ def test_validation_may_have_a_folder_of_its_own(tmp_path):
     config = own_coco_of_two_folders(tmp_path, "pictures")
     for split in ("train", "val"):
         (tmp_path / split / "pictures").rename(tmp_path / f"{split}_pictures")
-    config = dataclasses.replace(config, coco_images="train_pictures")
+    config = config.replace(coco_images="train_pictures")
     splits = open_dataset(config)
     # Names collide: without a folder of their own, these are training's.
     (remark,) = shared_images(splits["train"], splits["val"])
     assert remark.count == 3
-    config = dataclasses.replace(config, coco_val_images="val_pictures")
+    config = config.replace(coco_val_images="val_pictures")
     splits = open_dataset(config)
     assert folders_of(splits, tmp_path)["val"] == {"val_pictures"}
     assert not shared_images(splits["train"], splits["val"])
@@ -110,7 +109,7 @@ def test_validation_may_have_a_folder_of_its_own(tmp_path):
 
 def test_one_json_for_both_splits_is_a_leak(tmp_path):
     trees.make_own_coco(tmp_path, images=4)
-    config = Config(
+    config = Config.from_flags(
         dataset="coco",
         data_dir=str(tmp_path),
         coco_train_json="captions.json",
@@ -125,15 +124,15 @@ def test_one_json_for_both_splits_is_a_leak(tmp_path):
 @pytest.mark.parametrize("name", ["coco_images", "coco_val_json"])
 def test_flags_of_ones_own_json_go_together(name):
     with pytest.raises(UserError, match=f"--{name}=x: needs --coco_train_json"):
-        Config(**{name: "x"})
+        Config.from_flags(**{name: "x"})
     with pytest.raises(UserError, match="--coco_val_images=x: needs --coco_val_json"):
-        Config(coco_train_json="y", coco_val_images="x")
+        Config.from_flags(coco_train_json="y", coco_val_images="x")
 
 
 @pytest.fixture
 def archive(tmp_path):
     birds = trees.make_cub_preprocessed(tmp_path / "birds")
-    config = Config(
+    config = Config.from_flags(
         dataset="cub",
         data_dir=str(birds),
         captions_pickle=str(birds / "captions.pickle"),
@@ -144,19 +143,21 @@ def archive(tmp_path):
 def test_a_training_takes_the_official_ids_and_keeps_them(archive):
     config, workdir = archive
     training = Training(config, workdir, tf.distribute.get_strategy())
-    with open(config.captions_pickle, "rb") as file:
+    with open(config.text.captions_pickle, "rb") as file:
         train, test, words, _ = pickle.load(file)
     assert training.vocabulary.words == tuple(words.values())[1:]
     # The archive's ids of its own captions, by its order of the images.
     index = training.splits["train"]
-    with open(os.path.join(config.data_dir, "train", "filenames.pickle"), "rb") as file:
+    with open(
+        os.path.join(config.data.data_dir, "train", "filenames.pickle"), "rb"
+    ) as file:
         keys = pickle.load(file)
     for path, captions in zip(index.paths, index.captions, strict=True):
         place = keys.index("/".join(path.split("/")[-2:]).removesuffix(".jpg"))
         ids = training.tokenizer.tokenize(list(captions)).to_list()
         assert ids == train[10 * place : 10 * place + 10]
 
-    without = dataclasses.replace(config, captions_pickle="")
+    without = config.replace(captions_pickle="")
     assert (
         Training(without, workdir, tf.distribute.get_strategy()).vocabulary
         == training.vocabulary
@@ -190,7 +191,7 @@ def test_another_dataset_than_asked_for_is_recognised(made, asked, tmp_path):
     MAKERS[made](tmp_path / "data")
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(UserError, match=f"looks like (--dataset=)?{made}") as error:
-        open_dataset(Config(dataset=asked, data_dir=str(tmp_path / "data")))
+        open_dataset(Config.from_flags(dataset=asked, data_dir=str(tmp_path / "data")))
     assert f"--dataset={made}" in str(error.value)
     assert "choose another folder" not in str(error.value)
     assert sorted(tmp_path.rglob("*")) == before
@@ -205,14 +206,14 @@ def test_a_nested_or_renamed_set_is_pointed_at(made, place, tmp_path):
     assert guess_dataset(tmp_path / "data") == made
     flag = shlex.quote(f"--data_dir={home}")
     for asked in ("birdlets", made):
-        config = Config(dataset=asked, data_dir=str(tmp_path / "data"))
+        config = Config.from_flags(dataset=asked, data_dir=str(tmp_path / "data"))
         with pytest.raises(UserError, match=re.escape(flag)):
             open_dataset(config)
-    open_dataset(Config(dataset=made, data_dir=str(home)))
+    open_dataset(Config.from_flags(dataset=made, data_dir=str(home)))
 
 
 def test_without_drawing_birdlets_are_only_read(tmp_path):
-    config = Config(
+    config = Config.from_flags(
         data_dir=str(tmp_path / "data"), birdlets_train_images=5, birdlets_val_images=5
     )
     with pytest.raises(UserError, match="no such folder"):

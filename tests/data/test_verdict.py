@@ -4,12 +4,12 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
-from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.check import check
 from mirrorgan_tf.config import Config
-from mirrorgan_tf.data.check import check
 from mirrorgan_tf.data.packing import pack
 from mirrorgan_tf.data.sources import choose_vocabulary, open_dataset
 from mirrorgan_tf.data.verdict import announce, examine
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.train import Training
 from tests.data import trees
 
@@ -17,12 +17,14 @@ SMALL = {"base_size": 16, "scales": 1, "max_words": 8}
 
 
 def config_of(data_dir, dataset="folder", **settings):
-    return Config(dataset=dataset, data_dir=str(data_dir), **SMALL | settings)
+    return Config.from_flags(
+        dataset=dataset, data_dir=str(data_dir), **SMALL | settings
+    )
 
 
 def verdict_of(config):
     splits = open_dataset(config)
-    return examine(splits, choose_vocabulary(config, splits), config.max_words)
+    return examine(splits, choose_vocabulary(config, splits), config.text.max_words)
 
 
 @pytest.fixture

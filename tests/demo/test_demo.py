@@ -14,9 +14,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.demo.model import DemoModel
 from mirrorgan_tf.demo.server import make_server
+from mirrorgan_tf.errors import UserError
 
 CAPTION = "a red bird with black wings"
 

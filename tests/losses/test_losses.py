@@ -2,10 +2,9 @@ import math
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from mirrorgan_tf.losses.adversarial import ADVERSARIAL_LOSSES, fake_loss, real_loss
-from mirrorgan_tf.losses.caption import caption_cross_entropy, straight_through_words
+from mirrorgan_tf.losses.caption import caption_cross_entropy
 from mirrorgan_tf.losses.kl import kl_to_standard_normal
 
 
@@ -50,21 +49,3 @@ def test_caption_cross_entropy_of_a_guess_and_of_a_sure_answer():
     np.testing.assert_allclose(guess, np.full((1, 3), math.log(5)), rtol=1e-6)
     sure = caption_cross_entropy(50 * np.eye(5, dtype=np.float32)[ids], ids)
     np.testing.assert_allclose(sure, np.zeros((1, 3)), atol=1e-6)
-
-
-def test_words_are_drawn_as_often_as_the_decoder_says_and_gradients_pass():
-    probabilities = np.array([0.5, 0.3, 0.15, 0.05], np.float32)
-    logits = tf.tile(tf.math.log(probabilities)[None, None], (1, 4000, 1))
-    draws = np.random.default_rng(0).uniform(size=logits.shape).astype(np.float32)
-    with tf.GradientTape() as tape:
-        tape.watch(logits)
-        words = straight_through_words(logits, draws)
-        first = words[..., 0]
-    np.testing.assert_allclose(np.sort(words, axis=-1)[0], [[0, 0, 0, 1]] * 4000)
-    # Three standard deviations of 4,000 draws.
-    often = words.numpy().mean((0, 1))
-    np.testing.assert_allclose(often, probabilities, atol=0.025)
-    gumbel = -np.log(-np.log(draws))
-    soft = tf.nn.softmax(logits + gumbel).numpy()[..., 0]
-    gradient = tape.gradient(first, logits).numpy()[..., 0]
-    np.testing.assert_allclose(gradient, soft * (1 - soft), atol=1e-5)

@@ -62,8 +62,8 @@ def _named(name, values):
 
 def golden_misfits(folder: Path) -> dict:
     """How many golden quantities were compared, and those that differ."""
-    from mirrorgan_tf.convert import network_checks
-    from mirrorgan_tf.convert.golden import GoldenFile, Report
+    from tools.parity import network_checks
+    from tools.parity.golden import GoldenFile, Report
 
     report = Report()
     for name in ("stem", "stream_decoder", "damsm", "glam", "discriminators"):

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.models import backbones
 from mirrorgan_tf.models.backbones import build_backbone
 from tests.conftest import shapes_alone

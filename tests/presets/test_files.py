@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.presets.files import open_preset, save_preset
 from mirrorgan_tf.workdir import open_workdir
 

@@ -1,12 +1,10 @@
-import dataclasses
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from mirrorgan_tf.models.from_config import build_glam, build_stem
+from mirrorgan_tf.mirrorgan import TextToImage
+from mirrorgan_tf.networks import build_glam, build_stem
 from mirrorgan_tf.serving.served_model import ServedModel
-from mirrorgan_tf.text_to_image import TextToImage
 from mirrorgan_tf.workdir import open_workdir
 
 CAPTIONS = ["a red bird with black wings", "", "a bird", "black"]
@@ -198,9 +196,7 @@ def test_compiled_images_are_the_same_from_few_batch_sizes(run, ask, monkeypatch
 
 
 def test_what_networks_lack_is_not_served(run, tiny_config):
-    config = dataclasses.replace(
-        tiny_config, word_attention=False, sentence_attention=False
-    )
+    config = tiny_config.replace(word_attention=False, sentence_attention=False)
     model = ServedModel(
         run.tokenizer, build_stem(config, 7), build_glam(config), max_batch=2
     )

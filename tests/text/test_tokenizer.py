@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.text.splitting import split_all, split_words
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer, sample_words
 from mirrorgan_tf.text.vocabulary import Vocabulary

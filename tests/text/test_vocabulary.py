@@ -2,7 +2,7 @@ import pickle
 
 import pytest
 
-from mirrorgan_tf.commands import UserError
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.text.vocabulary import Vocabulary
 
 CAPTIONS = ["A red bird", "a blue bird!", "the bird's wings", "", "日本 a"]

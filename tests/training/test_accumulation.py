@@ -1,5 +1,3 @@
-import dataclasses
-
 import keras
 import numpy as np
 import pytest
@@ -81,8 +79,7 @@ def test_state_of_a_glam_step_moves_as_without_micro_batches(tiny_config, monkey
     states = []
     for fed, count in ((batch, 1), (twice, 2)):
         keras.utils.set_random_seed(0)
-        config = dataclasses.replace(
-            tiny_config,
+        config = tiny_config.replace(
             scales=1,
             spectral_norm=True,
             accumulate_steps=count,

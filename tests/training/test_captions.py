@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mirrorgan_tf.models import from_config
+from mirrorgan_tf import networks
 from mirrorgan_tf.training.captions import all_captions, captions_each
 from mirrorgan_tf.training.stem_stage import damsm_losses
 from mirrorgan_tf.training.stream_stage import captioning_loss, redescription_loss
@@ -14,7 +14,7 @@ WORDS = 11
 @pytest.fixture
 def batch(tiny_config):
     random = np.random.default_rng(0)
-    shape = (4, 3, tiny_config.max_words)
+    shape = (4, 3, tiny_config.text.max_words)
     ids = random.integers(1, WORDS, shape).astype(np.int32)
     lengths = random.integers(1, shape[-1] + 1, shape[:2]).astype(np.int32)
     return {
@@ -37,7 +37,7 @@ def test_captions_of_an_image_stand_together(batch):
 
 def test_one_look_at_an_image_serves_all_its_captions(batch, tiny_config):
     keras.utils.set_random_seed(0)
-    stream = from_config.build_stream(tiny_config, WORDS)
+    stream = networks.build_stream(tiny_config, WORDS)
     once = captioning_loss(stream, batch, training=False)
     thrice = redescription_loss(
         stream,
@@ -58,7 +58,7 @@ def test_sentences_of_an_image_count_alike_and_words_once(tiny_config):
     rest = {
         "regions": normal(4, 9, 8),
         "code": normal(4, 8),
-        "words": normal(4, tiny_config.max_words, 8),
+        "words": normal(4, tiny_config.text.max_words, 8),
         "lengths": tf.constant([1, 6, 3, 2]),
         "class_ids": tf.constant([0, 1, 2, 1]),
     }

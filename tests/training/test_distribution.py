@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.training import distribution
 from mirrorgan_tf.training.accumulation import micro_batches
 
@@ -130,7 +130,7 @@ def test_strategies_by_name():
     devices = tf.config.list_logical_devices("CPU")
     mirrored = distribution.make_strategy(Config())
     assert mirrored.num_replicas_in_sync == len(devices) == 2
-    one = distribution.make_strategy(Config(strategy="one_device"))
+    one = distribution.make_strategy(Config.from_flags(strategy="one_device"))
     assert isinstance(one, tf.distribute.OneDeviceStrategy)
 
 
@@ -141,7 +141,7 @@ def test_mirrored_on_one_device_is_one_device(monkeypatch):
         "list_logical_devices",
         lambda kind: devices if kind == "CPU" else [],
     )
-    strategy = distribution.make_strategy(Config(jit_compile=True))
+    strategy = distribution.make_strategy(Config.from_flags(jit_compile=True))
     assert isinstance(strategy, tf.distribute.OneDeviceStrategy)
     (device,) = strategy.extended.worker_devices
     assert device.endswith(devices[0].name)
@@ -149,9 +149,11 @@ def test_mirrored_on_one_device_is_one_device(monkeypatch):
 
 def test_mirrored_steps_are_not_compiled(monkeypatch):
     with pytest.raises(UserError, match="--jit_compile: not with .* on 2 devices"):
-        distribution.make_strategy(Config(jit_compile=True))
+        distribution.make_strategy(Config.from_flags(jit_compile=True))
     cluster = {"worker": ["localhost:1", "localhost:2"]}
     task = {"type": "worker", "index": 0}
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": task}))
     with pytest.raises(UserError, match="--jit_compile: not with .*=multi_worker"):
-        distribution.make_strategy(Config(jit_compile=True, strategy="multi_worker"))
+        distribution.make_strategy(
+            Config.from_flags(jit_compile=True, strategy="multi_worker")
+        )

@@ -61,7 +61,7 @@ def test_what_has_no_known_shape_counts_nothing():
 
 
 def test_times_are_in_proportion_to_images():
-    config = Config(dataset="cub", glam_steps=100, glam_batch_size=30)
+    config = Config.from_flags(dataset="cub", glam_steps=100, glam_batch_size=30)
     estimated = estimate(config, "glam", MEASURED)
     # 8,855 images an epoch, 3,000 in all; 600 GFLOP an image, 10 % of 156 and 495
     # TFLOP/s.
@@ -72,7 +72,7 @@ def test_times_are_in_proportion_to_images():
 
 
 def test_half_precision_has_the_peak_of_its_own():
-    config = Config(mixed_precision="bfloat16", birdlets_train_images=10)
+    config = Config.from_flags(mixed_precision="bfloat16", birdlets_train_images=10)
     estimated = estimate(config, "stem", MEASURED)
     assert estimated.epoch_s["A100"] == pytest.approx(10 * 0.6 / (0.1 * 312))
     assert estimated.epoch_s["H100"] == pytest.approx(10 * 0.6 / (0.1 * 989))
@@ -80,7 +80,7 @@ def test_half_precision_has_the_peak_of_its_own():
 
 
 def test_full_precision_has_the_peak_of_its_own():
-    config = Config(tf32=False, birdlets_train_images=10)
+    config = Config.from_flags(tf32=False, birdlets_train_images=10)
     estimated = estimate(config, "stem", MEASURED)
     assert estimated.epoch_s["A100"] == pytest.approx(10 * 0.6 / (0.1 * 19.5))
     assert estimated.epoch_s["H100"] == pytest.approx(10 * 0.6 / (0.1 * 67))
@@ -96,11 +96,11 @@ def test_full_precision_has_the_peak_of_its_own():
     ],
 )
 def test_what_an_epoch_is_gets_said(settings, images):
-    assert f"an epoch being {images}" in assumptions(Config(**settings), 2)
+    assert f"an epoch being {images}" in assumptions(Config.from_flags(**settings), 2)
 
 
 def test_the_table_has_a_column_a_machine():
-    config = Config(dataset="cub", stem_steps=2_000_000)
+    config = Config.from_flags(dataset="cub", stem_steps=2_000_000)
     slow = dataclasses.replace(MEASURED, seconds=100.0)
     header, stem, glam = table(
         [estimate(config, "stem", slow), estimate(config, "glam", MEASURED)]

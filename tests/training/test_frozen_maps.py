@@ -1,24 +1,22 @@
-import dataclasses
-
 import keras
 import numpy as np
 import tensorflow as tf
 
-from mirrorgan_tf.models import from_config
+from mirrorgan_tf import networks
 from mirrorgan_tf.training.frozen_maps import FrozenMaps
 
 
 def _networks(config):
     keras.utils.set_random_seed(0)
     return {
-        "image_encoder": from_config.build_image_encoder(config),
-        "stream": from_config.build_stream(config, 11),
+        "image_encoder": networks.build_image_encoder(config),
+        "stream": networks.build_stream(config, 11),
     }
 
 
 def test_one_pass_serves_all_where_the_weights_are_the_same(tiny_config):
-    config = dataclasses.replace(
-        tiny_config, image_encoder_weights="backbone", stream_encoder_weights="stem"
+    config = tiny_config.replace(
+        image_encoder_weights="backbone", stream_encoder_weights="stem"
     )
     networks = _networks(config)
     maps = FrozenMaps(config, **networks)
@@ -38,7 +36,7 @@ def test_one_pass_serves_all_where_the_weights_are_the_same(tiny_config):
 
 
 def test_networks_see_images_moved_by_the_draws(tiny_config):
-    config = dataclasses.replace(tiny_config, frozen_view_shift=0.25)
+    config = tiny_config.replace(frozen_view_shift=0.25)
     networks = _networks(config)
     images = tf.random.stateless_uniform((2, 32, 32, 3), (1, 2), -1, 1)
     draws = tf.constant([[0.0, 0.999], [0.5, 0.5]])

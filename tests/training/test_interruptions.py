@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-HARNESS = Path(__file__).parents[1] / "slow" / "interruptions.py"
+HARNESS = Path(__file__).parents[2] / "tools" / "interruptions.py"
 
 
 @pytest.mark.slow

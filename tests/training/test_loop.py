@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mirrorgan_tf.commands import UserError
 from mirrorgan_tf.config import Config
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.training import loop
 from mirrorgan_tf.training.adam import Adam
 from mirrorgan_tf.training.checkpoints import saved_step
@@ -82,7 +82,7 @@ def _run(
 
     run_stage(
         stage,
-        config=Config(**settings),
+        config=Config.from_flags(**settings),
         strategy=strategy or tf.distribute.OneDeviceStrategy("/cpu:0"),
         workdir=workdir,
         steps=steps,

@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 from mirrorgan_tf import train
-from mirrorgan_tf.commands import UserError, is_out_of_memory
+from mirrorgan_tf.commands import is_out_of_memory
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.training.memory import hand_back, memory_errors
 
 MIB = 2**20

@@ -7,7 +7,7 @@ import multiprocessing
 import numpy as np
 from PIL import Image
 
-from mirrorgan_tf.data.birdlets.dataset import draw_example
+from mirrorgan_tf.birdlets.dataset import draw_example
 
 __all__ = ["ImageDrawing"]
 

@@ -84,7 +84,7 @@ class JaxStem(_Pretraining):
         """Takes built models."""
         self._config, self._stem, self._image_encoder = config, stem, image_encoder
         rate = keras.optimizers.schedules.CosineDecay(
-            config.stem_learning_rate, config.stem_steps
+            config.stem.learning_rate, config.stem.steps
         )
         optimizer = keras.optimizers.Adam(rate, beta_1=0.5)
         super().__init__([stem, image_encoder], optimizer)
@@ -109,7 +109,7 @@ class JaxStem(_Pretraining):
     def clip(self, gradients):
         """Clips the norm of STEM's gradient."""
         count = len(self._stem.trainable_variables)
-        text = _clip(gradients[:count], self._config.stem_gradient_clip)
+        text = _clip(gradients[:count], self._config.stem.gradient_clip)
         return text + gradients[count:]
 
 
@@ -120,7 +120,7 @@ class JaxStream(_Pretraining):
         """Takes a built model."""
         self._config, self._stream = config, stream
         rate = keras.optimizers.schedules.CosineDecay(
-            config.stream_learning_rate, config.stream_steps
+            config.stream.learning_rate, config.stream.steps
         )
         super().__init__([stream], keras.optimizers.Adam(rate))
 
@@ -136,7 +136,7 @@ class JaxStream(_Pretraining):
 
     def clip(self, gradients):
         """Clips the norm of all gradients."""
-        return _clip(gradients, self._config.stream_gradient_clip)
+        return _clip(gradients, self._config.stream.gradient_clip)
 
 
 def _clip(gradients, bound):

@@ -1,6 +1,5 @@
 """Trains the stages and writes the weights of each as soon as it ends."""
 
-import dataclasses
 import json
 import os
 import time
@@ -22,14 +21,14 @@ def train_stages(arguments) -> None:
     drawing = ImageDrawing(arguments.processes)
     pack = dict(np.load(arguments.pack))
     config = _config(str(pack["config"]), arguments.set)
-    train_images = drawing.start(config.seed, "train", arguments.images, _LOAD_PX)
-    val_images = drawing.start(config.seed, "val", arguments.samples, _LOAD_PX)
+    train_images = drawing.start(config.run.seed, "train", arguments.images, _LOAD_PX)
+    val_images = drawing.start(config.run.seed, "val", arguments.samples, _LOAD_PX)
     os.makedirs(arguments.out, exist_ok=True)
 
     import jax
     import keras
 
-    keras.utils.set_random_seed(config.seed)
+    keras.utils.set_random_seed(config.run.seed)
     run = _Run(config, pack, arguments)
     _log("networks", device=jax.devices()[0].device_kind)
     images = wait_for(train_images)
@@ -51,7 +50,7 @@ class _Run:
 
     def __init__(self, config: Config, pack: dict, arguments):
         from benchmarks.jax_glam import build_compiled
-        from mirrorgan_tf.models import from_config
+        from mirrorgan_tf import networks
 
         self._config, self._pack, self._out = config, pack, arguments.out
         words = int(pack["vocabulary_size"])
@@ -65,17 +64,17 @@ class _Run:
             def __init__(self):
                 policy = _policy(config)
                 self.models = {
-                    "stem": from_config.build_stem(config, words),
-                    "image_encoder": from_config.build_image_encoder(config),
-                    "stream": from_config.build_stream(config, words),
+                    "stem": networks.build_stem(config, words),
+                    "image_encoder": networks.build_image_encoder(config),
+                    "stream": networks.build_stream(config, words),
                 }
                 with policy:
                     self.models |= {
-                        "glam": from_config.build_glam(config),
-                        "glam_ema": from_config.build_glam(config),
+                        "glam": networks.build_glam(config),
+                        "glam_ema": networks.build_glam(config),
                     }
-                    pixel = from_config.build_discriminators(config)
-                    features = from_config.build_feature_discriminators(
+                    pixel = networks.build_discriminators(config)
+                    features = networks.build_feature_discriminators(
                         config, self.models["image_encoder"].backbone.map_shapes
                     )
                 for i, discriminator in enumerate(pixel + features):
@@ -100,7 +99,7 @@ class _Run:
 
         config = self._config
         trainer = self._trainer(stage)
-        steps = getattr(config, f"{stage}_steps")
+        steps = config.stage(stage).steps
         calls = -(-steps // _STEPS_A_CALL)
         trained, frozen = jax.tree.map(jax.numpy.copy, trainer.values())
         run = jax.jit(self._many_steps(stage, trainer), donate_argnums=0)
@@ -109,13 +108,13 @@ class _Run:
         _log("compiled", stage=stage, seconds=round(time.perf_counter() - start, 1))
         start = saved = time.perf_counter()
         for call in range(calls):
-            key = jax.random.fold_in(jax.random.key(config.seed), call)
+            key = jax.random.fold_in(jax.random.key(config.run.seed), call)
             trained, losses = compiled(trained, frozen, self.data, key)
             if call % max(1, calls // 40) == 0 or call == calls - 1:
                 losses = {name: round(float(v), 3) for name, v in losses.items()}
                 done = (call + 1) * _STEPS_A_CALL
                 seconds = time.perf_counter() - start
-                rate = done * getattr(config, f"{stage}_batch_size") / seconds
+                rate = done * config.stage(stage).batch_size / seconds
                 _log(stage, step=done, images_per_s=round(rate), **losses)
             if time.perf_counter() - saved > 100:
                 self._put_back(trainer, trained)
@@ -140,9 +139,9 @@ class _Run:
             outputs = models["glam_ema"](
                 words=words,
                 sentence=sentence,
-                noise=jax.random.normal(first, (len(ids), config.noise_dim)),
+                noise=jax.random.normal(first, (len(ids), config.generator.noise_dim)),
                 condition_noise=jax.random.normal(
-                    second, (len(ids), config.condition_dim)
+                    second, (len(ids), config.generator.condition_dim)
                 ),
                 padding_mask=padding_mask_from_lengths(lengths, ids.shape[1]),
             )
@@ -179,7 +178,7 @@ class _Run:
         discriminators = [
             model for name, model in models.items() if name.startswith("discriminator")
         ]
-        scales = self._config.scales
+        scales = self._config.generator.scales
         parts = ("stem", "stream", "image_encoder", "glam", "glam_ema")
         return JaxGlam(
             self._config,
@@ -192,7 +191,7 @@ class _Run:
         import jax
 
         config = self._config
-        size = getattr(config, f"{stage}_batch_size")
+        size = config.stage(stage).batch_size
 
         def run(trained, frozen, data, key):
             def one(trained, key):
@@ -219,7 +218,7 @@ class _Run:
         if stage == "stream":
             return {"stream": ["stream"]}
         names = [name for name in self._models if name.startswith("discriminator")]
-        scales = self._config.scales
+        scales = self._config.generator.scales
         return {
             "glam": ["glam", "glam_ema"],
             "pixel_discriminators": names[:scales],
@@ -283,18 +282,20 @@ def _random_batch(config, data, size, key):
         "lengths": lengths[every, caption],
         "class_ids": rows,
         "shift_draws": jax.random.uniform(keys[5], (size, 2, 2)),
-        "noise": jax.random.normal(keys[3], (size, config.noise_dim)),
-        "condition_noise": jax.random.normal(keys[4], (size, config.condition_dim)),
+        "noise": jax.random.normal(keys[3], (size, config.generator.noise_dim)),
+        "condition_noise": jax.random.normal(
+            keys[4], (size, config.generator.condition_dim)
+        ),
     }
 
 
 def _config(text, changes):
-    settings = dataclasses.asdict(Config(**json.loads(text)))
+    settings = Config.from_flags(**json.loads(text)).to_flags()
     for change in changes:
         name, _, value = change.partition("=")
         kind = type(settings[name])
         settings[name] = value in ("True", "true", "1") if kind is bool else kind(value)
-    return Config(**settings)
+    return Config.from_flags(**settings)
 
 
 def _policy(config):
@@ -305,7 +306,7 @@ def _policy(config):
     @contextlib.contextmanager
     def policy():
         before = keras.config.dtype_policy()
-        if config.mixed_precision == "bfloat16":
+        if config.run.mixed_precision == "bfloat16":
             keras.config.set_dtype_policy("mixed_bfloat16")
         try:
             yield

@@ -1,16 +1,15 @@
 """From a workdir to the file that `train` reads, and from its weights back."""
 
-import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 
+from mirrorgan_tf import networks
+from mirrorgan_tf.birdlets.attributes import ATTRIBUTES
+from mirrorgan_tf.birdlets.dataset import example
 from mirrorgan_tf.config import Config
-from mirrorgan_tf.data.birdlets.attributes import ATTRIBUTES
-from mirrorgan_tf.data.birdlets.dataset import example
-from mirrorgan_tf.models import from_config
-from mirrorgan_tf.options import read_config, write_config
+from mirrorgan_tf.config.config_flags import read_config, write_config
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
 from mirrorgan_tf.training.checkpoints import StageCheckpoints, restore_part
@@ -31,8 +30,8 @@ def pack_workdir(arguments) -> None:
     config = _read(arguments.flagfile)
     workdir = Path(arguments.workdir)
     vocabulary = Vocabulary.load(workdir / VOCABULARY_FILE)
-    tokenizer = CaptionTokenizer(vocabulary, config.max_words)
-    classifier = from_config.build_label_classifier(config, ATTRIBUTES)
+    tokenizer = CaptionTokenizer(vocabulary, config.text.max_words)
+    classifier = networks.build_label_classifier(config, ATTRIBUTES)
     restore_part(workdir / "backbone", {"classifier": classifier})
     arrays = {
         f"backbone/{i}": weights
@@ -46,7 +45,7 @@ def pack_workdir(arguments) -> None:
         arrays |= {f"{prefix}ids": ids, f"{prefix}lengths": lengths}
     np.savez_compressed(
         arguments.out,
-        config=json.dumps(dataclasses.asdict(config)),
+        config=json.dumps(config.to_flags()),
         vocabulary_size=len(vocabulary) + 1,
         **arrays,
     )
@@ -76,15 +75,15 @@ def unpack_weights(arguments) -> None:
     models = dict(zip(names, discriminators, strict=True))
     _load(
         weights / "pixel_discriminators.npz",
-        **{name: models[name] for name in names[: config.scales]},
+        **{name: models[name] for name in names[: config.generator.scales]},
     )
     _load(
         weights / "feature_discriminators.npz",
-        **{name: models[name] for name in names[config.scales :]},
+        **{name: models[name] for name in names[config.generator.scales :]},
     )
     for name, stage in stages.items():
         checkpoints = StageCheckpoints(workdir / name, stage.checkpointed, keep=1)
-        steps = getattr(config, f"{name}_steps")
+        steps = config.stage(name).steps
         if name == "glam" and arguments.glam_step is not None:
             steps = arguments.glam_step
         checkpoints.step.assign(steps)
@@ -95,7 +94,7 @@ def _captions(tokenizer, config, split, count):
     texts = [
         caption.text
         for index in range(count)
-        for caption in example(config.seed, split, index, _CAPTIONS)[1]
+        for caption in example(config.run.seed, split, index, _CAPTIONS)[1]
     ]
     ids, lengths = tokenizer.pad(tokenizer.tokenize(texts))
     shape = (count, _CAPTIONS)

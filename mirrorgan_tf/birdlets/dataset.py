@@ -1,0 +1,302 @@
+"""Writes birdlets to disk in COCO 2014's layout."""
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mirrorgan_tf.birdlets.attributes import ATTRIBUTES, sample_attributes
+from mirrorgan_tf.birdlets.drawing import SIDE_PX, draw_bird
+from mirrorgan_tf.birdlets.grammar import Caption, write_captions
+from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.files import read_bytes
+
+__all__ = ["MANIFEST", "draw_example", "draw_files", "example", "write_birdlets"]
+
+MANIFEST = "birdlets.json"
+# Raise it when the same seed begins to give other bytes.
+_VERSION = 2
+_SPLITS = ("train", "val")
+# The first image id of a split; ids and pictures of one split do not depend on
+# how many the other has.
+_FIRST_ID = {"train": 1, "val": 500_001}
+_MAX_IMAGES, _MAX_CAPTIONS = 500_000, 20
+_JPEG_QUALITY = 92
+# Streams of random numbers that an image has.
+_TEXT, _PICTURE = 0, 1
+
+
+def write_birdlets(
+    data_dir: str | Path,
+    *,
+    train_images: int,
+    val_images: int,
+    captions_per_image: int = 5,
+    seed: int,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> bool:
+    """Draws a data set: the same arguments give the same bytes.
+
+    Every image has random numbers of its own, from (seed, split, index), so
+    neither the workers nor the number of images change it. The set is written
+    into a folder beside `data_dir`, which takes that name when it is whole.
+
+    Layout: that of COCO 2014 captions. Each caption's annotation has `states`
+    besides, the attributes it mentions; `annotations/attributes_*2014.json` holds
+    all attributes of all images.
+
+    Args:
+        data_dir: folder to make; the very same set there is left as it is.
+        train_images: from 1 to 500,000.
+        val_images: likewise.
+        captions_per_image: from 1 to 20.
+        seed: from 0 to 2**31 - 1.
+        workers: processes that draw; None is one for each core.
+        progress: called with (images drawn, images to draw).
+
+    Returns:
+        Whether it was written; False if it was there already.
+
+    Raises:
+        UserError: a number is out of range, or `data_dir` holds something else or
+            cannot be written.
+    """
+    data_dir = Path(data_dir)
+    settings = {
+        "version": _VERSION,
+        "train_images": train_images,
+        "val_images": val_images,
+        "captions_per_image": captions_per_image,
+        "seed": seed,
+    }
+    workers = _available_cores() if workers is None else workers
+    _check_numbers(settings, workers)
+    if _is_there(data_dir, settings):
+        return False
+    partial = data_dir.absolute()
+    partial = partial.with_name(f".{partial.name}.partial-{os.getpid()}")
+    try:
+        partial.mkdir(parents=True)
+        counts = {"train": train_images, "val": val_images}
+        _write_annotations(partial, counts, captions_per_image, seed)
+        _draw_all(partial, counts, seed, workers, progress)
+        _write_json(partial / MANIFEST, settings)
+        os.rename(partial, data_dir)
+    except OSError as error:
+        # Another command may have drawn the same in the meantime.
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            return not _is_there(data_dir, settings)
+        raise UserError(f"--data_dir={data_dir}: cannot be written: {error}") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return True
+
+
+def example(
+    seed: int, split: str, index: int, captions: int
+) -> tuple[dict[str, str], list[Caption]]:
+    """Attributes and captions of one image, which is not drawn."""
+    rng = _generator(seed, split, index, _TEXT)
+    attributes = sample_attributes(rng)
+    return attributes, write_captions(attributes, captions, rng)
+
+
+def draw_example(seed: int, split: str, index: int) -> np.ndarray:
+    """The picture of one image, (SIDE_PX, SIDE_PX, 3) uint8."""
+    attributes = sample_attributes(_generator(seed, split, index, _TEXT))
+    return draw_bird(attributes, _generator(seed, split, index, _PICTURE))
+
+
+def draw_files(
+    folder: str | Path, seed: int, jobs: Iterable[tuple[str, int]]
+) -> Iterator[None]:
+    """Draws one JPEG for each (split, index); yields after each."""
+    for split, index in jobs:
+        picture = draw_example(seed, split, index)
+        path = Path(folder) / f"{split}2014" / _file_name(split, index)
+        Image.fromarray(picture).save(
+            path, format="JPEG", quality=_JPEG_QUALITY, subsampling=0
+        )
+        yield
+
+
+def _generator(seed, split, index, stream):
+    return np.random.default_rng([seed, _SPLITS.index(split), index, stream])
+
+
+def _file_name(split, index):
+    return f"COCO_{split}2014_{_FIRST_ID[split] + index:012d}.jpg"
+
+
+def _check_numbers(settings, workers):
+    bounds = {
+        "train_images": (1, _MAX_IMAGES),
+        "val_images": (1, _MAX_IMAGES),
+        "captions_per_image": (1, _MAX_CAPTIONS),
+        "seed": (0, 2**31 - 1),
+        "workers": (1, 1024),
+    }
+    for name, (low, high) in bounds.items():
+        value = (settings | {"workers": workers})[name]
+        if not low <= value <= high:
+            raise UserError(f"--{name}={value}: must be from {low} to {high}")
+
+
+def _is_there(data_dir, settings):
+    if not data_dir.exists():
+        return False
+    if not data_dir.is_dir():
+        raise UserError(f"--data_dir={data_dir}: is a file; name a folder")
+    if not any(data_dir.iterdir()):
+        return False
+    try:
+        before = json.loads(read_bytes(data_dir / MANIFEST))
+    except (OSError, ValueError):
+        before = None
+    if before == settings:
+        return True
+    if not isinstance(before, dict):
+        raise UserError(
+            f"--data_dir={data_dir}: is not empty and holds no birdlets; choose "
+            "another folder"
+        )
+    differing = ", ".join(
+        f"{name}={before.get(name)}"
+        for name in settings
+        if before.get(name) != settings[name]
+    )
+    raise UserError(
+        f"--data_dir={data_dir}: holds other birdlets ({differing}); choose another "
+        "folder"
+    )
+
+
+def _write_annotations(folder, counts, captions_per_image, seed):
+    (folder / "annotations").mkdir()
+    for split in _SPLITS:
+        (folder / f"{split}2014").mkdir()
+        images, annotations, truths = [], [], []
+        for index in range(counts[split]):
+            image_id = _FIRST_ID[split] + index
+            attributes, captions = example(seed, split, index, captions_per_image)
+            images.append(_image_entry(split, index))
+            truths.append({"id": image_id, **attributes})
+            annotations += [
+                {
+                    "image_id": image_id,
+                    "id": image_id * _MAX_CAPTIONS + place,
+                    "caption": caption.text,
+                    "states": caption.states,
+                }
+                for place, caption in enumerate(captions)
+            ]
+        _write_json(
+            folder / "annotations" / f"captions_{split}2014.json",
+            {
+                "info": _info(seed),
+                "images": images,
+                "licenses": [_LICENSE],
+                "annotations": annotations,
+            },
+        )
+        values = {name: list(values) for name, values in ATTRIBUTES.items()}
+        _write_json(
+            folder / "annotations" / f"attributes_{split}2014.json",
+            {"attributes": values, "images": truths},
+        )
+
+
+_LICENSE = {"url": "", "id": 1, "name": "Drawn by mirrorgan_tf; use as you like"}
+
+
+def _info(seed):
+    # No date of today: the same seed gives the same bytes.
+    return {
+        "description": f"birdlets, version {_VERSION}, seed {seed}",
+        "url": "",
+        "version": str(_VERSION),
+        "year": 2014,
+        "contributor": "mirrorgan_tf",
+        "date_created": "2014/01/01",
+    }
+
+
+def _image_entry(split, index):
+    return {
+        "license": 1,
+        "file_name": _file_name(split, index),
+        "coco_url": "",
+        "height": SIDE_PX,
+        "width": SIDE_PX,
+        "date_captured": "2014-01-01 00:00:00",
+        "flickr_url": "",
+        "id": _FIRST_ID[split] + index,
+    }
+
+
+def _write_json(path, content):
+    path.write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
+
+
+def _draw_all(folder, counts, seed, workers, progress):
+    total = sum(counts.values())
+    workers = min(workers, -(-total // 50))
+    if workers == 1:
+        jobs = [(split, i) for split in _SPLITS for i in range(counts[split])]
+        drawn = draw_files(folder, seed, jobs)
+    else:
+        drawn = _draw_in_processes(folder, counts, seed, workers)
+    for done, _ in enumerate(drawn, 1):
+        if progress:
+            progress(done, total)
+
+
+def _draw_in_processes(folder, counts, seed, workers):
+    # Plain subprocesses: multiprocessing would import the calling command again in
+    # each worker, and TensorFlow with it, and forking a TensorFlow process is unsafe.
+    package_root = str(Path(__file__).resolve().parents[2])
+    paths = [package_root, os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    command = [sys.executable, "-m", "mirrorgan_tf.birdlets.worker"]
+    job = {"folder": str(folder), "seed": seed, "counts": counts, "workers": workers}
+    read_end, write_end = os.pipe()
+    processes = [
+        subprocess.Popen(
+            [*command, json.dumps(job | {"worker": worker})],
+            stdin=subprocess.DEVNULL,
+            stdout=write_end,
+            env=environment,
+            # The terminal's Ctrl-C is for this process, which ends them.
+            start_new_session=True,
+        )
+        for worker in range(workers)
+    ]
+    os.close(write_end)
+    try:
+        # The pipe ends when the last worker does.
+        with open(read_end, "rb", buffering=0, closefd=False) as pipe:
+            while ticks := pipe.read(4096):
+                yield from ticks
+        if any(process.wait() for process in processes):
+            raise UserError(
+                f"a process that drew into {folder} failed; see its message above"
+            )
+    finally:
+        os.close(read_end)
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def _available_cores():
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

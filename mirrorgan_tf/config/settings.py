@@ -1,0 +1,266 @@
+"""Every setting of a run: one frozen dataclass of groups, checked when it is built."""
+
+import dataclasses
+import math
+from typing import Any
+
+from mirrorgan_tf.config import groups
+from mirrorgan_tf.errors import UserError
+
+__all__ = ["SETTINGS", "STAGES", "Config", "Setting", "StageSettings"]
+
+# In the order in which they are trained; runs without a backbone of their own leave
+# stage backbone out.
+STAGES = ("backbone", "stem", "stream", "glam")
+
+StageSettings = (
+    groups.BackboneStageSettings
+    | groups.StemStageSettings
+    | groups.StreamStageSettings
+    | groups.GlamStageSettings
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Settings of a run; the defaults are the paper's on CUB unless noted.
+
+    A setting is read as `config.glam.steps`. Its flag, `--glam_steps`, is its name
+    wherever settings come from outside: `Config.from_flags(glam_steps=100)`.
+
+    Raises:
+        UserError: a value is out of its range or contradicts another.
+    """
+
+    data: groups.DataSettings = groups.DataSettings()
+    birdlets: groups.BirdletsSettings = groups.BirdletsSettings()
+    text: groups.TextSettings = groups.TextSettings()
+    generator: groups.GeneratorSettings = groups.GeneratorSettings()
+    discriminators: groups.DiscriminatorSettings = groups.DiscriminatorSettings()
+    encoders: groups.EncoderSettings = groups.EncoderSettings()
+    losses: groups.LossSettings = groups.LossSettings()
+    backbone: groups.BackboneStageSettings = groups.BackboneStageSettings()
+    stem: groups.StemStageSettings = groups.StemStageSettings()
+    stream: groups.StreamStageSettings = groups.StreamStageSettings()
+    glam: groups.GlamStageSettings = groups.GlamStageSettings()
+    run: groups.RunSettings = groups.RunSettings()
+
+    def __post_init__(self) -> None:
+        values = self.to_flags()
+        for setting in SETTINGS:
+            setting.check(values[setting.flag])
+        _check_sizes(self)
+        _check_coco(self)
+        _check_encoders(self)
+
+    @classmethod
+    def from_flags(cls, **values: Any) -> "Config":
+        """A configuration with these values, by flag names, and defaults else.
+
+        Raises:
+            TypeError: there is no such flag.
+            UserError: a value is out of its range or contradicts another.
+        """
+        return cls().replace(**values)
+
+    def replace(self, **values: Any) -> "Config":
+        """A copy with other values, by flag names.
+
+        Raises:
+            TypeError: there is no such flag.
+            UserError: a value is out of its range or contradicts another.
+        """
+        by_flag = {setting.flag: setting for setting in SETTINGS}
+        changes: dict[str, dict[str, Any]] = {}
+        for flag, value in values.items():
+            if flag not in by_flag:
+                raise TypeError(f"there is no setting {flag!r}")
+            setting = by_flag[flag]
+            changes.setdefault(setting.group, {})[setting.name] = value
+        return dataclasses.replace(
+            self,
+            **{
+                group: dataclasses.replace(getattr(self, group), **fields)
+                for group, fields in changes.items()
+            },
+        )
+
+    def to_flags(self, *, runtime: bool = True) -> dict[str, Any]:
+        """Every setting by the name of its flag.
+
+        Args:
+            runtime: also those that may change when a run is resumed. The others are
+                what the checkpoints in a workdir depend on.
+        """
+        return {
+            setting.flag: getattr(getattr(self, setting.group), setting.name)
+            for setting in SETTINGS
+            if runtime or not setting.runtime
+        }
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Stages of the training, in order."""
+        own_backbone = self.encoders.image_encoder_weights == "backbone"
+        return STAGES if own_backbone else STAGES[1:]
+
+    def stage(self, name: str) -> StageSettings:
+        """The settings of one stage."""
+        return {
+            "backbone": self.backbone,
+            "stem": self.stem,
+            "stream": self.stream,
+            "glam": self.glam,
+        }[name]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Sides of the cascade's images in px, ascending."""
+        base = self.generator.base_size
+        return tuple(base * 2**scale for scale in range(self.generator.scales))
+
+    @property
+    def feature_sizes(self) -> tuple[int, ...]:
+        """Sides in px of the images that feature discriminators judge, ascending."""
+        if self.discriminators.feature_discriminator == "none":
+            return ()
+        sizes = self.discriminators.feature_discriminator_sizes
+        if not sizes:
+            return self.sizes[-1:]
+        return tuple(size for size in self.sizes if str(size) in sizes.split(","))
+
+    @property
+    def one_frozen_backbone(self) -> bool:
+        """Whether STREAM's backbone is DAMSM's, with the same weights."""
+        return (
+            self.encoders.stream_encoder_weights == "stem"
+            and self.encoders.image_encoder_weights == "backbone"
+        )
+
+    @property
+    def augmentations(self) -> tuple[str, ...]:
+        """Names of the augmentations before the discriminators, in order."""
+        names = self.discriminators.augment
+        return tuple(names.split(",")) if names else ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """One setting: its flag, where it stands in `Config`, and its bounds."""
+
+    flag: str
+    group: str
+    name: str
+    type: type
+    default: Any
+    help: str
+    low: float | None
+    high: float | None
+    choices: tuple[str, ...] | None
+    runtime: bool
+    path: bool
+
+    def check(self, value: Any) -> None:
+        """Raises UserError if a value is not allowed."""
+        flag = f"--{self.flag}={value}"
+        if isinstance(value, str) and (
+            value != value.strip() or not value.isprintable()
+        ):
+            # A flagfile, which is what `flags.cfg` is, could not hold it.
+            raise UserError(
+                f"--{self.flag}={value!r}: must have no line breaks, control "
+                "characters or spaces at its ends"
+            )
+        if self.choices is not None and value not in self.choices:
+            raise UserError(f"{flag}: must be one of {', '.join(self.choices)}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"{flag}: must be finite")
+        high = self.high
+        if high is None and self.type is int:
+            high = 2**31 - 1
+        if self.low is not None and value < self.low:
+            raise UserError(f"{flag}: must be at least {self.low}")
+        if high is not None and value > high:
+            raise UserError(f"{flag}: must be at most {high}")
+
+
+def _all_settings() -> tuple[Setting, ...]:
+    return tuple(
+        Setting(
+            group=group.name,
+            name=field.name,
+            type=field.type,
+            default=field.default,
+            **field.metadata,
+        )
+        for group in dataclasses.fields(Config)
+        for field in dataclasses.fields(group.type)
+    )
+
+
+# Every setting of a run, group by group.
+SETTINGS = _all_settings()
+
+
+def _check_sizes(config: Config) -> None:
+    generator, discriminators = config.generator, config.discriminators
+    if generator.base_size not in (16, 32, 64, 128, 256):
+        raise UserError(
+            f"--base_size={generator.base_size}: must be a power of 2, 16 to 256"
+        )
+    if generator.scales > 4:
+        raise UserError(f"--scales={generator.scales}: must be 1 to 4 (paper: 3)")
+    names = config.augmentations
+    for i, name in enumerate(names):
+        if name not in groups.AUGMENTATIONS or name in names[:i]:
+            raise UserError(
+                f"--augment={discriminators.augment}: must be some of "
+                f"{','.join(groups.AUGMENTATIONS)}, each at most once, not {name!r}"
+            )
+    sides = [str(size) for size in config.sizes]
+    for size in discriminators.feature_discriminator_sizes.split(","):
+        if size and size not in sides:
+            raise UserError(
+                "--feature_discriminator_sizes="
+                f"{discriminators.feature_discriminator_sizes}: {size!r} is not the "
+                f"side of an image of the cascade; choose from {', '.join(sides)}"
+            )
+
+
+def _check_coco(config: Config) -> None:
+    data = config.data
+    if not data.coco_train_json:
+        for flag, value in (
+            ("coco_images", data.coco_images),
+            ("coco_val_json", data.coco_val_json),
+        ):
+            if value:
+                raise UserError(f"--{flag}={value}: needs --coco_train_json too")
+    if data.coco_val_images and not data.coco_val_json:
+        raise UserError(
+            f"--coco_val_images={data.coco_val_images}: needs --coco_val_json too"
+        )
+
+
+def _check_encoders(config: Config) -> None:
+    encoders = config.encoders
+    if (
+        encoders.stream_encoder_weights == "stem"
+        and encoders.stream_encoder != encoders.image_encoder
+    ):
+        raise UserError(
+            "--stream_encoder_weights=stem: --stream_encoder must be "
+            f"--image_encoder, {encoders.image_encoder}, not {encoders.stream_encoder}"
+        )
+    if (
+        encoders.image_encoder_weights == "backbone"
+        and encoders.image_encoder != "small"
+    ):
+        raise UserError(
+            "--image_encoder_weights=backbone: --image_encoder must be small, not "
+            f"{encoders.image_encoder}"
+        )
+    if encoders.words_dim % 2:
+        raise UserError(
+            f"--words_dim={encoders.words_dim}: must be even, half for each direction"
+        )

@@ -1,0 +1,165 @@
+"""Reader of anyone's folder of images with a text file beside each."""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from mirrorgan_tf.data.datasets.folder_splits import declared_splits, is_named_as_split
+from mirrorgan_tf.data.reading import (
+    check_names,
+    image_suffixes,
+    index_captioned,
+    is_image_name,
+    read_caption_files,
+)
+from mirrorgan_tf.data.records import CaptionedImages, Remark, remark_on
+from mirrorgan_tf.data.splits import split_by_name
+from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.files import is_special
+
+__all__ = ["has_captioned_image", "read_folder"]
+
+
+def read_folder(
+    data_dir: str | Path, *, val_share: float, seed: int
+) -> dict[str, CaptionedImages]:
+    """Indexes pairs such as `owl.jpg` and `owl.txt`, in subfolders too.
+
+    Images are the files whose endings Pillow knows. A text file holds one caption a
+    line. Where folders are named as splits (see `declared_splits`), nothing else is
+    read; otherwise `split_by_name` decides. Each image is its own class; ids count the
+    names in alphabetical order. Hidden files and folders are not looked at.
+
+    Args:
+        data_dir: the folder.
+        val_share: in (0, 1), the part for validation.
+        seed: of the split.
+
+    Returns:
+        "train" and "val".
+
+    Raises:
+        UserError: no image is there, or none has a text file.
+    """
+    data_dir = Path(data_dir)
+    if not data_dir.is_dir():
+        raise UserError(f"--data_dir={data_dir}: no such folder")
+    files = _find_files(data_dir)
+    if not files.images:
+        raise UserError(
+            f"{data_dir}: no images ({', '.join(sorted(image_suffixes()))})"
+        )
+    check_names(files.images, data_dir)
+    splits, note = declared_splits(files.images)
+    notes = [note] * bool(note)
+    if not splits:
+        index = _read(data_dir, files, files.images, notes, files.remarks)
+        return split_by_name(index, data_dir, val_share=val_share, seed=seed)
+    outside = sorted(set(files.images).difference(*splits.values()))
+    remarks = remark_on("images outside the folders of the splits, left out", outside)
+    train, val = splits["train"], splits["val"]
+    return {
+        "train": _read(data_dir, files, train, notes, files.remarks + remarks),
+        "val": _read(data_dir, files, val, first_id=len(train)),
+    }
+
+
+def has_captioned_image(data_dir: str | Path) -> bool:
+    """Whether an image somewhere in a folder has a text file beside it."""
+    for _, subfolders, files in os.walk(data_dir):
+        subfolders[:] = sorted(name for name in subfolders if name[0] != ".")
+        stems = {
+            os.path.splitext(name)[0] for name in files if name.lower().endswith(".txt")
+        }
+        if any(
+            os.path.splitext(name)[0] in stems and is_image_name(name) for name in files
+        ):
+            return True
+    return False
+
+
+@dataclasses.dataclass(frozen=True)
+class _Files:
+    """Names of a folder's files, relative to it.
+
+    Attributes:
+        images: in alphabetical order.
+        texts: text files, by their names without the ending.
+        remarks: on other files and folders.
+    """
+
+    images: list[str]
+    texts: dict[str, str]
+    remarks: tuple[Remark, ...]
+
+
+def _find_files(data_dir: Path) -> _Files:
+    """Links are followed, but no folder is read twice."""
+    names, first_names, repeated = [], {}, []
+    for folder, subfolders, files in os.walk(data_dir, followlinks=True):
+        first_name = first_names.setdefault(os.path.realpath(folder), folder)
+        if first_name != folder:
+            repeated.append(f"{folder} = {first_name}")
+            subfolders.clear()
+            continue
+        subfolders[:] = sorted(name for name in subfolders if name[0] != ".")
+        names += [
+            os.path.relpath(os.path.join(folder, name), data_dir)
+            for name in files
+            if name[0] != "."
+        ]
+    names.sort()
+    special = {name for name in names if is_special(data_dir / name)}
+    images = [name for name in names if is_image_name(name) and name not in special]
+    texts = {
+        os.path.splitext(name)[0]: name
+        for name in names
+        if name.lower().endswith(".txt") and name not in special
+    }
+    stems = [os.path.splitext(name)[0] for name in images]
+    lonely = [texts[stem] for stem in sorted(texts.keys() - stems)]
+    others = sorted({*names}.difference(images, texts.values()))
+    lists = sorted(filter(is_named_as_split, [*lonely, *others]))
+    lonely = [name for name in lonely if name not in lists]
+    others = [name for name in others if name not in lists]
+    sharing, first_images = [], {}
+    for stem, name in zip(stems, images, strict=True):
+        if first_images.setdefault(stem, name) != name and stem in texts:
+            sharing.append(f"{name}, as {first_images[stem]}")
+    return _Files(
+        images,
+        texts,
+        remark_on("lists named as splits, not read (use folders)", lists)
+        + remark_on("text files without an image, left out", lonely)
+        + remark_on("files that are neither images nor text, left out", others)
+        + remark_on("images that share another image's text file", sharing)
+        + remark_on("folders with a second name, read once", repeated),
+    )
+
+
+def _read(
+    data_dir: Path,
+    files: _Files,
+    images: Sequence[str],
+    notes: Sequence[str] = (),
+    remarks: tuple[Remark, ...] = (),
+    *,
+    first_id: int = 0,
+) -> CaptionedImages:
+    stems = [os.path.splitext(name)[0] for name in images]
+    texts = [data_dir / files.texts.get(stem, f"{stem}.txt") for stem in stems]
+    captions, more_remarks = read_caption_files(texts)
+    if not any(some is not None for some in captions):
+        raise UserError(
+            f"{texts[0]}: no such file; every image needs its captions, one a line, "
+            f"in a text file of its name ({len(texts)} missing in all)"
+        )
+    return index_captioned(
+        [os.path.join(data_dir, name) for name in images],
+        [some or [] for some in captions],
+        image_ids=range(first_id, first_id + len(images)),
+        source=data_dir,
+        notes=notes,
+        earlier_remarks=remarks + more_remarks,
+    )

@@ -1,0 +1,1 @@
+"""Pickles from strangers, read at a bounded cost and without running anything."""

@@ -1,0 +1,76 @@
+"""`python -m mirrorgan_tf.prepare --dataset=coco --data_dir=... --out=...`.
+
+Packs a data set into TFRecord shards for slow or remote disks: images cropped to their
+boxes, their shorter side 76/64 of the training's largest image (256 px: 304), with
+captions, ids and checksums. Give --data_dir the packed folder to train on it. The
+flagfile of a training may be given. The same command goes on after an interruption,
+and mends shards that were damaged.
+"""
+
+from absl import flags
+
+from mirrorgan_tf import commands
+from mirrorgan_tf.config import config_flags
+from mirrorgan_tf.config.path_flags import define_path
+from mirrorgan_tf.errors import UserError
+
+__all__ = ["define_flags", "main"]
+
+
+def define_flags() -> None:
+    """Defines the command's flags: a training's, and its own."""
+    config_flags.define_flags()
+    define_path("out", None, "Folder to write.")
+    flags.DEFINE_integer("quality", 95, "Of the JPEGs.", lower_bound=1, upper_bound=100)
+    flags.DEFINE_integer("images_per_shard", 1000, "At most.", lower_bound=1)
+    flags.DEFINE_integer(
+        "workers", None, "Images worked on at a time; default: by load.", lower_bound=1
+    )
+    define_path("workdir", None, "Not used: a training's flagfile has it.")
+
+
+def main() -> None:
+    """Packs what the flags name."""
+    values = flags.FLAGS
+    config = config_flags.config_from_flags()
+    if not values.out:
+        raise UserError("--out is missing; give the folder to write")
+    # It takes seconds: not before --help and wrong flags are answered.
+    commands.start_keras()
+    import tensorflow as tf
+
+    from mirrorgan_tf.data.packing import pack
+    from mirrorgan_tf.data.shards import is_packed
+    from mirrorgan_tf.data.sources import choose_vocabulary, open_dataset
+    from mirrorgan_tf.data.verdict import announce, examine
+
+    if is_packed(config.data.data_dir):
+        raise UserError(f"--data_dir={config.data.data_dir}: is packed already")
+    splits = open_dataset(config)
+    verdict = examine(splits, choose_vocabulary(config, splits), config.text.max_words)
+    announce(verdict)
+    written = pack(
+        splits,
+        values.out,
+        dataset=config.data.dataset,
+        size=config.sizes[-1],
+        quality=values.quality,
+        images_per_shard=values.images_per_shard,
+        workers=values.workers or tf.data.AUTOTUNE,
+        on_bad_example=config.data.on_bad_example,
+        notes=verdict.notes,
+        remarks=verdict.remarks,
+        progress=_show_progress,
+    )
+    print(f"{values.out}: {written} shards written, the others were whole")
+
+
+def _show_progress(done, total, new, seconds):
+    rate = new / max(seconds, 1e-9)
+    minutes, seconds = divmod(round((total - done) / rate), 60)
+    eta = f"{minutes}:{seconds:02d}"
+    print(f"packed {done}/{total} | {rate:.0f} images/s | ETA {eta}", flush=True)
+
+
+if __name__ == "__main__":
+    commands.run(main, define_flags)

@@ -1,0 +1,112 @@
+"""Where a server is, and through which proxy it is asked."""
+
+import dataclasses
+import http.client
+import ipaddress
+import os
+import ssl
+import urllib.parse
+import urllib.request
+
+from mirrorgan_tf.errors import UserError
+
+__all__ = ["Address", "parse_server"]
+
+# gRPC's own order.
+_GRPC_PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")
+
+
+@dataclasses.dataclass(frozen=True)
+class Address:
+    """A server's address.
+
+    Attributes:
+        scheme: "http" or "https".
+        host_and_port: as gRPC takes them.
+        host: the name or number alone.
+        path: before the REST API's own, without a slash at its end; mostly "".
+    """
+
+    scheme: str
+    host_and_port: str
+    host: str
+    path: str
+
+    @property
+    def url(self) -> str:
+        """The address as the REST API takes it."""
+        return f"{self.scheme}://{self.host_and_port}{self.path}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is this machine's own, which no proxy can reach."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    def describe(self, *, grpc: bool) -> str:
+        """The address for an error's text, with the proxy that stands in between."""
+        if self.is_loopback or urllib.request.proxy_bypass(self.host):
+            return self.host_and_port + self.path
+        if grpc:
+            named = {name: os.environ.get(name) for name in _GRPC_PROXIES}
+        else:
+            proxy = urllib.request.getproxies().get(self.scheme)
+            named = {f"{self.scheme}_proxy": proxy}
+        for name, proxy in named.items():
+            if proxy:
+                # It may hold a password.
+                proxy = proxy.rpartition("@")[2]
+                return (
+                    f"{self.host_and_port}{self.path} (asked through the proxy {proxy} "
+                    f"that {name} names; no_proxy={self.host} asks directly)"
+                )
+        return self.host_and_port + self.path
+
+    def open_url(
+        self,
+        request: urllib.request.Request,
+        timeout_s: float,
+        tls_context: ssl.SSLContext | None = None,
+    ) -> http.client.HTTPResponse:
+        """As `urllib.request.urlopen`, without a proxy to this machine itself."""
+        handlers: list = [urllib.request.HTTPSHandler(context=tls_context)]
+        if self.is_loopback:
+            handlers.append(urllib.request.ProxyHandler({}))
+        opener = urllib.request.build_opener(*handlers)
+        return opener.open(request, timeout=timeout_s)
+
+
+def parse_server(server: str, *, scheme: str = "http", grpc: bool = False) -> Address:
+    """Reads --server.
+
+    Args:
+        server: HOST:PORT or http://HOST:PORT, with or without a slash at the end.
+        scheme: where it names none.
+        grpc: it must have neither https nor a path.
+
+    Raises:
+        UserError: it is no address.
+    """
+    text = server.strip()
+    try:
+        parts = urllib.parse.urlsplit(text if "://" in text else f"{scheme}://{text}")
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if (
+        not host
+        or parts.scheme not in ("http", "https")
+        or parts.username is not None
+        or parts.query
+        or parts.fragment
+        or any(character.isspace() for character in text)
+    ):
+        raise UserError(f"--server={server}: must be HOST:PORT or http://HOST:PORT")
+    path = parts.path.rstrip("/")
+    if grpc and (path or parts.scheme == "https"):
+        raise UserError(
+            f"--server={server}: gRPC takes HOST:PORT alone; give --rest to ask by HTTP"
+        )
+    return Address(parts.scheme, parts.netloc, host, path)

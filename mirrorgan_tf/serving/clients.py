@@ -1,0 +1,328 @@
+"""Clients of TensorFlow Serving, by gRPC and by its REST API."""
+
+import http.client
+import json
+import ssl
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.serving.addresses import parse_server
+from mirrorgan_tf.serving.rest_json import array_from_json, to_json
+from mirrorgan_tf.serving.retries import PassingFailure, call_with_retries, one_line
+from mirrorgan_tf.serving.tls import read_certificates
+
+__all__ = ["GrpcClient", "RestClient"]
+
+
+class _Client:
+    """What both clients do alike; how they ask is theirs."""
+
+    def __init__(self, server, model, version, timeout_s, retries):
+        """Takes a description of the server, for errors."""
+        self._server, self._model, self._version = server, model, version
+        self._timeout_s, self._retries = timeout_s, retries
+        self._signatures = None
+
+    def signatures(self) -> dict:
+        """The served signatures by name, as `predict` raises.
+
+        Returns:
+            SignatureDefs as JSON values: `inputs` and `outputs`, each TensorInfos by
+            name with `dtype` and `tensor_shape`.
+        """
+        return self._signatures_until(time.monotonic() + self._timeout_s)
+
+    def predict(self, signature: str, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
+        """Answers a batch.
+
+        No rows are answered here: a server that batches requests never answers them.
+
+        Args:
+            signature: its name.
+            inputs: arrays (N,) by name; captions as str or bytes.
+
+        Returns:
+            Arrays by name, strings as bytes.
+
+        Raises:
+            UserError: the server refuses, or does not answer in time.
+        """
+        if any(_has_no_rows(value) for value in inputs.values()):
+            return self._answer_no_rows(signature, inputs)
+        return self._predict(signature, inputs, time.monotonic() + self._timeout_s)
+
+    def _signatures_until(self, deadline):
+        if self._signatures is None:
+            self._signatures = {
+                name: definition
+                for name, definition in self._fetch_signatures(deadline).items()
+                # TensorFlow's own, for what it does when a model is loaded.
+                if not name.startswith("__")
+            }
+        return self._signatures
+
+    def _answer_no_rows(self, signature, inputs):
+        definition = self.signatures().get(signature)
+        if definition is None:
+            raise UserError(f"{self._server}: there is no signature {signature}")
+        if set(inputs) != set(definition["inputs"]):
+            raise UserError(
+                f"{self._server}: signature {signature} takes "
+                f"{', '.join(sorted(definition['inputs']))}, not "
+                f"{', '.join(sorted(inputs))}"
+            )
+        for name, value in inputs.items():
+            if not _has_no_rows(value):
+                raise UserError(f"{name} has rows, another input has none")
+        return {
+            name: array_from_json([], info)
+            for name, info in definition["outputs"].items()
+        }
+
+    def _call(self, call, deadline):
+        return call_with_retries(call, self._server, deadline, self._retries)
+
+
+def _trusted(tls, tls_ca):
+    """The certificates to trust, PEM; None: the client's default."""
+    if not tls_ca:
+        return None
+    if not tls:
+        raise UserError("--tls_ca is for --tls; give both, or an https:// address")
+    return read_certificates(tls_ca)
+
+
+def _has_no_rows(value):
+    if hasattr(value, "shape"):
+        return tuple(value.shape)[:1] == (0,)
+    return isinstance(value, list | tuple) and not value
+
+
+class GrpcClient(_Client):
+    """Asks a server by gRPC; needs tensorflow-serving-api.
+
+    Args:
+        server: HOST:PORT.
+        model: its name there.
+        version: a number; None is the newest.
+        timeout_s: for a request, with all its tries.
+        retries: further tries while the server is unavailable or overloaded.
+        tls: encrypt, and check the server's certificate and its name.
+        tls_ca: PEM file of the certificates to trust; None: gRPC's own list.
+
+    Raises:
+        UserError: tensorflow-serving-api is not installed, or `tls_ca` is no PEM file
+            or given without `tls`.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        model: str,
+        version: int | None = None,
+        *,
+        timeout_s: float = 60.0,
+        retries: int = 5,
+        tls: bool = False,
+        tls_ca: str | Path | None = None,
+    ) -> None:
+        try:
+            import grpc
+            from tensorflow_serving.apis import (
+                get_model_metadata_pb2,
+                predict_pb2,
+                prediction_service_pb2_grpc,
+            )
+        except ImportError:
+            raise UserError(
+                "gRPC needs tensorflow-serving-api: pip install "
+                "'mirrorgan_tf[serving]', or ask by --rest"
+            ) from None
+        address = parse_server(server, grpc=True)
+        described = address.describe(grpc=True)
+        super().__init__(described, model, version, timeout_s, retries)
+        self._predict_request = predict_pb2.PredictRequest
+        self._metadata = get_model_metadata_pb2
+        self._error, self._codes = grpc.RpcError, grpc.StatusCode
+        # A client takes no more than 4 MB by default: 21 images of 256 px.
+        options = [("grpc.max_receive_message_length", -1)]
+        if address.is_loopback:
+            options.append(("grpc.enable_http_proxy", 0))
+        certificates = _trusted(tls, tls_ca)
+        if tls:
+            credentials = grpc.ssl_channel_credentials(
+                certificates and certificates.encode()
+            )
+            channel = grpc.secure_channel(address.host_and_port, credentials, options)
+        else:
+            channel = grpc.insecure_channel(address.host_and_port, options)
+        self._stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+
+    def _predict(self, signature, inputs, deadline):
+        import tensorflow as tf
+
+        request = self._predict_request()
+        request.model_spec.signature_name = signature
+        for name, value in inputs.items():
+            request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+        reply = self._ask(self._stub.Predict, request, deadline)
+        return {name: tf.make_ndarray(value) for name, value in reply.outputs.items()}
+
+    def _fetch_signatures(self, deadline):
+        from google.protobuf import json_format
+
+        request = self._metadata.GetModelMetadataRequest()
+        request.metadata_field.append("signature_def")
+        reply = self._ask(self._stub.GetModelMetadata, request, deadline)
+        signatures = self._metadata.SignatureDefMap()
+        reply.metadata["signature_def"].Unpack(signatures)
+        return json_format.MessageToDict(signatures, preserving_proto_field_name=True)[
+            "signature_def"
+        ]
+
+    def _ask(self, method, request, deadline):
+        """The message that the server answers."""
+        codes = self._codes
+        may_pass = {codes.UNAVAILABLE, codes.RESOURCE_EXHAUSTED}
+        request.model_spec.name = self._model
+        if self._version is not None:
+            request.model_spec.version.value = self._version
+
+        def call(left_s):
+            try:
+                return method(request, timeout=left_s)
+            except self._error as error:
+                message = f"{error.code().name}: {error.details()}"
+                if error.code() in may_pass:
+                    raise PassingFailure(message) from None
+                if error.code() is codes.DEADLINE_EXCEEDED:
+                    message += "; is --timeout_s long enough?"
+                raise UserError(f"{self._server}: {one_line(message)}") from None
+
+        return self._call(call, deadline)
+
+
+class RestClient(_Client):
+    """Asks a server by its REST API; arguments and errors as `GrpcClient`.
+
+    `server` may begin with http:// or https://; https:// is the same as `tls`. Without
+    `tls_ca` the system's certificates are trusted.
+
+    Slower for images as arrays, which travel as decimal numbers; signature png is not.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        model: str,
+        version: int | None = None,
+        *,
+        timeout_s: float = 60.0,
+        retries: int = 5,
+        tls: bool = False,
+        tls_ca: str | Path | None = None,
+    ) -> None:
+        scheme, separator, _ = server.partition("://")
+        if tls and scheme == "http" and separator:
+            raise UserError(f"{server}: --tls needs an address with https://")
+        self._address = parse_server(server, scheme="https" if tls else "http")
+        described = self._address.describe(grpc=False)
+        super().__init__(described, model, version, timeout_s, retries)
+        is_encrypted = self._address.scheme == "https"
+        certificates = _trusted(is_encrypted, tls_ca)
+        # It reads the system's certificates: not for addresses with http://.
+        self._tls_context = (
+            ssl.create_default_context(cadata=certificates) if is_encrypted else None
+        )
+        name = urllib.parse.quote(model, safe="")
+        self._url = f"{self._address.url}/v1/models/{name}"
+        if version is not None:
+            self._url += f"/versions/{version}"
+
+    def _predict(self, signature, inputs, deadline):
+        body = {
+            "signature_name": signature,
+            "inputs": {name: to_json(value) for name, value in inputs.items()},
+        }
+        reply = self._ask(f"{self._url}:predict", json.dumps(body).encode(), deadline)
+        try:
+            infos = self._signatures_until(deadline)[signature]["outputs"]
+            outputs = reply["outputs"]
+            # A lone output comes without its name.
+            if len(infos) == 1:
+                outputs = {next(iter(infos)): outputs}
+            return {
+                name: array_from_json(value, infos[name])
+                for name, value in outputs.items()
+            }
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise self._not_the_rest_api() from None
+
+    def _fetch_signatures(self, deadline):
+        reply = self._ask(f"{self._url}/metadata", None, deadline)
+        try:
+            return reply["metadata"]["signature_def"]["signature_def"]
+        except (KeyError, TypeError):
+            raise self._not_the_rest_api() from None
+
+    def _ask(self, url, content, deadline):
+        """The JSON that the server answers."""
+
+        def call(left_s):
+            try:
+                request = urllib.request.Request(
+                    url, content, {"Content-Type": "application/json"}
+                )
+                with self._address.open_url(
+                    request, left_s, self._tls_context
+                ) as reply:
+                    return json.loads(_read(reply, deadline))
+            except urllib.error.HTTPError as error:
+                message = f"HTTP {error.code}: {_error_text(error)}"
+                if error.code in (429, 502, 503):
+                    raise PassingFailure(message) from None
+                raise UserError(f"{self._server}: {one_line(message)}") from None
+            except OSError as error:
+                reason = getattr(error, "reason", error)
+                if isinstance(reason, TimeoutError):
+                    raise PassingFailure("no answer in time") from None
+                if isinstance(reason, ConnectionError):
+                    raise PassingFailure(str(reason)) from None
+                raise UserError(f"{self._server}: {one_line(reason)}") from None
+            except (ValueError, http.client.HTTPException):
+                raise self._not_the_rest_api() from None
+
+        return self._call(call, deadline)
+
+    def _not_the_rest_api(self):
+        return UserError(
+            f"{self._server}: what answers is not TensorFlow Serving's REST API; "
+            "its port is 8501 by default"
+        )
+
+
+def _read(reply, deadline):
+    """The whole body; a socket's own timeout begins anew with each byte."""
+    content = bytearray()
+    while part := reply.read1(1 << 20):
+        content += part
+        if time.monotonic() > deadline:
+            raise TimeoutError
+    if reply.length:
+        raise ConnectionResetError("the answer broke off")
+    return bytes(content)
+
+
+def _error_text(error):
+    content = error.read()
+    try:
+        return json.loads(content)["error"]
+    except (ValueError, KeyError, TypeError):
+        return error.reason

@@ -1,0 +1,76 @@
+"""`export.json`: what an exported model was made of."""
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+from pathlib import Path
+
+import mirrorgan_tf
+from mirrorgan_tf.config import SETTINGS
+from mirrorgan_tf.config.config_flags import read_config
+from mirrorgan_tf.workdir import FLAGS_FILE, VOCABULARY_FILE, TrainedRun
+
+__all__ = ["FILE", "manifest", "write_manifest"]
+
+FILE = "export.json"
+
+_PACKAGES = ("tensorflow", "tensorflow-text", "keras", "keras-nlp", "numpy")
+
+
+def manifest(run: TrainedRun, options: dict, endpoints: dict) -> dict:
+    """What `export.json` says.
+
+    Args:
+        run: what is exported.
+        options: of the export, by flag name.
+        endpoints: concrete functions by signature name.
+
+    Returns:
+        dict of JSON values: `step` of stage glam's checkpoint, `flags` of the run,
+        `options`, `packages` and their versions, `vocabulary` (words, sha256 of
+        `vocabulary.txt`), `sizes` of the images in px, and `signatures`: for each its
+        inputs and outputs, [dtype, [N, ..]] by name.
+    """
+    config = read_config(run.path / FLAGS_FILE)
+    path_flags = {setting.flag for setting in SETTINGS if setting.path}
+    return {
+        "step": run.step,
+        # But for paths, which are of the machine that trained.
+        "flags": {
+            flag: value
+            for flag, value in config.to_flags().items()
+            if flag not in path_flags
+        },
+        "options": options,
+        "packages": {
+            "python": platform.python_version(),
+            "mirrorgan_tf": mirrorgan_tf.__version__,
+        }
+        | {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "vocabulary": {
+            "words": len(run.tokenizer.vocabulary),
+            "sha256": hashlib.sha256(
+                (run.path / VOCABULARY_FILE).read_bytes()
+            ).hexdigest(),
+        },
+        "sizes": list(run.config.sizes),
+        "signatures": {
+            name: {
+                "inputs": _specs(endpoint.structured_input_signature[1]),
+                "outputs": _specs(endpoint.structured_outputs),
+            }
+            for name, endpoint in endpoints.items()
+        },
+    }
+
+
+def write_manifest(content: dict, folder: Path) -> None:
+    """Writes `content` into a version's folder."""
+    (folder / FILE).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
+
+
+def _specs(specs):
+    return {
+        name: [spec.dtype.name, ["N", *spec.shape[1:]]] for name, spec in specs.items()
+    }

@@ -1,0 +1,93 @@
+"""Whether a server answers what an exported version answers."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.serving.clients import GrpcClient, RestClient
+from mirrorgan_tf.serving.loading import load_saved_model
+from mirrorgan_tf.serving.manifest import FILE
+
+__all__ = ["verify"]
+
+_ROWS = {
+    "caption": ["a red bird with black wings", "", "black"],
+    "caption_from": ["a red bird with black wings", "", "black"],
+    "caption_to": ["black", "a red bird", ""],
+    "weight": [0.25, 0.5, 1.0],
+    "seed": [7, -3, 2**63 - 1],
+}
+
+
+def verify(client: GrpcClient | RestClient, folder: Path) -> bool:
+    """Compares a server with an exported version, and prints a line a signature.
+
+    What a seed fixes must be the same bit for bit; the rest is new at each call, and
+    its types and shapes must be the same.
+
+    Args:
+        client: of the server.
+        folder: of the version; of all versions: the newest.
+
+    Returns:
+        Whether the server has all signatures of the folder, no others, and answers
+        the same.
+
+    Raises:
+        UserError: there is no exported version in the folder, or the server is not
+            there.
+    """
+    served = client.signatures()
+    model, folder = load_saved_model(folder, "serving_default", flag="verify")
+    row_count = min(3, _max_batch(folder))
+    same = True
+    for name in sorted({*model.signatures, *served}):
+        if name not in served:
+            difference = "the server does not have it"
+        elif name not in model.signatures:
+            difference = f"{folder} does not have it"
+        else:
+            signature = model.signatures[name]
+            difference = _difference(client, name, signature, row_count)
+        print(f"{name}: {difference or 'the same'}")
+        same = same and not difference
+    return same
+
+
+def _max_batch(folder):
+    try:
+        return json.loads((folder / FILE).read_text())["options"]["max_batch"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(
+            f"--verify={folder}: no readable {FILE} there; give a version that "
+            "`python -m export` wrote"
+        ) from None
+
+
+def _difference(client, name, signature, row_count) -> str:
+    """What differs between the server's answer and the signature's; empty: nothing."""
+    inputs = {
+        key: np.array(_ROWS[key][:row_count], spec.dtype.as_numpy_dtype)
+        for key, spec in signature.structured_input_signature[1].items()
+    }
+    try:
+        answer = client.predict(name, inputs)
+    except UserError as error:
+        return str(error)
+    tensors = {key: tf.constant(value) for key, value in inputs.items()}
+    expected = {key: value.numpy() for key, value in signature(**tensors).items()}
+    if set(answer) != set(expected):
+        return f"outputs {sorted(answer)}, expected {sorted(expected)}"
+    for key, value in sorted(expected.items()):
+        served = answer[key]
+        if (served.dtype, served.shape) != (value.dtype, value.shape):
+            return (
+                f"{key} is {served.dtype} {list(served.shape)}, "
+                f"expected {value.dtype} {list(value.shape)}"
+            )
+        if "seed" in inputs and (served != value).any():
+            return f"{key} differs in {(served != value).sum()} of {value.size} values"
+    return ""

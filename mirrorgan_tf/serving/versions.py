@@ -1,0 +1,98 @@
+"""Numbered version folders, as TensorFlow Serving reads them."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import tensorflow as tf
+
+from mirrorgan_tf.commands import quiet
+from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.files import whole_folder
+from mirrorgan_tf.serving.graph_check import check_graph
+
+__all__ = ["choose_version", "folder_bytes", "save_version"]
+
+
+def choose_version(out: Path, version: int | None = None) -> int:
+    """The version to write: the one given, or one more than the highest there is.
+
+    Raises:
+        UserError: the version is below 1 or there already, or `out` is no folder or
+            can't be read.
+    """
+    try:
+        names = os.listdir(out)
+    except FileNotFoundError:
+        names = []
+    except NotADirectoryError:
+        raise UserError(
+            f"--out={out}: not a folder; give the folder of all versions"
+        ) from None
+    except OSError as error:
+        raise UserError(f"--out={out}: can't be read ({error})") from None
+    present = {int(name): name for name in names if name.isascii() and name.isdigit()}
+    if version is None:
+        return max(present, default=0) + 1
+    if version < 1:
+        raise UserError(f"--version={version}: must be at least 1")
+    if version in present:
+        raise UserError(
+            f"--version={version}: {out / present[version]} is there already and is"
+            " never overwritten; leave out --version to take the next one"
+        )
+    return version
+
+
+def save_version(
+    module: tf.Module,
+    signatures: dict,
+    out: Path,
+    version: int | None = None,
+    *,
+    xla: bool = False,
+    complete: Callable[[Path], None] = lambda folder: None,
+) -> Path:
+    """Writes `out`/`version` as a SavedModel: whole or not at all.
+
+    It is written under a hidden name in `out`, which servers pass over, and renamed
+    last. What exports that were killed left there is removed.
+
+    Args:
+        module: what is saved, with all it tracks.
+        signatures: functions to serve by name.
+        out: folder of all versions; made where there is none.
+        version: as for `choose_version`.
+        xla: as for `check_graph`.
+        complete: writes what else belongs into the folder, before it has its name.
+
+    Returns:
+        The version's folder.
+
+    Raises:
+        UserError: as `choose_version` and `check_graph`, or the folder can't be
+            written.
+    """
+    version = choose_version(out, version)
+    target = out / str(version)
+    try:
+        with whole_folder(target) as folder:
+            with quiet():
+                tf.saved_model.save(module, str(folder), signatures=signatures)
+            check_graph(folder, xla=xla)
+            complete(folder)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            raise UserError(
+                f"{target}: written by another export in the meantime; export again"
+            ) from None
+        raise UserError(f"--out={out}: can't be written ({error})") from None
+    except tf.errors.OpError as error:
+        raise UserError(f"--out={out}: can't be written ({error.message})") from None
+    return target
+
+
+def folder_bytes(folder: Path) -> int:
+    """Size of all files in a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,80 @@
+import colorsys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mirrorgan_tf.birdlets.attributes import ATTRIBUTES, sample_attributes
+from mirrorgan_tf.birdlets.drawing import draw_bird
+
+
+def color_name(rgb):
+    """A person's rule of thumb for the colour of a surface."""
+    hue, saturation, value = colorsys.rgb_to_hsv(*(channel / 255 for channel in rgb))
+    hue *= 360
+    if value < 0.25:
+        return "black"
+    if saturation < 0.2:
+        return "white" if value > 0.75 else "gray"
+    if hue < 12 or hue > 350:
+        return "red"
+    if hue < 42:
+        return "orange" if value > 0.7 else "brown"
+    for name, limit in (("yellow", 75), ("green", 165), ("blue", 250)):
+        if hue < limit:
+            return name
+    return "purple" if hue < 305 else "pink"
+
+
+@pytest.fixture(scope="module")
+def birds():
+    drawn = []
+    for index in range(120):
+        rng = np.random.default_rng([21, index])
+        attributes = sample_attributes(rng)
+        drawn.append((attributes, draw_bird(attributes, rng)))
+    return drawn
+
+
+@pytest.mark.parametrize("side", [256, 64, 32])
+def test_body_color_is_read_from_the_middle(birds, side):
+    right = 0
+    for attributes, picture in birds:
+        small = np.asarray(Image.fromarray(picture).resize((side, side), 4))
+        near = max(1, side // 32)
+        middle = small[side // 2 - near : side // 2 + near, :][
+            :, side // 2 - near : side // 2 + near
+        ]
+        rgb = np.median(middle.reshape(-1, 3), axis=0)
+        right += color_name(rgb) == attributes["body_color"]
+    assert right >= 0.97 * len(birds)
+
+
+def test_pictures_are_rgb_of_256_px(birds):
+    for _, picture in birds:
+        assert picture.shape == (256, 256, 3)
+        assert picture.dtype == np.uint8
+        assert picture.std() > 15
+
+
+@pytest.mark.parametrize("name", sorted(ATTRIBUTES))
+def test_every_value_of_an_attribute_looks_different(name):
+    base = sample_attributes(np.random.default_rng(3))
+    pictures = [
+        draw_bird(base | {name: value}, np.random.default_rng(4)).astype(float)
+        for value in ATTRIBUTES[name]
+    ]
+    for i, picture in enumerate(pictures):
+        for other in pictures[:i]:
+            # Far above the noise of the sensor, somewhere in the picture.
+            changed = np.abs(picture - other).max(axis=2) > 40
+            assert changed.sum() > 60
+
+
+def test_the_rest_varies():
+    attributes = sample_attributes(np.random.default_rng(3))
+    first, second = (
+        draw_bird(attributes, np.random.default_rng(seed)).astype(float)
+        for seed in (1, 2)
+    )
+    assert np.abs(first - second).mean() > 3

@@ -1,0 +1,25 @@
+import itertools
+
+import numpy as np
+
+from mirrorgan_tf.birdlets.attributes import ATTRIBUTES
+from mirrorgan_tf.birdlets.palette import COLOR_RANGES, sample_color
+
+
+def test_every_color_of_an_attribute_has_a_range():
+    for name, values in ATTRIBUTES.items():
+        if name.endswith("_color"):
+            assert set(values) <= COLOR_RANGES.keys()
+
+
+def test_colors_vary_and_never_come_near_another_name():
+    rng = np.random.default_rng(0)
+    samples = {
+        name: np.array([sample_color(name, rng) for _ in range(200)], float)
+        for name in COLOR_RANGES
+    }
+    for name, colors in samples.items():
+        assert len(np.unique(colors, axis=0)) > 50, name
+    for first, second in itertools.combinations(samples, 2):
+        apart = np.linalg.norm(samples[first][:, None] - samples[second], axis=2)
+        assert apart.min() > 40, (first, second)

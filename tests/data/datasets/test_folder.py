@@ -1,0 +1,247 @@
+import os
+
+import PIL.Image
+import pytest
+
+from mirrorgan_tf.data.datasets.folder import read_folder
+from mirrorgan_tf.data.inspection import inspect_images
+from mirrorgan_tf.data.records import Remark
+from mirrorgan_tf.errors import UserError
+from tests.data import trees
+
+
+def read(folder, **options):
+    return read_folder(folder, **({"val_share": 0.25, "seed": 1} | options))
+
+
+def names(index):
+    return [os.path.basename(path) for path in index.paths]
+
+
+def test_pairs_are_found_in_subfolders(tmp_path):
+    trees.make_folder(tmp_path, images=10)
+    splits = read(tmp_path)
+    assert sorted(names(splits["train"]) + names(splits["val"])) == sorted(
+        f"bird {place}.{ending}"
+        for place, ending in zip(
+            range(10), 2 * ("jpg", "png", "JPEG", "bmp", "gif"), strict=True
+        )
+    )
+    for index in splits.values():
+        for path, captions in zip(index.paths, index.captions, strict=True):
+            name = os.path.splitext(os.path.basename(path))[0]
+            assert captions == tuple(trees.bird_captions(name, 2))
+    ids = [*splits["train"].image_ids, *splits["val"].image_ids]
+    assert sorted(ids) == list(range(10))
+
+
+def test_the_split_depends_on_seed_and_names_alone(tmp_path):
+    here = trees.make_folder(tmp_path / "here", images=20)
+    there = trees.make_folder(tmp_path / "there" / "x", images=40)
+    before, after = read(here)["val"], read(there)["val"]
+    # More images move none of those that were there.
+    assert names(before) == [
+        name for name in names(after) if int(name[5:].split(".")[0]) < 20
+    ]
+    assert names(read(here, seed=2)["val"]) != names(before)
+
+
+def test_neither_part_is_empty(tmp_path):
+    trees.make_folder(tmp_path, images=2)
+    for share in (0.0, 1.0):
+        assert [len(index) for index in read(tmp_path, val_share=share).values()] == [
+            1,
+            1,
+        ]
+
+
+def test_folders_train_and_val_are_the_splits(tmp_path):
+    trees.make_folder(tmp_path, images=4, val_images=3)
+    trees.write_image(tmp_path / "sketch.png")
+    splits = read(tmp_path)
+    assert [len(index) for index in splits.values()] == [4, 3]
+    assert all("/val/" in path for path in splits["val"].paths)
+    assert splits["train"].notes == ("training: train; validation: val",)
+    assert splits["train"].remarks == (
+        Remark("text files without an image, left out", 1, "README.txt"),
+        Remark("images outside the folders of the splits, left out", 1, "sketch.png"),
+    )
+
+
+def test_links_are_followed_once(tmp_path):
+    trees.make_folder(tmp_path / "set", images=4)
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "set").symlink_to(tmp_path / "set")
+    (tmp_path / "set" / "loop").symlink_to(tmp_path / "linked")
+    assert sum(map(len, read(tmp_path / "linked").values())) == 4
+
+
+def test_hidden_files_are_not_read(tmp_path):
+    trees.make_folder(tmp_path, images=4)
+    trees.write_image(tmp_path / "._bird.jpg")
+    trees.write_image(tmp_path / ".thumbnails" / "bird.jpg")
+    assert sum(map(len, read(tmp_path).values())) == 4
+
+
+def test_text_that_is_odd_is_read(tmp_path):
+    texts = {
+        "a": b"\xef\xbb\xbfa red bird\r\n\r\n a  blue\tone \r\n",
+        "b": b"caf\xe9 bird\n",
+        "c": "un oiseau\u2028foncé".encode(),
+        "d": b"\n...\n",
+        "e": b"",
+    }
+    for name, text in texts.items():
+        trees.write_image(tmp_path / f"{name}.png")
+        (tmp_path / f"{name}.txt").write_bytes(text)
+    splits = read(tmp_path)
+    found = {
+        os.path.basename(path): captions
+        for index in splits.values()
+        for path, captions in zip(index.paths, index.captions, strict=True)
+    }
+    assert found == {
+        "a.png": ("a red bird", "a blue one"),
+        "b.png": ("caf bird",),
+        "c.png": ("un oiseau", "foncé"),
+    }
+    assert splits["train"].remarks == splits["val"].remarks
+    assert [
+        (remark.kind.split(",")[0], remark.count, os.path.basename(remark.first))
+        for remark in splits["train"].remarks
+    ] == [
+        (
+            "captions with characters that can't be read (not UTF-8?)",
+            1,
+            "b.txt: line 1",
+        ),
+        ("empty captions", 1, "d.png"),
+        ("images without a caption", 2, "d.png"),
+    ]
+
+
+def test_what_pillow_reads_is_an_image(tmp_path):
+    kinds = {".tif", ".TIFF", ".webp", ".jfif", ".tga", ".ppm", ".JP2", ".ico", ".avif"}
+    written = {
+        suffix
+        for suffix in kinds
+        if PIL.Image.registered_extensions()[suffix.lower()] in PIL.Image.SAVE
+    }
+    for suffix in written:
+        trees.write_image(tmp_path / f"a{suffix[1:]}{suffix}")
+        (tmp_path / f"a{suffix[1:]}.TXT").write_text("a bird")
+    splits = read(tmp_path)
+    assert sum(map(len, splits.values())) == len(written) > 6
+    assert not splits["train"].remarks
+    inspected = inspect_images(splits["train"], range(len(splits["train"])))
+    assert not any(fact.problem for fact in inspected)
+
+
+def test_what_is_left_out_is_counted_and_named(tmp_path):
+    trees.make_folder(tmp_path / "set", images=4)
+    folder = tmp_path / "set"
+    (folder / "train.txt").write_text("mine/shelf0/bird 0.jpg")
+    for name in (
+        "a.heic",
+        "b.svg",
+        "mine/c.json",
+        "val_split.csv",
+        os.fsdecode(b"\xff"),
+    ):
+        (folder / name).write_bytes(b"?")
+    (folder / "a.txt").write_text("a bird")
+    trees.write_image(folder / "mine" / "alone.webp")
+    trees.write_image(folder / "mine" / "shelf0" / "bird 0.png")
+    (folder / "second").symlink_to(folder / "mine")
+    remarks = read(folder)["val"].remarks
+    assert remarks == (
+        Remark("lists named as splits, not read (use folders)", 2, "train.txt"),
+        Remark("text files without an image, left out", 2, "README.txt"),
+        Remark("files that are neither images nor text, left out", 4, "a.heic"),
+        Remark(
+            "images that share another image's text file",
+            1,
+            "mine/shelf0/bird 0.png, as mine/shelf0/bird 0.jpg",
+        ),
+        Remark(
+            "folders with a second name, read once",
+            1,
+            f"{folder / 'second'} = {folder / 'mine'}",
+        ),
+        Remark(
+            "images without a caption, left out", 1, str(folder / "mine" / "alone.webp")
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-32", "utf-32-be"]
+)
+def test_captions_may_have_a_byte_order_mark(tmp_path, encoding):
+    mark = "" if encoding[-2:] != "be" else "\ufeff"
+    for name in "ab":
+        trees.write_image(tmp_path / f"{name}.png")
+        text = f"{mark}un oiseau foncé\r\n"
+        (tmp_path / f"{name}.txt").write_bytes(text.encode(encoding))
+    for index in read(tmp_path).values():
+        assert index.captions == (("un oiseau foncé",),)
+
+
+def test_captions_with_nul_characters_are_refused(tmp_path):
+    trees.write_image(tmp_path / "a.png")
+    (tmp_path / "a.txt").write_bytes("a\nred bird".encode("utf-16-le"))
+    with pytest.raises(UserError, match=r"a\.txt: line 1: a NUL character"):
+        read(tmp_path)
+
+
+def test_splits_may_have_other_names_and_lie_deeper(tmp_path):
+    trees.make_folder(tmp_path / "photos", images=4, val_images=3)
+    (tmp_path / "photos" / "train").rename(tmp_path / "photos" / "Training")
+    (tmp_path / "photos" / "val").rename(tmp_path / "photos" / "VALIDATION")
+    splits = read(tmp_path)
+    assert [len(index) for index in splits.values()] == [4, 3]
+    assert all("/VALIDATION/" in path for path in splits["val"].paths)
+    assert splits["train"].notes == (
+        "training: photos/Training; validation: photos/VALIDATION",
+    )
+
+
+def test_a_split_that_is_not_used_is_named(tmp_path):
+    trees.make_folder(tmp_path, images=4, val_images=3)
+    (tmp_path / "train").rename(tmp_path / "birds")
+    splits = read(tmp_path)
+    assert sum(map(len, splits.values())) == 7
+    assert splits["train"].notes[0] == (
+        "named as a split, but not used without its other half: val"
+    )
+
+
+def test_mistakes_are_told(tmp_path):
+    with pytest.raises(UserError, match="none: no such folder"):
+        read(tmp_path / "none")
+    with pytest.raises(UserError, match="no images"):
+        read(tmp_path)
+    trees.write_image(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"a\.txt: no such file.*\(1 missing"):
+        read(tmp_path)
+    (tmp_path / "a.txt").write_text("a bird")
+    with pytest.raises(UserError, match=r"a\.png: the only image"):
+        read(tmp_path)
+    (tmp_path / os.fsdecode(b"b\xff.png")).write_bytes(b"")
+    with pytest.raises(UserError, match="is not UTF-8; rename it"):
+        read(tmp_path)
+
+
+def test_pipes_and_devices_among_the_files_are_left_out(tmp_path):
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.txt").write_text("a bird\n")
+        (tmp_path / f"{name}.png").touch()
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "pipe.txt").write_text("a bird\n")
+    os.mkfifo(tmp_path / "c2.txt")
+    (tmp_path / "device.jpg").symlink_to("/dev/zero")
+    splits = read_folder(tmp_path, val_share=0.5, seed=1)
+    read_names = [*names(splits["train"]), *names(splits["val"])]
+    assert sorted(read_names) == ["a.png", "b.png", "c.png"]
+    remarks = " ".join(map(str, splits["train"].remarks))
+    assert "neither images nor text, left out: 3, first c2.txt" in remarks

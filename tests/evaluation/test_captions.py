@@ -1,0 +1,132 @@
+"""Scores of captions, by hand and against other implementations."""
+
+import math
+
+import keras_nlp
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mirrorgan_tf.evaluation.bleu import bleu
+from mirrorgan_tf.evaluation.cider import cider_d
+from mirrorgan_tf.evaluation.perplexity import perplexity
+from mirrorgan_tf.evaluation.rouge import rouge_l
+
+THE_CAT = "the tiny little cat was found under the big funny bed"
+
+
+def split(texts):
+    return [text.split() for text in texts]
+
+
+def test_bleu_clips_as_in_its_paper():
+    # Papineni's example 2: of seven "the", two count.
+    references = [split(["the cat is on the mat", "there is a cat on the mat"])]
+    assert bleu(split(["the the the the the the the"]), references)[0] == (
+        pytest.approx(2 / 7)
+    )
+
+
+def test_bleu_by_hand():
+    # 1-grams 5 of 6, 2-grams 3 of 5, 3-grams 1 of 4, 4-grams none; 6 words for 7.
+    candidate = split(["the cat sat on the mat"])
+    references = [split(["the cat is sitting on the mat"])]
+    penalty = math.exp(1 - 7 / 6)
+    expected = [5 / 6, math.sqrt(5 / 6 * 3 / 5), (5 / 6 * 3 / 5 / 4) ** (1 / 3), 0]
+    assert bleu(candidate, references) == pytest.approx(
+        [penalty * value for value in expected]
+    )
+
+
+def test_bleu_takes_the_nearest_references_length():
+    references = [split(["a b c d", "a b c d e f g h i"])]
+    assert bleu(split(["a b c d e"]), references)[0] == pytest.approx(1)
+    assert bleu(split(["a b c"]), references)[0] == pytest.approx(math.exp(1 - 4 / 3))
+
+
+@pytest.mark.parametrize("order", [1, 2, 4])
+def test_bleu_agrees_with_keras_nlp(order):
+    rng = np.random.default_rng(0)
+    words = np.array(list("abcde"))
+    texts = [[" ".join(rng.choice(words, 9)) for _ in range(25)] for _ in range(2)]
+    theirs = keras_nlp.metrics.Bleu(tokenizer=tf.strings.split, max_order=order)
+    expected = float(theirs([[text] for text in texts[0]], texts[1]))
+    ours = bleu(split(texts[1]), [split([text]) for text in texts[0]])
+    assert 0 < expected < 1
+    assert ours[order - 1] == pytest.approx(expected, rel=1e-5)
+
+
+def test_empty_candidates_score_nothing():
+    assert bleu([[]], [split(["a b"])]) == [0, 0, 0, 0]
+    assert rouge_l([[]], [split(["a b"])]) == 0
+    assert cider_d([[]], [split(["a b"])]) == 0
+
+
+def test_rouge_agrees_with_keras_nlps_documented_values():
+    # With beta 1, from the documentation of keras_nlp.metrics.RougeL.
+    pairs = [
+        ("the cat was under the bed", THE_CAT),
+        ("i love contributing to KerasNLP", "i really love contributing to KerasNLP"),
+    ]
+    candidates = split([said for said, _ in pairs])
+    references = [split([true]) for _, true in pairs]
+    assert rouge_l(candidates[:1], references[:1], beta=1) == pytest.approx(0.7058824)
+    assert rouge_l(candidates, references, beta=1) == pytest.approx(0.80748665)
+
+
+def test_rouge_by_hand():
+    # "a c d": 3 of the candidate's 4 words, 3 of the reference's 5.
+    score = rouge_l(split(["a b c d"]), [split(["a c x d y", "z"])])
+    precision, recall, beta = 3 / 4, 3 / 5, 1.2
+    assert score == pytest.approx(
+        (1 + beta**2) * precision * recall / (recall + beta**2 * precision)
+    )
+
+
+def test_cider_by_hand():
+    # Three images. "a" is in all: weight 0; "red", "blue" in one: log 3; "bird" in
+    # two: log 1.5.
+    references = [
+        split(["a red bird"]),
+        split(["a blue bird"]),
+        split(["a dog"]),
+    ]
+    rare, common = math.log(3), math.log(1.5)
+    # Candidate "a blue bird" for the red one. 1-grams: only "bird" is shared.
+    one = common**2 / (rare**2 + common**2)
+    # 2-grams "a red", "red bird" against "a blue", "blue bird": none; 3-grams: none.
+    scores = [10 * (one + 0 + 0 + 0) / 4]
+    # The second candidate is the reference itself; it has no 4-gram.
+    scores.append(10 * 3 / 4)
+    # The third says a dog twice as long: counts are clipped, the vectors' lengths are
+    # not: 1-grams (dog 2) 1·1/(2·1); 2-grams (a dog 2, dog a 1) 1/√(4 + 1); 3-grams
+    # and 4-grams: the reference has none.
+    penalty = math.exp(-(2**2) / (2 * 6**2))
+    scores.append(10 * (1 / 2 + 1 / math.sqrt(5)) / 4 * penalty)
+    candidates = split(["a blue bird", "a blue bird", "a dog a dog"])
+    for row, score in enumerate(scores):
+        given = cider_d(
+            candidates[row : row + 1], references[row : row + 1], references
+        )
+        assert given == pytest.approx(score)
+    assert cider_d(candidates, references) == pytest.approx(np.mean(scores))
+
+
+def test_cider_of_one_document_is_nothing():
+    assert cider_d(split(["a bird"]), [split(["a bird"])]) == 0
+
+
+def test_cider_takes_the_mean_over_references():
+    documents = [split(["a b c d", "w x y z"]), split(["e f"])]
+    score = cider_d(split(["a b c d"]), documents[:1], documents)
+    assert score == pytest.approx(10 * (1 + 0) / 2)
+
+
+def test_perplexity_of_a_uniform_guess_is_the_vocabulary():
+    words = np.array([3, 5])
+    assert perplexity(words * math.log(1 / 40), words) == pytest.approx(40)
+    assert perplexity([0.0], [4]) == 1
+    # Two words with 1/2 and 1/8: the geometric mean's inverse.
+    assert perplexity([math.log(1 / 16)], [2]) == pytest.approx(4)
+    with pytest.raises(ValueError, match="at least one"):
+        perplexity([], [])

@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+from scipy.linalg import sqrtm
+
+from mirrorgan_tf.evaluation.fid import fid, frechet_distance
+
+
+def covariance(rng, dim, rank=None):
+    root = rng.standard_normal((dim, rank or dim))
+    return root @ root.T
+
+
+def test_closed_form_where_covariances_commute():
+    # Diagonal: sum of (m - m')² + (s - s')².
+    mean, other = np.array([0.0, 1, 2]), np.array([2.0, 1, -1])
+    spread, other_spread = np.array([1.0, 2, 3]), np.array([3.0, 2, 0])
+    distance = frechet_distance(
+        mean, np.diag(spread**2), other, np.diag(other_spread**2)
+    )
+    assert distance == pytest.approx(4 + 9 + 4 + 9)
+
+
+@pytest.mark.parametrize("rank", [None, 3])
+def test_agreement_with_scipys_matrix_root(rank):
+    rng = np.random.default_rng(0)
+    first, second = covariance(rng, 8, rank), covariance(rng, 8)
+    mean, other = rng.standard_normal((2, 8))
+    root = sqrtm(first @ second)
+    expected = np.sum((mean - other) ** 2) + np.trace(first + second - 2 * root.real)
+    assert frechet_distance(mean, first, other, second) == pytest.approx(expected)
+    assert frechet_distance(other, second, mean, first) == pytest.approx(expected)
+
+
+def test_samples_of_two_gaussians_come_near_their_distance():
+    rng = np.random.default_rng(1)
+    real = rng.standard_normal((40_000, 3))
+    generated = rng.standard_normal((40_000, 3)) * [1, 2, 3] + [1, 0, 0]
+    assert fid(real, generated) == pytest.approx(1 + 0 + 1 + 4, rel=0.03)
+
+
+def test_equal_sets_are_at_distance_zero():
+    features = np.random.default_rng(0).standard_normal((30, 50)).astype(np.float32)
+    assert fid(features, features[::-1]) == pytest.approx(0, abs=1e-5)
+
+
+def test_a_shift_counts_squared():
+    features = np.random.default_rng(0).standard_normal((100, 4))
+    assert fid(features, features + 3) == pytest.approx(4 * 9)
+
+
+@pytest.mark.parametrize("shape", [(1, 4), (4,)])
+def test_too_few_rows_are_refused(shape):
+    with pytest.raises(ValueError, match="N at least 2"):
+        fid(np.zeros((5, 4)), np.zeros(shape))

@@ -1,0 +1,58 @@
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.evaluation.inception import InceptionJudge, clean_resize
+
+
+@pytest.mark.parametrize("side", [64, 299, 400])
+def test_resizing_is_pillows(side):
+    image = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
+    bands = [
+        Image.fromarray(image[..., band].astype(np.float32), "F").resize(
+            (299, 299), Image.Resampling.BICUBIC
+        )
+        for band in range(3)
+    ]
+    expected = np.stack([np.asarray(band) for band in bands], axis=-1)
+    np.testing.assert_allclose(clean_resize(image[None])[0], expected, atol=0.02)
+
+
+def test_weights_with_and_without_a_top_layer(tmp_path, monkeypatch):
+    network = keras.applications.InceptionV3(weights=None, classes=5)
+    bare = keras.Model(network.input, network.get_layer("avg_pool").output)
+    network.save_weights(tmp_path / "birds.weights.h5")
+    bare.save_weights(tmp_path / "bare.weights.h5")
+    kernel, bias = network.get_layer("predictions").get_weights()
+    network.get_layer("predictions").set_weights([kernel * 0, bias])
+
+    def build(*, classes, include_top, weights, **_):
+        # Building it takes seconds: once is enough.
+        assert weights is None and classes == (5 if include_top else 1000)
+        return network if include_top else bare
+
+    monkeypatch.setattr(keras.applications, "InceptionV3", build)
+    images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
+    judge = InceptionJudge(str(tmp_path / "birds.weights.h5"))
+    assert "5 classes" in judge.about and "bicubic" in judge.about
+    seen = judge(images)
+    assert seen["features"].shape == (2, 2048)
+    np.testing.assert_allclose(seen["probs"].sum(axis=1), 1, atol=1e-5)
+    expected = keras.ops.softmax(seen["features"] @ kernel + bias)
+    np.testing.assert_allclose(seen["probs"], expected, rtol=1e-3, atol=1e-5)
+
+    judge = InceptionJudge(str(tmp_path / "bare.weights.h5"))
+    assert "no classes" in judge.about
+    alone = judge(images)
+    assert alone.keys() == {"features"}
+    np.testing.assert_allclose(alone["features"], seen["features"], atol=1e-6)
+
+
+def test_missing_weights_say_what_to_do(tmp_path):
+    with pytest.raises(UserError, match="no such file.*--inception_weights the path"):
+        InceptionJudge(str(tmp_path / "none.h5"))
+    (tmp_path / "damaged.h5").write_bytes(b"no weights")
+    with pytest.raises(UserError, match="can't be had"):
+        InceptionJudge(str(tmp_path / "damaged.h5"))

@@ -1,0 +1,321 @@
+"""Pickles by hand, opcode by opcode, and by Python's own pickler."""
+
+import collections
+import io
+import itertools
+import os
+import pickle
+import struct
+import tracemalloc
+
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.pickles.reading import load_plain_pickle
+
+PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
+
+
+def load(tmp_path, content):
+    path = tmp_path / "some.pickle"
+    path.write_bytes(content)
+    return load_plain_pickle(path)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_plain_data_comes_back(tmp_path, protocol):
+    shared = ["shared"]
+    plain = {
+        "words": {0: "<end>", 1: "naïve", 2: "日本"},
+        "numbers": [0, -1, 255, 65536, 2**40, -(2**70), 0.5, 1j, True, None],
+        "bytes": [b"", b"\x00\xff", bytearray(b""), bytearray(b"a\x80")],
+        "containers": ({1}, frozenset("a"), (), collections.OrderedDict(b=1, a=2)),
+        "shared": [shared, shared],
+        "keys": {None: 1, True: 2, 0.5: 3, b"a": 4, -7: 5},
+    }
+    loaded = load(tmp_path, pickle.dumps(plain, protocol))
+    assert loaded == plain
+    assert loaded["shared"][0] is loaded["shared"][1]
+
+
+@pytest.mark.parametrize("module", [b"numpy.core.", b"numpy._core."])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_arrays_of_either_numpy_come_back(tmp_path, protocol, module):
+    arrays = [
+        np.arange(6).reshape(2, 3).astype(dtype)
+        for dtype in ("<i8", ">i4", "u1", "f2", "<f4", ">f8", "c8", "?")
+    ]
+    arrays += [
+        np.asfortranarray(arrays[0]),
+        np.arange(24).reshape(2, 3, 4).transpose(1, 0, 2),
+        np.array(["a", "bcd", "é"]),
+        np.array([b"a", b"bcd"]),
+        np.array([1, "a", None, [2]], object),
+        np.zeros((0, 3)),
+        np.array(7),
+        np.int64(3),
+        np.float32(0.5),
+        np.str_("word"),
+    ]
+    content = pickle.dumps(arrays, protocol)
+    # Protocols with framed names count the letters of a module.
+    if protocol < 4:
+        content = content.replace(b"numpy._core.", module)
+    loaded = load(tmp_path, content)
+    for array, copy in zip(arrays, loaded, strict=True):
+        # NumPy itself turns the bytes of old protocols round.
+        assert copy.dtype.newbyteorder("=") == array.dtype.newbyteorder("=")
+        np.testing.assert_array_equal(copy, array)
+
+
+def test_python_2_pickles_come_back(tmp_path):
+    # What Python 2.7 writes: byte strings, unicode, long, an array of NumPy 1.
+    text = b"(lp0\nS'a bird'\np1\naVna\\u00efve\np2\naL12L\na(dp3\nI1\nS'x'\nsa."
+    assert load(tmp_path, text) == ["a bird", "naïve", 12, {1: "x"}]
+    binary = b"\x80\x02]q\x00(U\x03\xe9t\xe9q\x01X\x02\x00\x00\x00\xc3\xa9q\x02K\x05e."
+    assert load(tmp_path, binary) == ["été", "é", 5]
+    array = (
+        b"\x80\x02cnumpy.core.multiarray\n_reconstruct\nq\x01cnumpy\nndarray\nq\x02"
+        b"K\x00\x85U\x01b\x87Rq\x03(K\x01K\x02\x85cnumpy\ndtype\nq\x04U\x02i4K\x00"
+        b"K\x01\x87R(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89"
+        b"U\x08\x01\x00\x00\x00\xff\xff\xff\xfftb."
+    )
+    np.testing.assert_array_equal(load(tmp_path, array), [1, -1])
+
+
+class Calls:
+    """Pickles as a call."""
+
+    def __init__(self, function, *args):
+        self._call = function, args
+
+    def __reduce__(self):
+        return self._call
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize(
+    ("evil", "named"),
+    [
+        (Calls(os.system, "touch pwned"), r"system"),
+        (Calls(eval, "1"), r"eval"),
+        (Calls(getattr, "a", "upper"), r"getattr"),
+        (Calls(np.load, "x"), r"load"),
+        (os.system, r"system"),
+        (collections.Counter, r"Counter"),
+        (io.BytesIO, r"BytesIO"),
+    ],
+)
+def test_anything_else_is_refused_by_name(tmp_path, monkeypatch, evil, named, protocol):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=rf"some\.pickle: refused: it holds .*{named}"):
+        load(tmp_path, pickle.dumps([1, {"a": evil}], protocol))
+    assert not (tmp_path / "pwned").exists()
+
+
+RECONSTRUCT = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n"
+DTYPE = b"cnumpy\ndtype\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        # Dotted names, extension codes, references outside.
+        b"\x80\x04\x8c\x08builtins\x8c\x0cset.__init__\x93.",
+        b"\x80\x02\x82\x01.",
+        b"Pname\n.",
+        # Names alone.
+        b"c__builtin__\nset\n.",
+        b"(lp0\n}I1\ncnumpy\nndarray\nsa.",
+        DTYPE + b"(S'i4'\ntR.",
+        RECONSTRUCT
+        + b"(I0\ntS'b'\ntR(I1\n(I1\nt"
+        + DTYPE
+        + b"(S'O8'\ntRI00\n(lcnumpy\nndarray\natb.",
+        # A set's class, one of our functions, given a state.
+        b"c__builtin__\nset\n}U\x08__init__K\x01sb.",
+        b"c_codecs\nencode\n}U\x09_functionc__builtin__\nset\nsb.",
+        b"c_codecs\nencode\n(X\x01\x00\x00\x00aX\x05\x00\x00\x00rot13tR.",
+        # Arrays and bytes that claim more than they bring.
+        RECONSTRUCT + b"(I1000000000000\ntS'd'\ntR.",
+        b"cnumpy\nndarray\n(I1000000000000\ntR.",
+        b"c__builtin__\nbytes\n(I1000000000000\ntR.",
+        b"c__builtin__\nbytearray\n(I1000000000000\ntR.",
+        RECONSTRUCT
+        + b"(I0\ntS'b'\ntR(I1\n(I-1\nt"
+        + DTYPE
+        + b"(S'i4'\ntRI00\nS''\ntb.",
+        # A dtype that holds objects and says that it does not.
+        RECONSTRUCT + b"(I0\ntS'b'\ntR(I1\n(I1\nt" + DTYPE + b"(S'O8'\ntR"
+        b"(I3\nS'|'\nNNNI-1\nI-1\nI0\ntbI00\nS'AAAAAAAA'\ntb.",
+        b"cnumpy.core.multiarray\nscalar\n(" + DTYPE + b"(S'O8'\ntRS'AAAAAAAA'\ntR.",
+        DTYPE + b"(S'i4,O'\ntR.",
+        DTYPE + b"(S'M8'\ntR.",
+        RECONSTRUCT + b"(I0\ntS'b'\ntR(I1\n(I9\nt" + DTYPE + b"(S'S0'\ntRI00\nS''\ntb.",
+        # No pickle at all.
+        b"",
+        b"PK\x03\x04",
+        b"\x80\x63.",
+        b"[1, 2]",
+        b"\x80\x04\x8e" + struct.pack("<Q", 2**60) + b"a.",
+        b"I" + b"9" * 10_000 + b"\n.",
+        b"(" * 100_000,
+    ],
+    ids=itertools.count(),
+)
+def test_malice_and_damage_are_one_line(tmp_path, content):
+    with pytest.raises(UserError, match=r"some\.pickle: (refused|not a whole)") as told:
+        load(tmp_path, content)
+    assert "\n" not in str(told.value)
+
+
+def test_memos_take_no_more_than_what_they_hold(tmp_path):
+    # C's unpickler would make room for 2**33 entries here.
+    huge = struct.pack("<I", 2**32 - 1)
+    assert load(tmp_path, b"\x80\x02Nr" + huge + b"0j" + huge + b".") is None
+    assert load(tmp_path, b"Np4294967295\n.") is None
+
+
+def number(value):
+    """The instruction that puts a whole number on the stack, of any protocol."""
+    return b"L%dL\n" % value
+
+
+def doubled(empty, pair, times):
+    """Containers of two references to the one before: 2**times values in all."""
+    return empty + b"p0\n" + b"".join([b"(g0\ng0\n" + pair + b"p0\n"] * times)
+
+
+def array(dtype, shape, values):
+    sides = b"".join(number(side) for side in shape)
+    return (
+        RECONSTRUCT
+        + b"(I0\ntS'b'\ntR(I1\n("
+        + sides
+        + b"t"
+        + DTYPE
+        + b"(S'%s'\ntRI00\n%stb" % (dtype, values)
+    )
+
+
+NESTED_TUPLES = doubled(b"(t", b"t", 60)
+COLLIDING_KEYS = [(2**61 - 1) * factor for factor in range(1, 20_000)]
+SHARED_LIST = b"(" + b"K\x01" * 20_000 + b"lp1\n0"
+SHARED_TEXT = b"V" + b"a" * 20_000 + b"\np1\n0"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        # Keys that take 2**60 steps to hash, by every instruction that hashes.
+        NESTED_TUPLES + b"0(g0\nNd.",
+        NESTED_TUPLES + b"0(dg0\nNs.",
+        NESTED_TUPLES + b"0}(g0\nNu.",
+        NESTED_TUPLES + b"0\x8f(g0\n\x90.",
+        NESTED_TUPLES + b"0(g0\n\x91.",
+        NESTED_TUPLES + b"0c__builtin__\nset\n((g0\nltR.",
+        NESTED_TUPLES + b"0c__builtin__\nfrozenset\n((g0\nttR.",
+        NESTED_TUPLES + b"0ccollections\nOrderedDict\n(((g0\nNtltR.",
+        # Keys that all hash alike.
+        b"(" + b"".join(number(key) + b"N" for key in COLLIDING_KEYS) + b"d.",
+        b"\x8f(" + b"".join(map(number, COLLIDING_KEYS)) + b"\x90.",
+        b"N" + b"".join(b"p%d\n" % key for key in COLLIDING_KEYS) + b".",
+        # Small to hold, without end to write out or to compare.
+        NESTED_TUPLES + b".",
+        doubled(b"(l", b"l", 60) + b".",
+        doubled(b"(d", b"l", 60) + b".",
+        SHARED_LIST + b"(" + b"g1\n" * 20_000 + b"l.",
+        SHARED_TEXT + b"(" + b"g1\n" * 20_000 + b"l.",
+        b"(lp0\ng0\na.",
+        b"(lp0\n" + array(b"O8", (1,), b"g0\n") + b"a.",
+        # Nested too deep for whatever goes through it by calls.
+        b"]" * 100_000 + b"a" * 99_999 + b".",
+        b")" + b"\x85" * 100_000 + b".",
+        b"}" + b"K\x00}" * 20_000 + b"s" * 20_000 + b".",
+        # Calls whose results are larger than what stands in the file.
+        SHARED_LIST + b"(" + b"c__builtin__\nset\n(g1\ntR" * 1000 + b"l.",
+        SHARED_TEXT + b"(" + b"c_codecs\nencode\n(g1\nVlatin1\ntR" * 1000 + b"l.",
+        SHARED_TEXT + b"(" + b"c__builtin__\nbytearray\n(g1\ntR" * 1000 + b"l.",
+        # Arrays of nothing, and of sides that no array has.
+        array(b"i4", (2**31, 0), b"S''\n") + b".",
+        array(b"i4", (0, 2**62), b"S''\n") + b".",
+        array(b"O8", (2**31, 0), b"(l") + b".",
+        array(b"i4", [2**61 - 1] * 30 + [0], b"S''\n") + b".",
+        array(b"i4", [1] * 100, b"S'aaaa'\n") + b".",
+        # A shape that is no shape, and would be written into the error.
+        NESTED_TUPLES
+        + b"0"
+        + RECONSTRUCT
+        + b"(I0\ntS'b'\ntR(I1\ng0\n"
+        + DTYPE
+        + b"(S'i4'\ntRI00\nS''\ntb.",
+        # Room for what the file claims, before it is read.
+        b"\x80\x05\x96" + struct.pack("<Q", 2**33) + b"a.",
+        b"\x80\x05\x8e" + struct.pack("<Q", 2**33) + b"a.",
+        b"B" + struct.pack("<I", 2**31) + b"a.",
+        # Numbers that Python does not even write out.
+        b"\x8b" + struct.pack("<I", 20_000) + b"\x7f" * 20_000 + b".",
+        # Half a character can't be written into any file.
+        b"V\\ud800\n.",
+        # Attributes, elements and items of what is no plain container.
+        array(b"i4", (1,), b"S'aaaa'\n") + b"NK\x01s.",
+        b"c__builtin__\nbytearray\n(tR(K\x01e.",
+    ],
+    ids=itertools.count(),
+)
+def test_no_small_file_costs_much_memory_or_time(tmp_path, content):
+    assert len(content) < 2_000_000
+    path = tmp_path / "some.pickle"
+    path.write_bytes(content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match="refused|not a whole") as caught:
+            load_plain_pickle(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**20 + 100 * len(content)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 1000
+
+
+# Instructions and fragments of them; a uniform choice of bytes hardly gets anywhere.
+FRAGMENTS = [
+    *(bytes([opcode]) for opcode in pickle._Unpickler.dispatch),
+    *(b"p0\n", b"g0\n", b"q\x01", b"h\x01", b"K\x02", b"I3\n", b"Va\n", b"U\x01b"),
+    *(b"(", b"(lp0\n", b"(tp0\n", b"}q\x01", b"cnumpy\nndarray\n", b"tR", b"tb"),
+    *(RECONSTRUCT + b"(I0\ntS'b'\ntR", DTYPE + b"(S'i4'\ntR", DTYPE + b"(S'O8'\ntR"),
+    *(b"c__builtin__\nset\n", b"ccollections\nOrderedDict\n", b"c_codecs\nencode\n"),
+]
+
+
+@hypothesis.given(st.lists(st.sampled_from(FRAGMENTS) | st.binary(max_size=4)))
+@hypothesis.settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+)
+def test_any_instructions_give_plain_data_or_one_line(tmp_path, fragments):
+    try:
+        value = load(tmp_path, b"".join(fragments) + b".")
+    except UserError as error:
+        assert "\n" not in str(error)
+    else:
+        # It can be gone through, written out and stored.
+        repr(value).encode()
+        pickle.dumps(value, 2)
+
+
+def test_every_truncation_is_told(tmp_path):
+    content = pickle.dumps([{1: "a"}, np.arange(3), np.float64(2)], 2)
+    for length in range(len(content)):
+        # Half a name is a name that is not known.
+        with pytest.raises(UserError, match="not a whole pickle|refused"):
+            load(tmp_path, content[:length])
+
+
+def test_a_missing_file_is_told(tmp_path):
+    with pytest.raises(UserError, match="none.pickle: can't be read"):
+        load_plain_pickle(tmp_path / "none.pickle")

@@ -1,0 +1,210 @@
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from mirrorgan_tf.check import check, parse_decode, show_samples
+from mirrorgan_tf.config import Config
+from mirrorgan_tf.data.records import CaptionedImages
+from mirrorgan_tf.data.sources import guess_dataset, open_dataset
+from mirrorgan_tf.data.statistics import length_histogram
+from mirrorgan_tf.errors import UserError
+from tests.conftest import OTHER_KERAS_SETTINGS
+from tests.data import trees
+
+ROOT = Path(__file__).parents[1]
+SMALL = {"base_size": 16, "scales": 1, "max_words": 8}
+
+
+def report(data_dir, *, decode=None, **settings):
+    config = Config.from_flags(
+        dataset=guess_dataset(data_dir), data_dir=str(data_dir), **SMALL | settings
+    )
+    return check(open_dataset(config), config, decode=decode)
+
+
+def row(text, name):
+    line = next(line for line in text.splitlines() if line.startswith(f"| {name}"))
+    return [cell.strip() for cell in line.split("|")[2:-1]]
+
+
+@pytest.mark.parametrize(
+    ("make", "dataset"),
+    [
+        (trees.make_coco, "coco"),
+        (lambda folder: trees.make_coco(folder, year=2017), "coco"),
+        (trees.make_cub_original, "cub"),
+        (lambda folder: trees.make_cub_original(folder / "CUB_200_2011").parent, "cub"),
+        (trees.make_cub_preprocessed, "cub"),
+        (trees.make_folder, "folder"),
+    ],
+)
+def test_every_layout_is_known_and_fit_to_train_on(tmp_path, make, dataset):
+    data_dir = make(tmp_path / "set")
+    assert guess_dataset(data_dir) == dataset
+    text, stops = report(data_dir)
+    assert not stops, text
+    assert "can't be decoded" not in text
+
+
+def test_the_numbers_are_right(tmp_path):
+    texts = {
+        "train/a": ["a red bird", "a red bird", "one two three four five six 7 8 9"],
+        "train/b": ["日本"],
+        "val/c": ["a bird.", "A BLUE bird"],
+    }
+    for name, captions in texts.items():
+        trees.write_image(tmp_path / f"{name}.png", 30, 20)
+        (tmp_path / f"{name}.txt").write_text("\n".join(captions))
+    shutil.copy(tmp_path / "train" / "a.png", tmp_path / "val" / "c.png")
+    trees.write_image(tmp_path / "train" / "b.png", 12, 40, mode="L")
+    text, stops = report(tmp_path)
+    assert not stops
+    assert row(text, "images ") == ["2", "1"]
+    assert row(text, "captions ") == ["4", "2"]
+    assert row(text, "captions an image") == ["1, 2, 3", "2, 2, 2"]
+    assert row(text, "words in the vocabulary") == ["100.0%", "100.0%"]
+    # Words of the captions, sorted: 0, 3, 3, 9 and 2, 3.
+    assert row(text, "such words a caption") == ["3, 7, 9, 9", "2, 3, 3, 3"]
+    assert row(text, "captions of more than --max_words=8") == ["25.0%", "0.0%"]
+    assert row(text, "shorter side in px") == ["12, 16, 20", "20, 20, 20"]
+    assert row(text, "kinds") == ["PNG RGB 1, PNG L 1", "PNG RGB 1"]
+    assert "vocabulary: 13 words" in text
+    for warning in (
+        r"train: captions without a known word: 1 \('日本'\)",
+        r"train: images with the same caption twice: 1 \(.*train/a.png\)",
+        r"train: images to enlarge, smaller than 16 px: 1 \(.*train/b.png: 12×40\)",
+        r"validation images that are training images too: 1, first "
+        r".*val/c.png = .*train/a.png",
+    ):
+        assert re.search(f"^warning: {warning}$", text, re.M), text
+    assert text.count("warning: ") == 4
+
+
+def test_images_that_cant_be_decoded_stop(tmp_path):
+    trees.make_folder(tmp_path, images=6, val_images=1)
+    (tmp_path / "train" / "shelf0" / "bird 0.jpg").write_bytes(b"")
+    text, stops = report(tmp_path)
+    assert stops
+    assert re.search(
+        r"^error: train: images that can't be decoded: 1 \(.*bird 0.jpg: is empty\)$",
+        text,
+        re.M,
+    )
+    assert row(text, "images decoded") == ["5", "1"]
+
+
+def test_a_few_bad_images_that_are_skipped_do_not_stop(tmp_path):
+    trees.make_folder(tmp_path, images=100, val_images=1)
+    for number, stops in ((0, False), (1, True)):
+        (tmp_path / "train" / f"shelf{number}" / f"bird {number * 5}.jpg").write_bytes(
+            b"no image"
+        )
+        text, stopped = report(tmp_path, on_bad_example="skip")
+        assert stopped == stops, text
+        kind = "error" if stops else "warning"
+        assert f"{kind}: train: images that can't be decoded: {number + 1} (" in text
+
+
+def test_captions_of_no_known_word_stop(tmp_path):
+    trees.make_folder(tmp_path, images=4)
+    text, stops = report(tmp_path, min_word_count=1000)
+    assert stops
+    assert "error: train: no caption has a known word" in text
+
+
+def test_images_may_be_left_alone(tmp_path):
+    trees.make_folder(tmp_path, images=9, val_images=1)
+    (tmp_path / "train" / "shelf0" / "bird 0.jpg").write_bytes(b"")
+    text, stops = report(tmp_path, decode=0)
+    assert not stops
+    assert row(text, "shorter side in px") == ["–", "–"]
+    assert row(report(tmp_path, decode=3)[0], "images decoded") == ["2", "1"]
+
+
+def test_the_official_words_are_compared(tmp_path):
+    birds = trees.make_cub_preprocessed(tmp_path)
+    path = birds / "CUB_200_2011" / "images.txt"
+    key = path.read_text().split()[1].removesuffix(".jpg")
+    (birds / "text" / f"{key}.txt").write_text("zebra\n" * 10)
+    text, _ = report(birds, captions_pickle=str(birds / "captions.pickle"))
+    assert "val: captions without a known word: 10 ('zebra'" in text
+
+
+def test_the_histogram_adds_up():
+    words = np.random.default_rng(1).integers(0, 50, 1000)
+    lines = length_histogram(words)
+    assert len(lines) == 10
+    total = 0
+    for line in lines:
+        low, high, count = map(int, re.match(r"\s*(\d+)–(\d+)\s+(\d+)", line).groups())
+        assert count == ((words >= low) & (words <= high)).sum()
+        total += count
+    assert total == 1000
+    assert max(line.count("#") for line in lines) == 40
+    assert length_histogram(np.zeros(3, int))[0].split()[1] == "3"
+
+
+def test_samples_show_boxes_and_leave_bad_images_out(tmp_path):
+    path = tmp_path / "a.png"
+    PIL.Image.new("RGB", (160, 80), "blue").save(path)
+    (tmp_path / "bad.png").write_bytes(b"")
+    index = CaptionedImages(
+        paths=(str(path), str(tmp_path / "bad.png")),
+        captions=(("a bird",), ("no bird",)),
+        class_ids=[1, 1],
+        image_ids=[1, 2],
+        boxes=[[40, 20, 60, 40], [0, 0, 1, 1]],
+    )
+    sheet = show_samples(index).astype(int)
+    red = (sheet == (255, 0, 0)).all(-1)
+    rows, columns = np.flatnonzero(red.any(1)), np.flatnonzero(red.any(0))
+    # Drawn at 160 px, the image's own width: the box keeps its size.
+    assert rows[-1] - rows[0] == 40
+    assert columns[-1] - columns[0] == 60
+
+
+def test_images_that_nothing_can_be_shown_of_are_left_out(tmp_path, monkeypatch):
+    """Whatever Pillow raises, and if no image is left."""
+    path = tmp_path / "a.gif"
+    trees.write_image(path)
+    index = CaptionedImages((str(path),), (("a bird",),), [1], [1])
+
+    def fail(*_):
+        raise SyntaxError
+
+    monkeypatch.setattr(PIL.ImageOps, "exif_transpose", fail)
+    assert show_samples(index) is None
+
+
+@pytest.mark.parametrize("text", ["", "some", "-1", "1.5"])
+def test_a_bad_number_of_images_is_told(text):
+    with pytest.raises(UserError, match=f"--decode={text}: must be all, none or"):
+        parse_decode(text)
+
+
+def test_the_command_tells_and_draws(tmp_path):
+    cub = trees.make_cub_original(tmp_path / "CUB_200_2011")
+    next((cub / "images").rglob("*.jpg")).write_bytes(b"no image")
+    out = tmp_path / "pictures" / "check.png"
+    done = subprocess.run(
+        [sys.executable, "-m", "mirrorgan_tf.check", "--flagfile=flags/cub.cfg"]
+        + [f"--data_dir={cub}", f"--out={out}"],
+        cwd=ROOT,
+        env=os.environ | OTHER_KERAS_SETTINGS,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.startswith(f"{cub}: --dataset=cub\n")
+    assert row(done.stdout, "images ") == ["18", "6"]
+    assert "every fourth class" in done.stdout
+    assert "can't be decoded: 1 (" in done.stdout
+    assert PIL.Image.open(out).width > 500

@@ -1,0 +1,174 @@
+"""Trainings that are killed and stopped at random moments end like a straight one.
+
+    python tools/interruptions.py --count=50
+
+Every run is `mirrorgan_tf.train --deterministic` at a tiny size. Each interruption is
+SIGKILL or, every second time, SIGTERM, after a random part of the time that a whole
+run takes. When a run has come to its end, all tensors of its last checkpoints
+(weights, averages, optimizers, batch statistics, steps) must be bit for bit those of
+the run that nobody disturbed. A run goes on with the `flags.cfg` that it left.
+"""
+
+import argparse
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from mirrorgan_tf.config import STAGES  # noqa: E402  (found by the path above)
+
+STEPS = 6
+TINY = [
+    "--flagfile=flags/birdlets.cfg",
+    "--deterministic",
+    "--strategy=one_device",
+    "--birdlets_train_images=24",
+    "--birdlets_val_images=8",
+    "--scales=1",
+    "--generator_width=2",
+    "--discriminator_width=2",
+    "--small_width=4",
+    "--stream_hidden_dim=8",
+    "--backbone_batch_size=4",
+    "--stem_batch_size=4",
+    "--stream_batch_size=4",
+    "--glam_batch_size=4",
+    *(f"--{stage}_steps={STEPS}" for stage in STAGES),
+    "--log_every=2",
+    "--checkpoint_every=2",
+    "--picture_every=100",
+]
+
+
+def train(arguments, log):
+    """In a process of its own: the command, its output appended to a file."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    sys.argv = ["train", *arguments]
+    os.chdir(ROOT)
+    from mirrorgan_tf import commands
+    from mirrorgan_tf.train import define_flags, main
+
+    commands.run(main, define_flags)
+
+
+class Runs:
+    """Starts trainings from a server that has imported everything already."""
+
+    def __init__(self, folder):
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["mirrorgan_tf.train"])
+        self._folder = folder
+
+    def start(self, name):
+        """A training in `name`, begun or gone on with; its process and its log."""
+        workdir, log = self._folder / name, self._folder / f"{name}.log"
+        arguments = [*TINY, f"--data_dir={self._folder}/data"]
+        if (workdir / "flags.cfg").exists():
+            # It holds all that is needed.
+            arguments = [f"--flagfile={workdir}/flags.cfg"]
+        arguments.append(f"--workdir={workdir}")
+        process = self._context.Process(target=train, args=(arguments, str(log)))
+        process.start()
+        return process, log
+
+
+def saved_steps(workdir):
+    """Steps of the newest readable checkpoint of each stage."""
+    from mirrorgan_tf.training.checkpoints import saved_step
+
+    return [saved_step(workdir / stage) for stage in STAGES]
+
+
+def check_same(workdir, other):
+    """Fails unless all tensors of the last checkpoints have the same bytes."""
+    import tensorflow as tf
+
+    for stage in STAGES:
+        readers = [
+            tf.train.load_checkpoint(str(run / stage / f"ckpt-{STEPS}"))
+            for run in (workdir, other)
+        ]
+        names = [reader.get_variable_to_shape_map().keys() for reader in readers]
+        assert names[0] == names[1]
+        # How often it was saved is of no account.
+        for name in names[0] - {
+            "_CHECKPOINTABLE_OBJECT_GRAPH",
+            "save_counter/.ATTRIBUTES/VARIABLE_VALUE",
+        }:
+            a, b = (reader.get_tensor(name) for reader in readers)
+            same = a == b if isinstance(a, bytes) else a.tobytes() == b.tobytes()
+            assert same, f"{stage}: {name} differs"
+
+
+def interrupt(runs, name, after_s, number):
+    """Starts or goes on; True where the signal came before the end."""
+    process, log = runs.start(name)
+    process.join(after_s)
+    if process.exitcode is None:
+        os.kill(process.pid, number)
+    process.join()
+    text = log.read_text()
+    assert "Traceback" not in text and "\nerror:" not in text, text
+    if process.exitcode == -signal.SIGKILL:
+        return True
+    # SIGTERM before Python listens ends the process too.
+    assert process.exitcode in (0, -signal.SIGTERM), f"{process.exitcode}\n{text}"
+    return "stopped; what was trained is saved" in text.splitlines()[-1]
+
+
+def main():
+    """Interrupts `--count` times, prints a line for each."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="interruptions-"))
+    runs = Runs(folder)
+    begun = time.monotonic()
+    process, log = runs.start("straight")
+    process.join()
+    assert process.exitcode == 0, log.read_text()
+    whole_s = time.monotonic() - begun
+    print(f"straight run: {whole_s:.1f} s", flush=True)
+    draw = random.Random(arguments.seed)
+    count = finished = 0
+    before = [0] * len(STAGES)
+    while True:
+        name, number = f"run{finished}", signal.SIGKILL
+        if count == arguments.count:
+            after_s = None
+        else:
+            # The straight run waited for the server's imports, too.
+            after_s = draw.uniform(0, 0.7 * whole_s)
+            number = signal.SIGTERM if count % 2 else signal.SIGKILL
+        hit = interrupt(runs, name, after_s, number)
+        count += hit
+        now = saved_steps(folder / name)
+        assert all(a <= b for a, b in zip(before, now, strict=True)), (before, now)
+        before = now
+        if hit:
+            print(
+                f"{count}: {number.name} after {after_s:.1f} s, saved {now}", flush=True
+            )
+        elif now == [STEPS] * len(STAGES):
+            check_same(folder / name, folder / "straight")
+            print("came to its end, bit for bit the same", flush=True)
+            before, finished = [0] * len(STAGES), finished + 1
+            if after_s is None:
+                break
+    shutil.rmtree(folder)
+    print(f"{count} interruptions, {finished} run(s) finished, nothing lost")
+
+
+if __name__ == "__main__":
+    main()

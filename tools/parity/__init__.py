@@ -1,0 +1,1 @@
+"""Compares the networks with the original code, by golden tensors in a folder."""

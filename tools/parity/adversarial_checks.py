@@ -1,0 +1,167 @@
+"""Discriminators, errD, errG and the generator's gradients, compared."""
+
+import re
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from mirrorgan_tf.convert.names import pytorch_entries
+from mirrorgan_tf.convert.sizes import make_glam, make_stream_decoder
+from mirrorgan_tf.losses.kl import kl_to_standard_normal
+from mirrorgan_tf.training.adversarial import adversarial_loss, discriminator_loss
+from mirrorgan_tf.training.stream_stage import redescription_loss
+from tools.parity.golden import GoldenFile, MissingGoldenError, Report
+from tools.parity.network_checks import (
+    TOLERANCE,
+    check_discriminators,
+    glam_inputs,
+    numpy,
+    to_channels_last,
+)
+
+__all__ = ["GRADIENT_TOLERANCE", "check_adversarial"]
+
+GRADIENT_TOLERANCE = 1e-3
+_LAMBDA = r"loss/errG_lambda(\d+(?:\.\d+)?)"
+
+
+def check_adversarial(
+    golden: GoldenFile, others: dict[str, GoldenFile], report: Report
+) -> None:
+    """Everything in adversarial.npz.
+
+    Args:
+        golden: the file.
+        others: all files of the folder by name; images come from "glam", captions
+            and their decoder from "stream_decoder".
+        report: gets the lines.
+    """
+    discriminators = check_discriminators(golden, report)
+    for index, discriminator in discriminators.items():
+        _check_discriminator_loss(index, discriminator, golden, others, report)
+    if "glam" not in others:
+        raise MissingGoldenError(
+            "errD and the losses need the generator of glam.npz, which is not there"
+        )
+    if golden.keys("loss/|gradnorm/"):
+        _check_generator_loss(discriminators, golden, others, report)
+
+
+def _check_discriminator_loss(index, discriminator, golden, others, report):
+    key, image = f"eval/errD{index}", f"eval/image{index}"
+    if key not in golden or image not in others.get("glam", ()):
+        return
+    loss = _discriminator_loss(
+        discriminator,
+        to_channels_last(golden.take(f"real{index}")),
+        to_channels_last(others["glam"].take(image)),
+        golden.take("sentence"),
+    )
+    report.compare(f"adversarial/{key}", loss, golden.take(key), TOLERANCE)
+
+
+def _discriminator_loss(discriminator, real, fake, sentence):
+    weights = np.ones(len(sentence), np.float32)
+    weights[-1] = 0.0
+    _, loss = discriminator_loss(
+        discriminator,
+        tf.constant(real),
+        tf.constant(fake),
+        tf.constant(sentence),
+        tf.constant(np.roll(sentence, -1, axis=0)),
+        tf.constant(weights),
+        training=False,
+    )
+    return numpy(loss)
+
+
+class _PooledDecoder:
+    """Stands for STREAM: mean colours of a grid, projected, and the decoder."""
+
+    def __init__(self, projection: np.ndarray, decoder: keras.Model):
+        self._projection = projection
+        self._decoder = decoder
+        self._grid = round((len(projection) / 3) ** 0.5)
+
+    def __call__(self, images, ids, training=False):
+        side = images.shape[1] // self._grid
+        pooled = ops.average_pool(images, side, side)
+        flat = ops.reshape(ops.transpose(pooled, (0, 3, 1, 2)), (len(ids), -1))
+        return self._decoder(ops.matmul(flat, self._projection), ids)
+
+
+def _check_generator_loss(discriminators, golden, others, report):
+    glam_golden = others["glam"]
+    glam = make_glam(glam_golden.take_state())
+    inputs = glam_inputs(glam_golden)
+    sentence = golden.take("sentence")
+    weight = 20.0
+    for key in golden.keys(_LAMBDA):
+        weight = float(re.match(_LAMBDA, key)[1])
+    if len(discriminators) != glam.stages:
+        raise MissingGoldenError(
+            f"there are {len(discriminators)} discriminators and glam.npz's generator "
+            f"has {glam.stages} images"
+        )
+    with tf.GradientTape() as tape:
+        made = glam(**inputs)
+        losses = {
+            "adversarial": sum(
+                adversarial_loss(discriminator, images, sentence, training=False)
+                for discriminator, images in zip(
+                    discriminators.values(), made["images"], strict=True
+                )
+            ),
+            "kl": tf.reduce_mean(kl_to_standard_normal(made["mu"], made["log_var"])),
+        }
+        if "stream_decoder" in others:
+            losses["caption"] = _caption_loss(
+                made["images"][-1], golden, others["stream_decoder"]
+            )
+            losses["errG"] = (
+                losses["adversarial"] + weight * losses["caption"] + losses["kl"]
+            )
+    for key in golden.keys("loss/"):
+        name = re.sub(_LAMBDA, "loss/errG", key).removeprefix("loss/")
+        if name in losses:
+            report.compare(
+                f"adversarial/{key}", numpy(losses[name]), golden.take(key), TOLERANCE
+            )
+    if "errG" not in losses:
+        raise MissingGoldenError(
+            "its generator loss needs stream_decoder.npz, which is not there"
+        )
+    if golden.keys("gradnorm/"):
+        gradients = tape.gradient(losses["errG"], glam.trainable_variables)
+        _compare_gradients(glam, gradients, golden, report)
+
+
+def _caption_loss(images, golden, decoder_golden):
+    stream = _PooledDecoder(
+        golden.take("caption_encoder_W"),
+        make_stream_decoder(decoder_golden.take_state()),
+    )
+    ids = tf.constant(decoder_golden.take("captions").astype(np.int32))
+    lengths = tf.constant(decoder_golden.take("lengths").astype(np.int32))
+    return redescription_loss(stream, images, ids, lengths, with_end=False)
+
+
+def _compare_gradients(glam, gradients, golden, report):
+    by_variable = {
+        id(variable): gradient
+        for variable, gradient in zip(glam.trainable_variables, gradients, strict=True)
+    }
+    for entry in pytorch_entries(glam):
+        if id(entry.variable) not in by_variable:
+            continue
+        (name,) = entry.names
+        key = f"gradnorm/{name}"
+        if key not in golden:
+            report.gap(f"adversarial.npz has no {key}, but the parameter is trained")
+            continue
+        gradient = by_variable[id(entry.variable)]
+        # Nothing may depend on a parameter: one word leaves attention no choice.
+        norm = 0.0 if gradient is None else np.linalg.norm(numpy(gradient))
+        report.compare(f"adversarial/{key}", norm, golden.take(key), GRADIENT_TOLERANCE)

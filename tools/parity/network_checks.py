@@ -1,0 +1,233 @@
+"""What each golden file holds, computed by our networks and compared."""
+
+import re
+
+import numpy as np
+from keras import ops
+
+from mirrorgan_tf.convert.sizes import (
+    make_discriminator,
+    make_glam,
+    make_stem,
+    make_stream_decoder,
+)
+from mirrorgan_tf.losses.caption import caption_cross_entropy
+from mirrorgan_tf.losses.damsm import (
+    matching_losses,
+    sentence_similarity,
+    word_similarity,
+)
+from mirrorgan_tf.models.attention import padding_mask_from_lengths
+from mirrorgan_tf.models.discriminators import Discriminator
+from mirrorgan_tf.models.redescription import greedy
+from tools.parity.golden import GoldenFile, Report
+
+__all__ = [
+    "TOLERANCE",
+    "check_damsm",
+    "check_discriminators",
+    "check_glam",
+    "check_stem",
+    "check_stream_decoder",
+    "glam_inputs",
+    "numpy",
+    "to_channels_first",
+    "to_channels_last",
+]
+
+TOLERANCE = 1e-4
+
+# AttnGAN's configurations, where the file does not say otherwise.
+_GAMMAS = {"gamma1": 4.0, "gamma2": 5.0, "gamma3": 10.0}
+
+
+def numpy(tensor) -> np.ndarray:
+    """Tensor to array."""
+    return ops.convert_to_numpy(tensor)
+
+
+def to_channels_first(tensor) -> np.ndarray:
+    """(B, h, w, C) to (B, C, h, w)."""
+    return np.moveaxis(numpy(tensor), -1, 1)
+
+
+def to_channels_last(array: np.ndarray) -> np.ndarray:
+    """(B, C, h, w) to (B, h, w, C)."""
+    return np.moveaxis(array, 1, -1)
+
+
+def check_stem(golden: GoldenFile, report: Report) -> None:
+    """STEM's words and sentence, without dropout."""
+    stem = make_stem(golden.take_state())
+    words, sentence = stem(
+        golden.take("captions").astype(np.int32),
+        golden.take("lengths").astype(np.int32),
+    )
+    ours = {"words": np.moveaxis(numpy(words), 1, 2), "sentence": numpy(sentence)}
+    for name in ours:
+        if f"out/{name}" in golden:
+            theirs = golden.take(f"out/{name}")
+            # They stop at the longest caption of the batch.
+            part = ours[name][..., : theirs.shape[-1]]
+            report.compare(f"stem/{name}", part, theirs, TOLERANCE)
+
+
+def check_stream_decoder(golden: GoldenFile, report: Report) -> None:
+    """The decoder's logits, cross entropy and greedy search."""
+    decoder = make_stream_decoder(golden.take_state())
+    features = golden.take("features")
+    if golden.keys("out/(packed|cross)"):
+        ids = golden.take("captions").astype(np.int32)
+        lengths = golden.take("lengths")
+        logits = decoder(features, ids)
+        rows, words = _packed_order(lengths)
+        for key, ours in (
+            ("out/packed_logits", numpy(logits)[rows, words]),
+            (
+                "out/cross_entropy",
+                numpy(caption_cross_entropy(logits, ids))[rows, words].mean(),
+            ),
+        ):
+            if key in golden:
+                report.compare(
+                    f"stream_decoder/{key[4:]}", ours, golden.take(key), TOLERANCE
+                )
+        if "out/packed_targets" in golden:
+            report.compare_exactly(
+                "stream_decoder/packed_targets",
+                ids[rows, words],
+                golden.take("out/packed_targets"),
+            )
+    if "out/greedy_ids" in golden:
+        theirs = golden.take("out/greedy_ids")
+        ours = greedy(decoder, features, theirs.shape[1], stop_at_end=False)
+        report.compare_exactly(
+            "stream_decoder/greedy_ids", numpy(ours).ravel(), theirs.ravel()
+        )
+
+
+def check_damsm(golden: GoldenFile, report: Report) -> None:
+    """The four DAMSM losses, with and without class masks."""
+    regions = golden.take("region_features")
+    words = ops.convert_to_tensor(np.moveaxis(golden.take("words"), 1, 2))
+    mask = padding_mask_from_lengths(golden.take("lengths"), words.shape[1])
+    regions = np.moveaxis(regions.reshape(*regions.shape[:2], -1), 1, 2)
+    regions, code, sentence = (
+        ops.convert_to_tensor(array)
+        for array in (regions, golden.take("image_code"), golden.take("sentence"))
+    )
+    gammas = {
+        name: float(golden.take(name)) if name in golden else value
+        for name, value in _GAMMAS.items()
+    }
+    by_word = word_similarity(regions, words, mask, **gammas)
+    by_sentence = sentence_similarity(code, sentence, gamma3=gammas["gamma3"])
+    for kind in ("noclass", "class"):
+        if not golden.keys(f"{kind}/"):
+            continue
+        class_ids = golden.take("class_ids") if kind == "class" else None
+        for name, similarity in (("words", by_word), ("sent", by_sentence)):
+            for way, losses in enumerate(matching_losses(similarity, class_ids)):
+                key = f"{kind}/{name}_loss{way}"
+                if key in golden:
+                    report.compare(
+                        f"damsm/{key}",
+                        numpy(losses).mean(),
+                        golden.take(key),
+                        TOLERANCE,
+                    )
+
+
+def check_discriminators(
+    golden: GoldenFile, report: Report
+) -> dict[int, Discriminator]:
+    """Features and probabilities of real images in adversarial.npz.
+
+    Returns:
+        The discriminators by their number.
+    """
+    discriminators = {
+        index: make_discriminator(golden.take_state(f"D{index}/"))
+        for index in sorted(
+            {int(key[1:].split("/")[0]) for key in golden.keys(r"D\d+/param/")}
+        )
+    }
+    for index, discriminator in discriminators.items():
+        sentence = golden.take("sentence")
+        features = discriminator.features(to_channels_last(golden.take(f"real{index}")))
+        for name, value in (
+            ("features", to_channels_first(features)),
+            ("cond_prob", ops.sigmoid(discriminator.conditional(features, sentence))),
+            ("uncond_prob", ops.sigmoid(discriminator.unconditional(features))),
+        ):
+            key = f"eval/{name}{index}"
+            if key in golden:
+                report.compare(
+                    f"adversarial/{key}", numpy(value), golden.take(key), TOLERANCE
+                )
+    return discriminators
+
+
+def glam_inputs(golden: GoldenFile) -> dict[str, np.ndarray]:
+    """Arguments of Glam from glam.npz."""
+    return {
+        "words": np.moveaxis(golden.take("words"), 1, 2),
+        "sentence": golden.take("sentence"),
+        "noise": golden.take("z"),
+        "condition_noise": golden.take("eps"),
+    }
+
+
+def check_glam(golden: GoldenFile, report: Report) -> None:
+    """GLAM's images, attention maps and condition, in each mode of the file."""
+    glam = make_glam(golden.take_state())
+    inputs = glam_inputs(golden)
+    if golden.keys("eval/"):
+        _compare_made(glam(**inputs), "eval", golden, report)
+    if golden.keys("masked/"):
+        mask = golden.take("masked/mask")
+        some = {name: array[: len(mask)] for name, array in inputs.items()}
+        _compare_made(glam(**some, padding_mask=mask), "masked", golden, report)
+    # Last: this moves the running statistics.
+    if golden.keys("train/"):
+        _compare_made(glam(**inputs, training=True), "train", golden, report)
+
+
+def _compare_made(made, mode, golden, report):
+    for key in golden.keys(f"{mode}/"):
+        match = re.fullmatch(
+            r"(image|attention)(\d+)(?:_first)?|mu|logvar", key.removeprefix(f"{mode}/")
+        )
+        if not match:
+            continue
+        kind, index = match[1] or match[0], int(match[2] or 0)
+        tensors = {
+            "image": made["images"],
+            "attention": made["word_attention"],
+            "mu": [made["mu"]],
+            "logvar": [made["log_var"]],
+        }[kind]
+        if index >= len(tensors):
+            # Stays untaken, and so is named in the end.
+            continue
+        theirs = golden.take(key)
+        ours = numpy(tensors[index])[: len(theirs)]
+        if ours.ndim == 4:
+            ours = np.moveaxis(ours, -1, 1)
+        if kind == "attention" and theirs.ndim == 4:
+            stride = max(1, ours.shape[2] // theirs.shape[2])
+            ours = ours[:, :, ::stride, ::stride]
+        report.compare(f"glam/{key}", ours, theirs, TOLERANCE)
+
+
+def _packed_order(lengths):
+    """Rows and places of the true words, time-major, longest caption first."""
+    order = np.argsort(-lengths, kind="stable")
+    pairs = [
+        (row, word)
+        for word in range(lengths.max())
+        for row in order
+        if word < lengths[row]
+    ]
+    rows, words = zip(*pairs, strict=True)
+    return np.array(rows), np.array(words)

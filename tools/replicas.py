@@ -1,0 +1,314 @@
+"""20 steps of each stage give the same losses and weights on any number of replicas.
+
+    python tools/replicas.py [devices=2 devices=4 workers=2 workers=3]
+
+Each case (virtual devices of one process, or processes on loopback) is compared with
+one replica: same global batches, same seed, tiny networks, in float64 and by plain
+SGD; also which weights are kept as the best, and when training is over. In float32 the
+losses agree to 1e-6, until after some ten steps rounding carries a number over a kink
+(LeakyReLU); Adam makes a step of its full rate of rounding on a gradient of zero.
+"""
+
+import argparse
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+CASES = ("devices=2", "devices=4", "workers=2", "workers=3")
+STEPS = 20
+RELATIVE, ABSOLUTE = 1e-8, 1e-10
+# Two micro-batches of 4 replicas are equal.
+WORDS, ROWS, SIZES = 11, 24, (16,)
+SETTINGS = {
+    "max_words": 5,
+    "base_size": 16,
+    "scales": 1,
+    "generator_width": 4,
+    "residual_blocks": 1,
+    "discriminator_width": 2,
+    "noise_dim": 8,
+    "condition_dim": 8,
+    "embedding_dim": 8,
+    "words_dim": 8,
+    "image_encoder": "small",
+    "image_encoder_weights": "none",
+    "stream_encoder": "small",
+    "stream_encoder_weights": "none",
+    "small_width": 4,
+    "stream_embedding_dim": 8,
+    "stream_hidden_dim": 8,
+}
+
+
+def batches(context):
+    """A worker's rows of global batches, each of its own; all rows without one."""
+    import numpy as np
+    import tensorflow as tf
+
+    random = np.random.default_rng(0)
+    lengths = random.integers(0, 6, (STEPS, ROWS), np.int32)
+    ids = random.integers(1, WORDS, (STEPS, ROWS, 5), np.int32)
+    ids[np.arange(5) >= lengths[..., None]] = 0
+    dataset = tf.data.Dataset.from_tensor_slices(
+        {
+            "images": tuple(
+                random.uniform(-1, 1, (STEPS, ROWS, side, side, 3)) for side in SIZES
+            ),
+            "ids": ids,
+            "lengths": lengths,
+            "class_ids": random.integers(0, 9, (STEPS, ROWS), np.int32),
+        }
+    ).repeat()
+    if context is None:
+        return dataset
+    part = ROWS // context.num_input_pipelines
+    own = slice(
+        context.input_pipeline_id * part, (context.input_pipeline_id + 1) * part
+    )
+    return dataset.map(
+        lambda batch: tf.nest.map_structure(lambda values: values[own], batch)
+    )
+
+
+# Rows of the result: a stage, and settings beside SETTINGS.
+RUNS = {
+    "stem": ("stem", {}),
+    "stream": ("stream", {}),
+    "glam": ("glam", {}),
+    "glam with R1": (
+        "glam",
+        {"r1_weight": 1.0},
+    ),
+    "glam in micro-batches": ("glam", {"accumulate_steps": 2, "spectral_norm": True}),
+}
+
+
+def build(name, config):
+    """A stage whose optimizers do not blow rounding up, as Adam does near zero."""
+    import keras
+
+    from mirrorgan_tf import networks
+    from mirrorgan_tf.training.glam_stage import GlamStage
+    from mirrorgan_tf.training.stem_stage import StemStage
+    from mirrorgan_tf.training.stream_stage import StreamStage
+
+    stem = networks.build_stem(config, WORDS)
+    if name == "stem":
+        stage = StemStage(config, stem, networks.build_image_encoder(config))
+        stage.optimizer = keras.optimizers.SGD(0.01)
+    elif name == "stream":
+        stage = StreamStage(config, networks.build_stream(config, WORDS))
+        stage.optimizer = keras.optimizers.SGD(0.1)
+    else:
+        stage = GlamStage(
+            config,
+            stem=stem,
+            stream=networks.build_stream(config, WORDS),
+            image_encoder=networks.build_image_encoder(config),
+            glam=networks.build_glam(config),
+            glam_ema=networks.build_glam(config),
+            discriminators=networks.build_discriminators(config),
+        )
+        stage.generator_optimizer = keras.optimizers.SGD(0.01)
+        stage.discriminator_optimizers = [keras.optimizers.SGD(0.01)]
+    return stage
+
+
+def weights(value):
+    """All numbers of a stage's networks."""
+    if isinstance(value, dict):
+        return {name: weights(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [weight for part in value for weight in weights(part)]
+    return value.get_weights()
+
+
+def train(config, strategy, runs):
+    """Losses of every step and weights after the last, arrays by name."""
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    from mirrorgan_tf.training.distribution import distribute_batches
+    from mirrorgan_tf.training.loop import compile_step
+
+    results = {}
+    for name in runs:
+        stage_name, settings = RUNS[name]
+        keras.utils.set_random_seed(1)
+        with strategy.scope():
+            stage = build(stage_name, config.replace(**settings))
+            step = tf.Variable(0, dtype=tf.int64)
+        train_step = compile_step(
+            stage, strategy, step, jit=False, seed=config.run.seed
+        )
+        fed = distribute_batches(strategy, batches, ROWS)
+        for i in range(STEPS):
+            for loss, value in train_step(fed).items():
+                results[f"{name} {loss} {i:02d}"] = value.numpy()
+        assert train_step.experimental_get_tracing_count() == 1
+        networks = {
+            part: value
+            for part, value in stage.checkpointed.items()
+            if "optimizer" not in part
+        }
+        for part, arrays in weights(networks).items():
+            for i, array in enumerate(arrays):
+                results[f"{name} {part} weight {i:02d}"] = np.asarray(array)
+    return results
+
+
+def keep_best(strategy, folder):
+    """The weight kept as the best, and the answers on whether it is time to stop.
+
+    The first worker writes slowly, and the others' third figure is worse by rounding.
+    """
+    import time
+
+    import numpy as np
+    import tensorflow as tf
+
+    from mirrorgan_tf.training.best import Best
+
+    task = json.loads(os.environ.get("TF_CONFIG", "{}")).get("task", {"index": 0})
+    with strategy.scope():
+        weight = tf.Variable(0.0)
+        best = Best(
+            folder, {"weight": weight}, figure="loss", lowest=True, patience_steps=1
+        )
+    save = best._checkpoints.save
+
+    def save_slowly():
+        time.sleep(0.5 if task["index"] == 0 else 0)
+        save()
+
+    best._checkpoints.save = save_slowly
+    over = []
+    rounding = 1e-7 * task["index"]
+    for step, loss in enumerate((3.0, 2.0, 2.0 + rounding, 1.0), start=1):
+        weight.assign(step)
+        over.append(float(best.consider({"loss": loss}, step)))
+    weight.assign(0)
+    best.take()
+    return {"best weight": weight.numpy(), "best over": np.array(over)}
+
+
+def train_once(out, strategy, devices, runs):
+    """In a process of its own: what `train` gives, as a file."""
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    from mirrorgan_tf.config import Config
+    from mirrorgan_tf.training.distribution import make_strategy
+
+    keras.config.set_floatx("float64")
+
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0],
+        [tf.config.LogicalDeviceConfiguration()] * devices,
+    )
+    config = Config.from_flags(**SETTINGS, strategy=strategy)
+    strategy = make_strategy(config)
+    case, _ = Path(out).name.rsplit("-", 1)
+    best = keep_best(strategy, Path(out).parent / f"{case}-best")
+    np.savez(out, **train(config, strategy, runs), **best)
+
+
+def start(folder, case, runs):
+    """Starts the processes of a case; each writes a file."""
+    kind, _, number = case.partition("=")
+    number = int(number or 1)
+    workers = number if kind == "workers" else 1
+    strategy = {"workers": "multi_worker", "devices": "mirrored"}.get(kind, kind)
+    devices = number if kind == "devices" else 1
+    addresses = [f"localhost:{port}" for port in free_ports(workers)]
+    started = []
+    for index in range(workers):
+        out = folder / f"{case}-{index}.npz"
+        task = {"type": "worker", "index": index}
+        environment = {
+            "TF_CONFIG": json.dumps({"cluster": {"worker": addresses}, "task": task})
+        }
+        command = [sys.executable, __file__, f"--out={out}", f"--strategy={strategy}"]
+        with out.with_suffix(".log").open("w") as log:
+            process = subprocess.Popen(
+                [*command, f"--devices={devices}", "--runs", *runs],
+                env=os.environ | (environment if workers > 1 else {}),
+                stdout=log,
+                stderr=log,
+            )
+        started.append((process, out))
+    return started
+
+
+def free_ports(count):
+    """Ports of loopback that nobody listens on."""
+    sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
+    ports = [taken.getsockname()[1] for taken in sockets]
+    for taken in sockets:
+        taken.close()
+    return ports
+
+
+def finish(started):
+    """Waits; what each process wrote."""
+    import numpy as np
+
+    for process, out in started:
+        assert process.wait() == 0, out.with_suffix(".log").read_text()[-5000:]
+    return [dict(np.load(out)) for _, out in started]
+
+
+def worst_error(results, expected):
+    """Largest difference as a share of what is allowed, and where."""
+    import numpy as np
+
+    assert results.keys() == expected.keys()
+    return max(
+        (
+            float(np.abs(results[name] - value).max())
+            / float(ABSOLUTE + RELATIVE * np.abs(value).max()),
+            name,
+        )
+        for name, value in expected.items()
+    )
+
+
+def main():
+    """Compares the cases asked for, a line each."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cases", nargs="*", default=CASES)
+    parser.add_argument("--runs", nargs="+", default=list(RUNS), choices=RUNS)
+    parser.add_argument("--out", help=argparse.SUPPRESS)
+    parser.add_argument("--strategy", help=argparse.SUPPRESS)
+    parser.add_argument("--devices", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.out:
+        train_once(arguments.out, arguments.strategy, arguments.devices, arguments.runs)
+        return
+    failed = False
+    with tempfile.TemporaryDirectory() as folder:
+        reference = start(Path(folder), "one_device", arguments.runs)
+        for case in arguments.cases:
+            started = start(Path(folder), case, arguments.runs)
+            (expected,) = finish(reference)
+            for index, results in enumerate(finish(started)):
+                error, name = worst_error(results, expected)
+                failed |= not error <= 1
+                print(
+                    f"{case}, process {index}: worst {error:.1e} of the tolerance "
+                    f"({RELATIVE} relative + {ABSOLUTE}), {name}",
+                    flush=True,
+                )
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()

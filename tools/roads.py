@@ -1,0 +1,120 @@
+"""Data sets as people have them, from the check to an export that answers.
+
+    python tools/roads.py --steps=200
+
+For every layout that the readers know: check, prepare, train (as many steps of each
+stage, at reduced width, half from raw files and half from shards), evaluate, export,
+and a caption asked of the export. Each is the command that a user gives.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.data import trees  # noqa: E402
+
+SMALL = [
+    "--max_words=12",
+    "--base_size=16",
+    "--scales=2",
+    "--generator_width=4",
+    "--residual_blocks=1",
+    "--discriminator_width=4",
+    "--noise_dim=8",
+    "--condition_dim=8",
+    "--embedding_dim=16",
+    "--words_dim=16",
+    "--image_encoder=small",
+    "--image_encoder_weights=none",
+    "--stream_encoder=small",
+    "--stream_encoder_weights=stem",
+    "--small_width=4",
+    "--stream_embedding_dim=16",
+    "--stream_hidden_dim=16",
+    "--stem_batch_size=8",
+    "--stream_batch_size=8",
+    "--glam_batch_size=8",
+    "--strategy=one_device",
+    "--log_every=50",
+    "--picture_every=1000",
+]
+STAGES = ("stem", "stream", "glam")
+# R-precision asks for a hundred images of the validation split, of other classes.
+COCO = {"train_images": 60, "val_images": 110}
+CUB = {"images_per_class": 110}
+TREES = {
+    "coco_2014": ("coco", lambda folder: trees.make_coco(folder, year=2014, **COCO)),
+    "coco_2017": ("coco", lambda folder: trees.make_coco(folder, year=2017, **COCO)),
+    "cub_original": ("cub", lambda folder: trees.make_cub_original(folder, **CUB)),
+    "cub_preprocessed": (
+        "cub",
+        lambda folder: trees.make_cub_preprocessed(folder, **CUB),
+    ),
+    "folder": (
+        "folder",
+        lambda folder: trees.make_folder(folder, images=60, val_images=110),
+    ),
+}
+
+
+def go(name: str, folder: Path, steps: int) -> None:
+    """The whole road of one tree; raises at the first command that fails."""
+    dataset, make = TREES[name]
+    raw = make(folder / name)
+    workdir, shards, served = (folder / part for part in ("run", "shards", "served"))
+    from_raw = [f"--dataset={dataset}", f"--data_dir={raw}"]
+    from_shards = [f"--dataset={dataset}", f"--data_dir={shards}"]
+    _run("mirrorgan_tf.check", *from_raw, f"--out={folder / 'check.png'}")
+    _run("mirrorgan_tf.prepare", *from_raw, f"--out={shards}")
+    train = ["mirrorgan_tf.train", f"--workdir={workdir}", *SMALL]
+    for place, done in ((from_raw, steps // 2), (from_shards, steps)):
+        _run(*train, *place, *(f"--{stage}_steps={done}" for stage in STAGES))
+    _run(
+        "mirrorgan_tf.evaluate",
+        f"--workdir={workdir}",
+        "--evaluate_captions=220",
+        "--metrics=r_precision,redescription,diversity",
+        "--diversity_captions=2",
+        "--diversity_seeds=2",
+    )
+    _run("export", f"--workdir={workdir}", f"--out={served}")
+    asked = "import tensorflow as tf, tensorflow_text, sys; "
+    asked += "ask = tf.saved_model.load(sys.argv[1]).signatures['seeded']; "
+    asked += "made = ask(caption=tf.constant(['a red bird']), "
+    asked += "seed=tf.constant([7], tf.int64))['image']; "
+    asked += "assert made.shape == (1, 32, 32, 3) and made.numpy().std() > 0"
+    _call(sys.executable, "-c", asked, str(served / "1"))
+
+
+def _run(module, *arguments):
+    _call(sys.executable, "-m", module, *map(str, arguments))
+
+
+def _call(*command):
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        told = f"{' '.join(command)}\nended with {done.returncode}:\n{done.stdout}"
+        raise RuntimeError(told + done.stderr)
+
+
+def main() -> None:
+    """Goes every road asked for and says how long each took."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trees", nargs="+", default=list(TREES), choices=TREES)
+    parser.add_argument("--steps", type=int, default=200, help="of each stage")
+    asked = parser.parse_args()
+    for name in asked.trees:
+        start = time.monotonic()
+        with tempfile.TemporaryDirectory() as folder:
+            go(name, Path(folder), asked.steps)
+        print(f"{name}: {time.monotonic() - start:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
