@@ -141,8 +141,8 @@ def generator_alone(folder: Path) -> dict[str, float]:
 
     from benchmarks.rates import best_seconds
     from mirrorgan_tf.config import Config
+    from mirrorgan_tf.models.folding import fold_batch_norm
     from mirrorgan_tf.networks import build_glam
-    from mirrorgan_tf.serving.folding import fold_batch_norm
 
     keras.utils.set_random_seed(1)
     config = Config()

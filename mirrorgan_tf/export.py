@@ -62,74 +62,25 @@ def main() -> None:
             raise UserError(f"--{name} is missing; give --workdir=RUN --out=FOLDER")
     # It takes seconds: not before --help and wrong flags are answered.
     commands.start_keras()
-    from mirrorgan_tf.serving.manifest import manifest, write_manifest
-    from mirrorgan_tf.serving.served_model import ServedModel
-    from mirrorgan_tf.serving.versions import choose_version, folder_bytes, save_version
-    from mirrorgan_tf.serving.warmup import write_warmup
+    from mirrorgan_tf.serving.exporting import export_model
+    from mirrorgan_tf.serving.versions import choose_version, folder_bytes
     from mirrorgan_tf.workdir import open_workdir
 
     out = Path(values.out)
     version = choose_version(out, values.version)
-    run = open_workdir(values.workdir, ema=values.ema)
-    if values.redescription and run.stream is None:
-        logging.info("the run has no STREAM: as with --noredescription")
-    stream = run.stream if values.redescription else None
-    model = ServedModel(
-        run.tokenizer,
-        run.stem,
-        run.glam,
-        stream,
-        candidates=values.candidates,
-        max_batch=values.max_batch,
-        dtype=values.dtype,
-        quantize=None if values.quantize == "none" else values.quantize,
-        xla=values.xla,
+    target = export_model(
+        open_workdir(values.workdir, ema=values.ema),
+        out,
+        version=version,
+        redescription=values.redescription,
+        **{name: values[name].value for name in _OPTIONS},
     )
-    options = {name: values[name].value for name in _OPTIONS}
-    options["redescription"] = stream is not None
-
-    def complete(folder):
-        write_manifest(manifest(run, options, model.endpoints), folder)
-        batches = _warmup_batches(model, values.max_batch)
-        write_warmup(model.endpoints, folder, batches)
-
-    target = save_version(
-        model, model.endpoints, out, version, xla=values.xla, complete=complete
-    )
-    for name, endpoint in sorted(model.endpoints.items()):
-        logging.info("  %s: %s", name, _describe(endpoint))
     if values.xla:
         logging.info(
             "compiled where it is served: on CPUs start tensorflow_model_server with "
             "--xla_cpu_compilation_enabled"
         )
     logging.info("%s: %.1f MB", target, folder_bytes(target) / 1e6)
-
-
-def _warmup_batches(model, max_batch):
-    """Signature and number of rows of each warm-up request."""
-    if model.batch_sizes:
-        # XLA compiles for seconds at the first request of each batch size.
-        return [
-            (name, size)
-            for name in sorted(model.endpoints)
-            for size in model.batch_sizes
-        ]
-    # The largest request makes TensorFlow allocate the memory of all others.
-    one_row_each = [(name, 1) for name in sorted(model.endpoints)]
-    return [*one_row_each, ("serving_default", max_batch)]
-
-
-def _describe(endpoint):
-    inputs = endpoint.structured_input_signature[1]
-    outputs = endpoint.structured_outputs
-    return " -> ".join(
-        ", ".join(
-            f"{name} {spec.dtype.name} {['N', *spec.shape[1:]]}".replace("'", "")
-            for name, spec in specs.items()
-        )
-        for specs in (inputs, outputs)
-    )
 
 
 if __name__ == "__main__":

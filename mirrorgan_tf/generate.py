@@ -106,7 +106,6 @@ def read_captions(given: Sequence[str], path: str | None) -> list[str]:
 def draw_sheet(
     made: dict,
     captions: Sequence[str],
-    words: Sequence[Sequence[str]],
     *,
     scales: bool,
     attention: bool,
@@ -114,9 +113,8 @@ def draw_sheet(
     """The grid, with attention maps below where asked for.
 
     Args:
-        made: what `TrainedRun.describe` gives for N captions.
+        made: what `MirrorGAN.describe` gives for N captions.
         captions: N strings, shown with the redescriptions.
-        words: for each caption the words that the network sees.
         scales: all scales side by side instead of the last one.
         attention: adds a sheet for each caption and attending stage.
 
@@ -134,7 +132,7 @@ def draw_sheet(
     sheets = [caption_grid(cells, labels, columns=2 if scales else 4)]
     if attention:
         sheets += [
-            attention_sheet(made["images"][-1][row], maps[row], words[row])
+            attention_sheet(made["images"][-1][row], maps[row], made["words"][row])
             for row in range(len(captions))
             for maps in made["word_attention"]
         ]
@@ -176,14 +174,8 @@ def main() -> None:
             f"--attention: the generator of {run.path} has no word attention"
         )
     # One at a time: rounding may differ between batch sizes.
-    made = run.describe(captions, asked.seed, batch_size=1)
-    words = [
-        [run.tokenizer.id_to_token(int(word_id)) for word_id in ids[:length]]
-        for ids, length in zip(made["ids"], made["lengths"], strict=True)
-    ]
-    sheet = draw_sheet(
-        made, captions, words, scales=asked.scales, attention=asked.attention
-    )
+    made = run.describe(captions, seed=asked.seed)
+    sheet = draw_sheet(made, captions, scales=asked.scales, attention=asked.attention)
     try:
         save_image(sheet, Path(asked.out))
     except OSError as error:

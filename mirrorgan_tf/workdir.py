@@ -6,25 +6,15 @@ it was made of the original's checkpoints.
 """
 
 import contextlib
-import dataclasses
 import os
-from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
-import tensorflow as tf
 
 from mirrorgan_tf.config import STAGES, Config
 from mirrorgan_tf.config.config_flags import read_config, write_config
-from mirrorgan_tf.data.transforms import to_uint8
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import hold_folder
-from mirrorgan_tf.mirrorgan import TextToImage, seeded_noise
-from mirrorgan_tf.models.glam import Glam
+from mirrorgan_tf.mirrorgan import MirrorGAN
 from mirrorgan_tf.models.image_encoder import ImageEncoder
-from mirrorgan_tf.models.redescription import greedy
-from mirrorgan_tf.models.stem import Stem
-from mirrorgan_tf.models.stream import Stream
 from mirrorgan_tf.networks import (
     build_glam,
     build_image_encoder,
@@ -35,7 +25,7 @@ from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
 from mirrorgan_tf.training.checkpoints import check_trained, restore_part
 
-__all__ = ["TrainedRun", "hold_workdir", "open_workdir", "start_workdir"]
+__all__ = ["hold_workdir", "open_image_encoder", "open_workdir", "start_workdir"]
 
 FLAGS_FILE = "flags.cfg"
 VOCABULARY_FILE = "vocabulary.txt"
@@ -113,111 +103,24 @@ def _from_anywhere(path, workdir):
     return path
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainedRun:
-    """A trained run, ready to make images.
+def _without_pretrained_weights(config):
+    """The settings of networks that get every weight from checkpoints."""
+    return config.replace(image_encoder_weights="none", stream_encoder_weights="none")
 
-    `stream` is None if a converted generator came without it: nothing is redescribed.
+
+def open_image_encoder(model: MirrorGAN) -> ImageEncoder:
+    """DAMSM's image encoder of a model's workdir; generating images does not need it.
+
+    Raises:
+        UserError: the checkpoint of stage stem lacks it or is damaged.
     """
-
-    path: Path
-    config: Config
-    tokenizer: CaptionTokenizer
-    stem: Stem
-    stream: Stream | None
-    glam: Glam
-    step: int
-
-    def __post_init__(self) -> None:
-        text_to_image = TextToImage(self.tokenizer, self.stem, self.glam)
-
-        signature = tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int64)
-
-        @tf.function(input_signature=signature, autograph=False)
-        def make(captions, seeds):
-            made = text_to_image(captions, seeded_noise(seeds, text_to_image.noise_dim))
-            if self.stream is not None:
-                made["redescription_ids"] = greedy(
-                    self.stream.decoder,
-                    self.stream.encoder(made["images"][-1]),
-                    self.config.text.max_words,
-                )
-            made["images"] = [to_uint8(images) for images in made["images"]]
-            return made
-
-        @tf.function(input_signature=signature, autograph=False)
-        def make_images(captions, seeds):
-            made = text_to_image(captions, seeded_noise(seeds, text_to_image.noise_dim))
-            return [to_uint8(images) for images in made["images"]]
-
-        object.__setattr__(self, "_make", make)
-        object.__setattr__(self, "_make_images", make_images)
-
-    def describe(
-        self,
-        captions: Sequence[str],
-        seed: int | Sequence[int],
-        *,
-        batch_size: int = 16,
-    ) -> dict:
-        """Makes images and all that goes with them.
-
-        Args:
-            captions: N strings.
-            seed: one for all, or one a caption: the same caption and seed give
-                the same image, whatever stands beside it.
-            batch_size: captions at a time.
-
-        Returns:
-            NumPy arrays of `TextToImage`'s results, images as uint8, and, where there
-            is a STREAM, `redescription`, a list of N strings.
-        """
-        made = _in_batches(self._make, captions, seed, batch_size)
-        if "redescription_ids" in made:
-            texts = self.tokenizer.detokenize(made.pop("redescription_ids")).numpy()
-            made["redescription"] = [text.decode() for text in texts]
-        return made
-
-    def generate(
-        self,
-        captions: Sequence[str],
-        seed: int | Sequence[int],
-        *,
-        batch_size: int = 16,
-    ) -> list[np.ndarray]:
-        """Images alone: one (N, s, s, 3) uint8 array a scale, ascending."""
-        return _in_batches(self._make_images, captions, seed, batch_size)
-
-    def open_image_encoder(self) -> ImageEncoder:
-        """DAMSM's image encoder, which making images does not take.
-
-        Raises:
-            UserError: the checkpoint of stage stem lacks it or is damaged.
-        """
-        encoder = build_image_encoder(self.config)
-        restore_part(self.path / "stem", {"image_encoder": encoder})
-        return encoder
+    encoder = build_image_encoder(_without_pretrained_weights(model.config))
+    restore_part(model.path / "stem", {"image_encoder": encoder})
+    return encoder
 
 
-def _in_batches(make, captions, seed, batch_size):
-    """Results of a few captions at a time, joined, as NumPy arrays."""
-    captions = list(captions)
-    seeds = np.broadcast_to(np.asarray(seed, np.int64), len(captions))
-    parts = [
-        tf.nest.map_structure(
-            lambda tensor: tensor.numpy(),
-            make(
-                tf.constant(captions[first : first + batch_size], tf.string),
-                tf.constant(seeds[first : first + batch_size]),
-            ),
-        )
-        for first in range(0, max(len(captions), 1), batch_size)
-    ]
-    return tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
-
-
-def open_workdir(path: str | Path, *, ema: bool = True) -> TrainedRun:
-    """Opens a run for making images.
+def open_workdir(path: str | Path, *, ema: bool = True) -> MirrorGAN:
+    """Opens a run for generating images.
 
     Args:
         path: the run's folder.
@@ -230,15 +133,12 @@ def open_workdir(path: str | Path, *, ema: bool = True) -> TrainedRun:
     path = Path(path)
     if not (path / FLAGS_FILE).is_file():
         raise UserError(
-            f"--workdir={path}: no {FLAGS_FILE} in it; give the --workdir of a training"
+            f"--workdir={path}: no {FLAGS_FILE} in it; give the folder of a training"
         )
     config = read_config(path / FLAGS_FILE)
     config = config.replace(
         data_dir=_from_anywhere(config.data.data_dir, path),
         captions_pickle=_from_anywhere(config.text.captions_pickle, path),
-        # Every weight comes from the checkpoints.
-        image_encoder_weights="none",
-        stream_encoder_weights="none",
     )
     # A converted generator may have come without STREAM.
     with_stream = (path / "stream").exists() or not (path / "glam").exists()
@@ -247,19 +147,20 @@ def open_workdir(path: str | Path, *, ema: bool = True) -> TrainedRun:
         if stage != "stream" or with_stream:
             check_trained(path / stage)
     vocabulary = Vocabulary.load(path / VOCABULARY_FILE)
-    stem = build_stem(config, len(vocabulary) + 1)
-    stream = build_stream(config, len(vocabulary) + 1) if with_stream else None
-    glam = build_glam(config)
+    networks = _without_pretrained_weights(config)
+    stem = build_stem(networks, len(vocabulary) + 1)
+    stream = build_stream(networks, len(vocabulary) + 1) if with_stream else None
+    glam = build_glam(networks)
     restore_part(path / "stem", {"stem": stem})
     if stream is not None:
         restore_part(path / "stream", {"stream": stream})
     step = restore_part(path / "glam", {"glam_ema" if ema else "glam": glam})
-    return TrainedRun(
-        path=path,
+    return MirrorGAN(
+        CaptionTokenizer(vocabulary, config.text.max_words),
+        stem,
+        glam,
+        stream,
         config=config,
-        tokenizer=CaptionTokenizer(vocabulary, config.text.max_words),
-        stem=stem,
-        stream=stream,
-        glam=glam,
         step=step,
+        path=path,
     )

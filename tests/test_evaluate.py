@@ -260,7 +260,7 @@ def test_a_saved_model_needs_no_run(trained_workdir, exported, coco, tmp_path):
     # It draws what the run that it was made of draws.
     captions = sample_captions(read_coco(coco, "val"), 9, seed=1).captions
     seeds = [2**24 + place for place in range(9)]
-    expected = open_workdir(trained_workdir).generate(captions, seeds)[-1]
+    expected = open_workdir(trained_workdir).generate(captions, seed=seeds)
     for number, image in enumerate(expected):
         drawn = Image.open(tmp_path / "out" / "images" / f"{number:06d}.png")
         np.testing.assert_allclose(np.asarray(drawn).astype(int), image, atol=1)

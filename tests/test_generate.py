@@ -82,12 +82,13 @@ def made():
         ],
         "word_attention": [rng.random((2, 16, 16, 5))],
         "redescription": ["a bird", ""],
+        "words": [["red"], []],
     }
 
 
 def draw(made, **changes):
     asked = {"scales": False, "attention": False, **changes}
-    return draw_sheet(made, ["a red bird", "x" * 999], [["red"], []], **asked)
+    return draw_sheet(made, ["a red bird", "x" * 999], **asked)
 
 
 def test_a_sheet_grows_by_what_is_asked_for(made):
@@ -118,7 +119,7 @@ def test_the_command_draws_and_prints(trained_workdir, tmp_path):
     assert done.returncode == 0, done.stderr
     run = open_workdir(trained_workdir)
     caption = "a red bird with black wings"
-    alone = run.describe([caption], -7, batch_size=1)
+    alone = run.describe([caption], seed=-7)
     lines = [line.split(" -> ") for line in done.stdout.decode().splitlines()]
     assert [line[0] for line in lines] == [caption, "", "two zebras", "\ufffd"]
     assert lines[0][1] == alone["redescription"][0]

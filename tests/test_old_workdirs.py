@@ -15,7 +15,7 @@ FLAT_SETTINGS = Path(__file__).parent / "workdirs" / "flat_settings"
 
 def test_a_workdir_of_flat_settings_gives_the_images_that_it_gave():
     run = open_workdir(FLAT_SETTINGS)
-    images = run.generate(["a red bird", "black wings"], seed=7)
+    images = run.describe(["a red bird", "black wings"], seed=7)["images"]
     with np.load(FLAT_SETTINGS / "expected.npz") as expected:
         for scale, name in zip(images, expected.files, strict=True):
             difference = scale.astype(int) - expected[name]

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from mirrorgan_tf.birdlets.dataset import draw_example, example
+from mirrorgan_tf.mirrorgan import MirrorGAN
 from mirrorgan_tf.pictures import caption_grid, save_image
-from mirrorgan_tf.presets.files import open_preset
 
 _IMAGES, _CAPTIONS_EACH = 16, 5
 _LOAD_PX, _CROP_PX = 76, 64
@@ -20,12 +20,12 @@ _LOAD_PX, _CROP_PX = 76, 64
 
 def main(preset: str, out: str) -> None:
     """Writes the grid."""
-    run = open_preset(preset)
-    seed = run.config.run.seed
+    model = MirrorGAN.from_preset(preset)
+    seed = model.config.run.seed
     captions = [
         example(seed, "val", i, _CAPTIONS_EACH)[1][0].text for i in range(_IMAGES)
     ]
-    generated = run.generate(captions, range(_IMAGES))[-1]
+    generated = model.generate(captions, seed=range(_IMAGES))
     real = [_real_image(seed, i) for i in range(_IMAGES)]
     pairs = list(zip(generated, real, strict=True))
     save_image(caption_grid(pairs, captions), Path(out))

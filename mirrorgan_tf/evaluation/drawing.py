@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.evaluation.features import fingerprint
+from mirrorgan_tf.mirrorgan import MirrorGAN
 from mirrorgan_tf.serving.loading import load_saved_model
-from mirrorgan_tf.workdir import TrainedRun
 
 __all__ = ["Drawer", "open_run_drawer", "open_saved_model_drawer"]
 
@@ -35,11 +35,11 @@ class Drawer:
     name: str
 
 
-def open_run_drawer(run: TrainedRun) -> Drawer:
+def open_run_drawer(run: MirrorGAN) -> Drawer:
     """The averaged generator of a run."""
 
     def draw(captions, seeds):
-        return run.generate(captions, seeds, batch_size=len(captions))[-1]
+        return run.generate(captions, seed=seeds, batch_size=len(captions))
 
     weights = fingerprint([*run.stem.weights, *run.glam.weights])
     return Drawer(

@@ -22,15 +22,16 @@ from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.evaluation.feature_extractors import DamsmJudge, StreamJudge
 from mirrorgan_tf.evaluation.features import Judge
 from mirrorgan_tf.evaluation.inception import InceptionJudge
+from mirrorgan_tf.mirrorgan import MirrorGAN
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
-from mirrorgan_tf.workdir import TrainedRun
+from mirrorgan_tf.workdir import open_image_encoder
 
 __all__ = ["judge_openers", "real_reader", "truth_of"]
 
 
 def judge_openers(
-    run: TrainedRun | None,
+    run: MirrorGAN | None,
     *,
     data_dir: Path,
     side_px: int,
@@ -54,7 +55,7 @@ def judge_openers(
 
     def damsm():
         run = needed()
-        return DamsmJudge(run.open_image_encoder(), run.stem, run.tokenizer)
+        return DamsmJudge(open_image_encoder(run), run.stem, run.tokenizer)
 
     def stream():
         if needed().stream is None:

@@ -218,7 +218,7 @@ class Glam(keras.Model):
         word_attention: False takes it out (ablation).
         sentence_attention: False takes it out (ablation; AttnGAN).
         normalization: False has biases in place of the batch norms: for serving, see
-            `serving.folding`.
+            `models.folding`.
 
     Raises:
         ValueError: an argument is out of its range.

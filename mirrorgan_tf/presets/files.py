@@ -14,10 +14,11 @@ from mirrorgan_tf.config import Config
 from mirrorgan_tf.config.config_flags import read_config, write_config
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import move_whole
+from mirrorgan_tf.mirrorgan import MirrorGAN
 from mirrorgan_tf.networks import build_glam, build_stem, build_stream
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
-from mirrorgan_tf.workdir import FLAGS_FILE, VOCABULARY_FILE, TrainedRun
+from mirrorgan_tf.workdir import FLAGS_FILE, VOCABULARY_FILE
 
 __all__ = ["open_preset", "save_preset"]
 
@@ -26,8 +27,8 @@ _WEIGHTS_FILE = "weights.npz"
 _NETWORKS = ("stem", "stream", "glam")
 
 
-def open_preset(name: str | Path) -> TrainedRun:
-    """Opens a preset for making images, as `open_workdir` opens a run.
+def open_preset(name: str | Path) -> MirrorGAN:
+    """Opens a preset for making images, as `open_workdir` opens a model.
 
     Args:
         name: of a preset of the package, or a folder that `save_preset` wrote.
@@ -53,7 +54,7 @@ def open_preset(name: str | Path) -> TrainedRun:
         "glam": build_glam(config),
     }
     step = _load_weights(folder / _WEIGHTS_FILE, networks)
-    return TrainedRun(
+    return MirrorGAN(
         path=folder,
         config=config,
         tokenizer=CaptionTokenizer(vocabulary, config.text.max_words),
@@ -62,31 +63,31 @@ def open_preset(name: str | Path) -> TrainedRun:
     )
 
 
-def save_preset(run: TrainedRun, folder: str | Path) -> None:
+def save_preset(model: MirrorGAN, folder: str | Path) -> None:
     """Writes a preset of a trained run; its README.md, if there is one, stays.
 
     Args:
-        run: with a STREAM.
+        model: with a STREAM.
         folder: new, or that of a preset, which is replaced.
 
     Raises:
         UserError: the run has no STREAM, or the folder cannot be written.
     """
     folder = Path(folder)
-    if run.stream is None:
-        raise UserError(f"{run.path}: has no STREAM, which a preset needs")
-    arrays = {"step": np.asarray(run.step)}
+    if model.stream is None:
+        raise UserError(f"{model.path}: has no STREAM, which a preset needs")
+    arrays = {"step": np.asarray(model.step)}
     for name in _NETWORKS:
-        for i, weight in enumerate(getattr(run, name).weights):
+        for i, weight in enumerate(getattr(model, name).weights):
             arrays[f"{name}/{i}"] = weight.numpy().astype(np.float16)
     partial = folder / f".{_WEIGHTS_FILE}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # Where the data lay is of no use elsewhere.
         data_dir = Config().data.data_dir
-        config = run.config.replace(data_dir=data_dir, captions_pickle="")
+        config = model.config.replace(data_dir=data_dir, captions_pickle="")
         write_config(config, folder / FLAGS_FILE)
-        run.tokenizer.vocabulary.save(folder / VOCABULARY_FILE)
+        model.tokenizer.vocabulary.save(folder / VOCABULARY_FILE)
         with partial.open("wb") as file:
             np.savez(file, **arrays)
         move_whole(partial, folder / _WEIGHTS_FILE)

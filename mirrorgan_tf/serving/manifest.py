@@ -8,8 +8,7 @@ from pathlib import Path
 
 import mirrorgan_tf
 from mirrorgan_tf.config import SETTINGS
-from mirrorgan_tf.config.config_flags import read_config
-from mirrorgan_tf.workdir import FLAGS_FILE, VOCABULARY_FILE, TrainedRun
+from mirrorgan_tf.mirrorgan import MirrorGAN
 
 __all__ = ["FILE", "manifest", "write_manifest"]
 
@@ -18,11 +17,11 @@ FILE = "export.json"
 _PACKAGES = ("tensorflow", "tensorflow-text", "keras", "keras-nlp", "numpy")
 
 
-def manifest(run: TrainedRun, options: dict, endpoints: dict) -> dict:
+def manifest(model: MirrorGAN, options: dict, endpoints: dict) -> dict:
     """What `export.json` says.
 
     Args:
-        run: what is exported.
+        model: what is exported.
         options: of the export, by flag name.
         endpoints: concrete functions by signature name.
 
@@ -32,14 +31,14 @@ def manifest(run: TrainedRun, options: dict, endpoints: dict) -> dict:
         `vocabulary.txt`), `sizes` of the images in px, and `signatures`: for each its
         inputs and outputs, [dtype, [N, ..]] by name.
     """
-    config = read_config(run.path / FLAGS_FILE)
+    words = model.tokenizer.vocabulary.words
     path_flags = {setting.flag for setting in SETTINGS if setting.path}
     return {
-        "step": run.step,
+        "step": model.step,
         # But for paths, which are of the machine that trained.
         "flags": {
             flag: value
-            for flag, value in config.to_flags().items()
+            for flag, value in model.config.to_flags().items()
             if flag not in path_flags
         },
         "options": options,
@@ -49,12 +48,13 @@ def manifest(run: TrainedRun, options: dict, endpoints: dict) -> dict:
         }
         | {name: importlib.metadata.version(name) for name in _PACKAGES},
         "vocabulary": {
-            "words": len(run.tokenizer.vocabulary),
+            "words": len(words),
+            # Of the words one a line, as in vocabulary.txt.
             "sha256": hashlib.sha256(
-                (run.path / VOCABULARY_FILE).read_bytes()
+                "".join(f"{word}\n" for word in words).encode()
             ).hexdigest(),
         },
-        "sizes": list(run.config.sizes),
+        "sizes": list(model.config.sizes),
         "signatures": {
             name: {
                 "inputs": _specs(endpoint.structured_input_signature[1]),

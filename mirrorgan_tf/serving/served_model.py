@@ -6,11 +6,11 @@ import tensorflow as tf
 
 from mirrorgan_tf.data.transforms import to_uint8
 from mirrorgan_tf.mirrorgan import TextToImage, seeded_noise
+from mirrorgan_tf.models.folding import fold_batch_norm
 from mirrorgan_tf.models.glam import Glam
 from mirrorgan_tf.models.redescription import greedy, log_likelihood
 from mirrorgan_tf.models.stem import Stem
 from mirrorgan_tf.models.stream import Stream
-from mirrorgan_tf.serving.folding import fold_batch_norm
 from mirrorgan_tf.serving.weights import StoredWeights
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 

@@ -1,12 +1,13 @@
 """Captions to words: normalise, then split; in the graph, or many on the host."""
 
+import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-__all__ = ["loses_letters", "split_all", "split_words"]
+__all__ = ["loses_letters", "split_all", "split_words", "unknown_words"]
 
 # Letters to lower case; all but letters, digits, '_' and NUL, which we put between
 # captions, becomes a space.
@@ -61,6 +62,22 @@ def split_all(captions: Sequence[str | bytes]) -> tuple[list[str], list[int]]:
     # A list of words for each caption would keep the garbage collector busy.
     counts = [len(text.split()) for text in joined.split("\0")] if texts else []
     return joined.replace("\0", " ").split(), counts
+
+
+def unknown_words(caption: str | bytes, known: Container[str]) -> list[str]:
+    """The words of a caption that a vocabulary lacks, each once, as they are written.
+
+    Args:
+        caption: any text.
+        known: the words of the vocabulary.
+    """
+    text = caption.decode("utf-8", "replace") if isinstance(caption, bytes) else caption
+    written = re.findall(r"\w+", unicodedata.normalize("NFC", text))
+    return [
+        word
+        for word in dict.fromkeys(written)
+        if not any(part in known for part in split_all([word])[0])
+    ]
 
 
 def loses_letters(caption: str) -> bool:

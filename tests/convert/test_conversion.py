@@ -208,7 +208,7 @@ def test_attngan_without_stream_and_discriminators(files, tmp_path, networks):
     assert run.stream is None
     made = run.describe(CAPTIONS, seed=1)
     assert "redescription" not in made
-    sheet = draw_sheet(made, CAPTIONS, [[], []], scales=False, attention=False)
+    sheet = draw_sheet(made, CAPTIONS, scales=False, attention=False)
     assert sheet.std() > 0
     for a, b in zip(run.glam.get_weights(), glam.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)

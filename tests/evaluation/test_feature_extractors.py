@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from mirrorgan_tf.evaluation.feature_extractors import DamsmJudge, StreamJudge
-from mirrorgan_tf.workdir import open_workdir
+from mirrorgan_tf.workdir import open_image_encoder, open_workdir
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
 CAPTIONS = [
@@ -45,7 +45,7 @@ def test_what_is_said_is_text(run):
 
 
 def test_codes_do_not_depend_on_the_batch(run):
-    judge = DamsmJudge(run.open_image_encoder(), run.stem, run.tokenizer)
+    judge = DamsmJudge(open_image_encoder(run), run.stem, run.tokenizer)
     codes, sentences = judge(IMAGES)["code"], judge.embed(CAPTIONS)
     assert codes.shape == sentences.shape == (5, run.config.encoders.words_dim)
     np.testing.assert_allclose(judge(IMAGES[2:3])["code"], codes[2:3], atol=1e-5)

@@ -14,7 +14,9 @@ def test_preset_draws_the_images_of_its_workdir(trained_workdir, tmp_path):
     preset = open_preset(tmp_path / "preset")
     assert preset.step == run.step
     for ours, theirs in zip(
-        preset.generate(CAPTIONS, [7, 8]), run.generate(CAPTIONS, [7, 8]), strict=True
+        preset.describe(CAPTIONS, seed=[7, 8])["images"],
+        run.describe(CAPTIONS, seed=[7, 8])["images"],
+        strict=True,
     ):
         assert theirs.std() > 0
         # Weights are rounded to half precision.
@@ -44,7 +46,7 @@ def test_preset_of_the_package_paints_birds_in_the_stated_colour():
     captions = [f"a {color} bird" for color in colors]
     counts = np.zeros((3, 3))
     for seed in range(4):
-        images = preset.generate(captions, seed)[-1].astype(float)
+        images = preset.generate(captions, seed=seed).astype(float)
         # The bird stands in the middle.
         middle = images[:, 20:44, 16:48].reshape(3, -1, 3)
         for channel in range(3):

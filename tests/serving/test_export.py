@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_it_carries_the_trained_weights(loaded, trained_workdir):
     captions, seeds = ["a red bird", "black wings"], [3, 4]
-    trained = open_workdir(trained_workdir).describe(captions, seeds, batch_size=1)
+    trained = open_workdir(trained_workdir).describe(captions, seed=seeds)
     served = loaded.signatures["seeded"](
         caption=tf.constant(captions), seed=tf.constant(seeds, tf.int64)
     )
@@ -86,7 +86,7 @@ def test_options_do_what_they_say(export, trained_workdir, tmp_path):
     errors = {}
     for ema in (False, True):
         run = open_workdir(trained_workdir, ema=ema)
-        images = run.describe(captions, seeds, batch_size=1)["images"][-1]
+        images = run.describe(captions, seed=seeds)["images"][-1]
         errors[ema] = np.abs(served.astype(int) - images).mean()
     # No batch size is left that a request would have to wait for.
     assert batch_sizes(tmp_path / "5") == dict.fromkeys(signatures, [1, 2])

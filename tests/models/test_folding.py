@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from mirrorgan_tf.models.batch_norm import BatchNormalization
+from mirrorgan_tf.models.folding import fold_batch_norm
 from mirrorgan_tf.models.glam import Glam
-from mirrorgan_tf.serving.folding import fold_batch_norm
 
 
 def _normal(*shape, seed):
