@@ -62,6 +62,8 @@ def run(
         as_json = _logs_json()
         formatter = _JsonFormatter() if as_json else _LineFormatter()
         logging.get_absl_handler().setFormatter(formatter)
+        if "mirrorgan_tf.keras_settings" in sys.modules:
+            start_keras()
         try:
             given = argv[1:]
             if len(given) < len(operands):
@@ -148,7 +150,9 @@ def start_keras() -> None:
     Every command that uses them calls it before it imports anything that imports them.
     Ends the process with one line where Keras can't be imported.
     """
-    importlib.import_module("mirrorgan_tf.keras_settings")
+    settings = importlib.import_module("mirrorgan_tf.keras_settings")
+    if settings.GPU_PROBLEM:
+        logging.warning("%s", settings.GPU_PROBLEM)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -18,6 +18,7 @@ from mirrorgan_tf import commands
 from mirrorgan_tf.config.path_flags import define_path
 from mirrorgan_tf.encoding import REPLACEMENT, decode_lines
 from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.files import read_bytes
 from mirrorgan_tf.pictures import (
     attention_sheet,
     caption_grid,
@@ -83,7 +84,7 @@ def read_captions(given: Sequence[str], path: str | None) -> list[str]:
             broken.append(f"--captions={captions[-1]}")
     if path is not None:
         try:
-            content = sys.stdin.buffer.read() if path == "-" else _read(path)
+            content = sys.stdin.buffer.read() if path == "-" else read_bytes(path)
         except OSError as error:
             raise UserError(
                 f"--captions_file={path}: can't be read ({error})"
@@ -143,10 +144,6 @@ def _shorten(caption):
     """A caption on one line, of bounded length."""
     caption = " ".join(caption.split())
     return caption if len(caption) <= _SHOWN else caption[: _SHOWN - 1] + "…"
-
-
-def _read(path):
-    return Path(path).read_bytes()
 
 
 def main() -> None:

@@ -8,10 +8,23 @@ import os
 import signal
 from types import FrameType
 
-__all__ = ["INTERRUPTED_STATUS", "exit_on_interrupt", "raise_on_interrupt"]
+__all__ = [
+    "INTERRUPTED_STATUS",
+    "exit_on_interrupt",
+    "raise_on_interrupt",
+    "write_to",
+]
 
 # What shells report for a process that SIGINT has ended.
 INTERRUPTED_STATUS = 128 + signal.SIGINT
+
+_stderr = 2
+
+
+def write_to(descriptor: int) -> None:
+    """Names the file descriptor of the terminal while stderr leads elsewhere."""
+    global _stderr
+    _stderr = descriptor
 
 
 def exit_on_interrupt() -> None:
@@ -40,7 +53,7 @@ def _replace(expected, handler):
 
 
 def _exit(_number, _frame):
-    os.write(2, b"interrupted\n")
+    os.write(_stderr, b"interrupted\n")
     os._exit(INTERRUPTED_STATUS)
 
 

@@ -12,14 +12,23 @@ import os
 import sys
 from pathlib import Path
 
-__all__: list[str] = []
+from mirrorgan_tf.native_messages import (
+    describe_unusable_gpu,
+    native_messages_collected,
+)
+
+__all__ = ["GPU_PROBLEM"]
+
+# Why a GPU that is there is not used, for `mirrorgan_tf.commands` to log; else None.
+GPU_PROBLEM: str | None = None
 
 _FILE = "keras.json"
+_LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
 def _prepare_environment():
     """Sets what Keras and TensorFlow read when they are imported."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault(_LOG_LEVEL, "2")
     # Take GPU memory as it is needed: TensorFlow would otherwise take nearly all of it
     # at the start, and an evaluation would not fit beside a training.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
@@ -49,9 +58,29 @@ def _import_keras():
     keras.config.set_image_data_format("channels_last")
 
 
-if "keras" not in sys.modules:
+def _start():
+    """Imports Keras and TensorFlow without their native log lines.
+
+    Returns:
+        Why a GPU that is there can't be used, or None.
+    """
+    if _LOG_LEVEL in os.environ:
+        # Who sets it wants to read them.
+        _prepare_environment()
+        _import_keras()
+        return None
     _prepare_environment()
-    _import_keras()
+    with native_messages_collected() as messages:
+        _import_keras()
+        import tensorflow as tf
+
+        # CUDA is started here, not at an operation between lines of ours.
+        has_gpu = bool(tf.config.list_physical_devices("GPU"))
+    return None if has_gpu else describe_unusable_gpu(messages[0])
+
+
+if "keras" not in sys.modules:
+    GPU_PROBLEM = _start()
 elif sys.modules["keras"].config.backend() != "tensorflow":
     raise ImportError(
         "this module needs Keras' TensorFlow backend, not "

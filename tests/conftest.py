@@ -153,6 +153,12 @@ def shapes_alone():
     global_state.set_global_attribute(name, waiting)
 
 
+def check_native_messages(stderr):
+    """Fails if lines of TensorFlow's C++ code are among those of a command."""
+    for words in ("absl::InitializeLog", ".cc:", "cuInit", "TF-TRT"):
+        assert words not in stderr
+
+
 def run_export(*arguments):
     """`python -m export` in a process of its own."""
     return subprocess.run(

@@ -15,7 +15,7 @@ from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.data.sources import guess_dataset, open_dataset
 from mirrorgan_tf.data.statistics import length_histogram
 from mirrorgan_tf.errors import UserError
-from tests.conftest import OTHER_KERAS_SETTINGS
+from tests.conftest import OTHER_KERAS_SETTINGS, check_native_messages
 from tests.data import trees
 
 ROOT = Path(__file__).parents[1]
@@ -203,6 +203,7 @@ def test_the_command_tells_and_draws(tmp_path):
         timeout=300,
     )
     assert done.returncode == 1, done.stderr
+    check_native_messages(done.stderr)
     assert done.stdout.startswith(f"{cub}: --dataset=cub\n")
     assert row(done.stdout, "images ") == ["18", "6"]
     assert "every fourth class" in done.stdout

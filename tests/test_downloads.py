@@ -1,6 +1,3 @@
-import os
-import socket
-
 import numpy as np
 import pytest
 
@@ -8,7 +5,6 @@ from mirrorgan_tf.convert.files import read_state
 from mirrorgan_tf.downloads import check_weights_file, find_placeholder
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.evaluation.inception import InceptionJudge
-from mirrorgan_tf.files import open_regular, read_bytes
 from mirrorgan_tf.models.backbones import ImagenetBackbone
 from mirrorgan_tf.pickles.reading import load_plain_pickle
 from mirrorgan_tf.serving.loading import load_saved_model
@@ -57,24 +53,6 @@ def test_weights_pass(tmp_path):
     path.write_bytes(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")
     check_weights_file(path)
     assert find_placeholder(tmp_path, "*") is None
-
-
-def test_reading_refuses_what_has_no_end(tmp_path):
-    pipe, link, server = tmp_path / "pipe", tmp_path / "link", tmp_path / "socket"
-    os.mkfifo(pipe)
-    link.symlink_to("/dev/zero")
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(server))
-        for path in (pipe, link, server):
-            with pytest.raises(OSError, match="not a regular file"):
-                open_regular(path)
-    with pytest.raises(IsADirectoryError):
-        open_regular(tmp_path)
-    with pytest.raises(FileNotFoundError):
-        open_regular(tmp_path / "none")
-    file = tmp_path / "file"
-    file.write_bytes(b"content")
-    assert read_bytes(file) == b"content"
 
 
 @pytest.mark.parametrize("content", [POINTER, b"<!DOCTYPE html>\n<html lang='en'>"])

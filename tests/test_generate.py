@@ -11,13 +11,13 @@ import pytest
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.generate import draw_sheet, read_captions
 from mirrorgan_tf.workdir import open_workdir
-from tests.conftest import OTHER_KERAS_SETTINGS
+from tests.conftest import OTHER_KERAS_SETTINGS, check_native_messages
 
 ROOT = Path(__file__).parents[1]
 
 
 def generate(*arguments, stdin=b""):
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "mirrorgan_tf.generate", *map(str, arguments)],
         cwd=ROOT,
         env=os.environ | OTHER_KERAS_SETTINGS,
@@ -25,6 +25,8 @@ def generate(*arguments, stdin=b""):
         capture_output=True,
         timeout=300,
     )
+    check_native_messages(done.stderr.decode())
+    return done
 
 
 def test_captions_come_from_flags_then_file(tmp_path):

@@ -2,9 +2,13 @@ import types
 
 import pytest
 import tensorflow as tf
+from absl import flags
 
-from mirrorgan_tf import generate, train, workdir
+from mirrorgan_tf import evaluate, generate, train, workdir
 from mirrorgan_tf.config import Config, config_flags
+from mirrorgan_tf.data import sources
+from mirrorgan_tf.demo import __main__ as demo
+from mirrorgan_tf.demo import model as demo_model
 from mirrorgan_tf.tf32 import describe_float32, use_tf32
 from tools.parity import __main__ as parity
 
@@ -57,6 +61,38 @@ def test_generate_multiplies_as_the_training_unless_a_flag_says_otherwise(
     monkeypatch.setattr(generate.flags, "FLAGS", asked)
     with pytest.raises(Reached):
         generate.main()
+    assert _enabled() == expected
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_demo_multiplies_as_its_flag_says(on, monkeypatch):
+    use_tf32(not on)
+    monkeypatch.setattr(
+        demo.flags, "FLAGS", types.SimpleNamespace(saved_model="served", tf32=on)
+    )
+    monkeypatch.setattr(demo_model, "DemoModel", _reach)
+    with pytest.raises(Reached):
+        demo.main()
+    assert _enabled() == on
+
+
+@pytest.mark.parametrize(
+    ("of_run", "flag", "expected"),
+    [(True, None, True), (False, None, False), (True, False, False)],
+)
+def test_evaluate_multiplies_as_the_training_unless_a_flag_says_otherwise(
+    of_run, flag, expected, monkeypatch
+):
+    use_tf32(not expected)
+    run = types.SimpleNamespace(config=Config.from_flags(tf32=of_run))
+    monkeypatch.setattr(workdir, "open_workdir", lambda path: run)
+    monkeypatch.setattr(sources, "open_dataset", _reach)
+    values = flags.FlagValues()
+    evaluate.define_flags(values)
+    values(["evaluate", "--workdir=run"])
+    values["tf32"].value = flag
+    with pytest.raises(Reached):
+        evaluate.evaluate(values)
     assert _enabled() == expected
 
 

@@ -14,7 +14,7 @@ from mirrorgan_tf.config import STAGES, Config
 from mirrorgan_tf.config.config_flags import read_config
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.workdir import open_workdir, start_workdir
-from tests.conftest import OTHER_KERAS_SETTINGS
+from tests.conftest import OTHER_KERAS_SETTINGS, check_native_messages
 
 ROOT = Path(__file__).parents[1]
 SMALL = [
@@ -41,7 +41,7 @@ SMALL = [
 
 
 def run(module, *arguments):
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", module, *map(str, arguments)],
         cwd=ROOT,
         env=os.environ | OTHER_KERAS_SETTINGS,
@@ -49,6 +49,8 @@ def run(module, *arguments):
         text=True,
         timeout=600,
     )
+    check_native_messages(done.stderr)
+    return done
 
 
 @pytest.fixture(scope="module")

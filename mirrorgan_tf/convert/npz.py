@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.files import open_regular
 
 __all__ = ["check_archive", "read_npz"]
 
@@ -26,7 +27,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
             of numbers or text, or would be far larger when unpacked.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             check_archive(archive, os.path.getsize(path))
             return dict(_read_member(archive, member) for member in archive.infolist())
     # Damaged files raise whatever their bytes happen to say.

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from mirrorgan_tf.convert.npz import check_archive
+from mirrorgan_tf.files import open_regular
 from mirrorgan_tf.pickles.arrays import NAMES
 from mirrorgan_tf.pickles.unpickling import (
     Function,
@@ -44,7 +45,7 @@ def check_torch_file(path: Path) -> None:
     """
     try:
         # PyTorch tells the formats apart by these bytes as well.
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             zipped = file.read(len(_ZIP_START)) == _ZIP_START
         if zipped:
             _check_zip(path)
@@ -76,7 +77,7 @@ def _check_legacy(path):
     if tarfile.is_tarfile(path):
         raise RefusedError("a tar file, PyTorch's format before 0.1.2")
     with (
-        open(path, "rb") as file,
+        open_regular(path) as file,
         mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
     ):
         for _ in range(_LEGACY_PICKLES):

@@ -7,6 +7,7 @@ from PIL import Image
 
 from mirrorgan_tf.data.inspection import orientation
 from mirrorgan_tf.data.records import CaptionedImages, Remark, remark_on
+from mirrorgan_tf.files import open_regular
 
 __all__ = ["boxes_outside"]
 
@@ -63,7 +64,7 @@ def _kind(box, width, height):
 def _upright_size(path):
     """Width and height once EXIF has turned the image; None if they can't be read."""
     try:
-        with Image.open(path) as image:
+        with open_regular(path) as file, Image.open(file) as image:
             width, height = image.size
             # From 5 on, the image lies on its side.
             return (height, width) if orientation(image) >= 5 else (width, height)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mirrorgan_tf.data.records import CaptionedImages, Remark, remark_on
-from mirrorgan_tf.files import file_sha256
+from mirrorgan_tf.files import file_sha256, open_regular
 
 __all__ = ["file_sizes", "shared_images"]
 
@@ -92,7 +92,7 @@ def _alike(
 
 def _middle(path):
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             file.seek(max(0, os.path.getsize(path) - _PART_BYTES) // 2)
             return hashlib.blake2b(file.read(_PART_BYTES)).digest()
     except OSError:

@@ -4,6 +4,7 @@ import ssl
 from pathlib import Path
 
 from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.files import read_bytes
 
 __all__ = ["read_certificates"]
 
@@ -15,7 +16,7 @@ def read_certificates(path: str | Path) -> str:
         UserError: it can't be read or holds no certificate.
     """
     try:
-        certificates = Path(path).read_text(encoding="ascii")
+        certificates = read_bytes(path).decode("ascii")
         ssl.create_default_context(cadata=certificates)
     # An ssl.SSLError is an OSError as well, and no ASCII a ValueError.
     except (OSError, ValueError) as error:

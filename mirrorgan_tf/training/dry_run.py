@@ -98,7 +98,7 @@ def _build_stages(config, words):
 
 
 def _log_parameters(stage):
-    networks = {
+    by_name = {
         "STEM": stage.stem,
         "DAMSM image encoder": stage.image_encoder,
         "STREAM": stage.stream,
@@ -109,7 +109,7 @@ def _log_parameters(stage):
             stage.config.sizes, stage.discriminators, strict=True
         )
     }
-    for name, network in networks.items():
+    for name, network in by_name.items():
         logging.info(
             "%-22s %12s trainable of %12s parameters",
             name,

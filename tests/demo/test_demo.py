@@ -1,8 +1,12 @@
 import base64
 import io
 import json
+import os
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -17,6 +21,7 @@ from PIL import Image
 from mirrorgan_tf.demo.model import DemoModel
 from mirrorgan_tf.demo.server import make_server
 from mirrorgan_tf.errors import UserError
+from tests.conftest import OTHER_KERAS_SETTINGS, ROOT
 
 CAPTION = "a red bird with black wings"
 
@@ -231,3 +236,22 @@ def test_a_malformed_address_is_answered(server, capfd):
         reply = connection.makefile("rb").read()
     assert b" 400 " in reply.splitlines()[0] and b"no address" in reply
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_the_command_serves_under_other_keras_settings(exported):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mirrorgan_tf.demo"]
+        + [f"--saved_model={exported.parent}", "--port=0"],
+        cwd=ROOT,
+        env=os.environ | OTHER_KERAS_SETTINGS,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        line = process.stderr.readline()
+        assert line.startswith("http://127.0.0.1:"), line
+        assert get(line.split()[0], caption=CAPTION, seed=1)["images"]
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    assert stderr.splitlines()[-1] == "interrupted"
