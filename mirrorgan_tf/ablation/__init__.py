@@ -1,1 +1,1 @@
-"""The paper's claims, put to the test: GLAM with and without its parts."""
+"""Trains variants of one recipe with several seeds and compares them in a table."""

@@ -1,12 +1,9 @@
-"""`python -m mirrorgan_tf.ablation --flagfile=flags/ablation.cfg`: the paper's table 3.
+"""`python -m mirrorgan_tf.ablation --flagfile=flags/ablation.cfg`: compares variants.
 
-Trains STEM and STREAM once, then GLAM again and again, each time without another part
-of MirrorGAN, and lets the same judges look at the same captions' images. Birdlets only:
-there the truth about captions is known.
-
---workdir holds judges/, oracle/, runs/VARIANT-seedN/ and, written anew after every run,
-report.md, report.json, plot.png and images.png. The same line goes on where it was
-stopped.
+Trains STEM and STREAM once, then stage glam for each variant and seed, evaluates each
+run, and writes report.md and report.json into --workdir after every run. Variants are
+the lines of a sweep file: a name, a description, and the flags in which it differs
+from the recipe. An interrupted ablation is resumed by the same command.
 """
 
 import shlex
@@ -16,11 +13,10 @@ from pathlib import Path
 from absl import flags, logging
 
 from mirrorgan_tf import commands
-from mirrorgan_tf.ablation.variants import BASELINE, CLAIMS, VARIANTS, plan_runs
+from mirrorgan_tf.ablation.sweep import plan_runs, read_sweep
 from mirrorgan_tf.config import config_flags
 from mirrorgan_tf.config.path_flags import define_path
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.training.signals import Stopped, StopSignals
 
 __all__ = ["define_flags", "main"]
 
@@ -28,75 +24,103 @@ __all__ = ["define_flags", "main"]
 def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines the command's flags; not at import, where commands would collide."""
     config_flags.define_flags(flag_values)
-    into = {"flag_values": flag_values}
-    define_path("workdir", "runs/ablation", "Folder of the ablation.", **into)
+    options = {"flag_values": flag_values}
+    define_path("workdir", "runs/ablation", "Folder of the ablation.", **options)
     define_path(
-        "judges",
+        "pretrained",
         None,
-        "A finished run whose STEM and STREAM are taken; default: they are trained.",
-        **into,
+        "A finished run whose STEM and STREAM are used; default: they are trained.",
+        **options,
+    )
+    define_path(
+        "sweep",
+        "redescription",
+        "What is compared: a sweep file, or the name of one in the package: "
+        "redescription (the recipe with and without it), paper (its table 3), "
+        "after_2019 (later techniques).",
+        **options,
     )
     flags.DEFINE_list(
-        "variants", list(CLAIMS), "What is compared, in the tables' order.", **into
+        "variants",
+        [],
+        "Variants of the sweep in the order of the table, the baseline first; "
+        "default: all.",
+        **options,
     )
     flags.DEFINE_integer(
-        "seeds", 3, "Seeds of --repeated, from --seed on.", lower_bound=1, **into
+        "seeds", 3, "Number of seeds, from --seed on.", lower_bound=1, **options
     )
     flags.DEFINE_list(
         "repeated",
-        [BASELINE, "lambda0"],
-        "Variants that are run with all seeds; the others with the first.",
-        **into,
+        [],
+        "Variants that are run with all seeds, the others with the first; default: "
+        "all.",
+        **options,
     )
     flags.DEFINE_integer(
         "evaluate_captions",
         1000,
-        "Captions that each run draws, at most.",
-        # R-precision's own caption and 99 others.
+        "Validation captions that are rendered for each run, at most.",
+        # R-precision compares a caption with 99 others.
         lower_bound=100,
-        **into,
+        **options,
     )
 
 
 def main() -> None:
     """Plans the runs and does what is left of them."""
-    asked = flags.FLAGS
-    base = config_flags.config_from_flags(asked)
-    if base.dataset != "birdlets":
-        raise UserError(
-            f"--dataset={base.dataset}: the ablation is of birdlets, where the truth "
-            "about captions is known"
-        )
-    workdir = Path(asked.workdir)
-    runs = plan_runs(
-        base,
-        workdir / "runs",
-        variants=asked.variants,
-        repeated=asked.repeated,
-        seeds=asked.seeds,
-    )
-    if not runs:
-        raise UserError("--variants is empty; leave it out to compare all")
-    # It takes seconds: not before --help and wrong flags are answered.
+    values = flags.FLAGS
+    recipe = config_flags.config_from_flags(values)
+    workdir = Path(values.workdir)
+    if (workdir / "flags.cfg").exists():
+        raise UserError(f"--workdir={workdir} holds a training; choose another folder")
+    sweep = read_sweep(values.sweep)
+    names = _choose(values, "variants", list(sweep))
+    repeated = _choose(values, "repeated", names)
+    runs = plan_runs(recipe, [sweep[name] for name in names], repeated, values.seeds)
+    evaluate_flags = ["--neighbour_images=0", "--metrics=r_precision,redescription"]
+    if recipe.data.dataset == "birdlets":
+        # Its attribute classifier needs no download, and is trained once for all runs.
+        evaluate_flags = [
+            "--neighbour_images=0",
+            "--metrics=obedience,r_precision,redescription,fid,kid,precision_recall",
+            "--features=oracle",
+            f"--oracle={workdir / 'oracle'}",
+        ]
+    # It takes seconds: only after --help and wrong flags are answered.
     commands.start_keras()
-    from mirrorgan_tf.ablation.running import Ablation
+    from mirrorgan_tf.ablation.runner import run_ablation
+    from mirrorgan_tf.training.signals import Stopped, StopSignals
 
     with StopSignals():
         try:
-            Ablation(
+            run_ablation(
                 workdir,
-                base,
+                recipe,
                 runs,
-                variants=[VARIANTS[name] for name in asked.variants],
-                judges=Path(asked.judges) if asked.judges else None,
-                captions=asked.evaluate_captions,
-            ).run()
+                pretrained=Path(values.pretrained) if values.pretrained else None,
+                captions=values.evaluate_captions,
+                evaluate_flags=evaluate_flags,
+            )
         except Stopped:
             logging.info(
-                "stopped; what is done is saved, to go on: "
+                "stopped; what is done is saved, to resume: "
                 "python -m mirrorgan_tf.ablation %s",
                 shlex.join(sys.argv[1:]),
             )
+
+
+def _choose(values, flag, choices):
+    """The names of a list flag, or all choices if it is empty."""
+    names = values[flag].value
+    for name in names:
+        if name not in choices or names.count(name) > 1:
+            reason = "occurs twice" if name in choices else "is no variant"
+            raise UserError(
+                f"--{flag}={','.join(names)}: {name!r} {reason}; choose from "
+                f"{', '.join(choices)}"
+            )
+    return names or choices
 
 
 if __name__ == "__main__":
