@@ -19,14 +19,13 @@ import tensorflow as tf
 from absl import flags, logging
 
 from mirrorgan_tf import IMPORTED_S, commands, networks
-from mirrorgan_tf.birdlets.attributes import ATTRIBUTES
-from mirrorgan_tf.birdlets.truth import read_codes
 from mirrorgan_tf.config import STAGES, Config, config_flags
 from mirrorgan_tf.config.path_flags import define_path
 from mirrorgan_tf.data.bad_examples import BadExamples, data_errors
 from mirrorgan_tf.data.captions import tokenize_captions
 from mirrorgan_tf.data.images import decode_images
 from mirrorgan_tf.data.pipeline import make_dataset
+from mirrorgan_tf.data.registry import find_dataset
 from mirrorgan_tf.data.sources import choose_vocabulary, open_dataset
 from mirrorgan_tf.data.verdict import announce, examine
 from mirrorgan_tf.errors import UserError
@@ -92,6 +91,8 @@ class Training:
         self.workdir = workdir
         self.strategy = strategy
         self.signals = signals
+        self.dataset = find_dataset(config)
+        self._check_dataset()
         self.splits = open_dataset(config)
         self.vocabulary = self._open_vocabulary()
         announce(examine(self.splits, self.vocabulary, config.text.max_words))
@@ -118,6 +119,20 @@ class Training:
             self.strategy.num_replicas_in_sync,
             describe_float32(),
         )
+
+    def _check_dataset(self):
+        name = self.config.data.dataset
+        if "backbone" in self.config.stages and not self.dataset.label_values:
+            raise UserError(
+                "--image_encoder_weights=backbone: stage backbone learns labels, and "
+                f"--dataset={name} has none; choose imagenet, none or a weights file"
+            )
+        if self.config.data.flip and self.dataset.tells_left_from_right:
+            logging.warning(
+                "--flip: captions of %s say left and right, which mirrored images "
+                "contradict; --noflip switches mirroring off",
+                name,
+            )
 
     def run(self, stage: str) -> None:
         """Trains one stage to its end.
@@ -183,19 +198,24 @@ class Training:
 
     def _build_backbone(self, observed):
         codes = {
-            split: read_codes(self.config.data.data_dir, split, index.image_ids)
+            split: self.dataset.read_labels(split, index.image_ids)
             for split, index in self.splits.items()
         }
-        classifier = networks.build_label_classifier(self.config, ATTRIBUTES)
+        label_values = self.dataset.label_values
+        classifier = networks.build_label_classifier(self.config, label_values)
         stage = BackboneStage(self.config, classifier, codes["train"])
         rows = observed["index"].numpy()
-        truth = {label: of[rows] for label, of in codes["val"].items()}
-        return stage, observers.BackboneObserver(stage, observed, truth, ATTRIBUTES)
+        observed_codes = {label: values[rows] for label, values in codes["val"].items()}
+        return stage, observers.BackboneObserver(
+            stage, observed, observed_codes, label_values
+        )
 
     def _build_stem(self, observed):
         encoder = networks.build_image_encoder(self.config)
         if self.config.encoders.image_encoder_weights == "backbone":
-            classifier = networks.build_label_classifier(self.config, ATTRIBUTES)
+            classifier = networks.build_label_classifier(
+                self.config, self.dataset.label_values
+            )
             restore_part(self.workdir / "backbone", {"classifier": classifier})
             encoder.backbone.set_weights(classifier.backbone.get_weights())
         stage = StemStage(

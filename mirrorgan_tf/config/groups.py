@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from mirrorgan_tf.config.registry import DATASETS
+
 __all__ = [
     "AUGMENTATIONS",
     "BackboneStageSettings",
@@ -74,7 +76,7 @@ class DataSettings:
         "dataset",
         "birdlets",
         "Data set: birdlets is drawn on demand, the others are read.",
-        choices=("birdlets", "coco", "cub", "folder"),
+        choices=tuple(DATASETS),
     )
     data_dir: str = _setting(
         "data_dir", "data/birdlets", "Folder of the data set.", runtime=True, path=True

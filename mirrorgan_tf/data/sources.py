@@ -1,30 +1,22 @@
-"""The data set that a configuration names, and its words."""
+"""Opens the data set that a configuration names, and chooses its vocabulary."""
 
 import shlex
 from pathlib import Path
 
-from absl import logging
-
-from mirrorgan_tf.birdlets.dataset import MANIFEST as BIRDLETS_MANIFEST
-from mirrorgan_tf.birdlets.dataset import write_birdlets
 from mirrorgan_tf.config import Config
-from mirrorgan_tf.data.datasets.coco import (
-    coco_years,
-    read_coco_jsons,
-    read_coco_splits,
-)
-from mirrorgan_tf.data.datasets.cub import find_cub, read_cub
-from mirrorgan_tf.data.datasets.folder import has_captioned_image, read_folder
+from mirrorgan_tf.config.registry import DATASETS
 from mirrorgan_tf.data.reading import find_inside
 from mirrorgan_tf.data.records import CaptionedImages
-from mirrorgan_tf.data.shards import MANIFEST as PACKED_MANIFEST
-from mirrorgan_tf.data.shards import is_packed, read_json, read_packed
-from mirrorgan_tf.data.splits import split_by_name
+from mirrorgan_tf.data.registry import dataset_class, find_dataset
+from mirrorgan_tf.data.shards import MANIFEST, is_packed, read_json, read_packed
 from mirrorgan_tf.data.transforms import load_size
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.text.vocabulary import Vocabulary
 
 __all__ = ["choose_vocabulary", "guess_dataset", "open_dataset"]
+
+# What any folder of images may be, if it is nothing else.
+_LAST_RESORT = "folder"
 
 
 def open_dataset(config: Config, *, draw: bool = True) -> dict[str, CaptionedImages]:
@@ -34,26 +26,26 @@ def open_dataset(config: Config, *, draw: bool = True) -> dict[str, CaptionedIma
 
     Args:
         config: names the data set.
-        draw: draw birdlets where there are none; else only read what is there.
+        draw: draw a set such as birdlets where there is none; else only read it.
 
     Raises:
         UserError: the data set is missing, broken, or looks like another one.
     """
-    data_dir = Path(config.data.data_dir)
-    if is_packed(data_dir):
+    folder = Path(config.data.data_dir)
+    if is_packed(folder):
         return read_packed(
-            data_dir,
+            folder,
             dataset=config.data.dataset,
             shorter_px=load_size(config.sizes[-1]),
         )
-    if config.data.dataset == "birdlets":
-        _refuse_other_sets(data_dir)
-        # Birdlets lie there in COCO's layout.
-        return _open_birdlets(config) if draw else read_coco_splits(data_dir)
+    dataset = find_dataset(config)
+    if dataset.is_drawn and draw:
+        _refuse_other_datasets(config.data.dataset, folder)
+        dataset.draw()
     try:
-        return _READERS[config.data.dataset](config)
+        return dataset.read()
     except UserError as error:
-        likeness = _likeness(data_dir)
+        likeness = _likeness(folder)
         if likeness in (None, config.data.dataset):
             raise
         raise UserError(
@@ -79,100 +71,48 @@ def choose_vocabulary(config: Config, splits: dict[str, CaptionedImages]) -> Voc
 
 
 def guess_dataset(data_dir: str | Path) -> str:
-    """What --dataset a folder looks like; "folder" if like nothing else.
+    """The `--dataset` that a folder looks like; "folder" if like nothing else.
 
-    A folder that holds CUB or COCO somewhere inside counts as such: their readers
-    say where it lies.
+    A folder with a data set somewhere inside counts as that data set: its reader says
+    where it lies.
     """
     data_dir = Path(data_dir)
     if is_packed(data_dir):
-        packed = read_json(data_dir / PACKED_MANIFEST).get("settings", {})
-        return packed.get("dataset", "folder")
+        settings = read_json(data_dir / MANIFEST).get("settings", {})
+        return settings.get("dataset", _LAST_RESORT)
     likeness = _likeness(data_dir)
     if likeness is None:
-        for dataset, is_it in (("cub", find_cub), ("coco", coco_years)):
-            if find_inside(data_dir, is_it):
-                return dataset
-    return "coco" if likeness == "birdlets" else likeness or "folder"
+        likeness, _ = _find_nested(data_dir)
+    return likeness or _LAST_RESORT
 
 
-def _likeness(data_dir):
+def _likeness(folder):
     """The data set that lies in a folder, or None."""
-    if (data_dir / BIRDLETS_MANIFEST).is_file():
-        return "birdlets"
-    if find_cub(data_dir):
-        return "cub"
-    if coco_years(data_dir):
-        return "coco"
-    return "folder" if has_captioned_image(data_dir) else None
+    return next((name for name in DATASETS if dataset_class(name).is_in(folder)), None)
 
 
-def _refuse_other_sets(data_dir):
-    """Birdlets are the default: --dataset may just have been forgotten."""
-    likeness = _likeness(data_dir)
-    if likeness not in (None, "birdlets"):
-        raise UserError(
-            f"--dataset=birdlets: {data_dir} looks like {likeness}; give "
-            f"--dataset={likeness}, or another --data_dir to draw birdlets in"
-        )
-    for dataset, is_it in (("cub", find_cub), ("coco", coco_years)):
-        inside = find_inside(data_dir, is_it)
-        if inside is not None:
-            flag = shlex.quote(f"--data_dir={inside}")
-            raise UserError(
-                f"--dataset=birdlets: {inside} looks like {dataset}; give "
-                f"--dataset={dataset} {flag}, or another --data_dir to draw birdlets in"
-            )
+def _find_nested(folder):
+    """A data set in a subfolder, as its name and place, or two times None."""
+    for name in DATASETS:
+        # Images in subfolders are part of a plain folder.
+        if name != _LAST_RESORT:
+            place = find_inside(folder, dataset_class(name).is_in)
+            if place is not None:
+                return name, place
+    return None, None
 
 
-def _open_birdlets(config):
-    drawn = write_birdlets(
-        config.data.data_dir,
-        train_images=config.birdlets.train_images,
-        val_images=config.birdlets.val_images,
-        seed=config.data.seed,
-        progress=_log_progress,
+def _refuse_other_datasets(name, folder):
+    """The default data set is drawn: --dataset may just have been forgotten."""
+    likeness, place = _likeness(folder), folder
+    if likeness is None:
+        likeness, place = _find_nested(folder)
+    if likeness in (None, name):
+        return
+    flags = f"--dataset={likeness}"
+    if place != folder:
+        flags += " " + shlex.quote(f"--data_dir={place}")
+    raise UserError(
+        f"--dataset={name}: {place} looks like {likeness}; give {flags}, or another "
+        f"--data_dir to draw {name} in"
     )
-    logging.info(
-        "birdlets %s in %s", "drawn" if drawn else "found", config.data.data_dir
-    )
-    return read_coco_splits(config.data.data_dir)
-
-
-def _log_progress(done, total):
-    if done % 1000 == 0 or done == total:
-        logging.info("drawn %d/%d", done, total)
-
-
-def _open_coco(config):
-    data_dir = Path(config.data.data_dir)
-    if not config.data.coco_train_json:
-        return read_coco_splits(data_dir)
-    val_images = config.data.coco_val_images or config.data.coco_images
-    named = {"train": (data_dir / config.data.coco_train_json, config.data.coco_images)}
-    if config.data.coco_val_json:
-        named["val"] = (data_dir / config.data.coco_val_json, val_images)
-    splits = read_coco_jsons(
-        {
-            # Beside the JSON first: a folder a split, of the same name, is usual.
-            split: (path, [path.parent / images, data_dir / images])
-            for split, (path, images) in named.items()
-        }
-    )
-    if "val" in splits:
-        return splits
-    return split_by_name(
-        splits["train"],
-        data_dir / config.data.coco_images,
-        val_share=config.data.val_share,
-        seed=config.data.seed,
-    )
-
-
-_READERS = {
-    "coco": _open_coco,
-    "cub": lambda config: read_cub(config.data.data_dir),
-    "folder": lambda config: read_folder(
-        config.data.data_dir, val_share=config.data.val_share, seed=config.data.seed
-    ),
-}

@@ -8,8 +8,8 @@ import tensorflow as tf
 from absl import logging
 
 from mirrorgan_tf import networks
-from mirrorgan_tf.birdlets.attributes import ATTRIBUTES
 from mirrorgan_tf.config import Config
+from mirrorgan_tf.data.registry import dataset_class
 from mirrorgan_tf.tf32 import describe_float32
 from mirrorgan_tf.training.backbone_stage import BackboneStage
 from mirrorgan_tf.training.estimates import (
@@ -79,8 +79,9 @@ def _build_stages(config, words):
     stream = networks.build_stream(config, words)
     stages = {}
     if "backbone" in config.stages:
-        classifier = networks.build_label_classifier(config, ATTRIBUTES)
-        codes = {label: np.zeros(_BATCH, np.int32) for label in ATTRIBUTES}
+        label_values = dataset_class(config.data.dataset).label_values
+        classifier = networks.build_label_classifier(config, label_values)
+        codes = {label: np.zeros(_BATCH, np.int32) for label in label_values}
         stages["backbone"] = BackboneStage(config, classifier, codes)
     return stages | {
         "stem": StemStage(config, stem, image_encoder),

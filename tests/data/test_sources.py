@@ -10,9 +10,11 @@ import pytest
 import tensorflow as tf
 
 from mirrorgan_tf.birdlets.dataset import write_birdlets
-from mirrorgan_tf.config import Config
+from mirrorgan_tf.config import SETTINGS, Config
+from mirrorgan_tf.config.registry import DATASETS
 from mirrorgan_tf.data.leaks import shared_images
 from mirrorgan_tf.data.records import CaptionedImages
+from mirrorgan_tf.data.registry import Dataset, dataset_class
 from mirrorgan_tf.data.sources import guess_dataset, open_dataset
 from mirrorgan_tf.data.statistics import caption_findings
 from mirrorgan_tf.errors import UserError
@@ -37,7 +39,7 @@ def test_ones_own_json_is_split_by_share(tmp_path):
         assert index.notes == (
             "validation: a share of 0.25 of the images, by a hash of the name",
         )
-    other = config.replace(seed=2)
+    other = config.replace(data_seed=2)
     assert open_dataset(other)["val"].paths != splits["val"].paths
 
 
@@ -224,6 +226,21 @@ def test_without_drawing_birdlets_are_only_read(tmp_path):
     assert len(open_dataset(config, draw=False)["train"]) == 2
     with pytest.raises(UserError, match="holds other birdlets"):
         open_dataset(config)
+
+
+def test_every_registered_dataset_can_be_imported_and_is_a_choice_of_the_flag():
+    choices = {setting.flag: setting.choices for setting in SETTINGS}["dataset"]
+    assert choices == tuple(DATASETS)
+    for name in DATASETS:
+        assert issubclass(dataset_class(name), Dataset)
+
+
+def test_stage_backbone_needs_a_dataset_with_labels(tmp_path):
+    config = Config.from_flags(
+        dataset="folder", image_encoder="small", image_encoder_weights="backbone"
+    )
+    with pytest.raises(UserError, match="--dataset=folder has none; choose imagenet"):
+        Training(config, tmp_path, tf.distribute.get_strategy())
 
 
 def test_the_words_of_other_captions_are_warned_of():

@@ -19,11 +19,14 @@ from mirrorgan_tf.data.reading import (
     nearby,
 )
 from mirrorgan_tf.data.records import CaptionedImages, remark_on
+from mirrorgan_tf.data.registry import Dataset
+from mirrorgan_tf.data.splits import split_by_name
 from mirrorgan_tf.encoding import decode_text
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import read_bytes
 
 __all__ = [
+    "CocoDataset",
     "coco_years",
     "read_coco",
     "read_coco_jsons",
@@ -33,6 +36,43 @@ __all__ = [
 _SPLITS = ("train", "val")
 # The paper's first: it is taken where both are whole.
 _YEARS = (2014, 2017)
+
+
+class CocoDataset(Dataset):
+    """COCO's captions, or anyone's own JSON files by the `--coco_*` settings."""
+
+    @classmethod
+    def is_in(cls, folder: Path) -> bool:
+        """Whether captions of COCO lie in a folder."""
+        return bool(coco_years(folder))
+
+    def read(self) -> dict[str, CaptionedImages]:
+        """Indexes both splits; one JSON alone is split by the images' names."""
+        settings = self.config.data
+        if not settings.coco_train_json:
+            return read_coco_splits(self.folder)
+        files = {"train": (settings.coco_train_json, settings.coco_images)}
+        if settings.coco_val_json:
+            val_images = settings.coco_val_images or settings.coco_images
+            files["val"] = (settings.coco_val_json, val_images)
+        splits = read_coco_jsons(
+            {
+                split: (
+                    self.folder / json_file,
+                    # People often have the images of each split beside its JSON.
+                    [(self.folder / json_file).parent / images, self.folder / images],
+                )
+                for split, (json_file, images) in files.items()
+            }
+        )
+        if "val" in splits:
+            return splits
+        return split_by_name(
+            splits["train"],
+            self.folder / settings.coco_images,
+            val_share=settings.val_share,
+            seed=settings.seed,
+        )
 
 
 def read_coco(data_dir: str | Path, split: str) -> CaptionedImages:

@@ -15,13 +15,27 @@ from mirrorgan_tf.data.reading import (
     read_caption_files,
 )
 from mirrorgan_tf.data.records import CaptionedImages, Remark, remark_on
+from mirrorgan_tf.data.registry import Dataset
 from mirrorgan_tf.encoding import read_text
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.text.vocabulary import read_captions_pickle
 
-__all__ = ["find_cub", "read_cub"]
+__all__ = ["CubDataset", "find_cub", "read_cub"]
 
 _CAPTIONS = 10
+
+
+class CubDataset(Dataset):
+    """CUB-200-2011 with captions."""
+
+    @classmethod
+    def is_in(cls, folder: Path) -> bool:
+        """Whether CUB lies in a folder, or in one of its own folders inside."""
+        return find_cub(folder) is not None
+
+    def read(self) -> dict[str, CaptionedImages]:
+        """Indexes both splits."""
+        return read_cub(self.folder)
 
 
 def read_cub(data_dir: str | Path) -> dict[str, CaptionedImages]:

@@ -14,11 +14,28 @@ from mirrorgan_tf.data.reading import (
     read_caption_files,
 )
 from mirrorgan_tf.data.records import CaptionedImages, Remark, remark_on
+from mirrorgan_tf.data.registry import Dataset
 from mirrorgan_tf.data.splits import split_by_name
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import is_special
 
-__all__ = ["has_captioned_image", "read_folder"]
+__all__ = ["FolderDataset", "has_captioned_image", "read_folder"]
+
+
+class FolderDataset(Dataset):
+    """Anyone's folder of images with a text file beside each."""
+
+    @classmethod
+    def is_in(cls, folder: Path) -> bool:
+        """Whether an image somewhere in a folder has a text file beside it."""
+        return has_captioned_image(folder)
+
+    def read(self) -> dict[str, CaptionedImages]:
+        """Indexes both splits."""
+        settings = self.config.data
+        return read_folder(
+            self.folder, val_share=settings.val_share, seed=settings.seed
+        )
 
 
 def read_folder(

@@ -1,0 +1,52 @@
+"""Birdlets as one of the data sets of `--dataset`."""
+
+from pathlib import Path
+
+import numpy as np
+from absl import logging
+
+from mirrorgan_tf.birdlets.attributes import ATTRIBUTES
+from mirrorgan_tf.birdlets.dataset import MANIFEST, write_birdlets
+from mirrorgan_tf.birdlets.truth import read_codes
+from mirrorgan_tf.data.datasets.coco import read_coco_splits
+from mirrorgan_tf.data.records import CaptionedImages
+from mirrorgan_tf.data.registry import Dataset
+
+__all__ = ["BirdletsDataset"]
+
+
+class BirdletsDataset(Dataset):
+    """Drawn birds with captions and labels, stored in COCO's layout."""
+
+    is_drawn = True
+    tells_left_from_right = True
+    label_values = ATTRIBUTES
+
+    @classmethod
+    def is_in(cls, folder: Path) -> bool:
+        """Whether birdlets were drawn into a folder."""
+        return (folder / MANIFEST).is_file()
+
+    def draw(self) -> None:
+        """Draws the images and writes their captions, unless they are there."""
+        drawn = write_birdlets(
+            self.folder,
+            train_images=self.config.birdlets.train_images,
+            val_images=self.config.birdlets.val_images,
+            seed=self.config.data.seed,
+            progress=_log_progress,
+        )
+        logging.info("birdlets %s in %s", "drawn" if drawn else "found", self.folder)
+
+    def read(self) -> dict[str, CaptionedImages]:
+        """Indexes both splits."""
+        return read_coco_splits(self.folder)
+
+    def read_labels(self, split: str, image_ids: np.ndarray) -> dict[str, np.ndarray]:
+        """The attributes that the birds were drawn with."""
+        return read_codes(self.folder, split, image_ids)
+
+
+def _log_progress(done, total):
+    if done % 1000 == 0 or done == total:
+        logging.info("drawn %d/%d", done, total)

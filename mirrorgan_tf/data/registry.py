@@ -1,0 +1,86 @@
+"""What a data set has to offer, and the class behind each name of `--dataset`."""
+
+import abc
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mirrorgan_tf.config import Config
+from mirrorgan_tf.config.registry import DATASETS
+from mirrorgan_tf.data.records import CaptionedImages
+
+__all__ = ["Dataset", "dataset_class", "find_dataset"]
+
+
+class Dataset(abc.ABC):
+    """A data set as the settings of a run describe it.
+
+    Attributes:
+        config: the settings.
+        folder: `--data_dir`.
+        is_drawn: whether `draw` makes the images of a folder that is not there.
+        tells_left_from_right: whether mirrored images contradict their captions.
+        label_values: label -> the names of its values, for stage backbone; empty for
+            a data set without labels.
+    """
+
+    is_drawn = False
+    tells_left_from_right = False
+    label_values: Mapping[str, Sequence[str]] = {}
+
+    def __init__(self, config: Config):
+        self.config = config
+        self.folder = Path(config.data.data_dir)
+
+    @classmethod
+    @abc.abstractmethod
+    def is_in(cls, folder: Path) -> bool:
+        """Whether a folder looks like this data set; for hints in errors.
+
+        Args:
+            folder: `--data_dir`, or a folder in or above it. It may not exist.
+        """
+
+    @abc.abstractmethod
+    def read(self) -> dict[str, CaptionedImages]:
+        """Indexes the splits "train" and "val"; what is left out is a `Remark`.
+
+        Raises:
+            UserError: the data set is missing or broken.
+        """
+
+    def draw(self) -> None:
+        """Makes the images, unless they are there; only for sets that are drawn.
+
+        Raises:
+            UserError: the folder can't be written or holds something else.
+        """
+        raise NotImplementedError
+
+    def read_labels(self, split: str, image_ids: np.ndarray) -> dict[str, np.ndarray]:
+        """The labels of images; only for sets with `label_values`.
+
+        Args:
+            split: "train" or "val".
+            image_ids: (N,) int64, of the split's images, as `read` gives them.
+
+        Returns:
+            label -> (N,) int32, the place of each image's value in `label_values`.
+
+        Raises:
+            UserError: the labels are missing or broken.
+        """
+        raise NotImplementedError
+
+
+def dataset_class(name: str) -> type[Dataset]:
+    """The class of a name in `DATASETS`."""
+    module, _, class_name = DATASETS[name].partition(":")
+    return getattr(importlib.import_module(module), class_name)
+
+
+def find_dataset(config: Config) -> Dataset:
+    """The data set that a configuration names."""
+    return dataset_class(config.data.dataset)(config)
