@@ -23,7 +23,7 @@ def main() -> None:
     from mirrorgan_tf.training.glam_stage import GlamStage
     from mirrorgan_tf.training.loop import compile_step, read_losses
 
-    config = read_config(_FLAGS, passed_over=["workdir"])
+    config = read_config(_FLAGS, ignored=["workdir"])
     stage = GlamStage.from_config(config, _VOCABULARY_SIZE)
     # None is written.
     checkpoints = StageCheckpoints(Path(), stage.checkpointed, keep=1)

@@ -7,17 +7,20 @@ import logging as python_logging
 import math
 import os
 import re
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from absl import app, flags, logging
+from absl import flags, logging
 
 from mirrorgan_tf import interrupts
+from mirrorgan_tf.command_help import help_level, help_text, program_name
+from mirrorgan_tf.config.flagfiles import expand_flagfiles, recipe_names
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.terminal import escaped_streams, one_line
 
-__all__ = ["is_out_of_memory", "quiet", "run", "start_keras"]
+__all__ = ["command_line", "is_out_of_memory", "quiet", "run", "start_keras"]
 
 # How TensorFlow, XLA and CUDA report it. A full disk is a ResourceExhaustedError too.
 _OUT_OF_MEMORY = re.compile(
@@ -38,69 +41,84 @@ def run(
 ) -> None:
     """Defines and parses absl flags, calls `main` and exits with its status.
 
+    `--help` prints the docstring of main's module and all flags instead.
+
     Args:
-        main: the command; the operands are its arguments.
-        define_flags: the command's flags.
-        operands: names of the arguments that are no flags, all required.
+        main: the command; its operands are its arguments.
+        define_flags: defines the command's flags in `flags.FLAGS`. They are removed
+            when `run` ends, so that a command can run twice in a process.
+        operands: names of the arguments that are not flags. All are required, except
+            that a last name with `...` at its end stands for any number of them.
 
-    The flags are gone when it returns, so that a command can run twice in a process.
-
-    Exit status: what `main` returns (None is 0), 1 for a `UserError`, a bad flag, too
+    Exit status: what `main` returns (None is 0), 1 for a `UserError`, a wrong flag, too
     little memory or output that can't be written, 130 after Ctrl-C, 141 if nobody
     reads the output.
     """
-
-    def fail(message):
-        if _logs_json():
-            logging.error("%s", message)
-        else:
-            print(f"error: {one_line(message)}", file=sys.stderr)
-        return 1
-
-    def guarded(argv):
-        interrupts.raise_on_interrupt()
-        as_json = _logs_json()
-        formatter = _JsonFormatter() if as_json else _LineFormatter()
-        logging.get_absl_handler().setFormatter(formatter)
-        if "mirrorgan_tf.keras_settings" in sys.modules:
-            start_keras()
-        try:
-            given = argv[1:]
-            if len(given) < len(operands):
-                raise UserError(f"{operands[len(given)]} is missing; give its path")
-            if len(given) > len(operands):
-                raise UserError(
-                    f"unexpected argument {given[len(operands)]!r}; options are "
-                    "written --name=value"
-                )
-            return main(*given)
-        except UserError as error:
-            return fail(str(error))
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            return fail(
-                "out of memory: stop what else uses it, ask for smaller batches, or "
-                f"take a machine that has more ({_first_line(error)})"
-            )
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            return interrupts.INTERRUPTED_STATUS
-
     interrupts.exit_on_interrupt()
     logging.use_absl_handler()
     logging.set_verbosity(logging.INFO)
     logging.get_absl_handler().setFormatter(_LineFormatter())
-    # It repeats errors, and its warnings are about code, not about what a user does.
+    # TensorFlow repeats errors in its log, and its warnings (of retracing, for example)
+    # are for programmers.
     python_logging.getLogger("tensorflow").setLevel(python_logging.ERROR)
     defined_before = set(flags.FLAGS)
     with escaped_streams(), _standard_streams():
         try:
             define_flags()
-            app.run(guarded, flags_parser=_parse)
+            own_flags = [name for name in flags.FLAGS if name not in defined_before]
+            level = help_level(sys.argv[1:])
+            if level:
+                print(help_text(main, own_flags, operands, full=level > 1))
+                sys.exit(0)
+            sys.exit(_run_parsed(main, _parse(sys.argv), operands))
         finally:
             for name in set(flags.FLAGS) - defined_before:
                 delattr(flags.FLAGS, name)
+
+
+def _run_parsed(main, arguments, operands):
+    """Calls main with the operands and turns errors into a line and a status."""
+    interrupts.raise_on_interrupt()
+    if _logs_json():
+        logging.get_absl_handler().setFormatter(_JsonFormatter())
+    if "mirrorgan_tf.keras_settings" in sys.modules:
+        start_keras()
+    try:
+        _check_operands(arguments, operands)
+        return main(*arguments)
+    except UserError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return interrupts.INTERRUPTED_STATUS
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        return _fail(
+            "out of memory: end other programs, choose smaller batches or use a "
+            f"machine with more memory ({_first_line(error)})"
+        )
+
+
+def _check_operands(arguments, operands):
+    any_number = bool(operands) and operands[-1].endswith("...")
+    required = operands[:-1] if any_number else operands
+    if len(arguments) < len(required):
+        raise UserError(f"{required[len(arguments)]} is missing")
+    if len(arguments) > len(required) and not any_number:
+        argument = arguments[len(required)]
+        hint = "flags are written --name=value"
+        if argument in recipe_names():
+            hint = f"write --recipe={argument}"
+        raise UserError(f"unexpected argument {argument!r}; {hint}")
+
+
+def _fail(message):
+    if _logs_json():
+        logging.error("%s", message)
+    else:
+        print(f"error: {one_line(message)}", file=sys.stderr)
+    return 1
 
 
 @contextlib.contextmanager
@@ -142,6 +160,11 @@ def _write_error(stream, text):
     except OSError as error:
         return error
     return None
+
+
+def command_line() -> str:
+    """The running command with its flags, as it is typed in a shell."""
+    return f"{program_name()} {shlex.join(sys.argv[1:])}"
 
 
 def start_keras() -> None:
@@ -193,15 +216,10 @@ def quiet() -> Iterator[None]:
 
 
 def _parse(argv):
-    # It needs this module's `UserError`.
-    from mirrorgan_tf.config.flagfiles import expand_marked_flagfiles
-
+    """The operands; sets the flags."""
     try:
-        return flags.FLAGS([argv[0], *expand_marked_flagfiles(argv[1:])])
-    except (flags.Error, UserError, OSError, UnicodeDecodeError) as error:
-        if isinstance(error, OSError) and error.filename is None:
-            # Not a flagfile's: --help could not be printed.
-            raise
+        return flags.FLAGS([argv[0], *expand_flagfiles(argv[1:])])[1:]
+    except (flags.Error, UserError) as error:
         reason = " ".join(str(error).split())
         print(f"error: {one_line(reason)}; --help lists all flags", file=sys.stderr)
         sys.exit(1)

@@ -157,13 +157,13 @@ def test_flagfiles_are_valid(name, tmp_path):
     settings = [line for line in lines if not line.startswith("--workdir=")]
     assert len(settings) == len(lines) - 1
     (tmp_path / "flags.cfg").write_text("".join(settings))
-    assert read_config(tmp_path / "flags.cfg").dataset == name
+    assert read_config(tmp_path / "flags.cfg").data.dataset == name
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--stages=stem,gan"], "'gan' is no stage"),
+        (["--stages=stem,gan"], "there is no stage 'gan'"),
         (["--scales=9"], "--scales=9: must be 1 to 4"),
         (["--dataset=mnist"], "--dataset=mnist"),
         (["extra"], "unexpected argument 'extra'"),
@@ -185,7 +185,7 @@ def test_a_workdir_remembers_its_flags(tmp_path):
     )
     (tmp_path / "run" / "stem").mkdir()
     start_workdir(tmp_path / "run", Config.from_flags(seed=3, glam_steps=7))
-    assert read_config(tmp_path / "run" / "flags.cfg").glam_steps == 7
+    assert read_config(tmp_path / "run" / "flags.cfg").glam.steps == 7
     with pytest.raises(UserError, match=r"--seed=4 \(was 3\)"):
         start_workdir(tmp_path / "run", Config.from_flags(seed=4))
 
@@ -194,7 +194,7 @@ def test_until_a_stage_has_begun_flags_may_change(tmp_path):
     start_workdir(tmp_path, Config.from_flags(seed=3))
     (tmp_path / "vocabulary.txt").write_text("old\n")
     start_workdir(tmp_path, Config.from_flags(seed=4))
-    assert read_config(tmp_path / "flags.cfg").seed == 4
+    assert read_config(tmp_path / "flags.cfg").run.seed == 4
     assert not (tmp_path / "vocabulary.txt").exists()
 
 

@@ -123,7 +123,7 @@ def interrupt(runs, name, after_s, number):
         return True
     # SIGTERM before Python listens ends the process too.
     assert process.exitcode in (0, -signal.SIGTERM), f"{process.exitcode}\n{text}"
-    return "stopped; what was trained is saved" in text.splitlines()[-1]
+    return "stopped; all progress is saved" in text.splitlines()[-1]
 
 
 def main():

@@ -1,17 +1,23 @@
-"""absl flags to `Config` and back; `flags.cfg` is itself a flagfile."""
+"""Flags of all settings, and the flagfile `flags.cfg` that holds those of a run."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
 
-from mirrorgan_tf.config.flagfiles import expand_marked_flagfiles
+from mirrorgan_tf.config.flagfiles import read_flagfile
 from mirrorgan_tf.config.path_flags import define_path
 from mirrorgan_tf.config.settings import SETTINGS, Config
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import write_whole
 
-__all__ = ["define_flags", "config_from_flags", "read_config", "write_config"]
+__all__ = [
+    "config_from_flags",
+    "define_flags",
+    "read_config",
+    "settings_are_given",
+    "write_config",
+]
 
 _DEFINE = {
     bool: flags.DEFINE_bool,
@@ -20,9 +26,9 @@ _DEFINE = {
     str: flags.DEFINE_string,
 }
 
-# Flags of earlier versions that flags.cfg may hold, and the value that leaves what
-# they controlled unused; None: it does not matter.
-_RETIRED = {
+# Flags of earlier versions that a flags.cfg may hold, and the value that switched them
+# off; None for a flag that had no effect while another one was off.
+_REMOVED = {
     "sampled_redescription_weight": "0.0",
     "matching_penalty_weight": "0.0",
     "matching_penalty_power": None,
@@ -32,64 +38,71 @@ _RETIRED = {
 def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines the flag of every setting."""
     for setting in SETTINGS:
+        arguments = (setting.flag, setting.default)
         if setting.choices:
             flags.DEFINE_enum(
-                setting.flag,
-                setting.default,
+                *arguments,
                 list(setting.choices),
                 setting.help,
                 flag_values=flag_values,
             )
         else:
             define = define_path if setting.path else _DEFINE[setting.type]
-            define(setting.flag, setting.default, setting.help, flag_values=flag_values)
-        flags.declare_key_flag(setting.flag, flag_values=flag_values)
+            define(*arguments, setting.help, flag_values=flag_values)
+
+
+def settings_are_given(flag_values: flags.FlagValues = flags.FLAGS) -> bool:
+    """Whether the command line or a flagfile sets any setting."""
+    return any(flag_values[setting.flag].present for setting in SETTINGS)
 
 
 def config_from_flags(flag_values: flags.FlagValues = flags.FLAGS) -> Config:
-    """Builds the checked configuration; UserError names a bad flag."""
+    """The configuration that the flags describe.
+
+    Raises:
+        UserError: a value is out of its range or contradicts another.
+    """
     return Config.from_flags(
         **{setting.flag: flag_values[setting.flag].value for setting in SETTINGS}
     )
 
 
 def write_config(config: Config, path: Path) -> None:
-    """Writes every flag, one a line, as a flagfile."""
+    """Writes every setting as a flagfile, one flag a line."""
     lines = [f"--{flag}={value}\n" for flag, value in config.to_flags().items()]
     write_whole(path, "".join(lines))
 
 
-def read_config(path: Path, *, passed_over: Sequence[str] = ()) -> Config:
-    """Reads what `write_config` wrote, or any flagfile of these flags.
+def read_config(path: Path, *, ignored: Sequence[str] = ()) -> Config:
+    """Reads what `write_config` wrote, or any other flagfile of these settings.
 
     Args:
         path: the file.
-        passed_over: names of other flags that may stand in it.
+        ignored: names of other flags that may stand in it.
 
     Raises:
         UserError: the file can't be read, or holds other flags or bad values.
     """
     values = flags.FlagValues()
     define_flags(values)
-    for name in (*passed_over, *_RETIRED):
+    for name in (*ignored, *_REMOVED):
         flags.DEFINE_string(name, None, "", flag_values=values)
     try:
-        arguments = expand_marked_flagfiles([f"--flagfile={path}"])
-        rest = values(["flags", *arguments])
-    except (flags.Error, UnicodeDecodeError) as error:
+        rest = values(["flags", *read_flagfile(path)])
+    except flags.Error as error:
         raise UserError(
-            f"{path}: {error}; mend it, or use the version that wrote it"
+            f"{path}: {error}; correct it, or use the version that wrote it"
         ) from None
     if len(rest) > 1:
-        raise UserError(f"{path}: not a flag: {rest[1]!r}")
-    for name, unused in _RETIRED.items():
+        raise UserError(f"{path}: {rest[1]!r} is not a flag; flags begin with --")
+    for name, off in _REMOVED.items():
         value = values[name].value
-        if unused is not None and value not in (None, unused):
+        if off is not None and value not in (None, off):
             raise UserError(
                 f"{path}: --{name}={value}: this version has no such setting; use the "
-                "version that wrote it"
+                "version that wrote the file"
             )
     if values["seed"].present and not values["data_seed"].present:
-        # Written before the data set had a seed of its own.
+        # The file is older than --data_seed, when --seed was also that of the data.
         values["data_seed"].value = values["seed"].value
     return config_from_flags(values)

@@ -1,43 +1,132 @@
-"""Flagfiles with a byte order mark, which editors write and absl does not know."""
+"""Flagfiles, and recipes: the flagfiles that are installed with the package."""
 
-import codecs
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mirrorgan_tf.encoding import decode_text
+from mirrorgan_tf.config.path_flags import expand_path
+from mirrorgan_tf.encoding import read_text
+from mirrorgan_tf.errors import UserError
 
-__all__ = ["expand_marked_flagfiles"]
+__all__ = [
+    "expand_flagfiles",
+    "list_recipes",
+    "read_flagfile",
+    "recipe_names",
+    "recipe_path",
+    "suggest",
+]
 
-_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# A link to flags/ in the repository, a folder of files where the package is installed.
+_FOLDER = Path(__file__).parents[1] / "flags"
 
 
-def expand_marked_flagfiles(arguments: Sequence[str]) -> list[str]:
-    """Puts the lines of flagfiles that begin with a byte order mark in their place.
+def expand_flagfiles(arguments: Sequence[str]) -> list[str]:
+    """Replaces `--flagfile=FILE` and `--recipe=NAME` by the flags in those files.
+
+    The flags of files come first: whatever stands beside `--flagfile` or `--recipe`, on
+    the command line or in a file, overrides what the named file says.
 
     Args:
-        arguments: of a command, its name not among them.
+        arguments: of a command, without its name.
 
     Raises:
-        UserError: such a file can't be decoded; names its line.
+        UserError: a file can't be read, includes itself, or there is no such recipe.
     """
-    expanded = []
-    for argument in arguments:
-        name, _, path = argument.partition("=")
-        content = _read_if_marked(path) if name.lstrip("-") == "flagfile" else b""
-        if not content:
-            expanded.append(argument)
+    return _expand(arguments, opened=())
+
+
+def read_flagfile(path: str | Path) -> list[str]:
+    """The flags in a file, those of the files that it names included.
+
+    Raises:
+        UserError: a file can't be read, includes itself, or there is no such recipe.
+    """
+    return _read(Path(path), opened=())
+
+
+def recipe_names() -> list[str]:
+    """Names of all recipes, sorted."""
+    return sorted(path.stem for path in _FOLDER.glob("*.cfg"))
+
+
+def recipe_path(name: str) -> Path:
+    """The flagfile of a recipe.
+
+    Raises:
+        UserError: there is no such recipe.
+    """
+    if name not in recipe_names():
+        raise UserError(
+            f"--recipe={name}: there is no such recipe{suggest(name, recipe_names())}; "
+            f"choose from {', '.join(recipe_names())}"
+        )
+    return _FOLDER / f"{name}.cfg"
+
+
+def list_recipes(command: str) -> str:
+    """Names of the recipes of a command with a line about each.
+
+    Args:
+        command: `train` or `ablation`; the second line of a recipe's file names it.
+    """
+    lines = []
+    for name in recipe_names():
+        # The first line says what the recipe is for.
+        about, usage, *_ = read_text(recipe_path(name)).splitlines()
+        if f"mirrorgan {command} " in usage:
+            lines.append(f"  --recipe={name:<16} {about.lstrip('# ')}")
+    return "\n".join(lines)
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """`, did you mean ...?` if a known word is close to a misspelt one, or nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f", did you mean {close[0]}?" if close else ""
+
+
+def _expand(arguments, opened):
+    from_files, own = [], []
+    remaining = iter(arguments)
+    for argument in remaining:
+        if argument == "--":
+            own += [argument, *remaining]
+            break
+        name, equals, value = argument.partition("=")
+        flag = name.lstrip("-") if name.startswith("-") else None
+        if flag not in ("flagfile", "recipe"):
+            own.append(argument)
             continue
-        lines = map(str.strip, decode_text(content, path).splitlines())
-        expanded += [
-            line for line in lines if line and not line.startswith(("#", "//"))
-        ]
-    return expanded
+        if not equals:
+            value = next(remaining, "")
+        if not value:
+            raise UserError(f"--{flag} needs a value, as in --{flag}=...")
+        path = recipe_path(value) if flag == "recipe" else _flagfile_path(value)
+        from_files += _read(path, opened)
+    return from_files + own
 
 
-def _read_if_marked(path: str) -> bytes:
-    """The content of a file with a mark; b"" for others, which are left to absl."""
+def _flagfile_path(value):
     try:
-        content = Path(path).expanduser().read_bytes()
-    except (OSError, RuntimeError):
-        return b""
-    return content if content.startswith(_MARKS) else b""
+        path = Path(expand_path(value))
+    except ValueError as error:
+        raise UserError(f"--flagfile={value}: {error}") from None
+    if not path.exists() and path.suffix == ".cfg" and path.stem in recipe_names():
+        raise UserError(
+            f"--flagfile={value}: there is no such file; outside the repository write "
+            f"--recipe={path.stem}"
+        )
+    return path
+
+
+def _read(path, opened):
+    if path.resolve() in opened:
+        raise UserError(f"--flagfile={path}: includes itself; remove one of the lines")
+    try:
+        lines = [line.strip() for line in read_text(path).splitlines()]
+    except OSError as error:
+        raise UserError(
+            f"--flagfile={path}: can't be read ({error.strerror})"
+        ) from None
+    flags = [line for line in lines if line and not line.startswith(("#", "//"))]
+    return _expand(flags, (*opened, path.resolve()))

@@ -5,10 +5,13 @@ from typing import Any
 
 from absl import flags
 
-__all__ = ["define_multi_path", "define_path", "define_path_list", "expand_path"]
-
-# A flag belongs to the module that calls the functions below: --help lists it there.
-flags.disclaim_key_flags()
+__all__ = [
+    "PATH",
+    "define_multi_path",
+    "define_path",
+    "define_path_list",
+    "expand_path",
+]
 
 
 def expand_path(text: str) -> str:
@@ -33,8 +36,12 @@ def expand_path(text: str) -> str:
     return expanded
 
 
+# What these flags call their values.
+PATH = "a path"
+
+
 class _PathParser(flags.ArgumentParser):
-    syntactic_help = "a path"
+    syntactic_help = PATH
 
     def parse(self, argument: str) -> str:
         return expand_path(argument)

@@ -7,7 +7,7 @@ from typing import Any
 from mirrorgan_tf.config import groups
 from mirrorgan_tf.errors import UserError
 
-__all__ = ["SETTINGS", "STAGES", "Config", "Setting", "StageSettings"]
+__all__ = ["GROUP_TITLES", "SETTINGS", "STAGES", "Config", "Setting", "StageSettings"]
 
 # In the order in which they are trained; runs without a backbone of their own leave
 # stage backbone out.
@@ -200,6 +200,12 @@ def _all_settings() -> tuple[Setting, ...]:
 
 # Every setting of a run, group by group.
 SETTINGS = _all_settings()
+
+# What the settings of each group are about.
+GROUP_TITLES = {
+    group.name: group.type.__doc__.splitlines()[0].removesuffix(".")
+    for group in dataclasses.fields(Config)
+}
 
 
 def _check_sizes(config: Config) -> None:

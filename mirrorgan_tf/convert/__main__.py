@@ -18,6 +18,7 @@ from absl import flags, logging
 
 from mirrorgan_tf import commands
 from mirrorgan_tf.config import SETTINGS, Config, config_flags
+from mirrorgan_tf.config.flagfiles import recipe_names, recipe_path
 from mirrorgan_tf.config.path_flags import (
     define_multi_path,
     define_path,
@@ -27,7 +28,6 @@ from mirrorgan_tf.errors import UserError
 
 __all__ = ["define_flags", "main", "pick_image_encoder", "read_settings"]
 
-_FLAGS_FOLDER = Path(__file__).parents[2] / "flags"
 # What no checkpoint tells and differs between data sets.
 _RECIPE_SETTINGS = ("max_words", "stem_steps", "stream_steps", "glam_steps")
 _FILES = {
@@ -119,16 +119,16 @@ def read_settings(asked: flags.FlagValues) -> tuple[Config, frozenset[str]]:
     given = frozenset(name for name in names if asked[name].present)
     if "dataset" not in given:
         raise UserError("--dataset is missing; give the one that was trained on")
-    recipe = _FLAGS_FOLDER / f"{asked.dataset}.cfg"
-    if recipe.is_file():
-        config = config_flags.read_config(recipe, passed_over=["workdir"])
+    if asked.dataset in recipe_names():
+        recipe = recipe_path(asked.dataset)
+        config = config_flags.read_config(recipe, ignored=["workdir"])
     else:
         # The defaults are CUB's.
         missing = [f"--{name}" for name in _RECIPE_SETTINGS if name not in given]
         if missing:
             raise UserError(
-                f"there is no recipe {recipe}, and its settings are not given "
-                f"({', '.join(missing)}); give them, or the recipe by --flagfile=FILE"
+                f"there is no recipe for --dataset={asked.dataset}; set "
+                f"{', '.join(missing)}, or name a --recipe or --flagfile"
             )
         config = Config()
     return config.replace(**{name: asked[name].value for name in given}), given

@@ -1,39 +1,102 @@
-import pytest
-from absl import flags
+import os
+from pathlib import Path
 
-from mirrorgan_tf.config.config_flags import read_config
-from mirrorgan_tf.config.flagfiles import expand_marked_flagfiles
+import pytest
+
+from mirrorgan_tf.config import config_flags
+from mirrorgan_tf.config.flagfiles import (
+    expand_flagfiles,
+    list_recipes,
+    recipe_names,
+    recipe_path,
+)
 from mirrorgan_tf.errors import UserError
 
+FLAGS = Path(__file__).parents[2] / "flags"
 TEXT = "# a comment\n--dataset=folder\n\n  --data_dir=größer\n"
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_a_flagfile_may_have_a_byte_order_mark(tmp_path, encoding):
+@pytest.fixture
+def flagfile(tmp_path):
     path = tmp_path / "mine.cfg"
-    path.write_bytes(TEXT.replace("\n", "\r\n").encode(encoding))
-    arguments = expand_marked_flagfiles([f"--flagfile={path}", "--steps=2"])
-    values = flags.FlagValues()
-    for name in ("dataset", "data_dir", "steps"):
-        flags.DEFINE_string(name, None, "", flag_values=values)
-    assert values(["command", *arguments]) == ["command"]
-    assert (values.dataset, values.data_dir, values.steps) == ("folder", "größer", "2")
-    config = read_config(path)
+
+    def write(content, encoding="utf-8"):
+        path.write_bytes(content.encode(encoding))
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_flagfile_may_have_byte_order_mark_and_windows_line_ends(flagfile, encoding):
+    path = flagfile(TEXT.replace("\n", "\r\n"), encoding)
+    expected = ["--dataset=folder", "--data_dir=größer"]
+    assert expand_flagfiles([f"--flagfile={path}"]) == expected
+    assert expand_flagfiles(["-flagfile", str(path)]) == expected
+    config = config_flags.read_config(path)
     assert (config.data.dataset, config.data.data_dir) == ("folder", "größer")
 
 
-def test_half_a_flagfile_is_named_with_its_line(tmp_path):
+def test_command_line_overrides_files_and_files_override_those_they_name(flagfile):
+    path = flagfile("--glam_steps=5\n--recipe=cub\n")
+    arguments = ["--seed=2", f"--flagfile={path}", "a caption"]
+    expanded = expand_flagfiles(arguments)
+    cub = expand_flagfiles(["--recipe=cub"])
+    assert expanded == [*cub, "--glam_steps=5", "--seed=2", "a caption"]
+
+
+def test_other_arguments_stay_as_they_are():
+    arguments = ["--data_dir=flagfile", "recipe", "--", "--flagfile=none"]
+    assert expand_flagfiles(arguments) == arguments
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("--flagfile=none.txt", "none.txt: can't be read .No such file"),
+        ("--flagfile=flags/coco.cfg", "outside the repository write --recipe=coco"),
+        ("--flagfile='a'", "quotes"),
+        ("--flagfile", "--flagfile needs a value"),
+        ("--recipe=", "--recipe needs a value"),
+        ("--recipe=coc", "did you mean coco"),
+    ],
+)
+def test_missing_file_or_recipe_is_named(tmp_path, monkeypatch, argument, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=message):
+        expand_flagfiles([argument])
+
+
+def test_damaged_flagfile_is_named_with_its_line(tmp_path):
     path = tmp_path / "mine.cfg"
     path.write_bytes(TEXT.encode("utf-16")[:-1])
     with pytest.raises(UserError, match=f"{path}: line 4: bytes that are not UTF-16"):
-        expand_marked_flagfiles([f"--flagfile={path}"])
+        expand_flagfiles([f"--flagfile={path}"])
 
 
-def test_other_arguments_stay_as_they_are(tmp_path):
-    arguments = [
-        f"--flagfile={tmp_path}/none",
-        "--flagfile",
-        "x",
-        "--data_dir=flagfile",
+def test_flagfile_that_includes_itself_is_refused(flagfile, monkeypatch):
+    path = flagfile("--flagfile=./mine.cfg\n")
+    monkeypatch.chdir(path.parent)
+    with pytest.raises(UserError, match="includes itself"):
+        expand_flagfiles([f"--flagfile={path}"])
+
+
+def test_recipes_are_the_files_in_flags():
+    assert recipe_names() == sorted(path.stem for path in FLAGS.iterdir())
+    assert all(
+        os.path.samefile(recipe_path(path.stem), path) for path in FLAGS.iterdir()
+    )
+    lines = list_recipes("train").splitlines()
+    assert [line.split()[0] for line in lines] == [
+        "--recipe=birdlets",
+        "--recipe=birdlets_64",
+        "--recipe=birdlets_best",
+        "--recipe=coco",
+        "--recipe=cub",
     ]
-    assert expand_marked_flagfiles(arguments) == arguments
+
+
+@pytest.mark.parametrize("name", ["birdlets", "birdlets_64", "coco", "cub"])
+def test_settings_of_recipes_are_valid(name):
+    config = config_flags.read_config(recipe_path(name), ignored=["workdir"])
+    assert config.data.dataset == name.removesuffix("_64")

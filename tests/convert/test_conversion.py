@@ -14,7 +14,6 @@ from absl import flags
 
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.config.config_flags import read_config
-from mirrorgan_tf.convert import __main__ as convert_command
 from mirrorgan_tf.convert.__main__ import (
     define_flags,
     pick_image_encoder,
@@ -38,9 +37,9 @@ from mirrorgan_tf.networks import (
 )
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
-from mirrorgan_tf.train import Training
 from mirrorgan_tf.training.checkpoints import saved_step
 from mirrorgan_tf.training.distribution import make_strategy
+from mirrorgan_tf.training_run import Training
 from mirrorgan_tf.workdir import open_workdir
 from tests.conftest import OTHER_KERAS_SETTINGS
 from tests.convert.test_files import write_safetensors
@@ -387,24 +386,19 @@ def test_flags_override_the_flagfile_of_the_data_set():
     values = parse("--dataset=coco", "--glam_steps=7", "--image_encoder=a.pth")
     config, given = read_settings(values)
     assert given == {"dataset", "glam_steps"}
-    coco = read_config(ROOT / "flags" / "coco.cfg", passed_over=["workdir"])
+    coco = read_config(ROOT / "flags" / "coco.cfg", ignored=["workdir"])
     assert config == coco.replace(glam_steps=7)
     assert pick_image_encoder(values.image_encoder) == "a.pth"
     with pytest.raises(UserError, match="--dataset is missing"):
         read_settings(parse())
 
 
-@pytest.mark.parametrize("dataset", ["coco", "folder"])
-def test_without_a_recipe_nothing_is_taken_from_another_set(
-    dataset, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(convert_command, "_FLAGS_FOLDER", tmp_path / "gone")
+def test_data_set_without_recipe_needs_its_settings():
     with pytest.raises(UserError, match=r"no recipe .*--max_words, --stem_steps"):
-        read_settings(parse(f"--dataset={dataset}"))
-    recipe = ROOT / "flags" / "coco.cfg"
-    config, _ = read_settings(parse(f"--flagfile={recipe}", f"--dataset={dataset}"))
+        read_settings(parse("--dataset=folder"))
+    config, _ = read_settings(parse("--recipe=coco", "--dataset=folder"))
     assert (config.text.max_words, config.glam.steps) == (12, 709_560)
-    assert config.data.dataset == dataset
+    assert config.data.dataset == "folder"
 
 
 @pytest.mark.parametrize("first", [True, False])

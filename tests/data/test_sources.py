@@ -19,7 +19,7 @@ from mirrorgan_tf.data.sources import guess_dataset, open_dataset
 from mirrorgan_tf.data.statistics import caption_findings
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.text.vocabulary import Vocabulary
-from mirrorgan_tf.train import Training
+from mirrorgan_tf.training_run import Training
 from tests.data import trees
 
 

@@ -10,7 +10,7 @@ from mirrorgan_tf.data.packing import pack
 from mirrorgan_tf.data.sources import choose_vocabulary, open_dataset
 from mirrorgan_tf.data.verdict import announce, examine
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.train import Training
+from mirrorgan_tf.training_run import Training
 from tests.data import trees
 
 SMALL = {"base_size": 16, "scales": 1, "max_words": 8}

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from mirrorgan_tf import train
+from mirrorgan_tf import training_run
 from mirrorgan_tf.commands import is_out_of_memory
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.training.memory import hand_back, memory_errors
@@ -55,7 +55,7 @@ def test_too_little_memory_names_the_flags_of_the_stage(stage, hint):
 
 
 def test_too_little_memory_while_a_stage_is_built_is_a_user_error():
-    class Building(train.Training):
+    class Building(training_run.Training):
         def __init__(self):
             """Needs no data."""
 

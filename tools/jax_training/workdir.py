@@ -116,4 +116,4 @@ def _load(path, **models):
 
 
 def _read(flagfile) -> Config:
-    return read_config(Path(flagfile), passed_over=_RUN_FLAGS)
+    return read_config(Path(flagfile), ignored=_RUN_FLAGS)

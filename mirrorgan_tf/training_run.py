@@ -1,0 +1,377 @@
+"""A training: opens the data, then trains the stages of a run one after the other.
+
+Stages stem, stream and glam in order, before them backbone if the run has one. Finished
+stages are left out; a stage that was interrupted continues from its last checkpoint.
+"""
+
+# Before Keras and TensorFlow.
+import mirrorgan_tf.keras_settings  # noqa: F401
+
+# isort: split
+import contextlib
+import functools
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+from absl import logging
+
+from mirrorgan_tf import IMPORTED_S, networks
+from mirrorgan_tf.config import Config
+from mirrorgan_tf.data.bad_examples import BadExamples
+from mirrorgan_tf.data.captions import tokenize_captions
+from mirrorgan_tf.data.images import decode_images
+from mirrorgan_tf.data.pipeline import make_dataset
+from mirrorgan_tf.data.registry import find_dataset
+from mirrorgan_tf.data.sources import choose_vocabulary, open_dataset
+from mirrorgan_tf.data.verdict import announce, examine
+from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.text.tokenizer import CaptionTokenizer
+from mirrorgan_tf.text.vocabulary import Vocabulary
+from mirrorgan_tf.tf32 import describe_float32, use_tf32
+from mirrorgan_tf.training import observers
+from mirrorgan_tf.training.backbone_stage import BackboneStage
+from mirrorgan_tf.training.checkpoints import restore_part, saved_step
+from mirrorgan_tf.training.distribution import (
+    check_batch_size,
+    make_strategy,
+    make_vote,
+    num_workers,
+)
+from mirrorgan_tf.training.glam_stage import GlamStage
+from mirrorgan_tf.training.loop import run_stage
+from mirrorgan_tf.training.memory import memory_errors
+from mirrorgan_tf.training.progress import StartUp
+from mirrorgan_tf.training.signals import StopSignals
+from mirrorgan_tf.training.stem_stage import StemStage
+from mirrorgan_tf.training.stream_stage import StreamStage
+from mirrorgan_tf.workdir import VOCABULARY_FILE, hold_workdir, start_workdir
+
+_OBSERVED = 100
+# Stages that --accumulate_steps is for.
+_ACCUMULATING = ("stream", "glam")
+
+
+class Training:
+    """One run: its data and its stages."""
+
+    def __init__(
+        self,
+        config: Config,
+        workdir: Path,
+        strategy: tf.distribute.Strategy,
+        signals: StopSignals | None = None,
+    ):
+        """Opens or draws the data set and fixes the vocabulary."""
+        self._start_up = StartUp(IMPORTED_S)
+        self._start_up.mark("imports")
+        self.config = config
+        self.workdir = workdir
+        self.strategy = strategy
+        self.signals = signals
+        self.dataset = find_dataset(config)
+        self._check_dataset()
+        self.splits = open_dataset(config)
+        self.vocabulary = self._open_vocabulary()
+        announce(examine(self.splits, self.vocabulary, config.text.max_words))
+        # Only now: a run must not begin with a vocabulary that is of no use to it.
+        if not (workdir / VOCABULARY_FILE).exists():
+            self.vocabulary.save(workdir / VOCABULARY_FILE)
+        self.tokenizer = CaptionTokenizer(self.vocabulary, config.text.max_words)
+        self.bad_examples = {
+            split: BadExamples(index, config.data.on_bad_example)
+            for split, index in self.splits.items()
+        }
+        for bad_examples in self.bad_examples.values():
+            bad_examples.check()
+        self.captions = {
+            split: tokenize_captions(index, self.tokenizer)
+            for split, index in self.splits.items()
+        }
+        logging.info(
+            "%d training and %d validation images, %d words, %d replica(s), float32 "
+            "multiplied in %s",
+            len(self.splits["train"]),
+            len(self.splits["val"]),
+            len(self.vocabulary),
+            self.strategy.num_replicas_in_sync,
+            describe_float32(),
+        )
+
+    def _check_dataset(self):
+        name = self.config.data.dataset
+        if "backbone" in self.config.stages and not self.dataset.label_values:
+            raise UserError(
+                "--image_encoder_weights=backbone: stage backbone learns labels, and "
+                f"--dataset={name} has none; choose imagenet, none or a weights file"
+            )
+        if self.config.data.flip and self.dataset.tells_left_from_right:
+            logging.warning(
+                "--flip: captions of %s say left and right, which mirrored images "
+                "contradict; --noflip switches mirroring off",
+                name,
+            )
+
+    def run(self, stage: str) -> None:
+        """Trains one stage to its end.
+
+        Raises:
+            UserError: it can't be trained: data, checkpoints or memory.
+            Stopped: a signal asked to; a checkpoint is written.
+        """
+        with memory_errors(stage):
+            self._run(stage)
+
+    def _run(self, stage):
+        # What the stages before took is not this one's.
+        start_up, self._start_up = self._start_up or StartUp(), None
+        steps = self.config.stage(stage).steps
+        batch_size = self.config.stage(stage).batch_size
+        # Made before the mark: their time is the data's.
+        observed, _ = self._observed, self._cache
+        start_up.mark("data")
+        # Each stage begins alike, whatever was trained before it in this process.
+        keras.utils.set_random_seed(self.config.run.seed)
+        with self.strategy.scope():
+            stage_object, observe = getattr(self, f"_build_{stage}")(observed)
+        sizes = self.config.sizes if stage == "glam" else self.config.sizes[-1:]
+        run_stage(
+            stage_object,
+            config=self.config,
+            strategy=self.strategy,
+            workdir=self.workdir,
+            steps=steps,
+            batch_size=batch_size,
+            make_dataset=functools.partial(
+                self._batches,
+                sizes,
+                batch_size,
+                getattr(self.config, f"{stage}_captions", 1),
+            ),
+            observe=observe,
+            signals=self.signals,
+            start_up=start_up,
+        )
+
+    def show_data(self) -> None:
+        """Draws what the pipeline feeds."""
+        batch = next(
+            iter(
+                make_dataset(
+                    self.splits["train"],
+                    self.captions["train"],
+                    sizes=self.config.sizes[-1:],
+                    batch_size=min(16, len(self.splits["train"])),
+                    seed=self.config.run.seed,
+                    training=True,
+                    max_words=self.config.text.max_words,
+                    flip=self.config.data.flip,
+                    bad_examples=self.bad_examples["train"],
+                )
+            )
+        )
+        path = observers.show_data(batch, self.workdir)
+        if path is not None:
+            logging.info("training images with captions: %s", path)
+
+    def _build_backbone(self, observed):
+        codes = {
+            split: self.dataset.read_labels(split, index.image_ids)
+            for split, index in self.splits.items()
+        }
+        label_values = self.dataset.label_values
+        classifier = networks.build_label_classifier(self.config, label_values)
+        stage = BackboneStage(self.config, classifier, codes["train"])
+        rows = observed["index"].numpy()
+        observed_codes = {label: values[rows] for label, values in codes["val"].items()}
+        return stage, observers.BackboneObserver(
+            stage, observed, observed_codes, label_values
+        )
+
+    def _build_stem(self, observed):
+        encoder = networks.build_image_encoder(self.config)
+        if self.config.encoders.image_encoder_weights == "backbone":
+            classifier = networks.build_label_classifier(
+                self.config, self.dataset.label_values
+            )
+            restore_part(self.workdir / "backbone", {"classifier": classifier})
+            encoder.backbone.set_weights(classifier.backbone.get_weights())
+        stage = StemStage(
+            self.config,
+            networks.build_stem(self.config, len(self.vocabulary) + 1),
+            encoder,
+        )
+        return stage, observers.StemObserver(stage, observed)
+
+    def _build_stream(self, observed):
+        stream = networks.build_stream(self.config, len(self.vocabulary) + 1)
+        if self.config.encoders.stream_encoder_weights == "stem":
+            encoder = networks.build_image_encoder(self.config)
+            restore_part(self.workdir / "stem", {"image_encoder": encoder})
+            stream.encoder.backbone.set_weights(encoder.backbone.get_weights())
+        stage = StreamStage(self.config, stream)
+        return stage, observers.StreamObserver(stage, observed, self.tokenizer)
+
+    def _build_glam(self, observed):
+        stage = GlamStage.from_config(self.config, len(self.vocabulary) + 1)
+        restore_part(
+            self.workdir / "stem",
+            {"stem": stage.stem, "image_encoder": stage.image_encoder},
+        )
+        restore_part(self.workdir / "stream", {"stream": stage.stream})
+        return stage, observers.GlamObserver(stage, observed, self.tokenizer)
+
+    def _batches(
+        self, sizes, batch_size, captions_each, start_step, seed, input_context
+    ):
+        dataset = make_dataset(
+            self.splits["train"],
+            self.captions["train"],
+            sizes=sizes,
+            batch_size=batch_size,
+            seed=seed,
+            training=True,
+            start_step=start_step,
+            max_words=self.config.text.max_words,
+            flip=self.config.data.flip,
+            captions_each=captions_each,
+            cache=self._cache,
+            bad_examples=self.bad_examples["train"],
+            input_context=input_context,
+        )
+        # Strings cannot go to a GPU.
+        return dataset.map(
+            lambda batch: {
+                name: values for name, values in batch.items() if name != "caption"
+            }
+        )
+
+    @functools.cached_property
+    def _cache(self):
+        """The training images in memory, for all stages, or None: read each time."""
+        if not self.config.data.cache_images:
+            return None
+        return decode_images(
+            self.splits["train"], self.config.sizes[-1], self.bad_examples["train"]
+        )
+
+    @functools.cached_property
+    def _observed(self):
+        """The validation batch that all stages are shown on."""
+        dataset = make_dataset(
+            self.splits["val"],
+            self.captions["val"],
+            sizes=self.config.sizes,
+            batch_size=_OBSERVED,
+            seed=self.config.run.seed,
+            training=False,
+            max_words=self.config.text.max_words,
+            bad_examples=self.bad_examples["val"],
+        )
+        return next(iter(dataset))
+
+    def _open_vocabulary(self):
+        path = self.workdir / VOCABULARY_FILE
+        if not path.exists():
+            return choose_vocabulary(self.config, self.splits)
+        vocabulary, official = Vocabulary.load(path), self.config.text.captions_pickle
+        if official and Vocabulary.from_captions_pickle(official) != vocabulary:
+            raise UserError(
+                f"--captions_pickle={official}: not the words of {path}, which this "
+                "run began with; leave the flag out or choose another --workdir"
+            )
+        return vocabulary
+
+
+def prepare_devices(config: Config) -> tf.distribute.Strategy:
+    """Applies the settings of precision and determinism; returns the strategy."""
+    if config.run.deterministic:
+        keras.utils.set_random_seed(config.run.seed)
+        tf.config.experimental.enable_op_determinism()
+    use_tf32(config.run.tf32)
+    if config.run.mixed_precision != "none":
+        keras.config.set_dtype_policy(f"mixed_{config.run.mixed_precision}")
+    return make_strategy(config)
+
+
+def check_batch_sizes(
+    config: Config, stages: Sequence[str], strategy: tf.distribute.Strategy
+) -> None:
+    """Raises UserError if the replicas can't share a stage's batch."""
+    for stage in stages:
+        check_batch_size(
+            f"{stage}_batch_size",
+            config.stage(stage).batch_size,
+            strategy,
+            # Micro-batches are of stages stream and glam.
+            micro_batches=config.run.accumulate_steps if stage in _ACCUMULATING else 1,
+        )
+
+
+def train(
+    config: Config,
+    workdir: Path,
+    chosen: Sequence[str],
+    strategy: tf.distribute.Strategy,
+    signals: StopSignals | None = None,
+) -> None:
+    """Trains stages of a run.
+
+    Args:
+        config: the settings of the run.
+        workdir: its folder.
+        chosen: names of the stages; empty trains those that are not finished.
+        strategy: of `prepare_devices`.
+        signals: what stops the training between two steps.
+
+    Raises:
+        UserError: data, checkpoints or memory do not allow it.
+        Stopped: a signal has arrived; a checkpoint is written.
+    """
+    chief = strategy.extended.should_checkpoint
+    if not chief:
+        logging.set_verbosity(logging.WARNING)
+    with hold_workdir(workdir) if chief else contextlib.nullcontext():
+        if chief:
+            start_workdir(workdir, config)
+            training = Training(config, workdir, strategy, signals)
+        if num_workers(strategy) > 1:
+            # The others wait for what the first makes.
+            make_vote(strategy)(False)
+        if not chief:
+            training = Training(config, workdir, strategy, signals)
+        chosen, unfinished = _stages_to_train(config, workdir, chosen)
+        if not set(chosen) & set(unfinished):
+            if unfinished:
+                left = ", ".join(unfinished)
+                logging.info("trained already; left to train: %s", left)
+            else:
+                logging.info("nothing left to train in %s", workdir)
+            return
+        if chief:
+            training.show_data()
+        for stage in chosen:
+            training.run(stage)
+    left = [stage for stage in unfinished if stage not in chosen]
+    if left:
+        logging.info("done; left to train: %s", ", ".join(left))
+    else:
+        logging.info(
+            "done; try: python -m mirrorgan_tf.generate %s "
+            "--captions='a red bird with black wings'",
+            shlex.quote(f"--workdir={workdir}"),
+        )
+
+
+def _stages_to_train(config, workdir, chosen):
+    """Stages asked for, in order, and those that are not finished."""
+    unfinished = [
+        stage
+        for stage in config.stages
+        if saved_step(workdir / stage) < config.stage(stage).steps
+    ]
+    return [
+        stage for stage in config.stages if stage in (chosen or unfinished)
+    ], unfinished
