@@ -9,8 +9,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from mirrorgan_tf.check import check, parse_decode, show_samples
+from mirrorgan_tf.check import parse_decode
 from mirrorgan_tf.config import Config
+from mirrorgan_tf.data.check_report import check, show_samples
 from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.data.sources import guess_dataset, open_dataset
 from mirrorgan_tf.data.statistics import length_histogram

@@ -4,8 +4,8 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
-from mirrorgan_tf.check import check
 from mirrorgan_tf.config import Config
+from mirrorgan_tf.data.check_report import check
 from mirrorgan_tf.data.packing import pack
 from mirrorgan_tf.data.sources import choose_vocabulary, open_dataset
 from mirrorgan_tf.data.verdict import announce, examine

@@ -1,0 +1,146 @@
+"""What `mirrorgan check` prints about a data set, and its picture of examples."""
+
+import sys
+import time
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageOps
+
+from mirrorgan_tf.config import Config
+from mirrorgan_tf.data.decoding import BadImageError
+from mirrorgan_tf.data.inspection import inspect_images
+from mirrorgan_tf.data.loading import load_image
+from mirrorgan_tf.data.records import CaptionedImages
+from mirrorgan_tf.data.sources import choose_vocabulary
+from mirrorgan_tf.data.statistics import (
+    Findings,
+    image_findings,
+    length_histogram,
+    repeated_images,
+)
+from mirrorgan_tf.data.verdict import examine, split_problems
+from mirrorgan_tf.pictures import caption_grid
+from mirrorgan_tf.terminal import one_line
+
+__all__ = ["check", "show_samples"]
+
+_SAMPLES = 12
+_CAPTIONS_SHOWN = 2
+_LARGEST_SAMPLE_PX = 1024
+_SECONDS_BETWEEN_LINES = 5
+
+
+def check(
+    splits: dict[str, CaptionedImages], config: Config, *, decode: int | None = None
+) -> tuple[str, bool]:
+    """Looks at everything.
+
+    Args:
+        splits: "train" and "val".
+        config: its vocabulary, `max_words` and sizes are used.
+        decode: images to decode of each split, evenly spread; None is all.
+
+    Returns:
+        A report, and whether a training would stop.
+
+    Raises:
+        UserError: --captions_pickle can't be used.
+    """
+    vocabulary = choose_vocabulary(config, splits)
+    verdict = examine(splits, vocabulary, config.text.max_words)
+    images = {}
+    for split, index in splits.items():
+        rows = _spread(len(index), decode)
+        paths = [index.paths[row] for row in rows]
+        facts = inspect_images(index, rows, _Progress(split, len(rows)))
+        images[split] = image_findings(
+            paths,
+            facts,
+            config.sizes[-1],
+            images=len(index),
+            on_bad_example=config.data.on_bad_example,
+        )
+        images[split].warnings += repeated_images(paths, facts)
+    errors = [*verdict.errors, *split_problems("errors", images)]
+    warnings = [*verdict.warnings, *split_problems("warnings", images)]
+    problems = [f"error: {text}" for text in errors]
+    problems += [f"warning: {text}" for text in warnings]
+    lines = [
+        *verdict.notes,
+        "",
+        *_table(verdict.captions, images),
+        "",
+        f"vocabulary: {len(vocabulary):,} words",
+        "",
+        "words a caption, train and val",
+        *length_histogram(verdict.caption_lengths),
+        "",
+        *(problems or ["no problems"]),
+    ]
+    return "\n".join(map(one_line, lines)), bool(errors)
+
+
+def show_samples(index: CaptionedImages, count: int = _SAMPLES) -> np.ndarray | None:
+    """Images spread over a split, boxes drawn, with captions.
+
+    Returns:
+        (H, W, 3) uint8, without the images that are bad; None if all are.
+    """
+    pictures, texts = [], []
+    for row in _spread(len(index), count):
+        try:
+            image = Image.fromarray(load_image(index, row))
+        except BadImageError:
+            continue
+        if index.boxes is not None:
+            left, top, width, height = index.boxes[row].tolist()
+            ImageDraw.Draw(image).rectangle(
+                (left, top, left + width, top + height), outline="red", width=2
+            )
+        image.thumbnail((_LARGEST_SAMPLE_PX, _LARGEST_SAMPLE_PX))
+        side = max(image.size)
+        pictures.append(np.asarray(ImageOps.pad(image, (side, side), color="white")))
+        texts.append("\n".join(index.captions[row][:_CAPTIONS_SHOWN]))
+    return caption_grid(pictures, texts) if pictures else None
+
+
+class _Progress:
+    """Says on stderr how far it is, every few seconds."""
+
+    def __init__(self, split, total):
+        self._split, self._total = split, total
+        self._start = self._said = time.monotonic()
+
+    def __call__(self, done):
+        now = time.monotonic()
+        if now - self._said < _SECONDS_BETWEEN_LINES:
+            return
+        self._said = now
+        rate = done / (now - self._start)
+        print(
+            f"{self._split}: decoded {done:,}/{self._total:,}, {rate:.0f} images/s, "
+            f"{(self._total - done) / rate:.0f} s left",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def _spread(length, count):
+    """`count` rows of so many, all if None, as far apart as they can be."""
+    count = length if count is None else min(count, length)
+    return np.linspace(0, length - 1, count).astype(int).tolist()
+
+
+def _table(*findings: dict[str, Findings]) -> list[str]:
+    rows = [["", *findings[0]]]
+    for by_split in findings:
+        for name in next(iter(by_split.values())).rows:
+            rows.append([name, *(found.rows[name] for found in by_split.values())])
+    rows.insert(1, ["---"] * len(rows[0]))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "| "
+        + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        + " |"
+        for row in rows
+    ]
