@@ -1,8 +1,9 @@
-"""A training step of GLAM at paper size: `python -m benchmarks.train_step`.
+"""GLAM's training step at paper size: `python -m benchmarks.train_step`.
 
 Generator, three discriminators and the redescription's loss (CUB, random data and
-weights), each way in a process of its own, beside the machine's rates. "no CNN" has a
+weights), each variant in a process of its own, with the machine's rates. "no CNN" has a
 pooled, projected image in place of STREAM's ResNet-152, as the original was timed.
+--kernels=reference times the plain operations.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from mirrorgan_tf import commands  # noqa: F401  (quiets TensorFlow before its i
 _ORIGINAL_S, _ORIGINAL_GIB, _ORIGINAL_BATCH = 5.54, 3.3, 4
 _ORIGINAL_RATES = {"matmul float32": 195, "convolution float32": 82}
 
-_WAYS = {
+_VARIANTS = {
     "float32, no CNN": {},
     "float32, remat, no CNN": {"remat": True},
     "float32, XLA, no CNN": {"xla": True},
@@ -38,8 +39,9 @@ def measure(
     remat: bool = False,
     batch: int = _ORIGINAL_BATCH,
     steps: int = 5,
+    kernels: str = "auto",
 ) -> dict:
-    """Times one way in this process.
+    """Times one variant in this process.
 
     Returns:
         seconds of `first` step (tracing and compiling) and of the fastest `step`,
@@ -53,12 +55,14 @@ def measure(
 
     from benchmarks.glam_networks import VOCABULARY_SIZE, build_networks, glam_config
     from mirrorgan_tf.networks import build_image_encoder
+    from mirrorgan_tf.ops.selection import set_kernels
     from mirrorgan_tf.training.dry_run import random_batch
     from mirrorgan_tf.training.estimates import step_gflop
     from mirrorgan_tf.training.glam_stage import GlamStage
     from mirrorgan_tf.training.loop import compile_step
     from mirrorgan_tf.training.memory import hand_back, peak_gib
 
+    set_kernels(kernels)
     keras.utils.set_random_seed(1)
     keras.config.set_dtype_policy(dtype)
     config = glam_config(cnn=cnn, glam_batch_size=batch, remat=remat, jit_compile=xla)
@@ -71,13 +75,13 @@ def measure(
     batches = iter(data.repeat())
     _finish(train_step(batches))
     hand_back()
-    told = {"first": time.perf_counter() - start}
+    result = {"first": time.perf_counter() - start}
     times = []
     for _ in range(steps):
         before = time.perf_counter()
         _finish(train_step(batches))
         times.append(time.perf_counter() - before)
-    return told | {
+    return result | {
         "step": min(times),
         "peak": peak_gib(),
         "operations": step_gflop(train_step, batches),
@@ -89,18 +93,21 @@ def _finish(losses):
 
 
 def main() -> None:
-    """Measures each way asked for and prints Markdown."""
+    """Measures the chosen variants and prints Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--ways", nargs="+", default=list(_WAYS), choices=_WAYS)
+    parser.add_argument(
+        "--variants", nargs="+", default=list(_VARIANTS), choices=_VARIANTS
+    )
     parser.add_argument("--batch", type=int, default=_ORIGINAL_BATCH)
-    parser.add_argument("--steps", type=int, default=5, help="timed ones")
-    asked = parser.parse_args()
-    if asked.batch < 2:
-        parser.error("--batch: 2 at least, a wrong pair takes another's sentence")
+    parser.add_argument("--steps", type=int, default=5, help="number of timed steps")
+    parser.add_argument("--kernels", default="auto", choices=("auto", "reference"))
+    options = parser.parse_args()
+    if options.batch < 2:
+        parser.error("--batch: at least 2: a wrong pair takes another image's sentence")
     rates = in_a_process("benchmarks.rates", "json")
     print(rates_table(rates))
     columns = [
-        f"step of {asked.batch} images",
+        f"step of {options.batch} images",
         "first step, s",
         "step, s",
         "images/s",
@@ -108,22 +115,26 @@ def main() -> None:
     ]
     columns += ["GFLOP", "GFLOP/s", "of the convolution's", "times the original"]
     print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}", flush=True)
-    for way in asked.ways:
-        settings = _WAYS[way] | {"batch": asked.batch, "steps": asked.steps}
-        told = in_a_process("benchmarks.train_step", "measure", json.dumps(settings))
-        rate = told["operations"] / told["step"]
-        convolution = rates[f"convolution {way.split(',')[0]}"]
-        comparable = asked.batch == _ORIGINAL_BATCH and "cnn" not in settings
+    for variant in options.variants:
+        settings = _VARIANTS[variant] | {
+            "batch": options.batch,
+            "steps": options.steps,
+            "kernels": options.kernels,
+        }
+        result = in_a_process("benchmarks.train_step", "measure", json.dumps(settings))
+        rate = result["operations"] / result["step"]
+        convolution = rates[f"convolution {variant.split(',')[0]}"]
+        comparable = options.batch == _ORIGINAL_BATCH and "cnn" not in settings
         cells = [
-            way,
-            f"{told['first']:.0f}",
-            f"{told['step']:.2f}",
-            f"{asked.batch / told['step']:.2f}",
-            f"{told['peak']:.2f}",
-            f"{told['operations']:.0f}",
+            variant,
+            f"{result['first']:.0f}",
+            f"{result['step']:.2f}",
+            f"{options.batch / result['step']:.2f}",
+            f"{result['peak']:.2f}",
+            f"{result['operations']:.0f}",
             f"{rate:.0f}",
             f"{rate / convolution:.0%}",
-            f"{_ORIGINAL_S / told['step']:.2f}" if comparable else "",
+            f"{_ORIGINAL_S / result['step']:.2f}" if comparable else "",
         ]
         print(f"| {' | '.join(cells)} |", flush=True)
     print(f"\nThe original: {_ORIGINAL_S} s, {_ORIGINAL_GIB} GiB, where rates were")

@@ -9,6 +9,7 @@ from pathlib import Path
 from absl import flags, logging
 
 from mirrorgan_tf import commands
+from mirrorgan_tf.config.groups import KERNELS
 from mirrorgan_tf.config.path_flags import define_path
 from mirrorgan_tf.errors import UserError
 
@@ -47,6 +48,13 @@ def define_flags() -> None:
     flags.DEFINE_integer(
         "candidates", 4, "Images that best_of chooses from.", lower_bound=1
     )
+    flags.DEFINE_enum(
+        "kernels",
+        "auto",
+        KERNELS,
+        "auto: export the fast versions of operations that this machine was measured "
+        "to be faster with; reference: the plain versions.",
+    )
     flags.DEFINE_bool(
         "redescription",
         True,
@@ -62,10 +70,12 @@ def main() -> None:
             raise UserError(f"--{name} is missing; give --workdir=RUN --out=FOLDER")
     # It takes seconds: not before --help and wrong flags are answered.
     commands.start_keras()
+    from mirrorgan_tf.ops.selection import set_kernels
     from mirrorgan_tf.serving.exporting import export_model
     from mirrorgan_tf.serving.versions import choose_version, folder_bytes
     from mirrorgan_tf.workdir import open_workdir
 
+    set_kernels(values.kernels)
     out = Path(values.out)
     version = choose_version(out, values.version)
     target = export_model(

@@ -15,6 +15,7 @@ import numpy as np
 from absl import flags, logging
 
 from mirrorgan_tf import commands
+from mirrorgan_tf.config.groups import KERNELS
 from mirrorgan_tf.config.path_flags import define_path
 from mirrorgan_tf.encoding import REPLACEMENT, decode_lines
 from mirrorgan_tf.errors import UserError
@@ -63,6 +64,13 @@ def define_flags() -> None:
         "tf32",
         None,
         "Multiply float32 in TF32 where a GPU has it; default: as the training did.",
+    )
+    flags.DEFINE_enum(
+        "kernels",
+        "auto",
+        KERNELS,
+        "auto: fast versions of operations where they were measured to be faster; "
+        "reference: the plain versions.",
     )
 
 
@@ -155,6 +163,7 @@ def main() -> None:
     captions = read_captions(asked.captions, asked.captions_file)
     # It takes seconds: not before --help and wrong flags are answered.
     commands.start_keras()
+    from mirrorgan_tf.ops.selection import set_kernels
     from mirrorgan_tf.presets.files import open_preset
     from mirrorgan_tf.tf32 import use_tf32
     from mirrorgan_tf.workdir import open_workdir
@@ -164,6 +173,7 @@ def main() -> None:
     else:
         run = open_preset(asked.preset or _DEFAULT_PRESET)
     use_tf32(run.config.run.tf32 if asked.tf32 is None else asked.tf32)
+    set_kernels(asked.kernels)
     if asked.attention and not (
         run.config.generator.word_attention and run.config.generator.scales > 1
     ):

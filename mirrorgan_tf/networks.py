@@ -1,11 +1,15 @@
-"""The networks of a run, built: every variable exists when these return."""
+"""Builds the networks of a run: every variable exists when these functions return."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 from keras import ops
 
 from mirrorgan_tf.config import Config
+from mirrorgan_tf.downloads import check_weights_file
+from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.models.backbones import BACKBONES
 from mirrorgan_tf.models.discriminators import Discriminator
 from mirrorgan_tf.models.feature_discriminator import FeatureDiscriminator
 from mirrorgan_tf.models.glam import Glam
@@ -22,13 +26,31 @@ __all__ = [
     "build_label_classifier",
     "build_stem",
     "build_stream",
+    "check_backbones",
+    "count_parameters",
 ]
+
+
+def check_backbones(config: Config) -> None:
+    """Refuses unknown backbones; cheap, so that commands can call it first.
+
+    Raises:
+        UserError: a setting names no backbone.
+    """
+    for flag, name in (
+        ("image_encoder", config.encoders.image_encoder),
+        ("stream_encoder", config.encoders.stream_encoder),
+    ):
+        if name not in BACKBONES:
+            raise UserError(
+                f"--{flag}={name}: unknown; choose from {', '.join(BACKBONES)}"
+            )
 
 
 def build_label_classifier(
     config: Config, labels: Mapping[str, Sequence[str]]
 ) -> LabelClassifier:
-    """What stage backbone trains; `labels`: each with the values that it can take."""
+    """The network of stage backbone; `labels`: label -> its values."""
     classifier = LabelClassifier(
         {label: len(values) for label, values in labels.items()},
         width=config.encoders.small_width,
@@ -38,7 +60,7 @@ def build_label_classifier(
 
 
 def build_stem(config: Config, vocabulary_size: int) -> Stem:
-    """STEM's text encoder; `vocabulary_size` counts id 0."""
+    """STEM's text encoder; `vocabulary_size` includes id 0."""
     stem = Stem(
         vocabulary_size,
         embedding_dim=config.encoders.embedding_dim,
@@ -50,39 +72,42 @@ def build_stem(config: Config, vocabulary_size: int) -> Stem:
 
 
 def build_image_encoder(config: Config) -> ImageEncoder:
-    """DAMSM's image encoder; weights "backbone" are the caller's to set."""
+    """DAMSM's image encoder; the caller sets weights "backbone"."""
+    check_backbones(config)
     weights = config.encoders.image_encoder_weights
-    encoder = ImageEncoder(
-        backbone=config.encoders.image_encoder,
-        weights="none" if weights == "backbone" else weights,
-        width=config.encoders.small_width,
-        words_dim=config.encoders.words_dim,
-    )
+    with _weights_errors("image_encoder_weights", weights):
+        encoder = ImageEncoder(
+            backbone=config.encoders.image_encoder,
+            weights="none" if weights == "backbone" else weights,
+            width=config.encoders.small_width,
+            words_dim=config.encoders.words_dim,
+        )
     encoder(_image(config.sizes[-1]))
     encoder.backbone.trainable = weights != "backbone" and encoder.backbone.trainable
     return encoder
 
 
 def build_stream(config: Config, vocabulary_size: int) -> Stream:
-    """STREAM's encoder and decoder; `vocabulary_size` counts id 0.
+    """STREAM's encoder and decoder; `vocabulary_size` includes id 0.
 
-    Weights "stem" are the caller's to set.
+    The caller sets weights "stem".
     """
+    check_backbones(config)
     weights = config.encoders.stream_encoder_weights
-    stream = Stream(
-        StreamEncoder(
+    with _weights_errors("stream_encoder_weights", weights):
+        encoder = StreamEncoder(
             backbone=config.encoders.stream_encoder,
             weights="none" if weights == "stem" else weights,
             width=config.encoders.small_width,
             feature_dim=config.encoders.stream_embedding_dim,
-        ),
-        StreamDecoder(
-            vocabulary_size,
-            embedding_dim=config.encoders.stream_embedding_dim,
-            hidden_dim=config.encoders.stream_hidden_dim,
-            long_memory=config.encoders.stream_long_memory,
-        ),
+        )
+    decoder = StreamDecoder(
+        vocabulary_size,
+        embedding_dim=config.encoders.stream_embedding_dim,
+        hidden_dim=config.encoders.stream_hidden_dim,
+        long_memory=config.encoders.stream_long_memory,
     )
+    stream = Stream(encoder, decoder)
     stream(_image(config.sizes[-1]), _ids(config))
     if weights == "stem" and config.encoders.image_encoder_weights == "backbone":
         stream.encoder.backbone.trainable = False
@@ -111,7 +136,7 @@ def build_glam(config: Config) -> Glam:
 
 
 def build_discriminators(config: Config) -> list[Discriminator]:
-    """One discriminator a stage, the smallest image's first."""
+    """One discriminator for each scale, the smallest first."""
     discriminators = []
     for size in config.sizes:
         discriminator = Discriminator(
@@ -128,7 +153,7 @@ def build_discriminators(config: Config) -> list[Discriminator]:
 def build_feature_discriminators(
     config: Config, map_shapes: Sequence[tuple[int, int]]
 ) -> list[FeatureDiscriminator]:
-    """One for each of `config.feature_sizes`, of maps of these (sides, channels)."""
+    """One for each of `config.feature_sizes`; shapes are (side in px, channels)."""
     discriminators = []
     for _ in config.feature_sizes:
         discriminator = FeatureDiscriminator(
@@ -146,8 +171,19 @@ def build_feature_discriminators(
 
 
 def count_parameters(model: keras.Model) -> int:
-    """Trainable parameters of a model."""
+    """Number of trainable parameters of a model."""
     return sum(variable.shape.num_elements() for variable in model.trainable_variables)
+
+
+@contextlib.contextmanager
+def _weights_errors(flag: str, weights: str) -> Iterator[None]:
+    """Turns weights that can't be loaded into a UserError that names the flag."""
+    try:
+        if weights not in ("none", "imagenet", "backbone", "stem"):
+            check_weights_file(weights)
+        yield
+    except (UserError, ValueError) as error:
+        raise UserError(f"--{flag}={weights}: {error}") from error
 
 
 def _image(size):

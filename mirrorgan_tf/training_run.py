@@ -28,6 +28,7 @@ from mirrorgan_tf.data.registry import find_dataset
 from mirrorgan_tf.data.sources import choose_vocabulary, open_dataset
 from mirrorgan_tf.data.verdict import announce, examine
 from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.ops.selection import set_kernels
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
 from mirrorgan_tf.tf32 import describe_float32, use_tf32
@@ -291,6 +292,8 @@ def prepare_devices(config: Config) -> tf.distribute.Strategy:
         keras.utils.set_random_seed(config.run.seed)
         tf.config.experimental.enable_op_determinism()
     use_tf32(config.run.tf32)
+    set_kernels(config.run.kernels)
+    networks.check_backbones(config)
     if config.run.mixed_precision != "none":
         keras.config.set_dtype_policy(f"mixed_{config.run.mixed_precision}")
     return make_strategy(config)

@@ -13,6 +13,7 @@ __all__ = [
     "EncoderSettings",
     "GeneratorSettings",
     "GlamStageSettings",
+    "KERNELS",
     "LossSettings",
     "RunSettings",
     "StemStageSettings",
@@ -21,6 +22,7 @@ __all__ = [
 ]
 
 AUGMENTATIONS = ("color", "translation", "cutout")
+KERNELS = ("auto", "reference")
 
 
 def _setting(
@@ -548,6 +550,15 @@ class RunSettings:
         "none",
         "bfloat16: compute in it; weights, batch statistics and losses stay float32.",
         choices=("none", "bfloat16"),
+        runtime=True,
+    )
+    kernels: str = _setting(
+        "kernels",
+        "auto",
+        "auto: fast versions of operations where they were measured to be faster; "
+        "reference: the plain versions everywhere, to find out whether a fast one "
+        "causes a problem.",
+        choices=KERNELS,
         runtime=True,
     )
     tf32: bool = _setting(

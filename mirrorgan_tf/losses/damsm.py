@@ -5,11 +5,10 @@ Source: AttnGAN, section 3.2, and its code.
 
 from keras import ops
 
-from mirrorgan_tf.models.blocks import full_precision
+from mirrorgan_tf.models.blocks import MASKED_LOGIT, full_precision
 
 __all__ = ["matching_losses", "sentence_similarity", "word_similarity"]
 
-_NEVER = -1e9
 # Squared floor of a vector's length.
 _TINY = 1e-16
 
@@ -43,7 +42,7 @@ def word_similarity(
     regions, words = full_precision(regions), full_precision(words)
     padded = ops.cast(padding_mask, "bool")
     scores = ops.einsum("ird,tld->irtl", regions, words)
-    by_word = ops.softmax(ops.where(padded, _NEVER, scores), axis=-1)
+    by_word = ops.softmax(ops.where(padded, MASKED_LOGIT, scores), axis=-1)
     # Softmax over the regions but for its sum: no cosine depends on a context's length.
     # The half keeps both ends within float32.
     attention = ops.exp(gamma1 * (by_word - 0.5))
@@ -58,7 +57,9 @@ def word_similarity(
         * _inverse_length(squares)
         * _inverse_length(ops.sum(ops.square(words), axis=-1))
     )
-    joined = ops.logsumexp(ops.where(padded[None], _NEVER, gamma2 * cosines), axis=-1)
+    joined = ops.logsumexp(
+        ops.where(padded[None], MASKED_LOGIT, gamma2 * cosines), axis=-1
+    )
     return gamma3 * ops.where(ops.all(padded, axis=-1)[None], 0.0, joined)
 
 
@@ -99,7 +100,7 @@ def matching_losses(similarity, class_ids=None):
     if class_ids is not None:
         same_class = ops.equal(class_ids[:, None], class_ids[None, :])
         similarity = ops.where(
-            ops.logical_and(same_class, ops.logical_not(own)), _NEVER, similarity
+            ops.logical_and(same_class, ops.logical_not(own)), MASKED_LOGIT, similarity
         )
     true_pairs = ops.sum(ops.where(own, similarity, 0.0), axis=1)
     # Subtracted inside: similarities are tens, and a small loss would drown.

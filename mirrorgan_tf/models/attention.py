@@ -1,13 +1,11 @@
-"""Where each position of a feature map looks: at words, and at the sentence."""
+"""Attention of a feature map's positions: to words, and to the sentence."""
 
 import keras
 from keras import layers, ops
 
-from mirrorgan_tf.models.blocks import dense, full_precision
+from mirrorgan_tf.models.blocks import MASKED_LOGIT, dense, full_precision
 
 __all__ = ["SentenceAttention", "WordAttention", "padding_mask_from_lengths"]
-
-_NEVER = -1e9
 
 
 def padding_mask_from_lengths(lengths, max_words: int):
@@ -26,7 +24,7 @@ def padding_mask_from_lengths(lengths, max_words: int):
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
 class WordAttention(layers.Layer):
-    """Mixes, at each position, the words that fit its features.
+    """Mixes, at each position, the words that match its features.
 
     Words are projected to the features' channels; softmax over the words of their
     inner products with the features; the context is the weighted sum of the
@@ -43,11 +41,9 @@ class WordAttention(layers.Layer):
 
     def __init__(self, channels: int, **kwargs):
         super().__init__(**kwargs)
-        self.channels = channels
         self.projection = dense(channels, dtype=self.dtype_policy)
 
     def build(self, features_shape, words_shape):
-        """Makes the variables."""
         self.projection.build(words_shape)
         self.built = True
 
@@ -57,9 +53,9 @@ class WordAttention(layers.Layer):
         Args:
             features: (B, h, w, channels).
             words: (B, L, D).
-            padding_mask: (B, L) bool, True = padded; none = all are words.
-            word_weights: (B, L), at least 0; in place of a mask: a word of weight 2
-                counts as if it stood there twice, one of weight 0 not at all.
+            padding_mask: (B, L) bool, True = padded; None = all are words.
+            word_weights: (B, L), at least 0; replaces the mask: a word of weight 2
+                counts like two such words, one of weight 0 not at all.
 
         Returns:
             context (B, h, w, channels) and attention (B, h, w, L).
@@ -67,19 +63,20 @@ class WordAttention(layers.Layer):
         _, height, width, channels = features.shape
         words = self.projection(words)
         positions = ops.reshape(features, (-1, height * width, channels))
-        scores = full_precision(ops.matmul(positions, ops.transpose(words, (0, 2, 1))))
+        logits = full_precision(ops.matmul(positions, ops.transpose(words, (0, 2, 1))))
         if word_weights is not None:
             word_weights = full_precision(word_weights)[:, None, :]
             padding_mask = word_weights[:, 0] <= 0
-            scores += ops.log(ops.maximum(word_weights, 1e-30))
+            logits += ops.log(ops.maximum(word_weights, 1e-30))
         padded = None
         if padding_mask is not None:
             padded = ops.cast(padding_mask, "bool")[:, None, :]
-            # Masks of the few words: those of all positions cost more, twice.
-            scores += ops.where(padded, ops.cast(_NEVER, scores.dtype), 0.0)
-            # Matters where every word is padded, as does the attention's own below.
+            # (B, 1, L): a mask for all positions would cost more, in gradients too.
+            logits += ops.where(padded, ops.cast(MASKED_LOGIT, logits.dtype), 0.0)
+            # Where all words are padded the softmax is uniform: make the context 0,
+            # and the attention below.
             words = ops.where(ops.transpose(padded, (0, 2, 1)), 0.0, words)
-        attention = ops.softmax(scores, axis=-1)
+        attention = ops.softmax(logits, axis=-1)
         context = ops.matmul(ops.cast(attention, words.dtype), words)
         if padded is not None:
             attention = ops.where(padded, 0.0, attention)
@@ -88,14 +85,10 @@ class WordAttention(layers.Layer):
             ops.reshape(attention, (-1, height, width, words.shape[1])),
         )
 
-    def get_config(self):
-        """The constructor's arguments."""
-        return super().get_config() | {"channels": self.channels}
-
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
 class SentenceAttention(layers.Layer):
-    """Weighs, at each position, the channels of the projected sentence.
+    """Weights, at each position, the channels of the projected sentence.
 
     attention = softmax over channels of a 1×1 projection of (features · v), where
     v is the projected s_ca; the context is v · attention. The softmax is in full
@@ -114,7 +107,6 @@ class SentenceAttention(layers.Layer):
         self.mixing = dense(channels, dtype=self.dtype_policy)
 
     def build(self, features_shape, condition_shape):
-        """Makes the variables."""
         self.projection.build(condition_shape)
         self.mixing.build((None, None, None, self.channels))
         self.built = True
@@ -130,10 +122,6 @@ class SentenceAttention(layers.Layer):
             context and attention, each (B, h, w, channels).
         """
         sentence = self.projection(condition)[:, None, None, :]
-        scores = full_precision(self.mixing(features * sentence))
-        attention = ops.softmax(scores, axis=-1)
+        logits = full_precision(self.mixing(features * sentence))
+        attention = ops.softmax(logits, axis=-1)
         return sentence * ops.cast(attention, sentence.dtype), attention
-
-    def get_config(self):
-        """The constructor's arguments."""
-        return super().get_config() | {"channels": self.channels}

@@ -1,4 +1,7 @@
-"""Image networks that the encoders stand on, by name."""
+"""The image networks that the encoders use, by name.
+
+A frozen backbone is one entry of `_FROZEN_NETWORKS`; nothing else needs to know it.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -6,33 +9,31 @@ from typing import NamedTuple
 import keras
 from keras import layers, ops
 
-from mirrorgan_tf.downloads import check_weights_file
-from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.models import torchvision
 from mirrorgan_tf.models.batch_norm import batch_normalization
 from mirrorgan_tf.models.blocks import conv, dense
 
-__all__ = ["BACKBONES", "ImagenetBackbone", "SmallBackbone", "build_backbone"]
+__all__ = ["BACKBONES", "FrozenBackbone", "SmallBackbone", "build_backbone"]
 
 
-class _Architecture(NamedTuple):
-    """A network without its head, and what it takes and gives."""
+class _FrozenNetwork(NamedTuple):
+    """A network without its head, and its inputs and outputs."""
 
     build: Callable[..., keras.Model]
     size_px: int
-    # Layers that give the feature maps, from the largest to the network's last.
+    # Layers whose outputs are the feature maps, from the largest map to the last layer.
     map_layers: tuple[str, ...]
-    # The one of them whose positions are DAMSM's regions.
+    # The map layer whose positions are DAMSM's regions.
     region_layer: str
-    # From [-1, 1] to what the weights were trained on; none: [-1, 1].
+    # Maps [-1, 1] to the range that the weights were trained on; None: [-1, 1].
     preprocess: Callable | None = None
-    # Whether Keras has weights for it.
+    # Whether Keras can download weights for it.
     downloads: bool = False
 
 
-def _from_keras(name):
+def _from_keras(application):
     def build(size_px, weights=None):
-        return getattr(keras.applications, name)(
+        return application(
             include_top=False, weights=weights, input_shape=(size_px, size_px, 3)
         )
 
@@ -44,16 +45,16 @@ def _resnet_input(images):
     return keras.applications.resnet.preprocess_input((images + 1.0) * 127.5)
 
 
-_IMAGENET = {
-    "inception_v3": _Architecture(
-        _from_keras("InceptionV3"),
+_FROZEN_NETWORKS = {
+    "inception_v3": _FrozenNetwork(
+        _from_keras(keras.applications.InceptionV3),
         299,
         ("mixed2", "mixed7", "mixed10"),
         "mixed7",
         downloads=True,
     ),
-    "resnet152": _Architecture(
-        _from_keras("ResNet152"),
+    "resnet152": _FrozenNetwork(
+        _from_keras(keras.applications.ResNet152),
         224,
         (
             "conv2_block3_out",
@@ -65,13 +66,13 @@ _IMAGENET = {
         preprocess=_resnet_input,
         downloads=True,
     ),
-    "inception_v3_torchvision": _Architecture(
+    "inception_v3_torchvision": _FrozenNetwork(
         torchvision.inception_v3,
         299,
         ("Mixed_5d", "Mixed_6e", "Mixed_7c"),
         "Mixed_6e",
     ),
-    "resnet152_torchvision": _Architecture(
+    "resnet152_torchvision": _FrozenNetwork(
         torchvision.resnet152,
         224,
         ("layer1", "layer2", "layer3", "layer4"),
@@ -79,19 +80,19 @@ _IMAGENET = {
     ),
 }
 
-# Names that the encoders' settings may have.
-BACKBONES = ("small", *_IMAGENET)
+# The names that the settings --image_encoder and --stream_encoder take.
+BACKBONES = ("small", *_FROZEN_NETWORKS)
 
 
 def build_backbone(
     name: str, weights: str = "none", width: int = 32, dtype=None
 ) -> layers.Layer:
-    """Makes a backbone: images (B, H, W, 3) in [-1, 1] to regions and a code.
+    """Builds a backbone: images (B, H, W, 3) in [-1, 1] to regions and a code.
 
-    Calling it gives a feature map (B, h, w, C) and a pooled vector (B, C'). Images
-    of any size go in; it resizes them. `feature_maps` gives all the maps that a
-    discriminator may use, and `from_maps` makes of them what a call gives, so that
-    one pass through a frozen backbone serves both.
+    Calling it returns a feature map (B, h, w, C) and a pooled vector (B, C'). It takes
+    images of any size and resizes them. `feature_maps` returns all maps that a
+    discriminator may use, and `from_maps` turns these into the result of a call, so
+    that one pass through a frozen backbone serves both.
 
     Args:
         name: "small" is trained here; "inception_v3" and "resnet152", and those of
@@ -99,30 +100,31 @@ def build_backbone(
             frozen.
         weights: "imagenet" (not torchvision's: their weights come from the original's
             checkpoints, see `convert`), "none" or the path of a Keras weights file.
-        width: first layer's channels of "small".
-        dtype: policy; none is the global one.
+        width: channels of the first layer of "small".
+        dtype: policy; None = the global one.
 
     Raises:
-        ValueError: the name is unknown.
-        UserError: the weights cannot be had.
+        ValueError: the name is unknown, or the weights can't be loaded.
     """
     if name == "small":
         if weights not in ("none", "imagenet"):
-            raise UserError(f"backbone small has no weights file, but got {weights}")
+            raise ValueError(
+                f"weights={weights!r}: backbone small takes no weights file, only none"
+            )
         return SmallBackbone(width, dtype=dtype)
-    if name in _IMAGENET:
-        return ImagenetBackbone(name, weights, dtype=dtype)
-    raise ValueError(f"name={name!r}; expected small, {', '.join(_IMAGENET)}")
+    if name in _FROZEN_NETWORKS:
+        return FrozenBackbone(name, weights, dtype=dtype)
+    raise ValueError(f"name={name!r}; expected one of {', '.join(BACKBONES)}")
 
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
 class SmallBackbone(layers.Layer):
     """A small trainable CNN for images of 64 px; others are resized to that.
 
-    Each halving but the first is followed by another convolution: without, shapes are
-    hardly learned. Feature map (B, 8, 8, 4·width), code (B, 8·width): read from the
-    last map (4, 4, 8·width) as it lies, since where a colour is tells which part of a
-    bird has it.
+    Each halving but the first is followed by another convolution, without which it
+    hardly learns shapes. Feature map (B, 8, 8, 4·width), code (B, 8·width). The code is
+    a dense layer of the flattened last map (4, 4, 8·width), not of its mean, since the
+    position of a colour tells which part of a bird has it.
 
     Args:
         width: channels of the first layer.
@@ -146,7 +148,6 @@ class SmallBackbone(layers.Layer):
         self.reading_norm = batch_normalization(dtype=policy)
 
     def build(self, input_shape):
-        """Makes the variables."""
         channels = input_shape[-1]
         for convolution, norm in zip(self.convs, self.norms, strict=True):
             convolution.build((None, None, None, channels))
@@ -167,11 +168,11 @@ class SmallBackbone(layers.Layer):
         for convolution, norm in zip(self.convs, self.norms, strict=True):
             x = ops.relu(norm(convolution(x), training=training))
             maps.append(x)
-        # The last map of each side.
+        # The last map of each size.
         return maps[::2]
 
     def from_maps(self, maps, training=False):
-        """What a call returns, from the result of `feature_maps`."""
+        """The result of a call, from that of `feature_maps`."""
         last = ops.reshape(maps[-1], (-1, self.reading.kernel.shape[0]))
         code = self.reading_norm(self.reading(last), training=training)
         return maps[2], ops.relu(code)
@@ -181,48 +182,43 @@ class SmallBackbone(layers.Layer):
         """Side in px and channels of each feature map."""
         return [(self.size // 2**i, self.width * 2 ** (i - 1)) for i in range(1, 5)]
 
-    def get_config(self):
-        """The constructor's arguments."""
-        return super().get_config() | {"width": self.width}
-
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
-class ImagenetBackbone(layers.Layer):
+class FrozenBackbone(layers.Layer):
     """A frozen network with the preprocessing of its weights.
 
     Inception v3: feature map (B, 17, 17, 768), torchvision's Mixed_6e, and pooled
     (B, 2048). ResNet-152: (B, 14, 14, 1024) and (B, 2048). The authors feed their
-    ResNet with images in [-1, 1]. "resnet152" gets what ImageNet's weights were
-    trained on; "resnet152_torchvision", which is there for the authors' weights, gets
+    ResNet with images in [-1, 1]. "resnet152" gets the range that ImageNet's weights
+    were trained on; "resnet152_torchvision", meant for the authors' weights, gets
     [-1, 1] as theirs does. Both kinds of Inception take [-1, 1].
 
-    A saved model holds the weights, so its config asks for none.
+    A saved model contains the weights, so its config has weights "none".
 
     Args:
         architecture: see `build_backbone`.
         weights: "imagenet", "none" or the path of a Keras weights file.
 
     Raises:
-        UserError: the weights cannot be had.
+        ValueError: the weights can't be loaded.
     """
 
     def __init__(self, architecture: str, weights: str = "none", **kwargs):
         super().__init__(**kwargs)
         self.architecture = architecture
-        known = _IMAGENET[architecture]
-        self.size = known.size_px
-        self.preprocess = known.preprocess
-        network = known.build(self.size)
+        spec = _FROZEN_NETWORKS[architecture]
+        self.size = spec.size_px
+        self.preprocess = spec.preprocess
+        network = spec.build(self.size)
         _load_weights(network, architecture, weights)
-        outputs = [network.get_layer(name).output for name in known.map_layers]
+        outputs = [network.get_layer(name).output for name in spec.map_layers]
         self.network = keras.Model(network.input, outputs)
         self.network.trainable = False
-        self.region_map = known.map_layers.index(known.region_layer)
+        self.region_map = spec.map_layers.index(spec.region_layer)
         self.region_dim = outputs[self.region_map].shape[-1]
         self.pooled_dim = outputs[-1].shape[-1]
 
     def build(self, input_shape):
-        """Nothing: the network was made with its variables."""
         self.built = True
 
     def call(self, images, training=False):
@@ -238,7 +234,7 @@ class ImagenetBackbone(layers.Layer):
         return self.network(images, training=False)
 
     def from_maps(self, maps, training=False):
-        """What a call returns, from the result of `feature_maps`."""
+        """The result of a call, from that of `feature_maps`."""
         return maps[self.region_map], ops.mean(maps[-1], axis=(1, 2))
 
     @property
@@ -247,7 +243,6 @@ class ImagenetBackbone(layers.Layer):
         return [shape[1::2] for shape in self.network.output_shape]
 
     def get_config(self):
-        """The constructor's arguments."""
         return super().get_config() | {
             "architecture": self.architecture,
             "weights": "none",
@@ -257,27 +252,26 @@ class ImagenetBackbone(layers.Layer):
 def _load_weights(network, architecture, weights):
     if weights == "none":
         return
-    known = _IMAGENET[architecture]
-    if weights == "imagenet" and not known.downloads:
-        raise UserError(
-            f"backbone {architecture} has no imagenet weights to download: they come "
-            "from the original's checkpoints (python -m mirrorgan_tf.convert); give "
-            "none or the path of a Keras weights file"
+    spec = _FROZEN_NETWORKS[architecture]
+    if weights == "imagenet" and not spec.downloads:
+        raise ValueError(
+            f"weights={weights!r}: {architecture} has none to download; convert the "
+            "original's checkpoints (python -m mirrorgan_tf.convert), or give none or "
+            "the path of a Keras weights file"
         )
     try:
         if weights == "imagenet":
-            # The same network again, only to have its weights fetched and cached.
-            pretrained = known.build(known.size_px, weights)
+            # Keras downloads weights only together with a network.
+            pretrained = spec.build(spec.size_px, weights)
             network.set_weights(pretrained.get_weights())
         else:
-            check_weights_file(weights)
             network.load_weights(weights)
     except Exception as error:
-        # Keras raises anything here, from bare Exception to h5py's errors.
+        # Keras raises anything here, from bare Exception to errors of h5py.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(
-            f"cannot get the weights {weights} of {architecture}: {reason}; give the "
-            "path of a Keras weights file without the top layers, or none"
+        raise ValueError(
+            f"weights={weights!r}: can't be loaded into {architecture} ({reason}); "
+            "give the path of a Keras weights file without the top layers, or none"
         ) from error
 
 
@@ -286,6 +280,6 @@ def _resize(images, size):
     if (height, width) == (size, size):
         return images
     if height == width and height % size == 0:
-        # A mean of blocks: bilinear resizing would skip pixels.
+        # Average blocks: bilinear resizing would skip pixels.
         return ops.average_pool(images, height // size, height // size)
     return ops.image.resize(images, (size, size), interpolation="bilinear")

@@ -1,4 +1,4 @@
-"""Conditioning augmentation: a sentence becomes a draw from a Gaussian."""
+"""Conditioning augmentation: a sentence becomes a sample of a Gaussian."""
 
 import keras
 from keras import layers, ops
@@ -23,17 +23,15 @@ class ConditioningAugmentation(layers.Layer):
 
     def __init__(self, condition_dim: int = 100, **kwargs):
         super().__init__(**kwargs)
-        self.condition_dim = condition_dim
         self.dense = dense(4 * condition_dim, use_bias=True, dtype=self.dtype_policy)
         self.glu = GLU(dtype=self.dtype_policy)
 
     def build(self, sentence_shape, condition_noise_shape=None):
-        """Makes the variables."""
         self.dense.build(sentence_shape)
         self.built = True
 
     def call(self, sentence, condition_noise):
-        """Draws the condition.
+        """Samples the condition.
 
         Args:
             sentence: (B, D).
@@ -46,7 +44,3 @@ class ConditioningAugmentation(layers.Layer):
         mu, log_var = ops.split(statistics, 2, axis=-1)
         noise = ops.cast(condition_noise, mu.dtype)
         return mu + ops.exp(0.5 * log_var) * noise, mu, log_var
-
-    def get_config(self):
-        """The constructor's arguments."""
-        return super().get_config() | {"condition_dim": self.condition_dim}

@@ -1,4 +1,4 @@
-"""A discriminator of the feature maps that a frozen network makes of an image."""
+"""A discriminator that reads a frozen network's feature maps of an image."""
 
 import math
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ class FeatureMixing(layers.Layer):
 
     Each map is resized to the next power of two (so that halving ends at 4 px), goes
     through a random 1×1 convolution, and receives the map below it, upsampled, through
-    a random 3×3 convolution. Nothing here is trained: a discriminator that sees
-    mixtures cannot rely on a few easy channels.
+    a random 3×3 convolution. Nothing here is trained: a discriminator of mixtures
+    cannot rely on a few easy channels.
 
     Args:
         map_channels: channels of each map, the largest map first.
@@ -37,11 +37,10 @@ class FeatureMixing(layers.Layer):
             [conv(channels, size, dtype=self.dtype_policy) for _ in maps]
             for size, maps in ((1, self.map_channels), (3, self.map_channels[1:]))
         )
-        # Of the layers above, which are there now.
+        # Applies to the layers that exist by now.
         self.trainable = False
 
     def build(self, maps_shape=None):
-        """Makes the variables."""
         for layer, channels in zip(self.lateral, self.map_channels, strict=True):
             layer.build((None, None, None, channels))
         for layer in self.downward:
@@ -61,23 +60,16 @@ class FeatureMixing(layers.Layer):
             mixed.append(x)
         return mixed[::-1]
 
-    def get_config(self):
-        """The constructor's arguments."""
-        return super().get_config() | {
-            "map_channels": self.map_channels,
-            "channels": self.channels,
-        }
-
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
 class MapDiscriminator(ConditionalDiscriminator):
-    """Judges one feature map, alone and together with a sentence.
+    """Logits for one feature map, alone and together with a sentence.
 
     Args:
         side: of the map in px, a power of two from 4 up.
         width: see `ConditionalDiscriminator`.
-        spectral_norm: likewise.
-        normalized: likewise.
+        spectral_norm: see `ConditionalDiscriminator`.
+        normalized: see `ConditionalDiscriminator`.
     """
 
     def __init__(
@@ -95,10 +87,9 @@ class MapDiscriminator(ConditionalDiscriminator):
             self._block(8 * width // 2**i, 4, strides=2)
             for i in reversed(range(halvings))
         ] or [self._block(8 * width, 3)]
-        self._make_heads()
+        self._create_heads()
 
     def build(self, map_shape, sentence_shape):
-        """Makes the variables."""
         build_chain(self.blocks, map_shape[-1])
         self._build_heads(sentence_shape[-1])
         self.built = True
@@ -110,14 +101,10 @@ class MapDiscriminator(ConditionalDiscriminator):
             x = block(x, batches=batches, training=training)
         return x
 
-    def get_config(self):
-        """The constructor's arguments."""
-        return super().get_config() | {"side": self.side}
-
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
 class FeatureDiscriminator(keras.Model):
-    """Judges a frozen network's maps of an image, one discriminator for each map.
+    """Discriminators of a frozen network's maps of an image, one for each map.
 
     It has the interface of `Discriminator`, but takes feature maps instead of images,
     and each of its logits is (B, number of maps).
@@ -128,8 +115,8 @@ class FeatureDiscriminator(keras.Model):
         spectral_norm: of their kernels.
         normalized: False leaves their batch norms out.
 
-    Source: Sauer et al., Projected GANs Converge Faster (2021); that a conditional
-    discriminator of frozen features suits captions: Tao et al., GALIP (2023).
+    Source: Sauer et al., Projected GANs Converge Faster (2021); conditioned on captions
+    as in Tao et al., GALIP (2023).
     """
 
     def __init__(
@@ -162,7 +149,6 @@ class FeatureDiscriminator(keras.Model):
         ]
 
     def build(self, maps_shape, sentence_shape):
-        """Makes the variables."""
         self.mixing.build()
         for discriminator in self.discriminators:
             side = discriminator.side
@@ -189,10 +175,7 @@ class FeatureDiscriminator(keras.Model):
         )
 
     def conditional(self, features, sentence, batches=1, training=False):
-        """Features and sentence (B, D) to logits (B, maps) of "real and it fits".
-
-        `batches` and sentences beyond the features' as for `Discriminator`.
-        """
+        """Features and sentences (M, D) to logits (M, maps), see `Discriminator`."""
         return ops.stack(
             [
                 discriminator.conditional(
@@ -204,7 +187,7 @@ class FeatureDiscriminator(keras.Model):
         )
 
     def call(self, maps, sentence, training=False):
-        """Judges maps, each (B, h, w, any), with sentences (B, D).
+        """Maps, each (B, h, w, any), and sentences (B, D) to logits.
 
         Returns:
             Unconditional and conditional logits, each (B, maps).
@@ -216,7 +199,6 @@ class FeatureDiscriminator(keras.Model):
         )
 
     def get_config(self):
-        """The constructor's arguments."""
         return super().get_config() | {
             "map_shapes": self.map_shapes,
             "width": self.width,
@@ -233,8 +215,8 @@ def nearest_power_of_two(side: int) -> int:
 def _resized(x, side):
     """Bilinear resizing as a product of matrices.
 
-    TensorFlow's own operation has no second derivative, and loses that of a gradient
-    penalty without an error.
+    TensorFlow's own operation has no second derivative: a gradient penalty through it
+    has a wrong gradient, without an error.
     """
     if x.shape[1] == side:
         return x

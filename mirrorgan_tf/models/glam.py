@@ -1,10 +1,10 @@
-"""GLAM: from sentence, words and noise to images of rising size."""
+"""GLAM: sentence, words and noise to images of increasing size."""
 
 import keras
 from keras import layers, ops
 
 from mirrorgan_tf.models.attention import SentenceAttention, WordAttention
-from mirrorgan_tf.models.batch_norm import batch_normalization, normalized
+from mirrorgan_tf.models.batch_norm import batch_normalization, normalize
 from mirrorgan_tf.models.blocks import (
     GLU,
     ResidualBlock,
@@ -26,16 +26,13 @@ class FirstStage(layers.Layer):
 
     Args:
         size: side in px, a power of 2.
-        width: ngf, channels of the result.
+        width: ngf, channels of the output.
         normalization: False has biases in place of the batch norms.
     """
 
     def __init__(self, size: int, width: int, normalization: bool = True, **kwargs):
         super().__init__(**kwargs)
         policy = self.dtype_policy
-        self.size = size
-        self.width = width
-        self.normalization = normalization
         doublings = (size // 4).bit_length() - 1
         self.channels = width * 2**doublings
         self.dense = dense(
@@ -49,7 +46,6 @@ class FirstStage(layers.Layer):
         ]
 
     def build(self, input_shape):
-        """Makes the variables."""
         self.dense.build(input_shape)
         if self.norm:
             self.norm.build((None, 2 * 16 * self.channels))
@@ -61,19 +57,11 @@ class FirstStage(layers.Layer):
 
     def call(self, x, training=False):
         """(B, any) to (B, size, size, width)."""
-        x = self.glu(normalized(self.dense(x), self.norm, training=training))
+        x = self.glu(normalize(self.dense(x), self.norm, training=training))
         x = ops.reshape(x, (-1, 4, 4, self.channels))
         for block in self.up_blocks:
             x = block(x, training=training)
         return x
-
-    def get_config(self):
-        """The constructor's arguments."""
-        return super().get_config() | {
-            "size": self.size,
-            "width": self.width,
-            "normalization": self.normalization,
-        }
 
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
@@ -85,7 +73,7 @@ class LaterStage(layers.Layer):
     convolution: words alone are AttnGAN's stage exactly.
 
     Args:
-        width: ngf, channels of input and result.
+        width: ngf, channels of input and output.
         residual_blocks: their number.
         word_attention: mix words in (paper, eq. 4).
         sentence_attention: mix the sentence in (paper, eq. 5).
@@ -103,7 +91,6 @@ class LaterStage(layers.Layer):
     ):
         super().__init__(**kwargs)
         self.width = width
-        self.normalization = normalization
         policy = self.dtype_policy
         self.words = WordAttention(width, dtype=policy) if word_attention else None
         self.sentence = (
@@ -120,7 +107,6 @@ class LaterStage(layers.Layer):
         self.up_block = UpBlock(width, normalization=normalization, dtype=policy)
 
     def build(self, features_shape, words_shape, condition_shape):
-        """Makes the variables."""
         if self.words:
             self.words.build(features_shape, words_shape)
         if self.sentence:
@@ -172,16 +158,6 @@ class LaterStage(layers.Layer):
             x = block(x, training=training)
         return self.up_block(x, training=training), word_map, sentence_map
 
-    def get_config(self):
-        """The constructor's arguments."""
-        return super().get_config() | {
-            "width": self.width,
-            "residual_blocks": len(self.residual_blocks),
-            "word_attention": self.words is not None,
-            "sentence_attention": self.sentence is not None,
-            "normalization": self.normalization,
-        }
-
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
 class ImageHead(layers.Layer):
@@ -195,7 +171,6 @@ class ImageHead(layers.Layer):
         self.conv = conv(3, 3, dtype=self.dtype_policy)
 
     def build(self, input_shape):
-        """Makes the variables."""
         self.conv.build(input_shape)
         self.built = True
 
@@ -281,7 +256,6 @@ class Glam(keras.Model):
     def build(
         self, words_shape, sentence_shape, noise_shape=None, condition_noise_shape=None
     ):
-        """Makes the variables."""
         self.conditioning.build(sentence_shape)
         self.first_stage.build((None, self.condition_dim + self.noise_dim))
         for stage, size in zip(self.later_stages, self.sizes, strict=False):
@@ -302,15 +276,15 @@ class Glam(keras.Model):
         word_weights=None,
         training=False,
     ):
-        """Makes images.
+        """Generates images.
 
         Args:
             words: (B, L, D).
             sentence: (B, D).
             noise: (B, noise_dim), z from N(0, 1).
             condition_noise: (B, condition_dim) from N(0, 1).
-            padding_mask: (B, L) bool, True = padded; none = all are words.
-            word_weights: (B, L), in place of the mask: see `WordAttention`.
+            padding_mask: (B, L) bool, True = padded; None = all are words.
+            word_weights: (B, L), replaces the mask, see `WordAttention`.
             training: batch statistics.
 
         Returns:
@@ -346,7 +320,6 @@ class Glam(keras.Model):
         }
 
     def get_config(self):
-        """The constructor's arguments."""
         return super().get_config() | {
             "base_size": self.base_size,
             "stages": self.stages,

@@ -10,7 +10,7 @@ __all__ = ["ImageEncoder"]
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
 class ImageEncoder(keras.Model):
-    """Brings regions and whole images to the space of words and sentences.
+    """Maps regions and whole images to the space of words and sentences.
 
     Args:
         backbone: see `build_backbone`.
@@ -48,7 +48,6 @@ class ImageEncoder(keras.Model):
         )
 
     def build(self, input_shape):
-        """Makes the variables."""
         self.backbone.build(input_shape)
         self.region_projection.build((None, None, None, self.backbone.region_dim))
         self.code_projection.build((None, self.backbone.pooled_dim))
@@ -67,7 +66,7 @@ class ImageEncoder(keras.Model):
         return self.project(*self.backbone(images, training=training))
 
     def project(self, feature_map, pooled):
-        """What a call returns, from what the backbone returns."""
+        """Feature map and pooled vector of the backbone to regions and code."""
         regions = self.region_projection(feature_map)
         regions = ops.reshape(
             regions, (-1, regions.shape[1] * regions.shape[2], self.words_dim)
@@ -75,7 +74,6 @@ class ImageEncoder(keras.Model):
         return regions, self.code_projection(pooled)
 
     def get_config(self):
-        """The constructor's arguments."""
         return super().get_config() | {
             "backbone": self.backbone_name,
             "weights": "none",

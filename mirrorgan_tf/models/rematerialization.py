@@ -1,4 +1,4 @@
-"""Blocks whose activations are not kept for the gradient, but made again."""
+"""Blocks whose activations are recomputed for the gradient instead of kept."""
 
 import contextlib
 import itertools
@@ -10,17 +10,17 @@ __all__ = ["Block", "rematerialize"]
 
 
 class Block(layers.Layer):
-    """A layer of one tensor that may be rematerialized, see `rematerialize`.
+    """A layer of one tensor that can be rematerialized, see `rematerialize`.
 
-    Keras' own `RematScope` hands keyword arguments (`training`) on, which TensorFlow
-    refuses in graphs, and makes the layers in a layer again each on its own. Under
+    Keras' own `RematScope` passes keyword arguments (`training`) on, which TensorFlow
+    refuses in graphs, and rematerializes each layer in a layer separately. Under
     `keras.remat` alone, batch norms would move their averages twice a step.
     """
 
     remat = False
 
     def __call__(self, *args, **kwargs):
-        """As any layer; with `remat` and `training=True` only the input is kept."""
+        """As any layer; with `remat` and `training=True` it keeps only its input."""
         if not (self.remat and kwargs.get("training")):
             return super().__call__(*args, **kwargs)
         runs = itertools.count()
@@ -28,8 +28,8 @@ class Block(layers.Layer):
         def call(x):
             scope = contextlib.nullcontext()
             if next(runs):
-                # What the gradient's run assigns to variables is dropped. Those that
-                # others have left without values are not its to initialize.
+                # The run for the gradient must not assign to variables, nor
+                # initialize variables that other code has left without values.
                 scope = keras.StatelessScope(initialize_variables=False)
             with scope:
                 return super(Block, self).__call__(x, training=True)
@@ -38,7 +38,7 @@ class Block(layers.Layer):
 
 
 def rematerialize(model: keras.Model) -> None:
-    """From now on the model's blocks keep only their inputs for gradients."""
+    """Makes the model's blocks keep only their inputs for gradients from now on."""
     for layer in model._flatten_layers():
         if isinstance(layer, Block):
             layer.remat = True

@@ -3,8 +3,7 @@
 import keras
 from keras import layers, ops
 
-from mirrorgan_tf.models.blocks import full_precision
-from mirrorgan_tf.models.convolution import Conv2D
+from mirrorgan_tf.models.blocks import Conv2D, full_precision
 
 __all__ = ["SpectralConv2D"]
 
@@ -13,19 +12,18 @@ __all__ = ["SpectralConv2D"]
 class SpectralConv2D(Conv2D):
     """A convolution with its kernel divided by its largest singular value.
 
-    The kernel counts as a matrix (inputs of a position, channels); each call in
-    training is a step of power iteration. keras.layers.SpectralNormalization, which
-    overwrites the kernel at every call, fits neither optimizers nor replicas.
+    The kernel counts as a matrix (inputs of a position, channels). Each call in
+    training is one step of power iteration. keras.layers.SpectralNormalization
+    overwrites the kernel at every call, which suits neither optimizers nor replicas.
 
     Source: Miyato et al., Spectral Normalization for GANs (2018).
     """
 
-    # Conv2D's know of kernel and bias alone.
+    # Those of Conv2D save only kernel and bias.
     save_own_variables = layers.Layer.save_own_variables
     load_own_variables = layers.Layer.load_own_variables
 
     def build(self, input_shape):
-        """Makes the variables."""
         super().build(input_shape)
         self.direction = self.add_weight(
             name="direction",
@@ -38,22 +36,22 @@ class SpectralConv2D(Conv2D):
         )
 
     def call(self, inputs, training=False):
-        """As Conv2D."""
+        """As Conv2D, after a step of power iteration in training."""
         if training:
             self._iterate()
         return super().call(inputs)
 
     def convolution_op(self, inputs, kernel):
-        """As Conv2D's, with the normalised kernel."""
-        return super().convolution_op(inputs, self._normalized(kernel))
+        """Convolves with the normalised kernel."""
+        return super().convolution_op(inputs, self._normalize(kernel))
 
-    def convolving_kernel(self, training=False):
-        """The normalised kernel; a step of power iteration in training."""
+    def effective_kernel(self, training=False):
+        """The normalised kernel, after a step of power iteration in training."""
         if training:
             self._iterate()
-        return self._normalized(self.kernel)
+        return self._normalize(self.kernel)
 
-    def _normalized(self, kernel):
+    def _normalize(self, kernel):
         stretched = ops.matmul(self._matrix(kernel), self.direction[:, None])
         largest = ops.sqrt(ops.sum(ops.square(stretched)))
         return kernel / ops.cast(largest, kernel.dtype)

@@ -14,10 +14,10 @@ class Stem(keras.Model):
     """Text encoder: word vectors through a bidirectional LSTM.
 
     Args:
-        vocabulary_size: rows of the embedding, id 0 counted.
+        vocabulary_size: rows of the embedding, id 0 included.
         embedding_dim: length of a word vector.
         words_dim: D, half of it for each direction.
-        dropout: share of word vectors' numbers that training drops.
+        dropout: share of the word vectors' elements that training drops.
 
     Raises:
         ValueError: words_dim is odd.
@@ -55,13 +55,12 @@ class Stem(keras.Model):
             return_sequences=True,
             return_state=True,
             go_backwards=go_backwards,
-            # cuDNN refuses captions without words, and XLA refuses cuDNN.
+            # cuDNN fails on captions without words, and XLA has no cuDNN LSTM.
             use_cudnn=False,
             dtype=recurrent_policy(self.dtype_policy),
         )
 
     def build(self, ids_shape, lengths_shape=None):
-        """Makes the variables."""
         self.embedding.build((None, None))
         for lstm in (self.forward_lstm, self.backward_lstm):
             lstm.build((None, ids_shape[-1], self.embedding_dim))
@@ -71,10 +70,10 @@ class Stem(keras.Model):
         """Encodes captions.
 
         Args:
-            ids: (B, L) int32; those past a caption's end may be anything known.
+            ids: (B, L) int32; any valid ids may follow a caption's end.
             lengths: (B,) int32, words of each caption, 0 to L.
-            dropout_uniform: (B, L, embedding_dim) in [0, 1): given, inverted
-                dropout acts on the word vectors; none, it doesn't.
+            dropout_uniform: (B, L, embedding_dim) uniform in [0, 1), for inverted
+                dropout of the word vectors; None = no dropout.
 
         Returns:
             words (B, L, D), 0 past the caption's end, and sentence (B, D): the
@@ -84,15 +83,14 @@ class Stem(keras.Model):
         if dropout_uniform is not None:
             kept = ops.cast(dropout_uniform >= self.dropout, vectors.dtype)
             vectors = vectors * kept / (1.0 - self.dropout)
-        true_words = ops.logical_not(padding_mask_from_lengths(lengths, ids.shape[1]))
-        ahead, last, _ = self.forward_lstm(vectors, mask=true_words)
-        back, first, _ = self.backward_lstm(vectors, mask=true_words)
-        words = ops.concatenate([ahead, ops.flip(back, axis=1)], axis=-1)
-        words = words * ops.cast(true_words, words.dtype)[:, :, None]
+        is_word = ops.logical_not(padding_mask_from_lengths(lengths, ids.shape[1]))
+        forward, last, _ = self.forward_lstm(vectors, mask=is_word)
+        backward, first, _ = self.backward_lstm(vectors, mask=is_word)
+        words = ops.concatenate([forward, ops.flip(backward, axis=1)], axis=-1)
+        words = words * ops.cast(is_word, words.dtype)[:, :, None]
         return words, ops.concatenate([last, first], axis=-1)
 
     def get_config(self):
-        """The constructor's arguments."""
         return super().get_config() | {
             "vocabulary_size": self.vocabulary_size,
             "embedding_dim": self.embedding_dim,

@@ -5,18 +5,15 @@ import numpy as np
 from keras import layers, ops
 
 from mirrorgan_tf.models.backbones import build_backbone
-from mirrorgan_tf.models.blocks import (
-    batch_normalization,
-    full_precision,
-    recurrent_policy,
-)
+from mirrorgan_tf.models.batch_norm import batch_normalization
+from mirrorgan_tf.models.blocks import full_precision, recurrent_policy
 
 __all__ = ["LongMemory", "Stream", "StreamDecoder", "StreamEncoder"]
 
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
 class StreamEncoder(keras.Model):
-    """Images to the feature that the decoder reads first.
+    """Images to the feature vector that the decoder reads first.
 
     Args:
         backbone: see `build_backbone`.
@@ -43,11 +40,10 @@ class StreamEncoder(keras.Model):
             backbone, weights, width=width, dtype=self.dtype_policy
         )
         self.projection = layers.Dense(feature_dim, dtype=self.dtype_policy)
-        # PyTorch's momentum is 0.01 here.
+        # Keras momentum = 1 - PyTorch momentum, which is 0.01 here.
         self.norm = batch_normalization(momentum=0.99, dtype=self.dtype_policy)
 
     def build(self, input_shape):
-        """Makes the variables."""
         self.backbone.build(input_shape)
         self.projection.build((None, self.backbone.pooled_dim))
         self.norm.build((None, self.feature_dim))
@@ -59,11 +55,10 @@ class StreamEncoder(keras.Model):
         return self.project(pooled, training=training)
 
     def project(self, pooled, training=False):
-        """What a call returns, from the backbone's pooled vector."""
+        """The backbone's pooled vector to features (B, feature_dim)."""
         return self.norm(self.projection(pooled), training=training)
 
     def get_config(self):
-        """The constructor's arguments."""
         return super().get_config() | {
             "backbone": self.backbone_name,
             "weights": "none",
@@ -74,15 +69,15 @@ class StreamEncoder(keras.Model):
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
 class LongMemory(keras.initializers.Initializer):
-    """Biases of an LSTM some of whose units begin as a long memory.
+    """Initial biases of an LSTM that give part of the units a long memory.
 
-    An image is seen once, before the first word. With the usual biases (forget 1,
-    input 0) a word later each unit holds 73 % of it, ten words later 4 %, and
-    training takes long to find out that there was more. These begin with forget
-    gates 98 % and input gates 12 % open.
+    The LSTM reads the image once, before the first word. With the usual biases (forget
+    gate 1, input gate 0) a unit keeps 73 % of it after one word and 4 % after ten, and
+    training needs long to learn to keep more. These units start with forget gates of
+    0.98 and input gates of 0.12.
 
     Args:
-        share: of the units, 0 to 1; the others begin as usual.
+        share: of the units, 0 to 1; the others start with the usual biases.
 
     Source: our own; in the spirit of chrono initialization (Tallec and Ollivier, 2018).
     """
@@ -93,28 +88,27 @@ class LongMemory(keras.initializers.Initializer):
     def __call__(self, shape, dtype=None):
         """Biases (4 · units,): of the input, forget, cell and output gates."""
         units = shape[0] // 4
-        keepers = round(self.share * units)
-        of_input, of_forget = np.zeros(units), np.ones(units)
-        of_input[:keepers], of_forget[:keepers] = -2.0, 4.0
+        long_units = round(self.share * units)
+        input_gate, forget_gate = np.zeros(units), np.ones(units)
+        input_gate[:long_units], forget_gate[:long_units] = -2.0, 4.0
         return ops.convert_to_tensor(
-            np.concatenate([of_input, of_forget, np.zeros(2 * units)]),
+            np.concatenate([input_gate, forget_gate, np.zeros(2 * units)]),
             keras.backend.standardize_dtype(dtype),
         )
 
     def get_config(self):
-        """The constructor's arguments."""
         return {"share": self.share}
 
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
 class StreamDecoder(keras.Model):
-    """LSTM that says a caption word by word.
+    """LSTM that generates a caption word by word.
 
     Args:
-        vocabulary_size: id 0, end and padding, counted.
+        vocabulary_size: id 0, end and padding, included.
         embedding_dim: length of word vectors and of the image feature.
         hidden_dim: units of the LSTM.
-        long_memory: share of them that begin as `LongMemory`.
+        long_memory: share of the units with a long memory, see `LongMemory`.
 
     Source: MirrorGAN, eq. 8 to 10.
     """
@@ -142,16 +136,15 @@ class StreamDecoder(keras.Model):
             hidden_dim,
             return_sequences=True,
             bias_initializer=LongMemory(long_memory),
-            # Ours sets those as well.
+            # `LongMemory` sets the forget biases.
             unit_forget_bias=False,
-            # XLA refuses cuDNN, and step() has to agree with call().
+            # XLA has no cuDNN LSTM, and step() must agree with call().
             use_cudnn=False,
             dtype=recurrent_policy(self.dtype_policy),
         )
         self.projection = layers.Dense(vocabulary_size, dtype=self.dtype_policy)
 
     def build(self, features_shape, ids_shape=None):
-        """Makes the variables."""
         if features_shape[-1] != self.embedding_dim:
             raise ValueError(
                 f"features_shape={features_shape}; expected {self.embedding_dim} "
@@ -163,19 +156,16 @@ class StreamDecoder(keras.Model):
         self.built = True
 
     def call(self, features, ids):
-        """Teacher forcing: reads [feature, word 1 .. word L-1].
+        """Teacher forcing: the inputs are [feature, word 1 .. word L-1].
 
         Args:
             features: (B, embedding_dim) of the images.
-            ids: (B, L) int32; the last column is not read.
+            ids: (B, L) int32; the last column is not used.
 
         Returns:
             Logits (B, L, vocabulary_size) of word 1 .. word L.
         """
-        return self.read(features, self.embedding(ids[:, :-1]))
-
-    def read(self, features, vectors):
-        """As `call`, from word vectors (B, L-1, embedding_dim) in the ids' stead."""
+        vectors = self.embedding(ids[:, :-1])
         first = ops.cast(features, vectors.dtype)[:, None, :]
         hidden = self.lstm(ops.concatenate([first, vectors], axis=1))
         return full_precision(self.projection(hidden))
@@ -189,7 +179,7 @@ class StreamDecoder(keras.Model):
         """One word.
 
         Args:
-            inputs: (B, embedding_dim), the feature or a word's vector.
+            inputs: (B, embedding_dim), the feature or a word vector.
             states: (h, c), each (B, hidden_dim).
 
         Returns:
@@ -200,7 +190,6 @@ class StreamDecoder(keras.Model):
         return full_precision(self.projection(hidden)), tuple(states)
 
     def get_config(self):
-        """The constructor's arguments."""
         return super().get_config() | {
             "vocabulary_size": self.vocabulary_size,
             "embedding_dim": self.embedding_dim,
@@ -211,7 +200,7 @@ class StreamDecoder(keras.Model):
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
 class Stream(keras.Model):
-    """Encoder and decoder in one: teacher-forced logits from images.
+    """Encoder and decoder: images and captions to teacher-forced logits.
 
     Args:
         encoder: images to features.
@@ -224,8 +213,7 @@ class Stream(keras.Model):
         self.decoder = decoder
 
     def build(self, images_shape, ids_shape):
-        """Makes the variables."""
-        # A saved model's parts come back built.
+        # The parts of a loaded model are built already.
         if not self.encoder.built:
             self.encoder.build(images_shape)
         if not self.decoder.built:
@@ -237,7 +225,6 @@ class Stream(keras.Model):
         return self.decoder(self.encoder(images, training=training), ids)
 
     def get_config(self):
-        """The constructor's arguments."""
         return super().get_config() | {
             "encoder": keras.saving.serialize_keras_object(self.encoder),
             "decoder": keras.saving.serialize_keras_object(self.decoder),
@@ -245,7 +232,7 @@ class Stream(keras.Model):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        """Inverse of `get_config`."""
+        """The inverse of `get_config`."""
         parts = {
             name: keras.saving.deserialize_keras_object(config[name], custom_objects)
             for name in ("encoder", "decoder")

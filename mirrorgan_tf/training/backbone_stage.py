@@ -9,7 +9,6 @@ import tensorflow as tf
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.models.label_classifier import LabelClassifier
 from mirrorgan_tf.training.distribution import global_mean
-from mirrorgan_tf.training.kernels import use_kernels
 from mirrorgan_tf.training.schedules import learning_rate
 
 __all__ = ["BackboneStage"]
@@ -38,7 +37,6 @@ class BackboneStage:
         """
         self.config = config
         self.classifier = classifier
-        use_kernels(classifier, compiled=config.run.jit_compile)
         self._codes = {label: tf.constant(of) for label, of in codes.items()}
         self.optimizer = keras.optimizers.Adam(learning_rate(config, self.name))
         self.optimizer.build(classifier.trainable_variables)

@@ -13,8 +13,8 @@ from mirrorgan_tf.models.image_encoder import ImageEncoder
 from mirrorgan_tf.models.rematerialization import rematerialize
 from mirrorgan_tf.models.stem import Stem
 from mirrorgan_tf.models.stream import Stream
+from mirrorgan_tf.ops.adam import Adam
 from mirrorgan_tf.training.accumulation import accumulate, micro_batches
-from mirrorgan_tf.training.adam import Adam
 from mirrorgan_tf.training.adversarial import adversarial_loss, discriminator_loss
 from mirrorgan_tf.training.augmentation import DRAWS, augment
 from mirrorgan_tf.training.distribution import (
@@ -25,7 +25,6 @@ from mirrorgan_tf.training.distribution import (
 )
 from mirrorgan_tf.training.ema import start_average, update_average
 from mirrorgan_tf.training.frozen_maps import FrozenMaps
-from mirrorgan_tf.training.kernels import use_kernels
 from mirrorgan_tf.training.schedules import glam_learning_rate
 from mirrorgan_tf.training.stem_stage import damsm_losses
 from mirrorgan_tf.training.stream_stage import (
@@ -72,7 +71,6 @@ class GlamStage:
                     config.discriminators.feature_discriminator
                 ),
             )
-        use_kernels(glam, *self._all_discriminators, compiled=config.run.jit_compile)
         if config.run.remat:
             # The generator's activations stay in memory during the discriminators'
             # updates.

@@ -19,7 +19,6 @@ from mirrorgan_tf.training.distribution import (
     gather_examples,
     global_mean,
 )
-from mirrorgan_tf.training.kernels import use_kernels
 from mirrorgan_tf.training.schedules import learning_rate
 
 __all__ = ["StemStage", "damsm_losses"]
@@ -99,7 +98,6 @@ class StemStage:
         self.config = config
         self.stem = stem
         self.image_encoder = image_encoder
-        use_kernels(image_encoder, compiled=config.run.jit_compile)
         self.optimizer = keras.optimizers.Adam(
             learning_rate(config, self.name), beta_1=0.5
         )

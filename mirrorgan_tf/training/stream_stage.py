@@ -9,7 +9,6 @@ from mirrorgan_tf.models.stream import Stream
 from mirrorgan_tf.training.accumulation import accumulate, micro_batches
 from mirrorgan_tf.training.captions import all_captions, captions_each
 from mirrorgan_tf.training.distribution import clip_global_gradient, global_mean
-from mirrorgan_tf.training.kernels import use_kernels
 from mirrorgan_tf.training.schedules import learning_rate
 
 __all__ = [
@@ -92,7 +91,6 @@ class StreamStage:
         """Takes a built model; call inside the strategy's scope."""
         self.config = config
         self.stream = stream
-        use_kernels(stream, compiled=config.run.jit_compile)
         self.optimizer = keras.optimizers.Adam(learning_rate(config, self.name))
         self.optimizer.build(stream.trainable_variables)
 

@@ -12,10 +12,10 @@ def _replaced(**builds):
     """Other networks, (side, build), in the place of torchvision's."""
     with pytest.MonkeyPatch.context() as patch:
         for name, (size_px, build) in builds.items():
-            architecture = backbones._IMAGENET[name]._replace(
+            architecture = backbones._FROZEN_NETWORKS[name]._replace(
                 build=build, size_px=size_px
             )
-            patch.setitem(backbones._IMAGENET, name, architecture)
+            patch.setitem(backbones._FROZEN_NETWORKS, name, architecture)
         yield
 
 

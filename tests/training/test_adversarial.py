@@ -6,7 +6,6 @@ import tensorflow as tf
 from mirrorgan_tf.models.discriminators import Discriminator
 from mirrorgan_tf.training.adversarial import discriminator_loss
 from mirrorgan_tf.training.distribution import next_example
-from mirrorgan_tf.training.kernels import use_kernels
 
 
 def _normal(*shape, seed=0):
@@ -78,7 +77,6 @@ def _losses_and_gradients(strategy, weights):
     with strategy.scope():
         discriminator = Discriminator(16, width=2, spectral_norm=True, dtype="float64")
         discriminator.build((None, 16, 16, 3), (None, 5))
-        use_kernels(discriminator)
     variables = discriminator.trainable_variables
     inputs = _normal(4, 16, 16, 3), _normal(4, 16, 16, 3, seed=1), _normal(4, 5)
     rows = 4 // strategy.num_replicas_in_sync
@@ -140,7 +138,6 @@ def test_gradient_of_penalties_matches_finite_differences():
     keras.utils.set_random_seed(0)
     discriminator = Discriminator(16, width=2, dtype="float64")
     discriminator.build((None, 16, 16, 3), (None, 5))
-    use_kernels(discriminator)
     variables = discriminator.trainable_variables
     real, fake, sentence = (
         tf.constant(_normal(2, *shape, seed=seed), tf.float64)

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.ops.adam import Adam
 from mirrorgan_tf.training import loop
-from mirrorgan_tf.training.adam import Adam
 from mirrorgan_tf.training.checkpoints import saved_step
 from mirrorgan_tf.training.distribution import global_mean
 from mirrorgan_tf.training.loop import compile_step, run_stage

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mirrorgan_tf.training.adam import Adam
+from mirrorgan_tf.ops.adam import Adam
 
 START = np.linspace(-1, 1, 5)
 STEPS = (1.0, -2.0, 0.5, 3.0)

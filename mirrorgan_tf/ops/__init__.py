@@ -1,0 +1,1 @@
+"""Operations with a plain version and a faster one beside it."""
