@@ -1,4 +1,4 @@
-"""The networks of GLAM's step as benchmarks time them: CUB, random weights."""
+"""The networks of GLAM's training step for benchmarks: CUB, random weights."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from mirrorgan_tf.networks import (
 __all__ = ["VOCABULARY_SIZE", "Pooled", "build_networks", "glam_config"]
 
 VOCABULARY_SIZE = 5450
-# What differs from the paper's sizes where only the road through a step is tried.
+# Sizes for checks that a step runs.
 _TINY = {
     "max_words": 6,
     "base_size": 16,
@@ -37,14 +37,14 @@ def glam_config(*, cnn: bool, tiny: bool = False, **settings: Any) -> Config:
     """The paper's settings on CUB.
 
     Args:
-        cnn: the redescription sees images by ResNet-152; a small one, if `tiny`.
-        tiny: networks as small as they get.
-        settings: others of `Config`.
+        cnn: the redescription has ResNet-152, or a small CNN if `tiny`.
+        tiny: the smallest networks.
+        settings: other settings of `Config`, by flag.
     """
     return Config.from_flags(
         dataset="cub",
         image_encoder="small",
-        # A CNN that nothing uses would still take memory.
+        # An unused CNN would still take memory.
         stream_encoder="resnet152" if cnn and not tiny else "small",
         image_encoder_weights="none",
         stream_encoder_weights="none",
@@ -53,7 +53,7 @@ def glam_config(*, cnn: bool, tiny: bool = False, **settings: Any) -> Config:
 
 
 def build_networks(config: Config, *, cnn: bool) -> dict[str, Any]:
-    """The networks of a step by name; the image encoder only where it is needed."""
+    """The networks of a step by name; the image encoder only if the step needs it."""
     stream = build_stream(config, VOCABULARY_SIZE)
     networks = {
         "stem": build_stem(config, VOCABULARY_SIZE),
@@ -68,7 +68,7 @@ def build_networks(config: Config, *, cnn: bool) -> dict[str, Any]:
 
 
 class Pooled:
-    """STREAM with 4×4 mean colours, projected, in place of its CNN."""
+    """STREAM with projected 4×4 mean colours in place of its CNN."""
 
     def __init__(self, decoder):
         self.decoder = decoder
@@ -76,12 +76,12 @@ class Pooled:
 
     @property
     def variables(self) -> list[keras.Variable]:
-        """The decoder's and the projection."""
+        """The decoder's variables and the projection."""
         return [*self.decoder.variables, self.encoder.projection]
 
 
 class _PooledEncoder:
-    """Has what the training step calls of `StreamEncoder` and its backbone."""
+    """The methods of `StreamEncoder` and its backbone that a training step calls."""
 
     def __init__(self, feature_dim):
         self.backbone = self

@@ -182,19 +182,19 @@ class JaxGlam:
             return self._image_encoder.backbone
         return self._stream.encoder.backbone
 
-    def _maps(self, frozen, network, images, draws):
+    def _maps(self, frozen, network, images, shifts):
         if self._config.encoders.frozen_view_shift:
-            images = shift(images, draws, self._config.encoders.frozen_view_shift)
+            images = shift(images, shifts, self._config.encoders.frozen_view_shift)
         with keras.StatelessScope(state_mapping=frozen):
             return list(self._backbone(network).feature_maps(images))
 
-    def _shift_draws(self, batch):
-        """Of real and of generated images."""
+    def _shifts(self, batch):
+        """Random shifts of real and of generated images, or None."""
         if not self._config.encoders.frozen_view_shift:
             return None, None
         return batch["shift_draws"][:, 0], batch["shift_draws"][:, 1]
 
-    def _discriminator_inputs(self, frozen, images, draws):
+    def _discriminator_inputs(self, frozen, images, shifts):
         """(name, its inputs) for each discriminator."""
         config = self._config
         by_size = dict(zip(config.sizes, images, strict=True))
@@ -205,7 +205,7 @@ class JaxGlam:
                     frozen,
                     config.discriminators.feature_discriminator,
                     by_size[size],
-                    draws,
+                    shifts,
                 ),
             )
             for size in config.feature_sizes
@@ -213,9 +213,9 @@ class JaxGlam:
 
     def _update_discriminators(self, trained, frozen, batch, fake):
         losses, discriminators, optimizers = {}, [], []
-        draws = self._shift_draws(batch)
-        real = self._discriminator_inputs(frozen, batch["images"], draws[0])
-        fake = self._discriminator_inputs(frozen, fake, draws[1])
+        real_shifts, fake_shifts = self._shifts(batch)
+        real = self._discriminator_inputs(frozen, batch["images"], real_shifts)
+        fake = self._discriminator_inputs(frozen, fake, fake_shifts)
         cost = ADVERSARIAL_LOSSES[self._config.losses.adversarial_loss]
         for i, discriminator in enumerate(self._discriminators):
             (name, real_inputs), (_, fake_inputs) = real[i], fake[i]
@@ -245,8 +245,8 @@ class JaxGlam:
         config = self._config
         losses, statistics, total = {}, [], 0.0
         cost = ADVERSARIAL_LOSSES[config.losses.adversarial_loss].generator
-        _, draws = self._shift_draws(batch)
-        inputs = self._discriminator_inputs(frozen, outputs["images"], draws)
+        _, shifts = self._shifts(batch)
+        inputs = self._discriminator_inputs(frozen, outputs["images"], shifts)
         for discriminator, values, (name, of_images) in zip(
             self._discriminators, discriminators, inputs, strict=True
         ):
@@ -271,7 +271,7 @@ class JaxGlam:
         total += config.losses.kl_weight * losses["kl"]
         image = outputs["images"][-1]
         if config.losses.redescription_weight:
-            maps = self._maps(frozen, "stream_encoder", image, draws)
+            maps = self._maps(frozen, "stream_encoder", image, shifts)
             with keras.StatelessScope(state_mapping=frozen):
                 _, pooled = self._backbone("stream_encoder").from_maps(maps)
                 features = self._stream.encoder.project(pooled)
@@ -281,7 +281,7 @@ class JaxGlam:
             )
             total += config.losses.redescription_weight * losses["redescription"]
         if config.losses.damsm_weight:
-            maps = self._maps(frozen, "image_encoder", image, draws)
+            maps = self._maps(frozen, "image_encoder", image, shifts)
             with keras.StatelessScope(state_mapping=frozen):
                 regions, code = self._image_encoder.project(
                     *self._backbone("image_encoder").from_maps(maps)
@@ -322,20 +322,20 @@ def build_compiled(make: Callable[[], Any]) -> Any:
 
     Op by op JAX compiles each shape on its own, for longer than a step's compilation.
     """
-    made = []
+    built = []
 
     def values():
-        made.append(make())
-        return made[0].values()
+        built.append(make())
+        return built[0].values()
 
     initial = jax.jit(values)()
-    (glam,) = made
+    (result,) = built
     jax.tree.map(
         lambda variable, value: variable.assign(value),
-        (glam.trained, glam.frozen),
+        (result.trained, result.frozen),
         initial,
     )
-    return glam
+    return result
 
 
 def _discriminator_loss(
@@ -366,9 +366,9 @@ def _discriminator_loss(
         (alone, joint), pull_back, statistics = jax.vjp(logits, real, has_aux=True)
         zeros = ops.zeros_like(alone), ops.zeros_like(joint)
         own = len(alone) // 2
-        (of_alone,) = pull_back((zeros[0].at[:own].set(1.0), zeros[1]))
-        (of_joint,) = pull_back((zeros[0], zeros[1].at[:own].set(1.0)))
-        losses["r1"] = ops.mean(r1_penalty(of_alone) + r1_penalty(of_joint))
+        (alone_gradient,) = pull_back((zeros[0].at[:own].set(1.0), zeros[1]))
+        (joint_gradient,) = pull_back((zeros[0], zeros[1].at[:own].set(1.0)))
+        losses["r1"] = ops.mean(r1_penalty(alone_gradient) + r1_penalty(joint_gradient))
     else:
         (alone, joint), statistics = logits(real)
     real_alone, fake_alone = ops.split(alone, 2)

@@ -1,4 +1,4 @@
-"""Memory of a training over its steps: `python -m benchmarks.memory --steps=2000`.
+"""Growth of a training's memory: `python -m benchmarks.memory --steps=2000`.
 
 Trains birdlets (flags/birdlets.cfg; the stages before it for a few steps, then GLAM)
 in a process of its own and reads its resident memory at every log line.
@@ -14,18 +14,19 @@ from absl import app, flags
 
 _STEPS = flags.DEFINE_integer("steps", 2000, "Steps of GLAM.", lower_bound=2)
 _WARM_UP = flags.DEFINE_integer("warm_up", 200, "Steps that do not count.")
-_EVERY = flags.DEFINE_integer("every", 50, "Steps between readings.")
+_EVERY = flags.DEFINE_integer("every", 50, "Steps between measurements.")
 
 
 def main(_) -> None:
-    """Prints a line a reading, and the growth after the warm-up."""
+    """Prints the memory at each log line, and the growth after the warm-up."""
     with tempfile.TemporaryDirectory() as folder:
-        readings = list(_train(folder))
-    settled = [mib for step, mib in readings if step >= _WARM_UP.value]
+        samples = list(_train(folder))
+    after_warm_up = [mib for step, mib in samples if step >= _WARM_UP.value]
+    first, last = after_warm_up[0], after_warm_up[-1]
     print(
-        f"{readings[-1][0]} steps: {settled[0]:.0f} MiB after step {_WARM_UP.value}, "
-        f"{settled[-1]:.0f} at the end: grown by {settled[-1] - settled[0]:+.1f} MiB, "
-        f"at most by {max(settled) - settled[0]:+.1f}"
+        f"{samples[-1][0]} steps: {first:.0f} MiB after step {_WARM_UP.value}, "
+        f"{last:.0f} at the end: grown by {last - first:+.1f} MiB, at most by "
+        f"{max(after_warm_up) - first:+.1f}"
     )
 
 

@@ -246,8 +246,8 @@ class Decoder(nn.Module):
 
     def forward(self, features: Tensor, captions: Tensor, lengths: Tensor) -> Tensor:
         """Features (B, embedding_dim), ids (B, L), lengths (B,), longest first."""
-        seen = torch.cat([features[:, None], self.embed(captions)], 1)
-        packed = nn.utils.rnn.pack_padded_sequence(seen, lengths, batch_first=True)
+        inputs = torch.cat([features[:, None], self.embed(captions)], 1)
+        packed = nn.utils.rnn.pack_padded_sequence(inputs, lengths, batch_first=True)
         logits = self.linear(self.lstm(packed)[0].data)
         words = nn.utils.rnn.pack_padded_sequence(captions, lengths, batch_first=True)
         return functional.cross_entropy(logits, words.data)

@@ -1,8 +1,8 @@
 """The original's training step in PyTorch: `python -m benchmarks.original_step`.
 
-What `benchmarks.train_step` times, as the original does it: real, fake and wrong pairs
-one after the other, and gradients of the discriminators made again with the
-generator's. Random data and weights of CUB's sizes, no caption CNN. Needs the extra
+The step of `benchmarks.train_step` as the original computes it: real, fake and wrong
+pairs one after the other, and the generator's update computes the discriminators'
+gradients too. Random data and weights of CUB's sizes, no caption CNN. Needs the extra
 torch.
 """
 
@@ -52,27 +52,27 @@ def _cost(probability, target):
     )
 
 
-def errg(discriminators, decoder, projection, made, sentence, captions, lengths):
+def errg(discriminators, decoder, projection, outputs, sentence, captions, lengths):
     """Adversarial (of all scales), redescription's and KL's terms of errG.
 
     Args:
         discriminators: one a scale.
         decoder: STREAM's.
         projection: (48, embedding) of 4×4 mean colours, in place of STREAM's CNN.
-        made: what `Generator` returns.
+        outputs: of `Generator`.
         sentence: (B, D).
         captions: (B, L) ids.
         lengths: (B,), longest first.
     """
-    images, mu, log_var = made
+    images, mu, log_var = outputs
     adversarial = 0.0
     for discriminator, image in zip(discriminators, images, strict=True):
-        features = discriminator(image)
-        adversarial += _cost(discriminator.COND_DNET(features, sentence), 1)
-        adversarial += _cost(discriminator.UNCOND_DNET(features), 1)
-    seen = functional.adaptive_avg_pool2d(images[-1], 4).flatten(1) @ projection
+        image_features = discriminator(image)
+        adversarial += _cost(discriminator.COND_DNET(image_features, sentence), 1)
+        adversarial += _cost(discriminator.UNCOND_DNET(image_features), 1)
+    features = functional.adaptive_avg_pool2d(images[-1], 4).flatten(1) @ projection
     kl = -0.5 * torch.mean(1 + log_var - mu**2 - log_var.exp())
-    return adversarial, decoder(seen, captions, lengths), kl
+    return adversarial, decoder(features, captions, lengths), kl
 
 
 class _Training:
@@ -98,16 +98,20 @@ class _Training:
     def step(self):
         """Discriminators, each on its own, then the generator against them."""
         batch = len(self._sentence)
-        made = self._generator(
+        outputs = self._generator(
             torch.randn(batch, 100),
             self._sentence,
             self._words,
             torch.randn(batch, 100),
             self._padded,
         )
-        of_generator, *of_discriminators = self._optimizers
+        generator_optimizer, *discriminator_optimizers = self._optimizers
         for network, optimizer, real, fake in zip(
-            self._discriminators, of_discriminators, self._real, made[0], strict=True
+            self._discriminators,
+            discriminator_optimizers,
+            self._real,
+            outputs[0],
+            strict=True,
         ):
             network.requires_grad_(True)
             network.zero_grad()
@@ -119,13 +123,13 @@ class _Training:
             self._discriminators,
             self._decoder,
             self._projection,
-            made,
+            outputs,
             self._sentence,
             self._captions,
             self._lengths,
         )
         (adversarial + 20 * redescription + kl).backward()
-        of_generator.step()
+        generator_optimizer.step()
         with torch.no_grad():
             for average, value in zip(
                 self._averages, self._generator.parameters(), strict=True
@@ -149,16 +153,20 @@ def main() -> None:
     """Measures in this process and prints Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--steps", type=int, default=5, help="timed ones")
+    parser.add_argument("--steps", type=int, default=5, help="number of timed steps")
     parser.add_argument(
-        "--frozen", action="store_true", help="no discriminators' gradients for errG"
+        "--frozen",
+        action="store_true",
+        help="freeze the discriminators in the generator's update",
     )
-    asked = parser.parse_args()
+    options = parser.parse_args()
     print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads\n")
     print(rates_table(_rates()))
-    training = _Training(asked.batch, frozen=asked.frozen)
-    seconds = best_seconds(training.step, tries=asked.steps)
-    print(f"a step of {asked.batch} images: {seconds:.2f} s, peak {peak_gib():.2f} GiB")
+    training = _Training(options.batch, frozen=options.frozen)
+    seconds = best_seconds(training.step, tries=options.steps)
+    print(
+        f"a step of {options.batch} images: {seconds:.2f} s, peak {peak_gib():.2f} GiB"
+    )
 
 
 if __name__ == "__main__":

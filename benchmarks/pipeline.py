@@ -82,7 +82,7 @@ def measure_epoch(folder: Path, images: int) -> dict[str, float]:
     checked = time.perf_counter()
     batches = iter(_dataset(index))
     next(batches)
-    told = {
+    results = {
         "JSON": read - begun,
         "check": checked - read,
         "vocabulary, captions, first batch": time.perf_counter() - checked,
@@ -91,8 +91,8 @@ def measure_epoch(folder: Path, images: int) -> dict[str, float]:
     for step in range(1, steps):
         next(batches)
         if step in (steps // 10, steps // 2, steps - 1):
-            told[f"GiB after {step * _BATCH} images"] = _resident_gib()
-    return told
+            results[f"GiB after {step * _BATCH} images"] = _resident_gib()
+    return results
 
 
 def _dataset(index):
@@ -139,10 +139,10 @@ def _start(job, folder, *arguments, cores):
 
 
 def _result(process):
-    told, _ = process.communicate()
+    results, _ = process.communicate()
     if process.returncode:
         raise SystemExit(f"{process.args}: failed")
-    return json.loads(told.splitlines()[-1])
+    return json.loads(results.splitlines()[-1])
 
 
 def _one_turn(folder, cores):
@@ -173,7 +173,7 @@ def _print_rates(folder, rounds):
 
 
 def main(_) -> None:
-    """Writes the sets, measures, prints."""
+    """Writes the data sets, measures, prints."""
     cores = os.sched_getaffinity(0)
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
@@ -185,9 +185,9 @@ def main(_) -> None:
         _print_rates(folder, _ROUNDS.value)
         photos = sorted((folder / "photos").iterdir())
         write_coco(folder / "coco", photos, splits=["train"])
-        told = _result(_start("epoch", folder, _IMAGES.value, cores=cores))
+        results = _result(_start("epoch", folder, _IMAGES.value, cores=cores))
     print("\n| COCO's size | |\n| --- | --- |")
-    for name, value in told.items():
+    for name, value in results.items():
         unit = "" if "GiB" in name else " s"
         print(f"| {name} | {value:.2f}{unit} |")
 

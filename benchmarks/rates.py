@@ -1,6 +1,6 @@
-"""How fast this machine multiplies: `python -m benchmarks.rates`.
+"""Rates of matrix products and convolutions: `python -m benchmarks.rates`.
 
-Times of other machines mean something only beside rates like these.
+They make times of different machines comparable.
 """
 
 import json
@@ -27,7 +27,7 @@ CONV_OPERATIONS = 2 * 9 * CONV[0] * CONV[1] ** 2 * CONV[2] * CONV[3]
 
 
 def best_seconds(function: Callable[[], object], *, tries: int = 5) -> float:
-    """Seconds of the fastest call, after one that is not counted."""
+    """Seconds of the fastest call, after a warm-up call."""
     function()
     times = []
     for _ in range(tries):

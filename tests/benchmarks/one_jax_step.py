@@ -1,7 +1,7 @@
-"""`python -m tests.benchmarks.one_jax_step GIVEN.npz TOLD.npz`, with KERAS_BACKEND=jax.
+"""`python -m tests.benchmarks.one_jax_step INPUTS.npz OUT.npz`, with KERAS_BACKEND=jax.
 
-Takes the step of `benchmarks.jax_glam` from the weights and inputs of GIVEN and writes
-its losses and all that it has trained. Prints whether TensorFlow was needed.
+Runs one step of `benchmarks.jax_glam` from the weights and inputs in INPUTS and writes
+its losses and all variables that it updated. Prints whether TensorFlow was imported.
 """
 
 import json
@@ -16,8 +16,8 @@ from mirrorgan_tf.config import Config
 from mirrorgan_tf.networks import build_feature_discriminators
 
 
-def named(values: Any) -> dict[str, np.ndarray]:
-    """Nested dictionaries and lists of arrays, taken apart."""
+def flatten(values: Any) -> dict[str, np.ndarray]:
+    """Nested dictionaries and lists of arrays as one dictionary of paths."""
     if isinstance(values, dict):
         parts = values.items()
     elif isinstance(values, list):
@@ -27,22 +27,32 @@ def named(values: Any) -> dict[str, np.ndarray]:
     return {
         f"{name}/{rest}".rstrip("/"): array
         for name, part in parts
-        for rest, array in named(part).items()
+        for rest, array in flatten(part).items()
     }
 
 
-def main(given: str, told: str) -> None:
-    """One step, compiled."""
+def initial_variables(models: dict[str, Any]) -> dict[str, keras.Variable]:
+    """Every variable of the models, by path."""
+    return {
+        f"{name}/{i}/{j}": variable
+        for name, model in models.items()
+        for i, part in enumerate(model if isinstance(model, list) else [model])
+        for j, variable in enumerate(part.variables)
+    }
+
+
+def main(inputs_path: str, out: str) -> None:
+    """Compiles and runs the step."""
     import jax
 
     from benchmarks.jax_glam import JaxGlam, build_compiled
 
-    with np.load(given) as archive:
+    with np.load(inputs_path) as archive:
         arrays = dict(archive)
     config = Config.from_flags(**json.loads(str(arrays.pop("config"))))
     models = {}
 
-    def make():
+    def build():
         models.update(build_networks(config, cnn=True))
         if config.feature_sizes:
             map_shapes = models["image_encoder"].backbone.map_shapes
@@ -51,25 +61,15 @@ def main(given: str, told: str) -> None:
             )
         return JaxGlam(config, **models)
 
-    glam = build_compiled(make)
-    for name, variable in named_variables(models).items():
+    glam = build_compiled(build)
+    for name, variable in initial_variables(models).items():
         variable.assign(arrays.pop(name))
     images = [arrays.pop(f"images/{i}") for i in range(config.generator.scales)]
     trained, frozen = glam.values()
     step = jax.jit(glam.step, donate_argnums=0)
     trained, losses = step(trained, frozen, arrays | {"images": images})
-    np.savez(told, **named({"losses": losses, "trained": trained}))
+    np.savez(out, **flatten({"losses": losses, "trained": trained}))
     print(json.dumps({"tensorflow": "tensorflow" in sys.modules}))
-
-
-def named_variables(models: dict[str, Any]) -> dict[str, keras.Variable]:
-    """Every variable that a step begins with, but the optimizers'."""
-    told = {}
-    for name, model in models.items():
-        for i, part in enumerate(model if isinstance(model, list) else [model]):
-            for j, variable in enumerate(part.variables):
-                told[f"{name}/{i}/{j}"] = variable
-    return told
 
 
 if __name__ == "__main__":

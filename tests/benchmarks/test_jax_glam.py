@@ -12,13 +12,13 @@ import tensorflow as tf
 from benchmarks.glam_networks import VOCABULARY_SIZE, build_networks
 from mirrorgan_tf import networks
 from mirrorgan_tf.training.glam_stage import GlamStage
-from tests.benchmarks.one_jax_step import named, named_variables
+from tests.benchmarks.one_jax_step import flatten, initial_variables
 from tests.conftest import ROOT
 
 
 def _inputs(config):
     random = np.random.default_rng(0)
-    # An empty caption among the others.
+    # One caption is empty.
     lengths = np.array([6, 1, 0, 4], np.int32)
     ids = random.integers(1, VOCABULARY_SIZE, (4, config.text.max_words)).astype(
         np.int32
@@ -40,7 +40,7 @@ def _inputs(config):
 
 
 def _trained(stage):
-    """By the names that `JaxGlam` gives."""
+    """The stage's variables, nested like `JaxGlam.trained`."""
 
     def values(model):
         return {
@@ -61,7 +61,7 @@ def _trained(stage):
 
 
 def _clear_gradients(stage):
-    """Where a gradient is more than rounding, by the weight's name."""
+    """Masks of the weights with gradients above rounding, by path."""
     models = {
         "glam": stage.generator_optimizer,
         "glam_ema": stage.generator_optimizer,
@@ -90,8 +90,8 @@ def _clear_gradients(stage):
             "damsm_weight": 0.5,
             "ema_warm_up": True,
             "r1_weight": 0.5,
-            # Adam's first step is the rate even where a gradient is rounding: with a
-            # larger one these losses, which are near 0, would differ by that.
+            # Adam's first update is the learning rate even where a gradient is only
+            # rounding: a larger rate would change these losses, which are near 0.
             "discriminator_learning_rate": 1e-8,
             "discriminator_normalization": False,
             "frozen_view_shift": 0.1,
@@ -103,11 +103,11 @@ def _clear_gradients(stage):
 def test_jax_step_equals_tensorflow_step(settings, tiny_config, tmp_path):
     if importlib.util.find_spec("jax") is None:
         pytest.skip("jax is not installed")
-    # An average that moves by more than rounding.
+    # Make the average move by more than rounding.
     config = tiny_config.replace(ema_decay=0.5, **settings)
     keras.utils.set_random_seed(0)
     models = build_networks(config, cnn=True)
-    # Sentences that matter: of small ones the KL term is rounding.
+    # With small sentence vectors the KL term would be only rounding.
     words = models["stem"].embedding.embeddings
     words.assign(20 * words)
     encoder = {"image_encoder": networks.build_image_encoder(config)}
@@ -116,25 +116,25 @@ def test_jax_step_equals_tensorflow_step(settings, tiny_config, tmp_path):
         models["feature_discriminators"] = stage.feature_discriminators
     inputs = _inputs(config)
     np.savez(
-        tmp_path / "given.npz",
+        tmp_path / "inputs.npz",
         config=json.dumps(config.to_flags()),
-        **named(inputs),
-        **{name: v.numpy() for name, v in named_variables(models).items()},
+        **flatten(inputs),
+        **{name: v.numpy() for name, v in initial_variables(models).items()},
     )
-    # Small sizes: compiling well takes longer than computing.
+    # Sizes are small: optimising takes longer than computing.
     quick = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "KERAS_BACKEND": "jax"}
-    done = subprocess.run(
+    process = subprocess.run(
         [
             *(sys.executable, "-m", "tests.benchmarks.one_jax_step"),
-            *(tmp_path / "given.npz", tmp_path / "told.npz"),
+            *(tmp_path / "inputs.npz", tmp_path / "out.npz"),
         ],
         cwd=ROOT,
         env=os.environ | quick,
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-1]) == {"tensorflow": False}
+    assert process.returncode == 0, process.stderr
+    assert json.loads(process.stdout.splitlines()[-1]) == {"tensorflow": False}
 
     stage._noise = lambda batch_size, seed: {
         name: inputs[name] for name in ("noise", "condition_noise")
@@ -143,17 +143,21 @@ def test_jax_step_equals_tensorflow_step(settings, tiny_config, tmp_path):
     stage._draws = lambda *arguments: {"shift_draws": inputs["shift_draws"]}
     losses = stage.step(tf.nest.map_structure(tf.constant, batch), tf.constant([0, 0]))
     stage.after_step(tf.constant(0))
-    expected = named({"losses": losses, "trained": _trained(stage)})
+    expected = flatten({"losses": losses, "trained": _trained(stage)})
     clear = _clear_gradients(stage)
-    with np.load(tmp_path / "told.npz") as told:
-        assert set(told.files) == set(expected)
-        for name, values in expected.items():
-            got = told[name]
+    with np.load(tmp_path / "out.npz") as results:
+        assert set(results.files) == set(expected)
+        for name, expected_value in expected.items():
+            value = results[name]
             if name in clear:
-                # Adam's first step is its rate, 2e-4, whatever the gradient: where that
-                # is rounding, either way.
-                got, values = got[clear[name]], values[clear[name]]
-                np.testing.assert_allclose(got, values, atol=2e-6, err_msg=name)
+                # Adam's first update is the learning rate whatever the gradient; where
+                # the gradient is only rounding its sign is arbitrary.
+                value, expected_value = value[clear[name]], expected_value[clear[name]]
+                np.testing.assert_allclose(
+                    value, expected_value, atol=2e-6, err_msg=name
+                )
             else:
-                scale = np.abs(values).max()
-                np.testing.assert_allclose(got, values, atol=1e-4 * scale, err_msg=name)
+                atol = 1e-4 * np.abs(expected_value).max()
+                np.testing.assert_allclose(
+                    value, expected_value, atol=atol, err_msg=name
+                )

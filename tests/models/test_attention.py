@@ -24,7 +24,7 @@ def attention():
     return layer
 
 
-def test_mask_marks_what_lies_past_the_end():
+def test_padding_mask_is_true_past_the_end():
     np.testing.assert_array_equal(
         padding_mask_from_lengths(np.array([2, 0]), 3),
         [[False, False, True], [True, True, True]],
@@ -38,20 +38,20 @@ def test_padded_words_get_no_attention_in_a_batch(attention):
     assert maps.shape == (3, 2, 5, 6) and context.shape == FEATURES.shape
     assert not maps[1, ..., 2:].any() and not maps[2].any()
     np.testing.assert_allclose(maps[:2].sum(-1), 1.0, rtol=1e-6)
-    # The same as captions cut to their length, each alone.
+    # The same as a caption cut to its length, alone.
     cut_context, cut_maps = attention(FEATURES[1:2], WORDS[1:2, :2])
     np.testing.assert_allclose(maps[1:2, ..., :2], cut_maps, atol=1e-6)
     np.testing.assert_allclose(context[1:2], cut_context, atol=1e-6)
 
 
-def test_a_caption_without_words_gives_no_context(attention):
+def test_caption_without_words_has_zero_context(attention):
     mask = padding_mask_from_lengths(LENGTHS, 6)
     context, _ = attention(FEATURES, WORDS, padding_mask=mask)
     assert not context.numpy()[2].any()
 
 
-def test_attention_is_the_formula(attention):
-    # Paper, eq. 4, one position at a time.
+def test_word_attention_matches_equation_4(attention):
+    # At one position.
     projected = WORDS @ attention.projection.kernel.numpy()
     scores = FEATURES[0, 1, 2] @ projected[0].T
     weights = np.exp(scores) / np.exp(scores).sum()
@@ -60,7 +60,7 @@ def test_attention_is_the_formula(attention):
     np.testing.assert_allclose(context[0, 1, 2], weights @ projected[0], rtol=1e-4)
 
 
-def test_sentence_attention_weighs_channels():
+def test_sentence_attention_is_a_softmax_over_channels():
     layer = SentenceAttention(4)
     condition = _normal(3, 5)
     context, maps = layer(FEATURES, condition)
@@ -69,7 +69,7 @@ def test_sentence_attention_weighs_channels():
     np.testing.assert_allclose(context, maps * sentence[:, None, None], rtol=1e-4)
 
 
-def test_a_words_weight_counts_it_as_often(attention):
+def test_word_of_weight_2_counts_like_two_words(attention):
     weights = np.array([[2, 1, 0, 0, 0, 0]] * 3, np.float32)
     context, maps = attention(FEATURES, WORDS, word_weights=weights)
     twice = WORDS[:, [0, 0, 1]]
@@ -81,10 +81,10 @@ def test_a_words_weight_counts_it_as_often(attention):
     assert not maps.numpy()[..., 2:].any()
 
 
-def test_weights_of_one_and_zero_are_a_mask(attention):
+def test_weights_of_one_and_zero_equal_a_mask(attention):
     mask = padding_mask_from_lengths(LENGTHS, 6)
     by_mask = attention(FEATURES, WORDS, padding_mask=mask)
     weights = 1.0 - np.asarray(mask, np.float32)
     by_weights = attention(FEATURES, WORDS, word_weights=weights)
-    for one, other in zip(by_mask, by_weights, strict=True):
-        np.testing.assert_array_equal(one, other)
+    for value, expected in zip(by_weights, by_mask, strict=True):
+        np.testing.assert_array_equal(value, expected)

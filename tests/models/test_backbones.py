@@ -32,8 +32,8 @@ def test_small_is_trainable_and_averages_bigger_images():
         ("resnet152_torchvision", 14, 1024),
     ],
 )
-def test_imagenet_networks_by_shape(name, cells, channels):
-    # Symbolically: no weight is made, nothing is computed.
+def test_frozen_networks_have_the_papers_map_shapes(name, cells, channels):
+    # Symbolically: no weight is created, nothing is computed.
     with shapes_alone():
         backbone = build_backbone(name)
         regions, pooled = backbone(keras.KerasTensor((2, 64, 64, 3)))

@@ -57,23 +57,23 @@ def test_first_derivatives_match_the_formula():
     layer = BatchNormalization(epsilon=1e-5, synchronized=True)
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(x)
-        ours = tf.reduce_sum(weights * layer(x, training=True))
+        total = tf.reduce_sum(weights * layer(x, training=True))
         mean, variance = tf.nn.moments(x, (0, 1, 2))
-        theirs = tf.reduce_sum(weights * (x - mean) / tf.sqrt(variance + 1e-5))
+        expected = tf.reduce_sum(weights * (x - mean) / tf.sqrt(variance + 1e-5))
     np.testing.assert_allclose(
-        tape.gradient(ours, x), tape.gradient(theirs, x), atol=1e-5
+        tape.gradient(total, x), tape.gradient(expected, x), atol=1e-5
     )
 
 
-def test_consecutive_batches_are_normalised_one_by_one():
+def test_consecutive_batches_are_normalised_separately():
     x = _normal(6, 3, 3, 4) + np.repeat([0, 5, 9], 2)[:, None, None, None]
     x = x.astype(np.float32)
     together, apart = (BatchNormalization(momentum=0.9) for _ in range(2))
     outputs = together(x, batches=3, training=True)
     expected = [apart(part, training=True) for part in np.split(x, 3)]
     np.testing.assert_array_equal(outputs, np.concatenate(expected))
-    for ours, theirs in zip(together.weights, apart.weights, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    for value, expected in zip(together.weights, apart.weights, strict=True):
+        np.testing.assert_array_equal(value, expected)
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (4, 2, 3, 5)])
@@ -97,7 +97,7 @@ def test_replicas_normalise_by_the_moments_of_the_global_batch(shape, two_replic
 @pytest.mark.parametrize("replicas", [1, 2])
 @pytest.mark.parametrize("shape", [(4, 3), (4, 2, 2, 3)])
 def test_second_derivatives_match_finite_differences(shape, replicas, two_replicas):
-    """Of a gradient penalty by the weights of a layer before the batch norm.
+    """The gradient of a penalty with respect to a layer before the batch norm.
 
     The non-linearity between the two matters: without it, the derivative through the
     mean vanishes.

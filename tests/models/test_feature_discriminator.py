@@ -35,11 +35,11 @@ def test_one_logit_for_each_map(shapes):
 @pytest.mark.parametrize(
     ("side", "power"), [(4, 4), (3, 4), (7, 8), (14, 16), (17, 16), (35, 32), (56, 64)]
 )
-def test_maps_are_brought_to_a_power_of_two(side, power):
+def test_nearest_power_of_two_is_at_least_4(side, power):
     assert nearest_power_of_two(side) == power
 
 
-def test_mixing_is_never_trained():
+def test_mixing_has_no_trainable_weights():
     discriminator = FeatureDiscriminator([(16, 4), (8, 6)], width=2)
     discriminator(_maps([(16, 4), (8, 6)]), tf.zeros((3, 8)))
     mixing = {id(weight) for weight in discriminator.mixing.weights}
@@ -57,7 +57,7 @@ def test_mixing_upsamples_like_bilinear_resizing():
     np.testing.assert_allclose(large, expected, atol=1e-5)
 
 
-def test_gradient_penalty_has_the_slope_of_finite_differences():
+def test_gradient_of_penalty_matches_finite_differences():
     shapes = [(17, 3), (8, 4)]
     discriminator = FeatureDiscriminator(shapes, 2, normalized=False, dtype="float64")
     maps = _maps(shapes, dtype=np.float64)
@@ -96,11 +96,11 @@ def test_config_round_trip():
     assert not any("normalization" in weight.path for weight in copy.weights)
 
 
-def test_backbone_gives_from_its_maps_what_a_call_gives():
+def test_backbone_from_maps_equals_a_call():
     backbone = SmallBackbone(4)
     images = tf.random.stateless_uniform((2, 64, 64, 3), (1, 2), -1, 1)
     backbone.build(images.shape)
     maps = backbone.feature_maps(images)
     assert [tuple(each.shape[1::2]) for each in maps] == backbone.map_shapes
-    for ours, theirs in zip(backbone.from_maps(maps), backbone(images), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    for value, expected in zip(backbone.from_maps(maps), backbone(images), strict=True):
+        np.testing.assert_array_equal(value, expected)

@@ -22,18 +22,18 @@ INPUTS = (
 
 
 def trained(**settings):
-    """A generator whose norms are far from where they start."""
+    """A generator with batch norms far from their initial values."""
     settings = {"base_size": 8, "width": 4, "residual_blocks": 1} | settings
     glam = Glam(noise_dim=7, condition_dim=9, **settings)
     glam(*INPUTS)
-    draws = np.random.default_rng(0)
+    random = np.random.default_rng(0)
     for layer in glam._flatten_layers():
         if isinstance(layer, BatchNormalization):
             size = layer.gamma.shape
-            layer.gamma.assign(draws.normal(1, 0.3, size))
-            layer.beta.assign(draws.normal(0, 0.3, size))
-            layer.moving_mean.assign(draws.normal(0, 0.5, size))
-            layer.moving_variance.assign(draws.uniform(0.3, 2, size))
+            layer.gamma.assign(random.normal(1, 0.3, size))
+            layer.beta.assign(random.normal(0, 0.3, size))
+            layer.moving_mean.assign(random.normal(0, 0.5, size))
+            layer.moving_variance.assign(random.uniform(0.3, 2, size))
     return glam
 
 
@@ -41,7 +41,9 @@ def trained(**settings):
     "stages, word_attention, sentence_attention",
     [(1, True, True), *itertools.product([3], [True, False], [True, False])],
 )
-def test_images_stay(stages, word_attention, sentence_attention):
+def test_folding_keeps_images_attention_and_the_original_weights(
+    stages, word_attention, sentence_attention
+):
     glam = trained(
         stages=stages,
         word_attention=word_attention,
@@ -49,32 +51,34 @@ def test_images_stay(stages, word_attention, sentence_attention):
     )
     before = glam.get_weights()
     folded = fold_batch_norm(glam)
-    made, expected = folded(*INPUTS), glam(*INPUTS)
+    outputs, expected = folded(*INPUTS), glam(*INPUTS)
     for name in ("images", "word_attention", "sentence_attention"):
-        for one, other in zip(made[name], expected[name], strict=True):
-            np.testing.assert_allclose(one, other, atol=2e-5)
-    for old, new in zip(before, glam.get_weights(), strict=True):
-        np.testing.assert_array_equal(old, new)
+        for value, expected_value in zip(outputs[name], expected[name], strict=True):
+            np.testing.assert_allclose(value, expected_value, atol=2e-5)
+    for weight, new in zip(before, glam.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, new)
 
 
-def test_no_norm_is_left():
+def test_folded_generator_has_no_batch_norm():
     folded = fold_batch_norm(trained())
     norms = keras.layers.BatchNormalization
     assert not [x for x in folded._flatten_layers() if isinstance(x, norms)]
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "mixed_bfloat16"])
-def test_half_precision_stays_near(dtype):
+def test_folded_generator_in_half_precision_is_close_to_float32(dtype):
     glam = trained()
     folded = fold_batch_norm(glam, dtype)
-    made, expected = folded(*INPUTS), glam(*INPUTS)
-    for one, other in zip(made["images"], expected["images"], strict=True):
-        assert keras.backend.standardize_dtype(one.dtype) == "float32"
-        difference = np.abs(np.asarray(one) - np.asarray(other))
+    outputs, expected = folded(*INPUTS), glam(*INPUTS)
+    for value, expected_value in zip(
+        outputs["images"], expected["images"], strict=True
+    ):
+        assert keras.backend.standardize_dtype(value.dtype) == "float32"
+        difference = np.abs(np.asarray(value) - np.asarray(expected_value))
         assert 0 < difference.mean() < 0.05
 
 
-def test_it_is_saved_and_loaded(tmp_path):
+def test_folded_generator_is_saved_and_loaded(tmp_path):
     folded = fold_batch_norm(trained())
     folded.save(tmp_path / "folded.keras")
     loaded = keras.saving.load_model(tmp_path / "folded.keras")

@@ -18,7 +18,6 @@ def _decoder(vocabulary_size, seed=0):
     decoder = StreamDecoder(vocabulary_size, embedding_dim=3, hidden_dim=5)
     decoder(_features(1), np.zeros((1, 2), np.int32))
     random = np.random.default_rng(seed)
-    # Far from uniform, so that greedy and best differ.
     decoder.set_weights(
         [random.normal(size=w.shape, scale=1.5) for w in decoder.get_weights()]
     )
@@ -30,7 +29,7 @@ def decoder():
     return _decoder(3, seed=1)
 
 
-def test_likelihoods_of_all_captions_add_up_to_one(decoder):
+def test_likelihoods_of_all_captions_sum_to_one(decoder):
     captions = []
     for length in range(WORDS + 1):
         for words in itertools.product(
@@ -43,7 +42,7 @@ def test_likelihoods_of_all_captions_add_up_to_one(decoder):
     np.testing.assert_allclose(np.exp(scores).sum(), 1.0, rtol=1e-4)
 
 
-def test_greedy_takes_the_likeliest_word_and_stops():
+def test_greedy_takes_the_likeliest_word_until_the_end():
     decoder = _decoder(5, seed=1)
     features = _features(8)
     ids = greedy(decoder, features, 6).numpy()
@@ -57,7 +56,7 @@ def test_greedy_takes_the_likeliest_word_and_stops():
     assert (ids == 0).any() and (ids > 0).any()
 
 
-def test_without_stop_words_follow_the_end():
+def test_greedy_without_stop_at_end_goes_on_after_the_end():
     decoder = _decoder(5, seed=1)
     features = _features(8)
     ids = greedy(decoder, features, 6, stop_at_end=False).numpy()
@@ -65,7 +64,7 @@ def test_without_stop_words_follow_the_end():
     assert (ids[greedy(decoder, features, 6).numpy() == 0] > 0).any()
 
 
-def test_search_is_traced_once_for_every_batch_size(decoder):
+def test_one_trace_of_greedy_serves_every_batch_size(decoder):
     @tf.function(input_signature=[tf.TensorSpec((None, 3))])
     def search(features):
         return greedy(decoder, features, WORDS)

@@ -11,7 +11,7 @@ from tests.conftest import half_precision
 
 
 class Blocks(keras.Model):
-    """A few."""
+    """A residual block and an upsampling block."""
 
     def __init__(self):
         super().__init__()
@@ -46,12 +46,12 @@ def _two_steps(strategy, remat, images):
     def step(images):
         with tf.GradientTape() as tape:
             tape.watch(images)
-            made = tf.cast(model(images, training=True), tf.float32)
-            loss = tf.reduce_sum(made**2)
+            outputs = tf.cast(model(images, training=True), tf.float32)
+            loss = tf.reduce_sum(outputs**2)
         variables = model.trainable_variables
         *gradients, by_image = tape.gradient(loss, [*variables, images])
         optimizer.apply(gradients, variables)
-        return made, by_image
+        return outputs, by_image
 
     run = tf.function(lambda images: strategy.run(step, (images,)))
     parts = strategy.experimental_distribute_values_from_function(
@@ -61,29 +61,29 @@ def _two_steps(strategy, remat, images):
             else images
         )
     )
-    made = [strategy.experimental_local_results(run(parts)) for _ in range(2)]
+    results = [strategy.experimental_local_results(run(parts)) for _ in range(2)]
     operations = run.get_concrete_function(parts).graph.get_operations()
     convolutions = sum(operation.type == "Conv2D" for operation in operations)
-    return tf.nest.flatten(made), model.get_weights(), convolutions
+    return tf.nest.flatten(results), model.get_weights(), convolutions
 
 
-@pytest.mark.parametrize("way", ["one replica", "two replicas", "bfloat16"])
-def test_what_is_made_again_changes_nothing(way, two_replicas):
+@pytest.mark.parametrize("setting", ["one replica", "two replicas", "bfloat16"])
+def test_rematerialization_does_not_change_results(setting, two_replicas):
     one = tf.distribute.OneDeviceStrategy("/cpu:0")
-    strategy = two_replicas if way == "two replicas" else one
+    strategy = two_replicas if setting == "two replicas" else one
     images = np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype(np.float32)
-    with half_precision() if way == "bfloat16" else contextlib.nullcontext():
+    with half_precision() if setting == "bfloat16" else contextlib.nullcontext():
         kept = _two_steps(strategy, False, tf.constant(images))
-        again = _two_steps(strategy, True, tf.constant(images))
-    # All of the forward pass: two convolutions and the four of an upsampling's corners.
+        recomputed = _two_steps(strategy, True, tf.constant(images))
+    # The whole forward pass: two convolutions and four of an upsampling.
     replicas = strategy.num_replicas_in_sync
-    assert (kept[2], again[2]) == (6 * replicas, 2 * 6 * replicas)
+    assert (kept[2], recomputed[2]) == (6 * replicas, 2 * 6 * replicas)
     # The moving averages of batch norms are among the weights.
-    for a, b in zip(kept[0] + kept[1], again[0] + again[1], strict=True):
+    for a, b in zip(kept[0] + kept[1], recomputed[0] + recomputed[1], strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
 
-def test_without_training_nothing_is_made_again():
+def test_inference_recomputes_nothing_and_keeps_the_weights():
     model = Blocks()
     rematerialize(model)
     assert all(block.remat for block in model.blocks)
@@ -93,7 +93,7 @@ def test_without_training_nothing_is_made_again():
     images = tf.ones((1, 32, 32, 3))
     with tf.GradientTape() as tape:
         tape.watch(images)
-        made = model(images)
-    assert tape.gradient(made, images) is not None
+        outputs = model(images)
+    assert tape.gradient(outputs, images) is not None
     for a, b in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)

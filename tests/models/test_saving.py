@@ -1,4 +1,4 @@
-"""Every model: config round trip, and a saved copy that does the same."""
+"""Every model: config round trip, saving, mixed precision."""
 
 import keras
 import numpy as np
@@ -15,24 +15,24 @@ def _flat(outputs):
 @pytest.mark.parametrize("name", MODELS)
 def test_config_round_trip(name):
     model = MODELS[name][0]()
-    again = type(model).from_config(model.get_config())
-    assert again.get_config() == model.get_config()
+    copy = type(model).from_config(model.get_config())
+    assert copy.get_config() == model.get_config()
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_saved_model_gives_the_same(name, tmp_path):
+def test_loaded_model_has_the_same_outputs(name, tmp_path):
     make, inputs = MODELS[name]
     model = make()
     expected = _flat(model(*inputs))
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert type(loaded) is type(model)
-    for ours, theirs in zip(_flat(loaded(*inputs)), expected, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    for output, value in zip(_flat(loaded(*inputs)), expected, strict=True):
+        np.testing.assert_array_equal(output, value)
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_mixed_precision_runs_and_gives_full_precision_where_it_counts(name):
+def test_mixed_precision_keeps_weights_and_sensitive_outputs_in_float32(name):
     make, inputs = MODELS[name]
     expected = _flat(make()(*inputs))
     with half_precision():

@@ -14,41 +14,41 @@ def stem():
     return model
 
 
-def test_nothing_is_said_past_the_end(stem):
+def test_words_past_the_end_are_zero(stem):
     words, _ = stem(IDS, LENGTHS)
     for row, length in enumerate(LENGTHS):
         assert not words.numpy()[row, length:].any()
         assert words.numpy()[row, :length].all()
 
 
-def test_padding_may_hold_any_id(stem):
+def test_ids_in_the_padding_do_not_matter(stem):
     words, sentence = stem(IDS, LENGTHS)
     other = np.where(np.arange(4) < LENGTHS[:, None], IDS, 5).astype(np.int32)
-    words_again, sentence_again = stem(other, LENGTHS)
-    np.testing.assert_array_equal(words, words_again)
-    np.testing.assert_array_equal(sentence, sentence_again)
+    same_words, same_sentence = stem(other, LENGTHS)
+    np.testing.assert_array_equal(words, same_words)
+    np.testing.assert_array_equal(sentence, same_sentence)
 
 
-def test_a_row_does_not_depend_on_its_batch_or_on_the_width_of_the_padding(stem):
+def test_caption_does_not_depend_on_its_batch_or_on_the_width_of_the_padding(stem):
     words, sentence = stem(IDS, LENGTHS)
     alone, sentence_alone = stem(IDS[1:2, :2], LENGTHS[1:2])
     np.testing.assert_allclose(words[1:2, :2], alone, atol=1e-6)
     np.testing.assert_allclose(sentence[1:2], sentence_alone, atol=1e-6)
 
 
-def test_sentence_is_the_last_state_ahead_and_the_first_back(stem):
+def test_sentence_is_last_forward_and_first_backward_state(stem):
     words, sentence = stem(IDS, LENGTHS)
     words, sentence = words.numpy(), sentence.numpy()
     np.testing.assert_allclose(sentence[1, :4], words[1, 1, :4])
     np.testing.assert_allclose(sentence[1, 4:], words[1, 0, 4:])
 
 
-def test_an_empty_caption_is_zero(stem):
+def test_empty_caption_has_zero_words_and_sentence(stem):
     words, sentence = stem(IDS, LENGTHS)
     assert not words.numpy()[3].any() and not sentence.numpy()[3].any()
 
 
-def test_dropout_keeps_what_its_noise_says(stem):
+def test_dropout_drops_and_rescales_by_its_uniform_numbers(stem):
     words, _ = stem(IDS, LENGTHS)
     kept = np.full((4, 4, 5), 0.5, np.float32)
     doubled = Stem(6, embedding_dim=5, words_dim=8)

@@ -19,7 +19,7 @@ def decoder():
     return model
 
 
-def test_each_word_is_told_from_the_ones_before(decoder):
+def test_logits_depend_only_on_earlier_words(decoder):
     features = _normal(2, 4)
     logits = decoder(features, IDS).numpy()
     assert logits.shape == (2, 4, 6)
@@ -34,7 +34,7 @@ def test_each_word_is_told_from_the_ones_before(decoder):
             assert differs.max() > 1e-5
 
 
-def test_steps_agree_with_teacher_forcing(decoder):
+def test_single_steps_equal_teacher_forcing(decoder):
     features = _normal(2, 4)
     states = decoder.initial_states(2)
     inputs = features
@@ -46,45 +46,45 @@ def test_steps_agree_with_teacher_forcing(decoder):
         inputs = decoder.embedding(IDS[:, place])
 
 
-def test_in_half_precision_the_recurrence_is_in_full():
+def test_lstm_computes_in_float32_under_mixed_bfloat16():
     full, half = models = [
         StreamDecoder(6, embedding_dim=4, hidden_dim=5, dtype=policy)
         for policy in ("float32", "mixed_bfloat16")
     ]
     for model in models:
         model.build((None, 4), (None, 4))
-    # Numbers that bfloat16 holds: what differs is computed.
-    held = [np.round(w * 64) / 64 for w in full.get_weights()]
+    # Values that bfloat16 represents exactly: only the computation differs.
+    weights = [np.round(w * 64) / 64 for w in full.get_weights()]
     for model in models:
-        model.set_weights(held)
+        model.set_weights(weights)
     features = np.round(_normal(2, 4) * 16) / 16
     states = [model.initial_states(2) for model in models]
     inputs = [features, features]
     for place in range(4):
         _, states[0] = full.step(inputs[0], states[0])
         _, states[1] = half.step(inputs[1], states[1])
-        for ours, theirs in zip(states[1], states[0], strict=True):
-            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+        for value, expected in zip(states[1], states[0], strict=True):
+            np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)
         inputs = [model.embedding(IDS[:, place]) for model in models]
-    # Words' logits are from a product in bfloat16.
+    # The logits are a product in bfloat16.
     whole = half(features, IDS)
     assert whole.dtype == "float32"
     np.testing.assert_allclose(whole, full(features, IDS), atol=2e-2)
     assert greedy(half, features, 5).shape == (2, 5)
 
 
-@pytest.mark.parametrize("share, keepers", [(0.0, 0), (0.5, 2), (1.0, 4)])
-def test_long_memory_keeps_what_was_written_first(share, keepers):
+@pytest.mark.parametrize("share, long_units", [(0.0, 0), (0.5, 2), (1.0, 4)])
+def test_long_memory_units_keep_their_cell_state(share, long_units):
     decoder = StreamDecoder(6, embedding_dim=4, hidden_dim=4, long_memory=share)
     decoder(_normal(2, 4), IDS)
-    # Nothing is written: what is left of 1 in each cell is the forget gates' doing.
+    # Nothing is added: the forget gates alone decide what remains of the initial 1.
     for kernel in (decoder.lstm.cell.kernel, decoder.lstm.cell.recurrent_kernel):
         kernel.assign(np.zeros(kernel.shape))
     states = np.zeros((1, 4), np.float32), np.ones((1, 4), np.float32)
     for _ in range(10):
         _, states = decoder.step(np.zeros((1, 4), np.float32), states)
     kept = 1 / (1 + np.exp(-4.0)), 1 / (1 + np.exp(-1.0))
-    expected = [kept[0] ** 10] * keepers + [kept[1] ** 10] * (4 - keepers)
+    expected = [kept[0] ** 10] * long_units + [kept[1] ** 10] * (4 - long_units)
     np.testing.assert_allclose(states[1][0], expected, rtol=1e-5)
 
 
@@ -96,7 +96,7 @@ def test_without_long_memory_biases_are_those_of_keras():
     np.testing.assert_array_equal(decoder.lstm.cell.bias, lstm.cell.bias)
 
 
-def test_a_feature_of_another_length_is_refused():
+def test_feature_of_wrong_length_is_refused():
     with pytest.raises(ValueError, match="expected 4"):
         StreamDecoder(6, embedding_dim=4, hidden_dim=5)(_normal(2, 3), IDS)
 
@@ -108,7 +108,7 @@ def test_encoder_takes_images_of_any_size():
     assert encoder(_normal(1, 64, 48, 3)).shape == (1, 7)
 
 
-def test_encoder_follows_its_batch_only_in_training():
+def test_encoder_uses_batch_statistics_only_in_training():
     encoder = StreamEncoder("small", "none", width=2, feature_dim=7)
     images = _normal(3, 64, 64, 3)
     np.testing.assert_allclose(encoder(images)[:1], encoder(images[:1]), atol=1e-5)

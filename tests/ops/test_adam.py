@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from mirrorgan_tf.ops.adam import Adam
+from mirrorgan_tf.ops.selection import use_kernels
 
 START = np.linspace(-1, 1, 5)
 STEPS = (1.0, -2.0, 0.5, 3.0)
@@ -24,8 +25,9 @@ def _closed_form(x, gradients, rates):
     return x, m, v
 
 
+@pytest.mark.parametrize("kernels", ["auto", "reference"])
 @pytest.mark.parametrize("replicas", [1, 2])
-def test_steps_are_those_of_the_closed_form(replicas, two_replicas):
+def test_updates_match_the_closed_form(replicas, kernels, two_replicas):
     strategy = two_replicas if replicas == 2 else tf.distribute.get_strategy()
     schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5, staircase=True)
     with strategy.scope():
@@ -35,15 +37,16 @@ def test_steps_are_those_of_the_closed_form(replicas, two_replicas):
         optimizer.build([dense, rows])
 
     def step(gradient):
-        # Optimizers sum over replicas. The second is that of an embedding.
+        # Optimizers sum over replicas. The second gradient is like an embedding's.
         share = gradient / replicas
         sparse = tf.IndexedSlices(share[:, None], tf.range(5), tf.constant([5, 1]))
         optimizer.apply([share, sparse], [dense, rows])
 
     run = tf.function(lambda gradient: strategy.run(step, (gradient,)))
-    for number in STEPS:
-        run(tf.constant(_gradient(number)))
-    # The rate halves after two steps.
+    with use_kernels(kernels):
+        for number in STEPS:
+            run(tf.constant(_gradient(number)))
+    # The learning rate halves after two steps.
     gradients = [_gradient(number) for number in STEPS]
     x, m, v = _closed_form(START, gradients, (0.1, 0.1, 0.05, 0.05))
     assert optimizer.iterations.numpy() == len(STEPS)
@@ -62,21 +65,22 @@ def test_steps_are_those_of_the_closed_form(replicas, two_replicas):
     ],
     ids=["none", "one_device", "mirrored"],
 )
-def test_large_gradients_of_half_precision_are_read_as_they_are(strategy):
+def test_large_bfloat16_gradients_update_their_own_weights_without_a_cast(strategy):
     shape = 2**17, 2
-    # Numbers that bfloat16 holds, also times those of the steps.
-    known = np.tile(_gradient(1.0), shape[0])[: shape[0] * shape[1]].reshape(shape)
-    known = [tf.constant(known * sign, tf.bfloat16) for sign in (1, -2)]
+    # Values that bfloat16 represents exactly, also times those of the steps.
+    slopes = np.tile(_gradient(1.0), shape[0])[: shape[0] * shape[1]].reshape(shape)
+    slopes = [tf.constant(slopes * sign, tf.bfloat16) for sign in (1, -2)]
     strategy = strategy()
     with strategy.scope():
-        # Of one shape: what is traced for the first must not move it for the second.
-        weights = [keras.Variable(np.ones(shape, np.float32)) for _ in known]
-        optimizers = [Adam(0.1, beta_1=0.5) for _ in known]
+        # Two of one shape: the update traced for the first must not move the first
+        # when it is called for the second.
+        weights = [keras.Variable(np.ones(shape, np.float32)) for _ in slopes]
+        optimizers = [Adam(0.1, beta_1=0.5) for _ in slopes]
         for optimizer, variable in zip(optimizers, weights, strict=True):
             optimizer.build([variable])
 
     def step(number):
-        for optimizer, variable, slope in zip(optimizers, weights, known, strict=True):
+        for optimizer, variable, slope in zip(optimizers, weights, slopes, strict=True):
             with tf.GradientTape() as tape:
                 half = tf.cast(variable.value, tf.bfloat16)
                 total = tf.reduce_sum(half * slope * number)
@@ -86,21 +90,21 @@ def test_large_gradients_of_half_precision_are_read_as_they_are(strategy):
     steps = 1.0, -2.0, 0.5
     for number in steps:
         run(tf.constant(number, tf.bfloat16))
-    for optimizer, variable, slope in zip(optimizers, weights, known, strict=True):
+    for optimizer, variable, slope in zip(optimizers, weights, slopes, strict=True):
         gradients = [number * slope.numpy().astype(np.float64) for number in steps]
         x, m, v = _closed_form(np.ones(shape), gradients, (0.1, 0.1, 0.1))
         np.testing.assert_allclose(variable.numpy(), x, rtol=2e-5)
         np.testing.assert_allclose(optimizer._momentums[0].numpy(), m, rtol=2e-5)
-        # 1 - 0.999 is off by 1.3e-5 in float32.
+        # 1 - 0.999 has an error of 1.3e-5 in float32.
         np.testing.assert_allclose(optimizer._velocities[0].numpy(), v, rtol=2e-5)
     graph = run.get_concrete_function(tf.constant(1.0, tf.bfloat16)).graph
     types = [operation.type for operation in graph.get_operations()]
-    # A traced update would take one mirrored variable for another of its shape.
+    # Mirrored variables must not go through the traced update.
     mirrored = isinstance(strategy, tf.distribute.MirroredStrategy)
     assert ("ResourceApplyAdam" in types) == mirrored
 
 
-def test_variables_are_those_of_keras():
+def test_variables_equal_those_of_keras_adam():
     weights = [keras.Variable(START), keras.Variable(START[:, None])]
     layouts = []
     for kind in (keras.optimizers.Adam, Adam):

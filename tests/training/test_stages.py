@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from mirrorgan_tf import networks
 from mirrorgan_tf.models.rematerialization import Block
-from mirrorgan_tf.training import adam
+from mirrorgan_tf.ops import adam
 from mirrorgan_tf.training.backbone_stage import BackboneStage
 from mirrorgan_tf.training.glam_stage import GlamStage
 from mirrorgan_tf.training.loop import compile_step
@@ -195,7 +195,7 @@ def test_mixed_precision_stays_near(name, tiny_config):
 
 def test_a_mirrored_replica_trains_as_none_in_half_precision(tiny_config, monkeypatch):
     # The large weights' own update, for some of these.
-    monkeypatch.setattr(adam, "_MANY", 2**12)
+    monkeypatch.setattr(adam, "MIN_SIZE_FOR_COMPILED_UPDATE", 2**12)
     config = tiny_config.replace(discriminator_width=8)
     with half_precision():
         (losses, start, weights), (mirrored_losses, _, mirrored_weights) = (
