@@ -1,4 +1,4 @@
-"""The settings of a run in groups: each names its flag, explains and bounds it."""
+"""The settings of a run in groups, each with its flag, default, bounds and help."""
 
 import dataclasses
 
@@ -45,7 +45,7 @@ def _setting(
         low: the smallest value that is allowed.
         high: the largest value that is allowed.
         choices: the only values that are allowed.
-        runtime: whether it may change when a run is resumed.
+        runtime: whether it may differ when a run is resumed.
         path: whether it names a file or a folder.
     """
     return dataclasses.field(
@@ -64,20 +64,21 @@ def _setting(
 
 @dataclasses.dataclass(frozen=True)
 class DataSettings:
-    """What is trained on."""
+    """Data set."""
 
     seed: int = _setting(
         "data_seed",
         1,
-        "Seed of the drawn data set (birdlets) and of a split by val_share (folder, "
-        "coco); --seed is that of the training.",
+        "Seed of the synthetic birds, and of the split by --val_share. The seed of the "
+        "training is --seed.",
         low=0,
         high=2**31 - 1,
     )
     dataset: str = _setting(
         "dataset",
         "birdlets",
-        "Data set: birdlets is drawn on demand, the others are read.",
+        "birdlets: synthetic birds, drawn into --data_dir if they are not there yet. "
+        "coco, cub: COCO and CUB-200-2011. folder: your own images with captions.",
         choices=tuple(DATASETS),
     )
     data_dir: str = _setting(
@@ -86,86 +87,99 @@ class DataSettings:
     coco_images: str = _setting(
         "coco_images",
         "",
-        "Your own images in COCO's format: their folder, beside their JSON or else in "
-        "data_dir (coco).",
+        "Folder of the images of --coco_train_json: a path in --data_dir or beside the "
+        "JSON file. Empty: COCO's own folders.",
         runtime=True,
         path=True,
     )
     coco_val_images: str = _setting(
         "coco_val_images",
         "",
-        "Those of --coco_val_json, if they lie in another folder than coco_images.",
+        "Folder of the images of --coco_val_json. Empty: --coco_images.",
         runtime=True,
         path=True,
     )
     coco_train_json: str = _setting(
         "coco_train_json",
         "",
-        "Your own captions in COCO's format, in data_dir (coco).",
+        "JSON file in COCO's format with your own training captions, in --data_dir. "
+        "Empty: COCO's own captions.",
         runtime=True,
         path=True,
     )
     coco_val_json: str = _setting(
         "coco_val_json",
         "",
-        "Those for validation; without, a val_share of the others is taken.",
+        "JSON file with validation captions. Empty: a part of the training images, "
+        "--val_share, is used for validation.",
         runtime=True,
         path=True,
     )
     val_share: float = _setting(
         "val_share",
         0.1,
-        "Part of the images for validation, where a set has no split of its own: "
-        "folder, or coco with one JSON.",
+        "Fraction of the images used for validation, where a data set has no split of "
+        "its own (folder, or coco with one JSON file).",
         low=0,
         high=1,
     )
     cache_images: bool = _setting(
         "cache_images",
         False,
-        "Keep decoded images in memory (small sets).",
+        "Keep all decoded training images in memory (for small data sets).",
         runtime=True,
     )
     on_bad_example: str = _setting(
         "on_bad_example",
         "fail",
-        "What to do about an image that can't be read: fail, or skip it and log its "
-        "name; above 1 % bad ones skip fails too.",
+        "An image can't be read. fail: stop and name it. skip: log its name and use "
+        "another image; more than 1 % of bad images stop the training all the same.",
         choices=("fail", "skip"),
         runtime=True,
     )
     flip: bool = _setting(
-        "flip", True, "Mirror training images at random; not where captions say left."
+        "flip",
+        True,
+        "Mirror training images at random (paper: yes). Switch it off where captions "
+        "say left and right.",
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class BirdletsSettings:
-    """How many birdlets are drawn."""
+    """Synthetic birds (--dataset=birdlets)."""
 
     train_images: int = _setting(
-        "birdlets_train_images", 4000, "Training images to draw (birdlets).", low=1
+        "birdlets_train_images", 4000, "Number of training images to draw.", low=1
     )
     val_images: int = _setting(
-        "birdlets_val_images", 500, "Validation images to draw (birdlets).", low=1
+        "birdlets_val_images", 500, "Number of validation images to draw.", low=1
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class TextSettings:
-    """How captions become words."""
+    """Captions and vocabulary."""
 
     max_words: int = _setting(
-        "max_words", 18, "L: words of a caption that are used.", low=1
+        "max_words",
+        18,
+        "L, the largest number of words of a caption (CUB: 18, COCO: 12). Of longer "
+        "captions a random part is used in training, the beginning elsewhere.",
+        low=1,
     )
     min_word_count: int = _setting(
-        "min_word_count", 1, "A word enters the vocabulary from this many uses.", low=1
+        "min_word_count",
+        1,
+        "How often a word must occur in the captions to be in the vocabulary (paper: "
+        "1).",
+        low=1,
     )
     captions_pickle: str = _setting(
         "captions_pickle",
         "",
-        "AttnGAN's captions.pickle: take its words and their ids, as its encoders "
-        "need; else the data set's own words.",
+        "AttnGAN's captions.pickle, whose vocabulary is used; its pretrained encoders "
+        "need it. Empty: the words of the data set.",
         runtime=True,
         path=True,
     )
@@ -173,141 +187,167 @@ class TextSettings:
 
 @dataclasses.dataclass(frozen=True)
 class GeneratorSettings:
-    """Sizes of the generator."""
+    """Generator (GLAM)."""
 
     base_size: int = _setting(
-        "base_size", 64, "Side of the first image in px, a power of 2."
+        "base_size",
+        64,
+        "Side of the smallest image in px, a power of 2 from 16 to 256 (paper: 64).",
     )
     scales: int = _setting(
-        "scales", 3, "Images in the cascade, each twice as big.", low=1
+        "scales",
+        3,
+        "Number of image sizes, 1 to 4, each twice the one before (paper: 3, up to 256 "
+        "px).",
+        low=1,
     )
     width: int = _setting(
-        "generator_width", 32, "ngf: channels of a generator stage.", low=1
+        "generator_width",
+        32,
+        "ngf, the channels at the end of each scale (CUB: 32, COCO: 48).",
+        low=1,
     )
     residual_blocks: int = _setting(
-        "residual_blocks", 2, "Residual blocks of a later stage.", low=0
+        "residual_blocks",
+        2,
+        "Residual blocks in every scale but the first (CUB: 2, COCO: 3).",
+        low=0,
     )
-    noise_dim: int = _setting("noise_dim", 100, "Length of the noise z.", low=1)
+    noise_dim: int = _setting(
+        "noise_dim", 100, "Length of the noise vector z (paper: 100).", low=1
+    )
     condition_dim: int = _setting(
-        "condition_dim", 100, "D': length of the condition s_ca.", low=1
+        "condition_dim",
+        100,
+        "D', length of the condition s_ca, a function of the sentence embedding "
+        "(paper: 100).",
+        low=1,
     )
     word_attention: bool = _setting(
-        "word_attention", True, "Word-level attention in later stages."
+        "word_attention", True, "Attention to words in every scale but the first."
     )
     sentence_attention: bool = _setting(
-        "sentence_attention", True, "Sentence-level (global) attention in later stages."
+        "sentence_attention",
+        True,
+        "Attention to the sentence (the paper's global attention) in every scale but "
+        "the first.",
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class DiscriminatorSettings:
-    """Sizes of the discriminators and what they see."""
+    """Discriminators."""
 
     width: int = _setting(
         "discriminator_width",
         64,
-        "ndf: channels of the discriminators' first layer.",
+        "ndf, the channels of the first layer (CUB: 64, COCO: 96).",
         low=1,
     )
     normalization: bool = _setting(
         "discriminator_normalization",
         True,
-        "Batch norms in all discriminators (paper: yes). Without them a gradient "
-        "penalty keeps the discriminators from winning: --r1_weight.",
+        "Batch normalisation in all discriminators (paper: yes). Without it use "
+        "--r1_weight, or the discriminators become too strong.",
     )
     spectral_norm: bool = _setting(
-        "spectral_norm",
-        False,
-        "Spectral normalisation of the discriminators' kernels (paper: none).",
+        "spectral_norm", False, "Spectral normalisation of all kernels (paper: no)."
     )
     augment: str = _setting(
         "augment",
         "",
-        "DiffAugment: what discriminators see is changed at random, real or not: any "
-        f"of {','.join(AUGMENTATIONS)} (paper: none).",
+        "DiffAugment: random changes of real and generated images before the "
+        f"discriminators, separated by commas: {', '.join(AUGMENTATIONS)}. Empty: none "
+        "(paper).",
     )
     feature_discriminator: str = _setting(
         "feature_discriminator",
         "none",
-        "Adds discriminators of the feature maps of a frozen network: image_encoder "
-        "(DAMSM's backbone) or stream_encoder (STREAM's); none is the paper's.",
+        "Additional discriminators of the feature maps of a frozen network. "
+        "image_encoder: DAMSM's backbone; stream_encoder: STREAM's; none: the paper.",
         choices=("none", "image_encoder", "stream_encoder"),
     )
     feature_discriminator_sizes: str = _setting(
         "feature_discriminator_sizes",
         "",
-        "Sides in px of the images that they judge, comma-separated; empty: the last "
-        "image of the cascade.",
+        "Image sizes in px that have feature discriminators, separated by commas. "
+        "Empty: the largest.",
     )
     feature_discriminator_width: int = _setting(
         "feature_discriminator_width",
         16,
-        "Their width: they have 4 times as many channels first, 8 times at last.",
+        "Width of feature discriminators: 4 times as many channels in their first "
+        "layer, 8 times in their last.",
         low=1,
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class EncoderSettings:
-    """The text encoder, the image encoder of DAMSM, and STREAM."""
+    """Text encoder (STEM), DAMSM's image encoder, and captioner (STREAM)."""
 
     embedding_dim: int = _setting(
-        "embedding_dim", 300, "Length of STEM's word vectors.", low=1
+        "embedding_dim", 300, "Length of STEM's input word vectors (paper: 300).", low=1
     )
     words_dim: int = _setting(
-        "words_dim", 256, "D: length of word and sentence embeddings.", low=2
+        "words_dim",
+        256,
+        "D, length of the word and sentence embeddings, an even number (paper: 256).",
+        low=2,
     )
     image_encoder: str = _setting(
         "image_encoder",
         "inception_v3",
-        "Backbone of DAMSM's image encoder.",
+        "Backbone of DAMSM's image encoder: inception_v3 (paper), resnet152, small, or "
+        "inception_v3_torchvision or resnet152_torchvision for converted weights.",
     )
     image_encoder_weights: str = _setting(
         "image_encoder_weights",
         "imagenet",
-        "Its weights: imagenet, none, a weights file, or backbone: those of stage "
-        "backbone, in which backbone small learns the data set's labels (birdlets); "
-        "frozen, as all that were trained before.",
+        "Weights of that backbone. imagenet: downloaded (paper); a Keras weights file; "
+        "none: random weights; backbone: backbone small is first trained on the labels "
+        "of the data set, in stage backbone.",
         path=True,
     )
     stream_encoder: str = _setting(
         "stream_encoder",
         "resnet152",
-        "Backbone of STREAM's image encoder.",
+        "Backbone of STREAM's image encoder (as --image_encoder; paper: resnet152).",
     )
     stream_encoder_weights: str = _setting(
         "stream_encoder_weights",
         "imagenet",
-        "Its weights: imagenet, none, a weights file, or stem: those that DAMSM's "
-        "image encoder has learned.",
+        "Weights of that backbone. imagenet: downloaded (paper); a Keras weights file; "
+        "none: random weights; stem: those of DAMSM's image encoder.",
         path=True,
     )
     small_width: int = _setting(
-        "small_width", 32, "First layer's channels of backbone small.", low=1
+        "small_width", 32, "Channels of the first layer of backbone small.", low=1
     )
     stream_embedding_dim: int = _setting(
         "stream_embedding_dim",
         256,
-        "Length of STREAM's word vectors and image feature.",
+        "Length of STREAM's word vectors and of its image feature (paper: 256).",
         low=1,
     )
     stream_hidden_dim: int = _setting(
-        "stream_hidden_dim", 512, "Units of STREAM's LSTM.", low=1
+        "stream_hidden_dim", 512, "Units of STREAM's LSTM (paper: 512).", low=1
     )
     stream_long_memory: float = _setting(
         "stream_long_memory",
         0.0,
-        "Share of them whose biases begin so that the image is not forgotten over the "
-        "words; learns sooner what comes late in captions (paper: 0).",
+        "Fraction of these units whose gate biases are initialised to remember the "
+        "image for the whole caption; the ends of captions are learned sooner (paper: "
+        "0).",
         low=0,
         high=1,
     )
     frozen_view_shift: float = _setting(
         "frozen_view_shift",
         0.0,
-        "Frozen networks see each image moved at random, mirrored at the edges, by up "
-        "to this part of its side, so that textures that fit their strides do not pay "
-        "(paper: 0).",
+        "Shift images at random by up to this fraction of their side before frozen "
+        "networks see them, with mirrored edges. It prevents textures that exploit the "
+        "networks' strides (paper: 0).",
         low=0,
         high=0.5,
     )
@@ -315,240 +355,304 @@ class EncoderSettings:
 
 @dataclasses.dataclass(frozen=True)
 class LossSettings:
-    """Weights and forms of the losses."""
+    """Losses."""
 
     adversarial_loss: str = _setting(
         "adversarial_loss",
         "cross_entropy",
-        "Adversarial loss: cross_entropy (paper), or hinge.",
+        "Adversarial loss: cross_entropy (paper) or hinge.",
         choices=("cross_entropy", "hinge"),
     )
     feature_discriminator_weight: float = _setting(
         "feature_discriminator_weight",
         1.0,
-        "Weight of the generator's adversarial loss against them, a mean over the "
-        "feature maps.",
+        "Weight of the generator's adversarial loss against feature discriminators, "
+        "their mean over the feature maps.",
         low=0,
     )
     r1_weight: float = _setting(
         "r1_weight",
         0.0,
-        "gamma of R1, the gradient penalty at real images (paper: 0).",
+        "gamma of R1, the penalty of the discriminators' gradient at real images. 0: "
+        "none (paper).",
         low=0,
     )
     redescription_weight: float = _setting(
         "redescription_weight",
         20.0,
-        "lambda: weight of the redescription's cross entropy.",
+        "lambda, weight of STREAM's cross entropy of the caption given the generated "
+        "image (paper: 20).",
         low=0,
     )
     redescribe: str = _setting(
         "redescribe",
         "last",
-        "Images that are redescribed: last, or all: the mean over the scales.",
+        "Images in that loss. last: the largest (paper); all: the mean over all sizes.",
         choices=("last", "all"),
     )
     kl_weight: float = _setting(
-        "kl_weight", 1.0, "Weight of the condition's KL term.", low=0
+        "kl_weight",
+        1.0,
+        "Weight of the KL divergence of the condition from N(0, I) (paper: 1).",
+        low=0,
     )
     damsm_weight: float = _setting(
         "damsm_weight",
         0.0,
-        "Weight of the DAMSM loss on the last image (AttnGAN; paper: 0).",
+        "Weight of the DAMSM loss of the largest image. 0: none (paper; AttnGAN: 5 on "
+        "CUB, 50 on COCO).",
         low=0,
     )
     gamma1: float = _setting(
-        "gamma1", 4.0, "DAMSM: sharpness of attention to regions.", low=0, high=100
+        "gamma1",
+        4.0,
+        "DAMSM's gamma 1: sharpness of a word's attention to image regions (authors' "
+        "code: 4).",
+        low=0,
+        high=100,
     )
-    gamma2: float = _setting("gamma2", 5.0, "DAMSM: sharpness over words.", low=0)
-    gamma3: float = _setting("gamma3", 10.0, "DAMSM: sharpness of matching.", low=0)
+    gamma2: float = _setting(
+        "gamma2",
+        5.0,
+        "DAMSM's gamma 2: how much the best matching words of a caption dominate "
+        "(authors' code: 5).",
+        low=0,
+    )
+    gamma3: float = _setting(
+        "gamma3",
+        10.0,
+        "DAMSM's gamma 3: sharpness of the softmax over captions and over images "
+        "(authors' code: 10).",
+        low=0,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class BackboneStageSettings:
-    """Stage backbone."""
+    """Stage backbone (--image_encoder_weights=backbone): labels of the data set."""
 
-    steps: int = _setting(
-        "backbone_steps",
-        4500,
-        "Steps of stage backbone (--image_encoder_weights=backbone).",
-        low=1,
-    )
+    steps: int = _setting("backbone_steps", 4500, "Training steps.", low=1)
     batch_size: int = _setting(
-        "backbone_batch_size", 32, "Global batch of stage backbone.", low=2
+        "backbone_batch_size", 32, "Images of a step on all devices together.", low=2
     )
     learning_rate: float = _setting(
         "backbone_learning_rate",
         3e-3,
-        "Adam's rate at the start of stage backbone; falls to 0.",
+        "Adam's learning rate at the first step; it falls to 0 along a cosine.",
         low=0,
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class StemStageSettings:
-    """Stage stem."""
+    """Stage stem: the text encoder and DAMSM's image encoder."""
 
-    steps: int = _setting(
-        "stem_steps", 110_000, "Steps of stage stem.", low=1, runtime=True
-    )
+    steps: int = _setting("stem_steps", 110_000, "Training steps.", low=1, runtime=True)
     batch_size: int = _setting(
-        "stem_batch_size", 48, "Global batch of stage stem.", low=2
+        "stem_batch_size",
+        48,
+        "Images of a step on all devices together (authors' code: 48).",
+        low=2,
     )
     captions: int = _setting(
         "stem_captions",
         1,
-        "Captions of an image a step of stage stem: the matching of sentences takes "
-        "all, that of words the first (paper: 1).",
+        "Captions of each image in a step: the sentence loss uses all, the word loss "
+        "the first (paper: 1).",
         low=1,
         high=20,
     )
     learning_rate: float = _setting(
-        "stem_learning_rate", 2e-3, "Adam's rate, stage stem.", low=0
+        "stem_learning_rate",
+        2e-3,
+        "Adam's learning rate at the first step (authors' code: 2e-3).",
+        low=0,
     )
     schedule: str = _setting(
         "stem_schedule",
         "steps",
-        "How stem's rate falls: steps: by stem_decay; cosine: to 0 at stem_steps (more "
-        "steps in a later session raise it again).",
+        "How the learning rate falls. steps: by --stem_decay; cosine: to 0 at "
+        "--stem_steps (a larger --stem_steps raises it again).",
         choices=("steps", "cosine"),
     )
     decay: float = _setting(
         "stem_decay",
         0.98,
-        "Factor on stem's rate every stem_decay_steps.",
+        "Factor on the learning rate every --stem_decay_steps (authors' code: 0.98).",
         low=0,
         high=1,
     )
     decay_steps: int = _setting(
-        "stem_decay_steps", 185, "Steps between decays (one epoch).", low=1
+        "stem_decay_steps",
+        185,
+        "Steps between two decays (authors' code: an epoch).",
+        low=1,
     )
     dropout: float = _setting(
-        "stem_dropout", 0.5, "Dropout on word vectors.", low=0, high=0.99
+        "stem_dropout",
+        0.5,
+        "Dropout rate of STEM's input word vectors (authors' code: 0.5).",
+        low=0,
+        high=0.99,
     )
     gradient_clip: float = _setting(
-        "stem_gradient_clip", 0.25, "Norm bound of STEM's gradient.", low=0
+        "stem_gradient_clip",
+        0.25,
+        "Largest norm of STEM's gradient; larger ones are scaled down. 0: no limit "
+        "(authors' code: 0.25).",
+        low=0,
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class StreamStageSettings:
-    """Stage stream."""
+    """Stage stream: the captioner STREAM."""
 
     steps: int = _setting(
-        "stream_steps", 28_000, "Steps of stage stream.", low=1, runtime=True
+        "stream_steps", 28_000, "Training steps.", low=1, runtime=True
     )
     batch_size: int = _setting(
-        "stream_batch_size", 64, "Global batch of stage stream.", low=2
+        "stream_batch_size", 64, "Images of a step on all devices together.", low=2
     )
     captions: int = _setting(
         "stream_captions",
         1,
-        "Captions of an image a step of stage stream: more for one look at it "
-        "(paper: 1).",
+        "Captions of each image in a step; the image is encoded once for all (paper: "
+        "1).",
         low=1,
         high=20,
     )
     learning_rate: float = _setting(
-        "stream_learning_rate", 1e-3, "Adam's rate, stage stream.", low=0
+        "stream_learning_rate",
+        1e-3,
+        "Adam's learning rate at the first step (paper: 1e-3).",
+        low=0,
     )
     schedule: str = _setting(
         "stream_schedule",
         "steps",
-        "How stream's rate falls: steps: by stream_decay; cosine: 0 at stream_steps.",
+        "How the learning rate falls. steps: by --stream_decay; cosine: to 0 at "
+        "--stream_steps.",
         choices=("steps", "cosine"),
     )
     decay: float = _setting(
         "stream_decay",
         1.0,
-        "Factor on stream's rate every stream_decay_steps (paper: 1, no decay).",
+        "Factor on the learning rate every --stream_decay_steps. 1: no decay (paper).",
         low=0,
         high=1,
     )
     decay_steps: int = _setting(
-        "stream_decay_steps", 460, "Steps between decays.", low=1
+        "stream_decay_steps", 460, "Steps between two decays.", low=1
     )
     gradient_clip: float = _setting(
         "stream_gradient_clip",
         0.0,
-        "Norm bound of stage stream's gradient; 0: none (paper).",
+        "Largest norm of the gradient; larger ones are scaled down. 0: no limit "
+        "(paper).",
         low=0,
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class GlamStageSettings:
-    """Stage glam."""
+    """Stage glam: the generator and its discriminators."""
 
     steps: int = _setting(
-        "glam_steps", 265_650, "Steps of stage glam.", low=1, runtime=True
+        "glam_steps",
+        265_650,
+        "Training steps (paper: 600 epochs on CUB, 120 on COCO).",
+        low=1,
+        runtime=True,
     )
     batch_size: int = _setting(
-        "glam_batch_size", 20, "Global batch of stage glam.", low=2
+        "glam_batch_size",
+        20,
+        "Images of a step on all devices together (authors' code: 12 to 20 on CUB, 14 "
+        "on COCO).",
+        low=2,
     )
     generator_learning_rate: float = _setting(
-        "generator_learning_rate", 2e-4, "Adam's rate, generator.", low=0
+        "generator_learning_rate",
+        2e-4,
+        "Adam's learning rate for the generator (paper: 2e-4).",
+        low=0,
     )
     discriminator_learning_rate: float = _setting(
-        "discriminator_learning_rate", 2e-4, "Adam's rate, each discriminator.", low=0
+        "discriminator_learning_rate",
+        2e-4,
+        "Adam's learning rate for each discriminator (paper: 2e-4).",
+        low=0,
     )
     schedule: str = _setting(
         "glam_schedule",
         "constant",
-        "How the rates of stage glam fall: constant (paper): not at all; cosine: to 0 "
-        "at glam_steps.",
+        "How the learning rates change. constant: not at all (paper); cosine: they "
+        "fall to 0 at --glam_steps.",
         choices=("constant", "cosine"),
     )
     adam_beta1: float = _setting(
-        "adam_beta1", 0.5, "Adam's beta 1 in stage glam.", low=0, high=0.999
+        "adam_beta1",
+        0.5,
+        "Adam's beta 1 for generator and discriminators (paper: 0.5).",
+        low=0,
+        high=0.999,
     )
     ema_decay: float = _setting(
         "ema_decay",
         0.999,
-        "Decay of the averaged generator, the one that is used.",
+        "Decay per step of the moving average of the generator's weights, which is the "
+        "generator that is used (authors' code: 0.999).",
         low=0,
         high=1,
     )
     ema_warm_up: bool = _setting(
         "ema_warm_up",
         False,
-        "Begin with a smaller decay: the random start is soon forgotten (paper: no).",
+        "Use a smaller decay in the first steps, to forget the random initialisation "
+        "sooner (paper: no).",
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class RunSettings:
-    """How a training runs, and what it reports."""
+    """Execution, logging and checkpoints."""
 
-    seed: int = _setting("seed", 1, "Seed of everything random.", low=0, high=2**31 - 1)
+    seed: int = _setting(
+        "seed",
+        1,
+        "Seed of initial weights, noise, order of the data and augmentation.",
+        low=0,
+        high=2**31 - 1,
+    )
     strategy: str = _setting(
         "strategy",
         "mirrored",
-        "mirrored: all GPUs, or one replica on a CPU; one_device: the first; "
-        "multi_worker: those of all processes that TF_CONFIG names.",
+        "Devices. mirrored: all GPUs of this machine, or its CPU; one_device: the "
+        "first GPU or the CPU; multi_worker: all machines in TF_CONFIG.",
         choices=("mirrored", "one_device", "multi_worker"),
         runtime=True,
     )
     accumulate_steps: int = _setting(
         "accumulate_steps",
         1,
-        "Micro-batches of a step of stages stream and glam, to save memory; batch "
-        "statistics and wrong pairs are of a micro-batch, averages of batch norms move "
-        "as often as without.",
+        "Micro-batches of a step in stages stream and glam, to save memory. Batch "
+        "statistics and mismatched captions are then those of a micro-batch.",
         low=1,
         runtime=True,
     )
     remat: bool = _setting(
         "remat",
         False,
-        "Stage glam: make the activations of the generator's blocks again for its "
-        "gradients instead of keeping them; less memory, more time.",
+        "Stage glam: recompute the activations of the generator's blocks for the "
+        "gradients instead of keeping them: less memory, more time.",
         runtime=True,
     )
     mixed_precision: str = _setting(
         "mixed_precision",
         "none",
-        "bfloat16: compute in it; weights, batch statistics and losses stay float32.",
+        "Compute in bfloat16; weights, batch statistics and losses stay float32. none: "
+        "all in float32.",
         choices=("none", "bfloat16"),
         runtime=True,
     )
@@ -564,58 +668,69 @@ class RunSettings:
     tf32: bool = _setting(
         "tf32",
         True,
-        "Multiply float32 in TF32 where a GPU has it (A100 and later), with 10 bits of "
-        "mantissa: as TensorFlow does by default; --notf32: in full precision.",
+        "Multiply float32 numbers in TF32 on GPUs that have it (A100 and later): "
+        "faster, with 10 bits of mantissa. --notf32: in full precision.",
         runtime=True,
     )
     jit_compile: bool = _setting(
-        "jit_compile", False, "Compile the steps with XLA; on one device.", runtime=True
+        "jit_compile",
+        False,
+        "Compile the training steps with XLA; on one device only.",
+        runtime=True,
     )
     deterministic: bool = _setting(
         "deterministic",
         False,
-        "Only operations that give the same bits every time; slower.",
+        "Use only operations that give the same bits in every run; slower.",
         runtime=True,
     )
     on_nan: str = _setting(
         "on_nan",
         "stop",
-        "When a loss or a weight is not finite: stop, or rollback to the last "
-        "checkpoint with a new seed.",
+        "A loss or weight is NaN or infinite. stop: end the training; rollback: "
+        "continue from the last checkpoint with another seed.",
         choices=("stop", "rollback"),
         runtime=True,
     )
     max_rollbacks: int = _setting(
         "max_rollbacks",
         3,
-        "Rollbacks of a stage, then it stops (--on_nan=rollback).",
+        "Rollbacks of a stage after which it stops (--on_nan=rollback).",
         low=0,
         runtime=True,
     )
     log_format: str = _setting(
         "log_format",
         "text",
-        "Log lines for people, or json: one object a line.",
+        "Log lines as text, or as json with one object a line.",
         choices=("text", "json"),
         runtime=True,
     )
     log_every: int = _setting(
-        "log_every", 20, "Steps between log lines.", low=1, runtime=True
+        "log_every", 20, "Steps between two log lines.", low=1, runtime=True
     )
     picture_every: int = _setting(
-        "picture_every", 500, "Steps between pictures.", low=1, runtime=True
+        "picture_every",
+        500,
+        "Steps between two pictures of samples, and between two validations.",
+        low=1,
+        runtime=True,
     )
     checkpoint_every: int = _setting(
-        "checkpoint_every", 1000, "Steps between checkpoints.", low=1, runtime=True
+        "checkpoint_every", 1000, "Steps between two checkpoints.", low=1, runtime=True
     )
     patience: int = _setting(
         "patience",
         0,
-        "Pictures without a better validation figure after which stages stem and "
-        "stream end early; 0: never. Their best weights are kept in any case.",
+        "End stages stem and stream after this many validations without a better "
+        "figure. 0: never; the best weights are used in any case.",
         low=0,
         runtime=True,
     )
     keep_checkpoints: int = _setting(
-        "keep_checkpoints", 2, "Checkpoints to keep.", low=1, runtime=True
+        "keep_checkpoints",
+        2,
+        "Number of the newest checkpoints of a stage to keep.",
+        low=1,
+        runtime=True,
     )

@@ -9,8 +9,8 @@ from mirrorgan_tf.errors import UserError
 
 __all__ = ["GROUP_TITLES", "SETTINGS", "STAGES", "Config", "Setting", "StageSettings"]
 
-# In the order in which they are trained; runs without a backbone of their own leave
-# stage backbone out.
+# In the order of the training. Stage backbone exists only with
+# --image_encoder_weights=backbone.
 STAGES = ("backbone", "stem", "stream", "glam")
 
 StageSettings = (
@@ -23,10 +23,10 @@ StageSettings = (
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Settings of a run; the defaults are the paper's on CUB unless noted.
+    """Settings of a run. The defaults are the paper's for CUB.
 
-    A setting is read as `config.glam.steps`. Its flag, `--glam_steps`, is its name
-    wherever settings come from outside: `Config.from_flags(glam_steps=100)`.
+    A setting is read as `config.glam.steps`. Functions that take settings by name use
+    the names of their flags: `Config.from_flags(glam_steps=100)`.
 
     Raises:
         UserError: a value is out of its range or contradicts another.
@@ -55,45 +55,45 @@ class Config:
 
     @classmethod
     def from_flags(cls, **values: Any) -> "Config":
-        """A configuration with these values, by flag names, and defaults else.
+        """A configuration with these values by flag names, the others by default.
 
         Raises:
-            TypeError: there is no such flag.
+            TypeError: there is no setting of a name.
             UserError: a value is out of its range or contradicts another.
         """
         return cls().replace(**values)
 
     def replace(self, **values: Any) -> "Config":
-        """A copy with other values, by flag names.
+        """A copy with other values by flag names.
 
         Raises:
-            TypeError: there is no such flag.
+            TypeError: there is no setting of a name.
             UserError: a value is out of its range or contradicts another.
         """
-        by_flag = {setting.flag: setting for setting in SETTINGS}
-        changes: dict[str, dict[str, Any]] = {}
-        for flag, value in values.items():
-            if flag not in by_flag:
-                raise TypeError(f"there is no setting {flag!r}")
-            setting = by_flag[flag]
-            changes.setdefault(setting.group, {})[setting.name] = value
-        return dataclasses.replace(
-            self,
+        unknown = values.keys() - {setting.flag for setting in SETTINGS}
+        if unknown:
+            raise TypeError(f"there is no setting {min(unknown)!r}")
+        fields = dataclasses.asdict(self)
+        for setting in SETTINGS:
+            if setting.flag in values:
+                fields[setting.group][setting.name] = values[setting.flag]
+        return Config(
             **{
-                group: dataclasses.replace(getattr(self, group), **fields)
-                for group, fields in changes.items()
-            },
+                group.name: group.type(**fields[group.name])
+                for group in dataclasses.fields(self)
+            }
         )
 
     def to_flags(self, *, runtime: bool = True) -> dict[str, Any]:
         """Every setting by the name of its flag.
 
         Args:
-            runtime: also those that may change when a run is resumed. The others are
-                what the checkpoints in a workdir depend on.
+            runtime: whether to include the settings that may change when a run is
+                resumed. Checkpoints depend on the others.
         """
+        fields = dataclasses.asdict(self)
         return {
-            setting.flag: getattr(getattr(self, setting.group), setting.name)
+            setting.flag: fields[setting.group][setting.name]
             for setting in SETTINGS
             if runtime or not setting.runtime
         }
@@ -121,7 +121,7 @@ class Config:
 
     @property
     def feature_sizes(self) -> tuple[int, ...]:
-        """Sides in px of the images that feature discriminators judge, ascending."""
+        """Sides in px of the images with feature discriminators, ascending."""
         if self.discriminators.feature_discriminator == "none":
             return ()
         sizes = self.discriminators.feature_discriminator_sizes
@@ -131,7 +131,7 @@ class Config:
 
     @property
     def one_frozen_backbone(self) -> bool:
-        """Whether STREAM's backbone is DAMSM's, with the same weights."""
+        """Whether STREAM and DAMSM share one frozen backbone."""
         return (
             self.encoders.stream_encoder_weights == "stem"
             and self.encoders.image_encoder_weights == "backbone"
@@ -166,15 +166,15 @@ class Setting:
         if isinstance(value, str) and (
             value != value.strip() or not value.isprintable()
         ):
-            # A flagfile, which is what `flags.cfg` is, could not hold it.
+            # flags.cfg has one flag a line and could not hold it.
             raise UserError(
-                f"--{self.flag}={value!r}: must have no line breaks, control "
-                "characters or spaces at its ends"
+                f"--{self.flag}={value!r}: must not have line breaks, control "
+                "characters, or spaces at its ends"
             )
         if self.choices is not None and value not in self.choices:
             raise UserError(f"{flag}: must be one of {', '.join(self.choices)}")
         if isinstance(value, float) and not math.isfinite(value):
-            raise UserError(f"{flag}: must be finite")
+            raise UserError(f"{flag}: must be a finite number")
         high = self.high
         if high is None and self.type is int:
             high = 2**31 - 1
@@ -220,16 +220,16 @@ def _check_sizes(config: Config) -> None:
     for i, name in enumerate(names):
         if name not in groups.AUGMENTATIONS or name in names[:i]:
             raise UserError(
-                f"--augment={discriminators.augment}: must be some of "
-                f"{','.join(groups.AUGMENTATIONS)}, each at most once, not {name!r}"
+                f"--augment={discriminators.augment}: {name!r} is repeated or unknown; "
+                f"choose from {', '.join(groups.AUGMENTATIONS)}, each at most once"
             )
     sides = [str(size) for size in config.sizes]
     for size in discriminators.feature_discriminator_sizes.split(","):
         if size and size not in sides:
             raise UserError(
                 "--feature_discriminator_sizes="
-                f"{discriminators.feature_discriminator_sizes}: {size!r} is not the "
-                f"side of an image of the cascade; choose from {', '.join(sides)}"
+                f"{discriminators.feature_discriminator_sizes}: the generator has no "
+                f"images of {size} px; choose from {', '.join(sides)}"
             )
 
 
@@ -241,10 +241,10 @@ def _check_coco(config: Config) -> None:
             ("coco_val_json", data.coco_val_json),
         ):
             if value:
-                raise UserError(f"--{flag}={value}: needs --coco_train_json too")
+                raise UserError(f"--{flag}={value}: needs --coco_train_json")
     if data.coco_val_images and not data.coco_val_json:
         raise UserError(
-            f"--coco_val_images={data.coco_val_images}: needs --coco_val_json too"
+            f"--coco_val_images={data.coco_val_images}: needs --coco_val_json"
         )
 
 
@@ -255,18 +255,19 @@ def _check_encoders(config: Config) -> None:
         and encoders.stream_encoder != encoders.image_encoder
     ):
         raise UserError(
-            "--stream_encoder_weights=stem: --stream_encoder must be "
-            f"--image_encoder, {encoders.image_encoder}, not {encoders.stream_encoder}"
+            "--stream_encoder_weights=stem: needs --stream_encoder="
+            f"{encoders.image_encoder}, the --image_encoder"
         )
     if (
         encoders.image_encoder_weights == "backbone"
         and encoders.image_encoder != "small"
     ):
         raise UserError(
-            "--image_encoder_weights=backbone: --image_encoder must be small, not "
+            "--image_encoder_weights=backbone: needs --image_encoder=small, not "
             f"{encoders.image_encoder}"
         )
     if encoders.words_dim % 2:
         raise UserError(
-            f"--words_dim={encoders.words_dim}: must be even, half for each direction"
+            f"--words_dim={encoders.words_dim}: must be even, a half for each LSTM "
+            "direction"
         )
