@@ -149,7 +149,7 @@ class Training:
                 self._batches,
                 sizes,
                 batch_size,
-                getattr(self.config, f"{stage}_captions", 1),
+                self._captions_per_image(stage),
             ),
             observe=observe,
             signals=self.signals,
@@ -223,6 +223,13 @@ class Training:
         )
         restore_part(self.workdir / "stream", {"stream": stage.stream})
         return stage, observers.GlamObserver(stage, observed, self.tokenizer)
+
+    def _captions_per_image(self, stage):
+        captions = {
+            "stem": self.config.stem.captions,
+            "stream": self.config.stream.captions,
+        }
+        return captions.get(stage, 1)
 
     def _batches(
         self, sizes, batch_size, captions_each, start_step, seed, input_context
