@@ -29,7 +29,7 @@ from mirrorgan_tf.models.image_encoder import ImageEncoder
 from mirrorgan_tf.models.stem import Stem
 from mirrorgan_tf.models.stream import Stream
 from mirrorgan_tf.training.augmentation import shift
-from mirrorgan_tf.training.schedules import glam_learning_rate
+from mirrorgan_tf.training.optimizers import learning_rate
 
 __all__ = [
     "JaxGlam",
@@ -78,11 +78,9 @@ class JaxGlam:
         for mean, value in zip(glam_ema.variables, glam.variables, strict=True):
             # Else both would be one buffer, which can be donated but once.
             mean.assign(ops.copy(value.value))
-        self._generator_optimizer = _adam(
-            config.glam.generator_learning_rate, glam, config
-        )
+        self._generator_optimizer = _adam("generator", glam, config)
         self._discriminator_optimizers = [
-            _adam(config.glam.discriminator_learning_rate, discriminator, config)
+            _adam("discriminator", discriminator, config)
             for discriminator in self._discriminators
         ]
         self.trained = {
@@ -118,7 +116,7 @@ class JaxGlam:
         """
         frozen = list(zip(self.frozen, frozen, strict=True))
         with keras.StatelessScope(state_mapping=frozen):
-            words, sentence = self._stem(batch["ids"], batch["lengths"])
+            words, sentence, _ = self._stem(batch["ids"], batch["lengths"])
         batch = batch | {"words": words, "sentence": sentence}
 
         def generate(weights):
@@ -392,9 +390,9 @@ def mean_over_words(logits, ids, lengths):
     return ops.sum(per_word * counts) / ops.sum(counts)
 
 
-def _adam(rate, model, config):
+def _adam(network, model, config):
     optimizer = keras.optimizers.Adam(
-        glam_learning_rate(config, rate), beta_1=config.glam.adam_beta1
+        learning_rate(config, network), beta_1=config.glam.adam_beta1
     )
     optimizer.build(model.trainable_variables)
     return optimizer

@@ -60,7 +60,7 @@ def measure(
     from mirrorgan_tf.training.estimates import step_gflop
     from mirrorgan_tf.training.glam_stage import GlamStage
     from mirrorgan_tf.training.loop import compile_step
-    from mirrorgan_tf.training.memory import hand_back, peak_gib
+    from mirrorgan_tf.training.memory import free_memory, peak_gib
 
     set_kernels(kernels)
     keras.utils.set_random_seed(1)
@@ -74,7 +74,7 @@ def measure(
     data = tf.data.Dataset.from_tensors(random_batch(config, batch, VOCABULARY_SIZE))
     batches = iter(data.repeat())
     _finish(train_step(batches))
-    hand_back()
+    free_memory()
     result = {"first": time.perf_counter() - start}
     times = []
     for _ in range(steps):

@@ -17,12 +17,11 @@ import tensorflow as tf
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.data.transforms import to_float, to_uint8
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.models.attention import padding_mask_from_lengths
 from mirrorgan_tf.models.folding import fold_batch_norm
 from mirrorgan_tf.models.glam import Glam
 from mirrorgan_tf.models.redescription import greedy, log_likelihood
-from mirrorgan_tf.models.stem import Stem
 from mirrorgan_tf.models.stream import Stream
+from mirrorgan_tf.models.text_encoder import TextEncoder
 from mirrorgan_tf.text.splitting import unknown_words
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 
@@ -35,7 +34,12 @@ class TextToImage(tf.Module):
     """The chain from caption strings to images, all in-graph."""
 
     def __init__(
-        self, tokenizer: CaptionTokenizer, stem: Stem, glam: Glam, *, xla: bool = False
+        self,
+        tokenizer: CaptionTokenizer,
+        stem: TextEncoder,
+        glam: Glam,
+        *,
+        xla: bool = False,
     ):
         """Takes trained parts; `xla` compiles the generator, once a batch size."""
         super().__init__(name="text_to_image")
@@ -60,21 +64,28 @@ class TextToImage(tf.Module):
             What `Glam` returns, with what `embed` gives beside.
         """
         embedded = self.embed(captions)
-        mask = padding_mask_from_lengths(embedded["lengths"], self.tokenizer.max_words)
         made = self.draw(
-            embedded["words"], embedded["sentence"], noise, padding_mask=mask
+            embedded["words"],
+            embedded["sentence"],
+            noise,
+            padding_mask=embedded["padding_mask"],
         )
         return made | embedded
 
     def embed(self, captions: tf.Tensor) -> dict:
-        """Captions (B,) to `ids` (B, L), `lengths` (B,), `words` and `sentence`."""
+        """Captions (B,) to what the text encoder returns, by name.
+
+        Also `ids` (B, L) and `lengths` (B,) of the vocabulary's words.
+        """
         ids, lengths = self.tokenizer(captions)
-        words, sentence = self.stem(ids, lengths)
+        text = self.stem.text_inputs(captions, ids, lengths)
+        words, sentence, padding_mask = self.stem(**text)
         return {
             "ids": ids,
             "lengths": lengths,
             "words": words,
             "sentence": sentence,
+            "padding_mask": padding_mask,
         }
 
     def interpolate(
@@ -104,8 +115,7 @@ class TextToImage(tf.Module):
             share * end["sentence"] for share, end in zip(shares, ends, strict=True)
         )
         word_weights = [
-            share
-            * tf.sequence_mask(end["lengths"], self.tokenizer.max_words, share.dtype)
+            share * tf.cast(~end["padding_mask"], share.dtype)
             for share, end in zip(shares, ends, strict=True)
         ]
         return self.draw(
@@ -169,7 +179,7 @@ class MirrorGAN:
     def __init__(
         self,
         tokenizer: CaptionTokenizer,
-        stem: Stem,
+        stem: TextEncoder,
         glam: Glam,
         stream: Stream | None = None,
         *,

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 
 import keras
+import numpy as np
 from keras import ops
 
 from mirrorgan_tf.config import Config
@@ -17,8 +18,10 @@ from mirrorgan_tf.models.image_encoder import ImageEncoder
 from mirrorgan_tf.models.label_classifier import LabelClassifier
 from mirrorgan_tf.models.stem import Stem
 from mirrorgan_tf.models.stream import Stream, StreamDecoder, StreamEncoder
+from mirrorgan_tf.models.text_encoder import TextEncoder
 
 __all__ = [
+    "TEXT_ENCODERS",
     "build_discriminators",
     "build_feature_discriminators",
     "build_glam",
@@ -26,17 +29,23 @@ __all__ = [
     "build_label_classifier",
     "build_stem",
     "build_stream",
-    "check_backbones",
+    "check_encoders",
     "count_parameters",
+    "build_text_encoder",
+    "text_encoder_class",
 ]
 
+# The values of --text_encoder.
+TEXT_ENCODERS: dict[str, type[TextEncoder]] = {"stem": Stem}
 
-def check_backbones(config: Config) -> None:
-    """Refuses unknown backbones; cheap, so that commands can call it first.
+
+def check_encoders(config: Config) -> None:
+    """Refuses unknown encoders; cheap, so that commands can call it first.
 
     Raises:
-        UserError: a setting names no backbone.
+        UserError: a setting names no backbone or no text encoder.
     """
+    text_encoder_class(config)
     for flag, name in (
         ("image_encoder", config.encoders.image_encoder),
         ("stream_encoder", config.encoders.stream_encoder),
@@ -59,21 +68,40 @@ def build_label_classifier(
     return classifier
 
 
-def build_stem(config: Config, vocabulary_size: int) -> Stem:
-    """STEM's text encoder; `vocabulary_size` includes id 0."""
-    stem = Stem(
+def text_encoder_class(config: Config) -> type[TextEncoder]:
+    """The class that `--text_encoder` names.
+
+    Raises:
+        UserError: there is no such text encoder.
+    """
+    name = config.encoders.text_encoder
+    if name not in TEXT_ENCODERS:
+        raise UserError(
+            f"--text_encoder={name}: must be one of {', '.join(sorted(TEXT_ENCODERS))}"
+        )
+    return TEXT_ENCODERS[name]
+
+
+def build_text_encoder(config: Config, vocabulary_size: int) -> TextEncoder:
+    """The text encoder of the run; `vocabulary_size` includes id 0."""
+    encoder = text_encoder_class(config)(
         vocabulary_size,
         embedding_dim=config.encoders.embedding_dim,
         words_dim=config.encoders.words_dim,
         dropout=config.stem.dropout,
     )
-    stem(_ids(config), ops.ones((1,), "int32"))
-    return stem
+    text = encoder.text_inputs(np.array([""]), _ids(config), np.ones((1,), np.int32))
+    encoder(**text)
+    return encoder
+
+
+# Its name before there were several.
+build_stem = build_text_encoder
 
 
 def build_image_encoder(config: Config) -> ImageEncoder:
     """DAMSM's image encoder; the caller sets weights "backbone"."""
-    check_backbones(config)
+    check_encoders(config)
     weights = config.encoders.image_encoder_weights
     with _weights_errors("image_encoder_weights", weights):
         encoder = ImageEncoder(
@@ -92,7 +120,7 @@ def build_stream(config: Config, vocabulary_size: int) -> Stream:
 
     The caller sets weights "stem".
     """
-    check_backbones(config)
+    check_encoders(config)
     weights = config.encoders.stream_encoder_weights
     with _weights_errors("stream_encoder_weights", weights):
         encoder = StreamEncoder(

@@ -34,6 +34,7 @@ from mirrorgan_tf.text.vocabulary import Vocabulary
 from mirrorgan_tf.tf32 import describe_float32, use_tf32
 from mirrorgan_tf.training import observers
 from mirrorgan_tf.training.backbone_stage import BackboneStage
+from mirrorgan_tf.training.captions import with_encoder_text
 from mirrorgan_tf.training.checkpoints import restore_part, saved_step
 from mirrorgan_tf.training.distribution import (
     check_batch_size,
@@ -44,14 +45,15 @@ from mirrorgan_tf.training.distribution import (
 from mirrorgan_tf.training.glam_stage import GlamStage
 from mirrorgan_tf.training.loop import run_stage
 from mirrorgan_tf.training.memory import memory_errors
-from mirrorgan_tf.training.progress import StartUp
+from mirrorgan_tf.training.precision import set_mixed_precision
+from mirrorgan_tf.training.progress import StartUpTimes
 from mirrorgan_tf.training.signals import StopSignals
 from mirrorgan_tf.training.stem_stage import StemStage
 from mirrorgan_tf.training.stream_stage import StreamStage
-from mirrorgan_tf.workdir import VOCABULARY_FILE, hold_workdir, start_workdir
+from mirrorgan_tf.workdir import VOCABULARY_FILE, lock_workdir, start_workdir
 
-_OBSERVED = 100
-# Stages that --accumulate_steps is for.
+_OBSERVED_IMAGES = 100
+# Stages that use --accumulate_steps.
 _ACCUMULATING = ("stream", "glam")
 
 
@@ -65,9 +67,9 @@ class Training:
         strategy: tf.distribute.Strategy,
         signals: StopSignals | None = None,
     ):
-        """Opens or draws the data set and fixes the vocabulary."""
-        self._start_up = StartUp(IMPORTED_S)
-        self._start_up.mark("imports")
+        """Opens the data set, drawing it if needed, and fixes the vocabulary."""
+        self._start_up = StartUpTimes(IMPORTED_S)
+        self._start_up.record_time("imports")
         self.config = config
         self.workdir = workdir
         self.strategy = strategy
@@ -77,7 +79,7 @@ class Training:
         self.splits = open_dataset(config)
         self.vocabulary = self._open_vocabulary()
         announce(examine(self.splits, self.vocabulary, config.text.max_words))
-        # Only now: a run must not begin with a vocabulary that is of no use to it.
+        # After the checks: a refused training must not leave a vocabulary behind.
         if not (workdir / VOCABULARY_FILE).exists():
             self.vocabulary.save(workdir / VOCABULARY_FILE)
         self.tokenizer = CaptionTokenizer(self.vocabulary, config.text.max_words)
@@ -119,24 +121,32 @@ class Training:
         """Trains one stage to its end.
 
         Raises:
-            UserError: it can't be trained: data, checkpoints or memory.
-            Stopped: a signal asked to; a checkpoint is written.
+            UserError: data, checkpoints or memory do not allow it.
+            Stopped: a signal has arrived; a checkpoint is written.
         """
         with memory_errors(stage):
             self._run(stage)
 
     def _run(self, stage):
-        # What the stages before took is not this one's.
-        start_up, self._start_up = self._start_up or StartUp(), None
+        # Only the first stage counts imports and the opening of the data.
+        start_up, self._start_up = self._start_up or StartUpTimes(), None
         steps = self.config.stage(stage).steps
         batch_size = self.config.stage(stage).batch_size
-        # Made before the mark: their time is the data's.
+        # Load the data now, so that the time is counted as data loading.
         observed, _ = self._observed, self._cache
-        start_up.mark("data")
-        # Each stage begins alike, whatever was trained before it in this process.
+        start_up.record_time("data")
+        build = {
+            "backbone": self._build_backbone,
+            "stem": self._build_stem,
+            "stream": self._build_stream,
+            "glam": self._build_glam,
+        }[stage]
+        # A stage starts the same way, whatever was trained before it in this process.
         keras.utils.set_random_seed(self.config.run.seed)
         with self.strategy.scope():
-            stage_object, observe = getattr(self, f"_build_{stage}")(observed)
+            stage_object, stage_observers = build(observed)
+            if self.config.run.init_from and not saved_step(self.workdir / stage):
+                self._initialization.initialize(stage_object, self.vocabulary)
         sizes = self.config.sizes if stage == "glam" else self.config.sizes[-1:]
         run_stage(
             stage_object,
@@ -151,13 +161,13 @@ class Training:
                 batch_size,
                 self._captions_per_image(stage),
             ),
-            observe=observe,
+            observers=stage_observers,
             signals=self.signals,
             start_up=start_up,
         )
 
-    def show_data(self) -> None:
-        """Draws what the pipeline feeds."""
+    def save_data_picture(self) -> None:
+        """Saves a picture of training images with their captions."""
         batch = next(
             iter(
                 make_dataset(
@@ -173,7 +183,7 @@ class Training:
                 )
             )
         )
-        path = observers.show_data(batch, self.workdir)
+        path = observers.save_data_picture(batch, self.workdir)
         if path is not None:
             logging.info("training images with captions: %s", path)
 
@@ -186,10 +196,14 @@ class Training:
         classifier = networks.build_label_classifier(self.config, label_values)
         stage = BackboneStage(self.config, classifier, codes["train"])
         rows = observed["index"].numpy()
-        observed_codes = {label: values[rows] for label, values in codes["val"].items()}
-        return stage, observers.BackboneObserver(
-            stage, observed, observed_codes, label_values
+        observer = observers.BackboneObserver(
+            classifier,
+            observed,
+            {label: values[rows] for label, values in codes["val"].items()},
+            label_values,
+            every=self.config.run.picture_every,
         )
+        return stage, [observer]
 
     def _build_stem(self, observed):
         encoder = networks.build_image_encoder(self.config)
@@ -201,10 +215,11 @@ class Training:
             encoder.backbone.set_weights(classifier.backbone.get_weights())
         stage = StemStage(
             self.config,
-            networks.build_stem(self.config, len(self.vocabulary) + 1),
+            networks.build_text_encoder(self.config, len(self.vocabulary) + 1),
             encoder,
         )
-        return stage, observers.StemObserver(stage, observed)
+        every = self.config.run.picture_every
+        return stage, [observers.StemObserver(stage, observed, every=every)]
 
     def _build_stream(self, observed):
         stream = networks.build_stream(self.config, len(self.vocabulary) + 1)
@@ -213,7 +228,10 @@ class Training:
             restore_part(self.workdir / "stem", {"image_encoder": encoder})
             stream.encoder.backbone.set_weights(encoder.backbone.get_weights())
         stage = StreamStage(self.config, stream)
-        return stage, observers.StreamObserver(stage, observed, self.tokenizer)
+        observer = observers.StreamObserver(
+            stream, observed, self.tokenizer, every=self.config.run.picture_every
+        )
+        return stage, [observer]
 
     def _build_glam(self, observed):
         stage = GlamStage.from_config(self.config, len(self.vocabulary) + 1)
@@ -222,7 +240,17 @@ class Training:
             {"stem": stage.stem, "image_encoder": stage.image_encoder},
         )
         restore_part(self.workdir / "stream", {"stream": stage.stream})
-        return stage, observers.GlamObserver(stage, observed, self.tokenizer)
+        observer = observers.GlamObserver(
+            stage, observed, self.tokenizer, every=self.config.run.picture_every
+        )
+        return stage, [observer]
+
+    def _captions_per_image(self, stage):
+        captions = {
+            "stem": self.config.stem.captions,
+            "stream": self.config.stream.captions,
+        }
+        return captions.get(stage, 1)
 
     def _captions_per_image(self, stage):
         captions = {
@@ -249,16 +277,22 @@ class Training:
             bad_examples=self.bad_examples["train"],
             input_context=input_context,
         )
-        # Strings cannot go to a GPU.
-        return dataset.map(
-            lambda batch: {
-                name: values for name, values in batch.items() if name != "caption"
-            }
-        )
+        return dataset.map(self._with_encoder_text)
+
+    def _with_encoder_text(self, batch):
+        text_inputs = networks.text_encoder_class(self.config).text_inputs
+        return with_encoder_text(batch, text_inputs)
+
+    @functools.cached_property
+    def _initialization(self):
+        """The model of `--init_from`, for all stages."""
+        from mirrorgan_tf.initialization import Initialization
+
+        return Initialization(self.config.run.init_from)
 
     @functools.cached_property
     def _cache(self):
-        """The training images in memory, for all stages, or None: read each time."""
+        """The training images in memory, or None: read from disk each time."""
         if not self.config.data.cache_images:
             return None
         return decode_images(
@@ -267,18 +301,19 @@ class Training:
 
     @functools.cached_property
     def _observed(self):
-        """The validation batch that all stages are shown on."""
+        """The validation batch of all observers."""
         dataset = make_dataset(
             self.splits["val"],
             self.captions["val"],
             sizes=self.config.sizes,
-            batch_size=_OBSERVED,
+            batch_size=_OBSERVED_IMAGES,
             seed=self.config.run.seed,
             training=False,
             max_words=self.config.text.max_words,
             bad_examples=self.bad_examples["val"],
         )
-        return next(iter(dataset))
+        batch = next(iter(dataset))
+        return batch | self._with_encoder_text(batch)
 
     def _open_vocabulary(self):
         path = self.workdir / VOCABULARY_FILE
@@ -300,9 +335,8 @@ def prepare_devices(config: Config) -> tf.distribute.Strategy:
         tf.config.experimental.enable_op_determinism()
     use_tf32(config.run.tf32)
     set_kernels(config.run.kernels)
-    networks.check_backbones(config)
-    if config.run.mixed_precision != "none":
-        keras.config.set_dtype_policy(f"mixed_{config.run.mixed_precision}")
+    networks.check_encoders(config)
+    set_mixed_precision(config.run.mixed_precision)
     return make_strategy(config)
 
 
@@ -315,7 +349,6 @@ def check_batch_sizes(
             f"{stage}_batch_size",
             config.stage(stage).batch_size,
             strategy,
-            # Micro-batches are of stages stream and glam.
             micro_batches=config.run.accumulate_steps if stage in _ACCUMULATING else 1,
         )
 
@@ -343,12 +376,12 @@ def train(
     chief = strategy.extended.should_checkpoint
     if not chief:
         logging.set_verbosity(logging.WARNING)
-    with hold_workdir(workdir) if chief else contextlib.nullcontext():
+    with lock_workdir(workdir) if chief else contextlib.nullcontext():
         if chief:
             start_workdir(workdir, config)
             training = Training(config, workdir, strategy, signals)
         if num_workers(strategy) > 1:
-            # The others wait for what the first makes.
+            # The others wait until the first has written the vocabulary.
             make_vote(strategy)(False)
         if not chief:
             training = Training(config, workdir, strategy, signals)
@@ -361,7 +394,7 @@ def train(
                 logging.info("nothing left to train in %s", workdir)
             return
         if chief:
-            training.show_data()
+            training.save_data_picture()
         for stage in chosen:
             training.run(stage)
     left = [stage for stage in unfinished if stage not in chosen]
@@ -376,7 +409,7 @@ def train(
 
 
 def _stages_to_train(config, workdir, chosen):
-    """Stages asked for, in order, and those that are not finished."""
+    """Names of the stages to train, in order, and of those that are not finished."""
     unfinished = [
         stage
         for stage in config.stages

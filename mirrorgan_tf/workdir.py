@@ -18,21 +18,21 @@ from mirrorgan_tf.models.image_encoder import ImageEncoder
 from mirrorgan_tf.networks import (
     build_glam,
     build_image_encoder,
-    build_stem,
     build_stream,
+    build_text_encoder,
 )
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
 from mirrorgan_tf.training.checkpoints import check_trained, restore_part
 
-__all__ = ["hold_workdir", "open_image_encoder", "open_workdir", "start_workdir"]
+__all__ = ["lock_workdir", "open_image_encoder", "open_workdir", "start_workdir"]
 
 FLAGS_FILE = "flags.cfg"
 VOCABULARY_FILE = "vocabulary.txt"
 
 
-def hold_workdir(path: Path) -> contextlib.AbstractContextManager[None]:
-    """Makes the folder of a run where there is none, and keeps others out of it.
+def lock_workdir(path: Path) -> contextlib.AbstractContextManager[None]:
+    """Makes the folder of a run if there is none, and locks it for this process.
 
     Raises:
         UserError: another training is running in it, or it cannot be written.
@@ -148,7 +148,7 @@ def open_workdir(path: str | Path, *, ema: bool = True) -> MirrorGAN:
             check_trained(path / stage)
     vocabulary = Vocabulary.load(path / VOCABULARY_FILE)
     networks = _without_pretrained_weights(config)
-    stem = build_stem(networks, len(vocabulary) + 1)
+    stem = build_text_encoder(networks, len(vocabulary) + 1)
     stream = build_stream(networks, len(vocabulary) + 1) if with_stream else None
     glam = build_glam(networks)
     restore_part(path / "stem", {"stem": stem})

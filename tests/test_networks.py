@@ -3,15 +3,15 @@ import pytest
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.models.backbones import BACKBONES
-from mirrorgan_tf.networks import build_image_encoder, build_stream, check_backbones
+from mirrorgan_tf.networks import build_image_encoder, build_stream, check_encoders
 
 
 @pytest.mark.parametrize("flag", ["image_encoder", "stream_encoder"])
 def test_unknown_backbone_is_refused_in_one_line_with_the_choices(flag):
     for name in BACKBONES:
-        check_backbones(Config.from_flags(**{flag: name}))
+        check_encoders(Config.from_flags(**{flag: name}))
     with pytest.raises(UserError, match=f"--{flag}=vgg: unknown.*small, inception"):
-        check_backbones(Config.from_flags(**{flag: "vgg"}))
+        check_encoders(Config.from_flags(**{flag: "vgg"}))
 
 
 def test_weights_that_cannot_be_loaded_name_the_flag(tiny_config, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.config.config_flags import read_config
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.workdir import hold_workdir, open_workdir, start_workdir
+from mirrorgan_tf.workdir import lock_workdir, open_workdir, start_workdir
 
 
 def only_flags(path):
@@ -71,13 +71,13 @@ def test_a_copy_opens_as_the_run_does(trained_workdir, tmp_path):
 
 def test_one_workdir_takes_one_training_at_a_time(tmp_path):
     path = tmp_path / "run"
-    with hold_workdir(path):
+    with lock_workdir(path):
         with (
             pytest.raises(UserError, match="another training is running in it"),
-            hold_workdir(path),
+            lock_workdir(path),
         ):
             pytest.fail("held twice")
-    with hold_workdir(path):
+    with lock_workdir(path):
         assert path.is_dir()
 
 
@@ -85,7 +85,7 @@ def test_one_workdir_takes_one_training_at_a_time(tmp_path):
 def test_a_workdir_that_cannot_be_written_is_told(path):
     with (
         pytest.raises(UserError, match=f"--workdir={path}: cannot be written"),
-        hold_workdir(Path(path)),
+        lock_workdir(Path(path)),
     ):
         pytest.fail("held")
 
@@ -101,7 +101,7 @@ def test_a_disk_that_became_read_only_is_told(tmp_path):
         for name in ("run", "new"):
             with (
                 pytest.raises(UserError, match=f"{name}: cannot be written"),
-                hold_workdir(tmp_path / name),
+                lock_workdir(tmp_path / name),
             ):
                 start_workdir(tmp_path / name, Config())
     finally:

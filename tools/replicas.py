@@ -60,8 +60,9 @@ def batches(context):
             "images": tuple(
                 random.uniform(-1, 1, (STEPS, ROWS, side, side, 3)) for side in SIZES
             ),
-            "ids": ids,
-            "lengths": lengths,
+            "caption_ids": ids[:, :, None],
+            "caption_lengths": lengths[:, :, None],
+            "text": {"ids": ids[:, :, None], "lengths": lengths[:, :, None]},
             "class_ids": random.integers(0, 9, (STEPS, ROWS), np.int32),
         }
     ).repeat()
@@ -98,7 +99,7 @@ def build(name, config):
     from mirrorgan_tf.training.stem_stage import StemStage
     from mirrorgan_tf.training.stream_stage import StreamStage
 
-    stem = networks.build_stem(config, WORDS)
+    stem = networks.build_text_encoder(config, WORDS)
     if name == "stem":
         stage = StemStage(config, stem, networks.build_image_encoder(config))
         stage.optimizer = keras.optimizers.SGD(0.01)
@@ -174,13 +175,18 @@ def keep_best(strategy, folder):
     import numpy as np
     import tensorflow as tf
 
-    from mirrorgan_tf.training.best import Best
+    from mirrorgan_tf.training.best import BestWeights
 
     task = json.loads(os.environ.get("TF_CONFIG", "{}")).get("task", {"index": 0})
     with strategy.scope():
         weight = tf.Variable(0.0)
-        best = Best(
-            folder, {"weight": weight}, figure="loss", lowest=True, patience_steps=1
+        best = BestWeights(
+            folder,
+            {"weight": weight},
+            figure="loss",
+            lowest=True,
+            every=1,
+            patience=1,
         )
     save = best._checkpoints.save
 
@@ -195,7 +201,7 @@ def keep_best(strategy, folder):
         weight.assign(step)
         over.append(float(best.consider({"loss": loss}, step)))
     weight.assign(0)
-    best.take()
+    best.restore()
     return {"best weight": weight.numpy(), "best over": np.array(over)}
 
 

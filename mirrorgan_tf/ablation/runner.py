@@ -25,7 +25,7 @@ from mirrorgan_tf.training.signals import Stopped
 from mirrorgan_tf.workdir import (
     FLAGS_FILE,
     VOCABULARY_FILE,
-    hold_workdir,
+    lock_workdir,
     start_workdir,
 )
 
@@ -66,7 +66,7 @@ def run_ablation(
     """
     call = call or run_command
     failed = []
-    with hold_workdir(workdir):
+    with lock_workdir(workdir):
         folders = {run.name: workdir / "runs" / run.name for run in runs}
         evaluation = f"evaluation/step{recipe.glam.steps}-{captions}captions"
         if pretrained is None:

@@ -286,6 +286,9 @@ class DiscriminatorSettings:
 class EncoderSettings:
     """Text encoder (STEM), DAMSM's image encoder, and captioner (STREAM)."""
 
+    text_encoder: str = _setting(
+        "text_encoder", "stem", "Text encoder: stem is the paper's."
+    )
     embedding_dim: int = _setting(
         "embedding_dim", 300, "Length of STEM's input word vectors (paper: 300).", low=1
     )
@@ -651,9 +654,10 @@ class RunSettings:
     mixed_precision: str = _setting(
         "mixed_precision",
         "none",
-        "Compute in bfloat16; weights, batch statistics and losses stay float32. none: "
-        "all in float32.",
-        choices=("none", "bfloat16"),
+        "bfloat16: compute in it; weights, batch statistics and losses stay float32. "
+        "none: all in float32. auto: bfloat16 where the device is fast at it (GPUs of "
+        "compute capability 8.0 and above, CPUs with avx512_bf16 or amx_bf16).",
+        choices=("none", "bfloat16", "auto"),
         runtime=True,
     )
     kernels: str = _setting(
@@ -699,6 +703,13 @@ class RunSettings:
         low=0,
         runtime=True,
     )
+    init_from: str = _setting(
+        "init_from",
+        "",
+        "Begin with the weights of another training, as far as they fit: its workdir, "
+        "or the name or folder of a preset. For fine-tuning on own images.",
+        runtime=True,
+    )
     log_format: str = _setting(
         "log_format",
         "text",
@@ -714,6 +725,14 @@ class RunSettings:
         500,
         "Steps between two pictures of samples, and between two validations.",
         low=1,
+        runtime=True,
+    )
+    evaluate_every: int = _setting(
+        "evaluate_every",
+        0,
+        "Stage glam: steps between FIDs of generated validation images, a curve in "
+        "TensorBoard; the weights with the lowest are kept. 0: none.",
+        low=0,
         runtime=True,
     )
     checkpoint_every: int = _setting(

@@ -26,16 +26,17 @@ from mirrorgan_tf.config.path_flags import (
 )
 from mirrorgan_tf.errors import UserError
 
-__all__ = ["define_flags", "main", "pick_image_encoder", "read_settings"]
+__all__ = ["define_flags", "main", "pick_file", "read_settings"]
 
 # What no checkpoint tells and differs between data sets.
 _RECIPE_SETTINGS = ("max_words", "stem_steps", "stream_steps", "glam_steps")
 _FILES = {
-    "text_encoder": "AttnGAN's text_encoder*.pth (DAMSM).",
     "generator": "netG*.pth of AttnGAN or MirrorGAN.",
     "caption_cnn": "STREAM's image encoder.",
     "caption_rnn": "STREAM's decoder.",
 }
+# Flags of files here, which are settings elsewhere.
+_FILES_NAMED_LIKE_SETTINGS = ("text_encoder", "image_encoder")
 
 
 def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
@@ -45,14 +46,15 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     define_path("workdir", None, "Folder to make.", **into)
     for name, text in _FILES.items():
         define_path(name, "", text, **into)
-    define_multi_path(
-        "image_encoder",
-        [],
-        "AttnGAN's image_encoder*.pth (DAMSM). In a flagfile it names a backbone, as "
-        "elsewhere; that is passed over here.",
-        allow_override=True,
-        **into,
-    )
+    for name in _FILES_NAMED_LIKE_SETTINGS:
+        define_multi_path(
+            name,
+            [],
+            f"AttnGAN's {name}*.pth (DAMSM). In a flagfile it names a network, as "
+            "elsewhere; that is ignored here.",
+            allow_override=True,
+            **into,
+        )
     define_path_list(
         "discriminators", [], "netD0.pth,netD1.pth,... of the generator.", **into
     )
@@ -78,7 +80,7 @@ def main() -> None:
     from mirrorgan_tf.convert.parts import Checkpoints
 
     checkpoints = Checkpoints(
-        image_encoder=pick_image_encoder(asked.image_encoder),
+        **{name: pick_file(asked[name].value) for name in _FILES_NAMED_LIKE_SETTINGS},
         discriminators=tuple(asked.discriminators),
         **{name: asked[name].value for name in _FILES},
     )
@@ -115,7 +117,8 @@ def read_settings(asked: flags.FlagValues) -> tuple[Config, frozenset[str]]:
         UserError: there is no --dataset, no recipe of it nor the settings that one
             would have, or a value is bad.
     """
-    names = {setting.flag for setting in SETTINGS} - {"image_encoder"}
+    names = {setting.flag for setting in SETTINGS}
+    names -= set(_FILES_NAMED_LIKE_SETTINGS)
     given = frozenset(name for name in names if asked[name].present)
     if "dataset" not in given:
         raise UserError("--dataset is missing; give the one that was trained on")
@@ -134,12 +137,14 @@ def read_settings(asked: flags.FlagValues) -> tuple[Config, frozenset[str]]:
     return config.replace(**{name: asked[name].value for name in given}), given
 
 
-def pick_image_encoder(values: list[str]) -> str:
-    """The file among what the flag was given; flagfiles give it backbones too."""
-    # The import takes seconds, and only this needs it.
+def pick_file(values: list[str]) -> str:
+    """The file among a flag's values; flagfiles add names of networks."""
+    # The imports take seconds, and only this needs them.
     from mirrorgan_tf.models.backbones import BACKBONES
+    from mirrorgan_tf.networks import TEXT_ENCODERS
 
-    return next((value for value in reversed(values) if value not in BACKBONES), "")
+    names = {*BACKBONES, *TEXT_ENCODERS}
+    return next((value for value in reversed(values) if value not in names), "")
 
 
 if __name__ == "__main__":

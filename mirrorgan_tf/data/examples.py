@@ -54,13 +54,21 @@ class _Examples:
         failed, image = first_good(lambda number: crop(rows[number]), attempts, blank)
         return failed, tf.ensure_shape(image, blank.shape)
 
-    def _example(self, row, caption, image, ids):
-        padded, length = self._padded(ids)
+    def _example(self, row, image, captions, words):
+        """An example of one image.
+
+        Args:
+            row: of the index.
+            image: cropped.
+            captions: numbers of its k captions.
+            words: the ids of each caption, at most `max_words`.
+        """
+        ids, lengths = zip(*map(self._padded, words), strict=True)
         return {
             "images": image,
-            "ids": padded,
-            "lengths": length,
-            "caption": self.captions.texts[caption],
+            "captions": tf.stack([self.captions.texts[i] for i in captions]),
+            "caption_ids": tf.stack(ids),
+            "caption_lengths": tf.stack(lengths),
             "class_ids": self.class_ids[row],
             "index": tf.cast(row, tf.int32),
         }
@@ -78,8 +86,7 @@ class TrainingExamples(_Examples):
     Attributes:
         seed: of all draws.
         flip: mirror every second image.
-        captions_each: k; with more than 1 an example has `more_ids` (k - 1, L) and
-            `more_lengths` (k - 1,), of the captions after the one drawn.
+        captions_each: k, captions of an example: the one drawn and those after it.
     """
 
     seed: int
@@ -123,24 +130,18 @@ class TrainingExamples(_Examples):
         return self._crop(row, corner, self.flip & (draws[2] < 0.5))
 
     def _drawn(self, position, row, draws, image):
-        caption = self.captions.pick(row, draws[3])
-        example = self._example(
-            row, caption, image, self._some_words(caption, _WORDS, position)
-        )
-        if self.captions_each > 1:
-            more = [
-                self._padded(
-                    self._some_words(
-                        self.captions.after(row, caption, places),
-                        _MORE_WORDS + places,
-                        position,
-                    )
-                )
-                for places in range(1, self.captions_each)
-            ]
-            ids, lengths = zip(*more, strict=True)
-            example |= {"more_ids": tf.stack(ids), "more_lengths": tf.stack(lengths)}
-        return example
+        drawn = self.captions.pick(row, draws[3])
+        captions = [drawn] + [
+            self.captions.after(row, drawn, places)
+            for places in range(1, self.captions_each)
+        ]
+        # Each caption has a random stream of its own.
+        streams = [_WORDS, *range(_MORE_WORDS + 1, _MORE_WORDS + self.captions_each)]
+        words = [
+            self._some_words(caption, stream, position)
+            for caption, stream in zip(captions, streams, strict=True)
+        ]
+        return self._example(row, image, captions, words)
 
     def _some_words(self, caption, stream, position):
         return sample_words(
@@ -180,7 +181,7 @@ class EvaluationExamples(_Examples):
     def _looked_up(self, row, image):
         caption = self.captions.starts[row] + self.chosen[row]
         ids = self.captions.words(caption)[: self.max_words]
-        return self._example(row, caption, image, ids)
+        return self._example(row, image, [caption], [ids])
 
 
 @tf.autograph.experimental.do_not_convert

@@ -78,11 +78,15 @@ def make_dataset(
         input_context: of a worker that makes only its rows of each global batch.
 
     Returns:
-        Dictionaries: `images`, a tuple of (B, s, s, 3) float32 in [-1, 1], one per
-        size, all reduced from one crop; `ids` (B, L) int32; `lengths` (B,) int32;
-        `caption` (B,) string; `class_ids` (B,) int32; `index` (B,) int32, rows of
-        `index`. With k > 1 also `more_ids` (B, k - 1, L) and `more_lengths`
-        (B, k - 1), of the further captions.
+        Dictionaries of B images with k captions each:
+
+        - `images`: a tuple of (B, s, s, 3) float32 in [-1, 1], one per size, all
+          reduced from one crop;
+        - `captions` (B, k) string;
+        - `caption_ids` (B, k, L) int32 and `caption_lengths` (B, k) int32: the words
+          that STREAM learns to write;
+        - `class_ids` (B,) int32;
+        - `index` (B,) int32, rows of `index`.
 
     Raises:
         ValueError: an argument is out of its range.

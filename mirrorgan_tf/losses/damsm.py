@@ -7,10 +7,16 @@ from keras import ops
 
 from mirrorgan_tf.models.blocks import MASKED_LOGIT, full_precision
 
-__all__ = ["matching_losses", "sentence_similarity", "word_similarity"]
+__all__ = [
+    "damsm_losses",
+    "generator_losses",
+    "matching_losses",
+    "sentence_similarity",
+    "word_similarity",
+]
 
-# Squared floor of a vector's length.
-_TINY = 1e-16
+# Floor of a vector's squared length.
+_MIN_SQUARED_LENGTH = 1e-16
 
 
 def word_similarity(
@@ -46,8 +52,8 @@ def word_similarity(
     # Softmax over the regions but for its sum: no cosine depends on a context's length.
     # The half keeps both ends within float32.
     attention = ops.exp(gamma1 * (by_word - 0.5))
-    # No context is ever made: its product with the word and its own square follow from
-    # products of regions, of which there are fewer than there are contexts.
+    # Contexts are not computed themselves: their products with words and with
+    # themselves follow from products of regions, of which there are fewer.
     products = ops.einsum("ird,isd->irs", regions, regions)
     squares = ops.sum(
         attention * ops.einsum("irs,istl->irtl", products, attention), axis=1
@@ -79,11 +85,11 @@ def sentence_similarity(code, sentence, *, gamma3: float = 10.0):
 
 
 def matching_losses(similarity, class_ids=None):
-    """Surprise at the true pairs, both ways.
+    """Cross entropy of the true pairs, both ways.
 
     Args:
         similarity: (B, B), image i in row i, its caption in column i.
-        class_ids: (B,) integers; others of an image's class are no negatives.
+        class_ids: (B,) integers; other images of an image's class are no negatives.
             None: all others are.
 
     Returns:
@@ -103,11 +109,101 @@ def matching_losses(similarity, class_ids=None):
             ops.logical_and(same_class, ops.logical_not(own)), MASKED_LOGIT, similarity
         )
     true_pairs = ops.sum(ops.where(own, similarity, 0.0), axis=1)
-    # Subtracted inside: similarities are tens, and a small loss would drown.
+    # Subtract before the log-sum-exp: similarities are tens, and a small loss would be
+    # lost to rounding.
     return (
         ops.logsumexp(similarity - true_pairs[:, None], axis=1),
         ops.logsumexp(similarity - true_pairs[None, :], axis=0),
     )
+
+
+def damsm_losses(
+    settings,
+    *,
+    regions,
+    code,
+    words,
+    sentence,
+    padding_mask,
+    class_ids,
+    mean,
+    gather=lambda values: values,
+):
+    """The four DAMSM losses (AttnGAN, section 3.2).
+
+    Every image of the global batch is matched with every caption of it. Each replica
+    computes all pairs, and takes its share of their mean.
+
+    Args:
+        settings: with gamma1, gamma2 and gamma3.
+        regions: (B, R, D) of the images.
+        code: (B, D) of the images.
+        words: (B, L, D) of the captions.
+        sentence: (B, D) of the captions; or (B, k, D) of k captions per image, whose
+            losses are averaged.
+        padding_mask: (B, L) bool of the words, True = padded.
+        class_ids: (B,) int32; other images of the same class are no negatives. None:
+            all others are.
+        mean: values to this replica's share of their mean.
+        gather: (B, ...) of this replica to the global batch.
+
+    Returns:
+        Scalars by name, in nats.
+    """
+    # Unstack before gathering, which may lose the static shape.
+    sentences = (
+        [sentence]
+        if len(sentence.shape) == 2
+        else [sentence[:, i] for i in range(sentence.shape[1])]
+    )
+    # Collectives know no booleans.
+    padding_mask = gather(ops.cast(padding_mask, "int32"))
+    regions, code, words = gather(regions), gather(code), gather(words)
+    if class_ids is not None:
+        class_ids = gather(class_ids)
+    by_word = matching_losses(
+        word_similarity(
+            regions,
+            words,
+            padding_mask,
+            gamma1=settings.gamma1,
+            gamma2=settings.gamma2,
+            gamma3=settings.gamma3,
+        ),
+        class_ids,
+    )
+    by_sentence = [
+        matching_losses(
+            sentence_similarity(code, gather(one), gamma3=settings.gamma3), class_ids
+        )
+        for one in sentences
+    ]
+    to_text, to_image = (
+        sum(losses) / len(losses) for losses in zip(*by_sentence, strict=True)
+    )
+    return {
+        "words_image_to_text": mean(by_word[0]),
+        "words_text_to_image": mean(by_word[1]),
+        "sentence_image_to_text": mean(to_text),
+        "sentence_text_to_image": mean(to_image),
+    }
+
+
+def generator_losses(inputs):
+    """Loss term: the sum of the DAMSM losses of the last image (AttnGAN)."""
+    regions, code = inputs.image_embeddings(inputs.images[-1])
+    losses = damsm_losses(
+        inputs.settings,
+        regions=regions,
+        code=code,
+        words=inputs.words,
+        sentence=inputs.sentence,
+        padding_mask=inputs.padding_mask,
+        class_ids=inputs.class_ids,
+        mean=inputs.mean,
+        gather=inputs.gather,
+    )
+    return {"damsm": sum(losses.values())}
 
 
 def _unit(vectors):
@@ -118,5 +214,5 @@ def _unit(vectors):
 
 def _inverse_length(squares):
     """1 / the root; 0 where it would be that of a zero vector."""
-    scale = ops.rsqrt(ops.maximum(squares, _TINY))
-    return ops.where(squares > _TINY, scale, 0.0)
+    scale = ops.rsqrt(ops.maximum(squares, _MIN_SQUARED_LENGTH))
+    return ops.where(squares > _MIN_SQUARED_LENGTH, scale, 0.0)

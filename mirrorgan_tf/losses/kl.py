@@ -1,8 +1,8 @@
-"""How far the caption condition strays from N(0, I)."""
+"""Kullback-Leibler divergence of the caption condition from N(0, I)."""
 
 from keras import ops
 
-__all__ = ["kl_to_standard_normal"]
+__all__ = ["condition_losses", "kl_to_standard_normal"]
 
 
 def kl_to_standard_normal(mu, log_var):
@@ -25,3 +25,8 @@ def kl_to_standard_normal(mu, log_var):
     if tuple(mu.shape) != tuple(log_var.shape):
         raise ValueError(f"log_var.shape={log_var.shape}; expected mu's, {mu.shape}")
     return -0.5 * ops.mean(1.0 + log_var - ops.square(mu) - ops.exp(log_var), axis=-1)
+
+
+def condition_losses(inputs):
+    """Loss term: of the generator's condition s_ca."""
+    return {"kl": inputs.mean(kl_to_standard_normal(inputs.mu, inputs.log_var))}

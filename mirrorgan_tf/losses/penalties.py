@@ -1,10 +1,10 @@
-"""Penalties on how steeply a discriminator rises at real images."""
+"""Penalties on the gradient of a discriminator at real images."""
 
 from keras import ops
 
 from mirrorgan_tf.models.blocks import full_precision
 
-__all__ = ["r1_penalty"]
+__all__ = ["r1_losses", "r1_penalty"]
 
 
 def r1_penalty(image_gradient):
@@ -21,6 +21,19 @@ def r1_penalty(image_gradient):
     (2018), eq. 9; gamma is the caller's.
     """
     return 0.5 * _squared_norm(image_gradient)
+
+
+def r1_losses(inputs):
+    """Loss term: R1 of both heads, at real images with their own sentences.
+
+    Under batch statistics an image changes the others' logits too: the gradient is
+    that of the batch's sum.
+    """
+    penalties = [
+        r1_penalty(inputs.image_gradient(logits))
+        for logits in (inputs.real, inputs.real_matching)
+    ]
+    return {"r1": inputs.mean(sum(penalties))}
 
 
 def _squared_norm(values):

@@ -5,12 +5,13 @@ from keras import layers, ops
 
 from mirrorgan_tf.models.attention import padding_mask_from_lengths
 from mirrorgan_tf.models.blocks import recurrent_policy
+from mirrorgan_tf.models.text_encoder import TextEncoder
 
 __all__ = ["Stem"]
 
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
-class Stem(keras.Model):
+class Stem(TextEncoder):
     """Text encoder: word vectors through a bidirectional LSTM.
 
     Args:
@@ -76,19 +77,25 @@ class Stem(keras.Model):
                 dropout of the word vectors; None = no dropout.
 
         Returns:
-            words (B, L, D), 0 past the caption's end, and sentence (B, D): the
-            final hidden states, forward then backward; 0 for an empty caption.
+            words (B, L, D), 0 past the caption's end, sentence (B, D): the final
+            hidden states, forward then backward, 0 for an empty caption, and
+            padding_mask (B, L) bool, True = padded.
         """
         vectors = self.embedding(ids)
         if dropout_uniform is not None:
             kept = ops.cast(dropout_uniform >= self.dropout, vectors.dtype)
             vectors = vectors * kept / (1.0 - self.dropout)
-        is_word = ops.logical_not(padding_mask_from_lengths(lengths, ids.shape[1]))
+        padding_mask = padding_mask_from_lengths(lengths, ids.shape[1])
+        is_word = ops.logical_not(padding_mask)
         forward, last, _ = self.forward_lstm(vectors, mask=is_word)
         backward, first, _ = self.backward_lstm(vectors, mask=is_word)
         words = ops.concatenate([forward, ops.flip(backward, axis=1)], axis=-1)
         words = words * ops.cast(is_word, words.dtype)[:, :, None]
-        return words, ops.concatenate([last, first], axis=-1)
+        return words, ops.concatenate([last, first], axis=-1), padding_mask
+
+    def dropout_shape(self, text):
+        """(B, L, embedding_dim): each number of a word vector is dropped by itself."""
+        return (*text["ids"].shape, self.embedding_dim)
 
     def get_config(self):
         return super().get_config() | {

@@ -25,21 +25,21 @@ def accumulate(
     parts: list[Any],
     gradients_of: Callable[[Any], tuple[dict[str, tf.Tensor], list]],
 ) -> tuple[dict[str, tf.Tensor], list]:
-    """Means over micro-batches, which are worked through one after the other.
+    """Means over micro-batches, which run one after the other.
 
-    What the forward passes assign to variables (averages of batch norms, directions of
-    spectral norms) is averaged too: every micro-batch starts from the values before the
-    step, and the variables get the mean of where the micro-batches took them. So they
-    forget as much in a step as they do without micro-batches. An average of moments m
-    becomes momentum · m + (1 - momentum) · mean of the micro-batches' moments.
+    The variables that forward passes assign (moving averages of batch norms, directions
+    of spectral norms) are averaged too: every micro-batch starts from the values before
+    the step, and each variable gets the mean of its values after the micro-batches. So
+    a moving average forgets as much per step as without micro-batches: m becomes
+    momentum · m + (1 - momentum) · mean of the micro-batches' moments.
 
     Args:
         parts: the micro-batches.
-        gradients_of: a micro-batch to its losses and (nested) gradients. It assigns to
-            Keras variables alone.
+        gradients_of: a micro-batch to its losses and (nested) gradients. The only
+            variables it may assign are Keras variables.
 
     Returns:
-        Losses and gradients; of means over words they are means of means.
+        Losses and gradients. A mean over words becomes a mean of means.
     """
     if len(parts) == 1:
         return gradients_of(parts[0])
@@ -65,10 +65,10 @@ def accumulate(
 
 
 class _CollectedUpdates(keras.StatelessScope):
-    """Keeps what is assigned to variables, which reads in the scope then give."""
+    """Collects assignments to variables; reads in the scope return the new values."""
 
     def __init__(self):
-        # Values for variables that other code has left without are not its to draw.
+        # Variables that other code left uninitialised stay so.
         super().__init__(initialize_variables=False)
         self._variables = {}
 
@@ -80,10 +80,10 @@ class _CollectedUpdates(keras.StatelessScope):
 
     @property
     def variables(self) -> list[keras.Variable]:
-        """That were assigned to, in order."""
+        """The variables that were assigned, in order."""
         return list(self._variables.values())
 
     @property
     def values(self) -> list[tf.Tensor]:
-        """The newest of each."""
+        """The newest value of each."""
         return [self.get_current_value(variable) for variable in self.variables]

@@ -1,43 +1,17 @@
-"""Losses of one discriminator, and of the generator against it."""
+"""The passes and the loss of one discriminator."""
 
 import contextlib
 
 import tensorflow as tf
 
-from mirrorgan_tf.losses.adversarial import ADVERSARIAL_LOSSES
-from mirrorgan_tf.losses.penalties import r1_penalty
+from mirrorgan_tf.config.groups import LossSettings
+from mirrorgan_tf.losses.registry import DISCRIMINATOR_LOSS
+from mirrorgan_tf.losses.terms import DiscriminatorLossInputs, sum_terms
 from mirrorgan_tf.models.discriminators import Discriminator
 from mirrorgan_tf.models.feature_discriminator import FeatureDiscriminator
 from mirrorgan_tf.training.distribution import global_mean
 
-__all__ = ["adversarial_loss", "discriminator_loss"]
-
-
-def adversarial_loss(
-    discriminator: Discriminator | FeatureDiscriminator,
-    inputs: tf.Tensor | list[tf.Tensor],
-    sentence: tf.Tensor,
-    *,
-    training: bool,
-    kind: str = "cross_entropy",
-) -> tf.Tensor:
-    """This replica's share of the generator's loss against one discriminator.
-
-    The sum of both heads' losses, each a mean (over the maps too, for a
-    `FeatureDiscriminator`).
-
-    Args:
-        discriminator: of this scale.
-        inputs: (B, s, s, 3) in [-1, 1], generated; or their feature maps.
-        sentence: (B, D), the condition: the sentence embedding, not s_ca.
-        training: batch statistics.
-        kind: of ADVERSARIAL_LOSSES.
-    """
-    cost = ADVERSARIAL_LOSSES[kind].generator
-    features = discriminator.features(inputs, training=training)
-    alone = discriminator.unconditional(features, training=training)
-    joint = discriminator.conditional(features, sentence, training=training)
-    return global_mean(cost(alone)) + global_mean(cost(joint))
+__all__ = ["discriminator_loss"]
 
 
 def discriminator_loss(
@@ -45,83 +19,72 @@ def discriminator_loss(
     real: tf.Tensor | list[tf.Tensor],
     fake: tf.Tensor | list[tf.Tensor],
     sentence: tf.Tensor,
-    wrong_sentence: tf.Tensor,
-    wrong_weights: tf.Tensor,
+    next_sentence: tf.Tensor,
+    next_weights: tf.Tensor,
     *,
+    settings: LossSettings,
     training: bool,
-    kind: str = "cross_entropy",
-    r1_weight: float = 0.0,
 ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-    """This replica's shares of one errD and of its penalty, and the sum.
-
-    errD = (real_u + real_c) / 2 + (fake_u + fake_c + wrong_c) / 3, each a mean, in
-    nats where it is of cross entropies; `wrong` is a real image with another image's
-    sentence. What is penalised is the gradient at real images with their own
-    sentences. Under batch statistics an image moves the others' logits too: the
-    gradient is that of the batch's sum.
+    """This replica's shares of one discriminator's losses, and the weighted sum.
 
     Args:
         discriminator: of this scale.
         real: (B, s, s, 3) in [-1, 1]; or their feature maps.
         fake: like `real`.
-        sentence: (B, D), the condition: the sentence embedding, not s_ca.
-        wrong_sentence: (B, D).
-        wrong_weights: (B,), 0 where there is no wrong sentence.
-        training: batch statistics.
-        kind: of ADVERSARIAL_LOSSES.
-        r1_weight: gamma of R1, on both heads; 0: none.
+        sentence: (B, D), the sentence embedding, not the condition s_ca.
+        next_sentence: (B, D), of the next image of the batch.
+        next_weights: (B,), 0 where there is no next image.
+        settings: forms and weights of the losses.
+        training: whether to use the statistics of the batch.
 
     Returns:
-        Losses without their weights, errD named "discriminator", and their weighted
-        sum.
-
-    Source: the authors' code; the paper (eq. 7) has no wrong pairs.
+        The losses of `DISCRIMINATOR_LOSS` by name, without their weights, and their
+        weighted sum.
     """
-    cost = ADVERSARIAL_LOSSES[kind]
-    with _watching(real, r1_weight) as tape:
+    record = any(
+        term.uses_image_gradient and term.weight(settings)
+        for term in DISCRIMINATOR_LOSS
+    )
+    with _watch(real) if record else contextlib.nullcontext() as tape:
         features = discriminator.features(
             tf.nest.map_structure(lambda *pair: tf.concat(pair, 0), real, fake),
             batches=2,
             training=training,
         )
-        real_alone, fake_alone = tf.split(
+        real_logits, fake_logits = tf.split(
             discriminator.unconditional(features, training=training), 2
         )
-        real_joint, fake_joint, wrong_joint = tf.split(
+        real_matching, fake_matching, real_mismatching = tf.split(
             discriminator.conditional(
                 features,
-                tf.concat([sentence, sentence, wrong_sentence], 0),
+                tf.concat([sentence, sentence, next_sentence], 0),
                 batches=3,
                 training=training,
             ),
             3,
         )
-    real_mean = global_mean(cost.real(real_alone)) + global_mean(cost.real(real_joint))
-    # (B,) or, where a discriminator judges several maps, (B, maps).
-    wrong_weights = tf.reshape(wrong_weights, [-1] + [1] * (len(wrong_joint.shape) - 1))
-    wrong_weights = tf.broadcast_to(wrong_weights, tf.shape(wrong_joint))
-    fake_mean = (
-        global_mean(cost.fake(fake_alone))
-        + global_mean(cost.fake(fake_joint))
-        + global_mean(cost.fake(wrong_joint), wrong_weights)
+    # (B,) to (B, maps), where a discriminator has logits for several maps.
+    more_axes = [1] * (len(real_mismatching.shape) - 1)
+    weights = tf.broadcast_to(
+        tf.reshape(next_weights, [-1, *more_axes]), tf.shape(real_mismatching)
     )
-    total = real_mean / 2 + fake_mean / 3
-    losses = {"discriminator": total}
-    if r1_weight:
-        losses["r1"] = global_mean(
-            r1_penalty(tape.gradient(real_alone, real))
-            + r1_penalty(tape.gradient(real_joint, real))
-        )
-        total += r1_weight * losses["r1"]
-    return losses, total
+    inputs = DiscriminatorLossInputs(
+        settings=settings,
+        real=real_logits,
+        fake=fake_logits,
+        real_matching=real_matching,
+        fake_matching=fake_matching,
+        real_mismatching=real_mismatching,
+        mismatching_weights=weights,
+        image_gradient=lambda logits: tape.gradient(logits, real),
+        mean=global_mean,
+    )
+    return sum_terms(DISCRIMINATOR_LOSS, inputs)
 
 
 @contextlib.contextmanager
-def _watching(values, wanted):
-    """A tape for several gradients with respect to `values`, or none."""
-    if not wanted:
-        yield None
-        return
+def _watch(values):
+    """A tape for several gradients with respect to `values`."""
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
         tape.watch(values)
         yield tape

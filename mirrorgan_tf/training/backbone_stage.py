@@ -1,4 +1,4 @@
-"""Stage backbone: a small CNN learns labels, as the paper's CNNs knew ImageNet's."""
+"""Stage backbone: a small CNN learns labels, in place of ImageNet weights."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,8 @@ import tensorflow as tf
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.models.label_classifier import LabelClassifier
 from mirrorgan_tf.training.distribution import global_mean
-from mirrorgan_tf.training.schedules import learning_rate
+from mirrorgan_tf.training.optimizers import make_optimizer
+from mirrorgan_tf.training.stage import Stage
 
 __all__ = ["BackboneStage"]
 
@@ -17,7 +18,7 @@ __all__ = ["BackboneStage"]
 _LABEL_SMOOTHING = 0.1
 
 
-class BackboneStage:
+class BackboneStage(Stage):
     """Pretraining of backbone "small" on labels of the training images."""
 
     name = "backbone"
@@ -38,17 +39,18 @@ class BackboneStage:
         self.config = config
         self.classifier = classifier
         self._codes = {label: tf.constant(of) for label, of in codes.items()}
-        self.optimizer = keras.optimizers.Adam(learning_rate(config, self.name))
-        self.optimizer.build(classifier.trainable_variables)
+        self.optimizer = make_optimizer(
+            config, "backbone", classifier.trainable_variables
+        )
 
     @property
     def checkpointed(self) -> dict:
-        """What a checkpoint of this stage holds."""
+        """See `Stage`."""
         return {"classifier": self.classifier, "optimizer": self.optimizer}
 
     def step(self, batch: dict, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Updates the classifier on one replica's part of a batch."""
-        del seed  # nothing here is random
+        """Updates the classifier; `index` gives the rows of the labels."""
+        del seed  # Nothing here is random.
         variables = self.classifier.trainable_variables
         with tf.GradientTape() as tape:
             logits = self.classifier(batch["images"][-1], training=True)

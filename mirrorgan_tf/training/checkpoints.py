@@ -1,8 +1,8 @@
-"""Checkpoints of a stage: saving, taking up again, reading parts.
+"""Checkpoints of a stage: saving, resuming, reading parts.
 
-The files themselves are the list of what there is: `ckpt-<step>.index` and its
-data. One appears whole or not at all, and of those that are there the newest that
-can be read counts; TensorFlow keeps a checksum of every tensor.
+A checkpoint is `ckpt-<step>.index` and its data files, which appear as a whole or not
+at all. The newest one that can be read counts; TensorFlow keeps a checksum of every
+tensor.
 """
 
 import re
@@ -23,7 +23,7 @@ from mirrorgan_tf.files import move_whole, write_whole
 
 __all__ = ["StageCheckpoints", "check_trained", "restore_part", "saved_step"]
 
-# TensorFlow's reader makes an IndexError of a file that ends too soon.
+# TensorFlow's reader raises an IndexError for a truncated file.
 _UNREADABLE = (tf.errors.OpError, IndexError)
 _STEP_KEY = "step/.ATTRIBUTES/VARIABLE_VALUE"
 _ROLLBACKS_KEY = "rollbacks/.ATTRIBUTES/VARIABLE_VALUE"
@@ -44,15 +44,14 @@ class StageCheckpoints:
         self._keep = keep
         self._objects = objects
         self._trackables = {"step": self.step, **_trackables(objects)}
-        # Other workers take part in reading the variables, and write nothing.
+        # Of several workers the first writes; the others only read their variables.
         self._writes = tf.distribute.get_strategy().extended.should_checkpoint
 
     def restore(self) -> int:
         """Loads the newest checkpoint that can be read; returns the steps done.
 
         Raises:
-            UserError: there are some, but none can be read, or it is of other
-                networks.
+            UserError: none of several can be read, or it is of other networks.
         """
         _newest_readable(self._folder, self._restore)
         return int(self.step.numpy())
@@ -61,7 +60,7 @@ class StageCheckpoints:
         """Writes a checkpoint of the present step, then removes the oldest.
 
         Raises:
-            UserError: it cannot be written; those before are as they were.
+            UserError: it cannot be written; earlier ones are unchanged.
         """
         if not self._writes:
             with tempfile.TemporaryDirectory() as folder, quiet():
@@ -73,39 +72,39 @@ class StageCheckpoints:
             shutil.rmtree(partial, ignore_errors=True)
             with quiet():
                 self._all().write(str(partial / f"ckpt-{step}"))
-            # Only with its index, which comes last, is it a checkpoint.
+            # The index comes last: without it, the files are no checkpoint.
             for path in sorted(partial.glob("ckpt-*"), key=lambda p: p.suffix):
                 move_whole(path, self._folder / path.name)
             self._remove_but_newest(step)
         except (OSError, tf.errors.OpError) as error:
             raise UserError(
                 f"{self._folder}: the checkpoint of step {step} cannot be written "
-                f"({_first_line(error)}); those before are intact: make room, then "
-                "give the command again"
+                f"({_first_line(error)}); earlier ones are intact: make room, then "
+                "run the command again"
             ) from None
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
     def not_finite(self) -> list[str]:
-        """Names of the objects in which a number is NaN or infinite."""
+        """Names of the objects with a number that is NaN or infinite."""
         return [name for name, value in self._objects.items() if not _all_finite(value)]
 
     def _all(self):
         checkpoint = tf.train.Checkpoint(rollbacks=self.rollbacks, **self._trackables)
-        # Once asked for, it is written too: `restore` expects it.
+        # Creates this variable, which `restore` expects in the file.
         _ = checkpoint.save_counter
         return checkpoint
 
     def _restore(self, path):
         with_rollbacks = tf.train.load_checkpoint(path).has_tensor(_ROLLBACKS_KEY)
-        # Runs that began before there was a count have none.
+        # Checkpoints of early versions have no count of rollbacks.
         checkpoint = (
             self._all() if with_rollbacks else tf.train.Checkpoint(**self._trackables)
         )
         _restore(checkpoint, path, partial=False)
 
     def _remove_but_newest(self, step):
-        """Leaves `keep` up to this step; later ones could not be read."""
+        """Keeps `keep` checkpoints up to this step; later ones are unreadable."""
         paths = _checkpoints(self._folder)
         past = [path for path in paths if _number(path) <= step]
         kept = past[: self._keep]
@@ -121,12 +120,12 @@ class StageCheckpoints:
 
 
 def saved_step(folder: Path) -> int:
-    """Steps done by the newest checkpoint that can be read; 0 where there is none.
+    """Steps done by the newest checkpoint that can be read; 0 if there is none.
 
     Reads the whole checkpoint.
 
     Raises:
-        UserError: there are some, but none can be read.
+        UserError: none of several can be read.
     """
 
     def read(path):
@@ -145,7 +144,7 @@ def check_trained(folder: Path) -> None:
 
 
 def restore_part(folder: Path, objects: dict) -> int:
-    """Loads some of a stage's objects from its newest readable checkpoint.
+    """Loads part of a stage's objects from its newest readable checkpoint.
 
     Returns:
         The checkpoint's step.
@@ -161,10 +160,10 @@ def restore_part(folder: Path, objects: dict) -> int:
 
 
 def _checkpoints(folder: Path) -> list[Path]:
-    """What could be restored, newest first.
+    """Paths without suffixes, newest first.
 
     Raises:
-        UserError: there were some and their files are gone.
+        UserError: the folder's list names checkpoints, and their files are gone.
     """
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     numbers = {int(match[1]) for name in names if (match := _NAME.fullmatch(name))}
@@ -181,7 +180,7 @@ def _number(path):
 
 
 def _newest_readable(folder: Path, read: Callable[[str], _Result]) -> _Result | None:
-    """What `read` makes of the newest checkpoint that it can read, if there are any."""
+    """The result of `read` for the newest checkpoint that it can read, or None."""
     failure = None
     for path in _checkpoints(folder):
         try:
@@ -189,14 +188,14 @@ def _newest_readable(folder: Path, read: Callable[[str], _Result]) -> _Result | 
         except _UNREADABLE as error:
             reason = find_placeholder(folder, f"{path.name}.*") or _first_line(error)
             failure = f"{path}: the checkpoint cannot be read ({reason})"
-            logging.warning("%s; trying the one before", failure)
+            logging.warning("%s; trying an earlier one", failure)
         else:
             if failure:
-                logging.warning("taking %s instead", path)
+                logging.warning("using %s instead", path)
             return result
     if failure:
         raise UserError(
-            f"{failure}, nor can any before it; bring its files back from a copy, or "
+            f"{failure}, nor can any earlier one; restore its files from a copy, or "
             f"move {folder} away to train the stage from the beginning"
         )
     return None
@@ -205,15 +204,15 @@ def _newest_readable(folder: Path, read: Callable[[str], _Result]) -> _Result | 
 def _trackables(objects):
     """Keras models as lists of all their variables, other objects as they are.
 
-    TensorFlow does not see Keras layers that stand in a list: given a model, it
-    saves the rest and says nothing.
+    TensorFlow does not track Keras layers in a list: of a model with such a list it
+    silently saves the rest.
     """
     if isinstance(objects, dict):
         return {name: _trackables(value) for name, value in objects.items()}
     if isinstance(objects, list | tuple):
         return [_trackables(value) for value in objects]
     if isinstance(objects, keras.Model):
-        # Paths hold counters that depend on what was built before; order doesn't.
+        # By order, since the names of Keras variables depend on what was built before.
         return [variable.value for variable in objects.variables]
     return objects
 
@@ -238,7 +237,7 @@ def _restore(checkpoint, path, *, partial):
     except (AssertionError, ValueError) as error:
         raise UserError(
             f"{path}: the checkpoint is of other networks ({_first_line(error)}); "
-            "use the flags it was made with, or another --workdir"
+            "use the flags of its training, or another --workdir"
         ) from None
     except _UNREADABLE as error:
         try:
@@ -248,7 +247,7 @@ def _restore(checkpoint, path, *, partial):
         raise UserError(
             f"{path}: the checkpoint cannot be restored ({_first_line(error)}), though "
             "its files are intact: keep them. Keras' floatx, a setting of keras.json, "
-            f"is {keras.config.floatx()}; a run needs the one that it began with"
+            f"is {keras.config.floatx()}; a run needs the one that it started with"
         ) from None
 
 
@@ -263,5 +262,5 @@ def _read_all(path):
 def _first_line(error):
     lines = str(error).strip().splitlines() or [type(error).__name__]
     line = re.sub(r"^\{\{.*?\}\} ", "", lines[0])
-    # Long ones begin with a path and end with the reason.
+    # Long messages begin with a path and end with the reason.
     return line if len(line) < 200 else f"{line[:90]} ... {line[-90:]}"

@@ -1,9 +1,9 @@
-"""What a step needs to give the same result on any number of replicas.
+"""Strategies, and functions that make a step independent of the number of replicas.
 
-A step returns its replica's share of each loss; the shares add up to the loss
-of the global batch, as gradients do (optimizers sum them over the replicas).
-Noise belongs to an example's place in the global batch, so the way the batch is
-split does not change it.
+A step returns its replica's share of each loss. The shares add up to the loss of the
+global batch, as gradients do: optimizers sum them over the replicas. Random numbers
+belong to an example's position in the global batch, so they do not depend on how the
+batch is split.
 """
 
 import json
@@ -32,9 +32,9 @@ __all__ = [
 
 
 def make_strategy(config: Config) -> tf.distribute.Strategy:
-    """The strategy named by `--strategy`; call before anything else of TensorFlow.
+    """The strategy of `--strategy`; call it before TensorFlow uses its devices.
 
-    One device needs no mirrored variables: `mirrored` then is `one_device`.
+    With one device `mirrored` is `one_device`, which needs no mirrored variables.
     Checkpoints are the same.
 
     Raises:
@@ -54,7 +54,7 @@ def make_strategy(config: Config) -> tf.distribute.Strategy:
 
 
 def _refuse_jit_compile(config, setting):
-    """A compiled step can't sum gradients over mirrored variables' replicas."""
+    """A compiled step can't sum the gradients of mirrored variables over replicas."""
     if config.run.jit_compile:
         raise UserError(
             f"--jit_compile: not with {setting}; leave it out, or train on one device "
@@ -79,15 +79,15 @@ def distribute_batches(
 
     Args:
         strategy: its replicas divide `batch_size`.
-        make_dataset: where there are several workers, gives an endless dataset of the
-            rows that a worker has of each global batch; for None of whole batches.
+        make_dataset: input context of a worker to an endless dataset of its rows of
+            each global batch; None to a dataset of whole batches.
         batch_size: rows of a global batch.
     """
     if num_workers(strategy) == 1:
         dataset = make_dataset(None)
         if _is_one_cpu(strategy):
-            # Nothing to share out, and an inner iterator less: that one has tf.data's
-            # autotuner whatever the dataset's options are.
+            # A distributed iterator would start tf.data's autotuner, whatever the
+            # options of the dataset are.
             return iter(dataset)
         return iter(strategy.experimental_distribute_dataset(dataset))
     rows = batch_size // strategy.num_replicas_in_sync
@@ -96,10 +96,10 @@ def distribute_batches(
         def split(values):
             return tf.reshape(values, [-1, rows, *values.shape[1:]])
 
-        # One element a replica of this worker.
+        # One element for each replica of this worker.
         own = make_dataset(context)
         own = own.map(lambda batch: tf.nest.map_structure(split, batch)).unbatch()
-        # Else a short last batch is reckoned with, and static shapes are lost.
+        # Without it, a short last batch is assumed, and static shapes are lost.
         return own.apply(
             tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
         )
@@ -114,7 +114,7 @@ def make_vote(strategy: tf.distribute.Strategy) -> Callable[[bool], tf.Tensor]:
     def count(mine):
         def sum_up():
             context = tf.distribute.get_replica_context()
-            # An argument has no device, and is summed up to none.
+            # An argument has no device, and its sum would not reach one.
             return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(mine))
 
         return strategy.experimental_local_results(strategy.run(sum_up))[0] > 0
@@ -125,8 +125,8 @@ def make_vote(strategy: tf.distribute.Strategy) -> Callable[[bool], tf.Tensor]:
 def make_agreement(strategy: tf.distribute.Strategy) -> Callable[[float], float]:
     """A function that every worker calls with its own number: all get the first one's.
 
-    The first worker is the one that writes checkpoints. Whoever gets a result knows
-    that all workers have come as far.
+    The first worker is the one that writes checkpoints. It is a barrier too: it returns
+    when all workers have called it.
     """
     if num_workers(strategy) == 1:
         return lambda own: own
@@ -151,7 +151,7 @@ def check_batch_size(
     *,
     micro_batches: int = 1,
 ) -> None:
-    """Raises UserError unless all micro-batches of all replicas are alike, and of 2."""
+    """Raises UserError unless all micro-batches have one size, of at least 2 images."""
     replicas = strategy.num_replicas_in_sync
     step = replicas * micro_batches
     if batch_size % step:
@@ -175,13 +175,13 @@ def global_mean(values: tf.Tensor, weights: tf.Tensor | None = None) -> tf.Tenso
 
     Args:
         values: (B, ...) float32 of this replica.
-        weights: as values, 0 for what does not count; none counts all.
+        weights: as values; None: all 1.
 
     Returns:
-        Scalar; the sum over replicas is the mean. 0 where nothing counts.
+        Scalar; the sum over replicas is the mean. 0 if all weights are 0.
     """
     if weights is None:
-        # Replicas' batches are equal: their number need not be asked for.
+        # The replicas' batches are equal, so no collective is needed.
         replicas = tf.distribute.get_replica_context().num_replicas_in_sync
         count = tf.cast(tf.size(values) * replicas, values.dtype)
         return tf.math.divide_no_nan(tf.reduce_sum(values), count)
@@ -195,7 +195,7 @@ def gather_examples(values: tf.Tensor) -> tf.Tensor:
     context = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync == 1:
         return values
-    # What came from the iterator has no device, and is gathered to none.
+    # Tensors of the iterator have no device, and `identity` gives them one.
     return context.all_gather(tf.identity(values), axis=0)
 
 
@@ -231,11 +231,11 @@ def example_uniform(shape: tuple[int, ...], *, seed: tf.Tensor) -> tf.Tensor:
 def clip_global_gradient(
     gradients: list[tf.Tensor], norm: float
 ) -> tuple[list[tf.Tensor], tf.Tensor]:
-    """Clips the gradient of the global batch to a norm; 0 only measures.
+    """Clips the gradient of the global batch to a norm; 0 only computes the norm.
 
     Returns:
-        Gradients to hand to an optimizer, which sums them over the replicas,
-        and this replica's share of the norm before clipping.
+        Gradients for an optimizer, which sums them over the replicas, and this
+        replica's share of the norm before clipping.
     """
     context = tf.distribute.get_replica_context()
     replicas = context.num_replicas_in_sync
@@ -264,11 +264,11 @@ def _check_tf_config():
     try:
         config = json.loads(text)
         cluster, task = config["cluster"], config["task"]
-        place, addresses = int(task["index"]), cluster[task["type"]]
-        known = place >= 0 and isinstance(addresses[place], str)
+        index, addresses = int(task["index"]), cluster[task["type"]]
+        valid = index >= 0 and isinstance(addresses[index], str)
     except (ValueError, TypeError, LookupError):
-        known = False
-    if not known:
+        valid = False
+    if not valid:
         raise UserError(
             f"--strategy=multi_worker: TF_CONFIG={text!r} names no cluster and task; "
             f"set it on every worker, such as {example}"
@@ -276,23 +276,23 @@ def _check_tf_config():
     others = sorted(set(cluster) - {"chief", "worker"})
     if others:
         raise UserError(
-            f"--strategy=multi_worker: TF_CONFIG names the job {others[0]!r}, and only "
-            "workers (and one chief) take part in a training here; leave it out on "
+            f"--strategy=multi_worker: TF_CONFIG names the job {others[0]!r}; only "
+            "workers (and one chief) take part in a training here: leave it out on "
             "every worker"
         )
 
 
-def _example_random(draw, shape, seed):
+def _example_random(stateless_random, shape, seed):
     context = tf.distribute.get_replica_context()
     batch, *rest = shape
-    everything = draw([batch * context.num_replicas_in_sync, *rest], seed)
+    everything = stateless_random([batch * context.num_replicas_in_sync, *rest], seed)
     if context.num_replicas_in_sync == 1:
         return everything
     return tf.ensure_shape(tf.gather(everything, _rows(batch)), shape)
 
 
 def _rows(batch):
-    """Places of this replica's examples in the global batch."""
+    """Positions of this replica's examples in the global batch."""
     context = tf.distribute.get_replica_context()
     replica = tf.cast(context.replica_id_in_sync_group, tf.int32)
     return replica * batch + tf.range(batch)

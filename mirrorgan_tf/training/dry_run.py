@@ -1,4 +1,4 @@
-"""`--dry_run`: the networks at full size, a few steps a stage, no data."""
+"""`--dry_run`: the networks at full size, a few steps of each stage, no data."""
 
 import dataclasses
 import time
@@ -12,23 +12,24 @@ from mirrorgan_tf.config import Config
 from mirrorgan_tf.data.registry import dataset_class
 from mirrorgan_tf.tf32 import describe_float32
 from mirrorgan_tf.training.backbone_stage import BackboneStage
+from mirrorgan_tf.training.captions import with_encoder_text
 from mirrorgan_tf.training.estimates import (
     MeasuredStep,
-    assumptions,
+    describe_epoch,
     estimate,
     step_gflop,
     table,
 )
 from mirrorgan_tf.training.glam_stage import GlamStage
 from mirrorgan_tf.training.loop import compile_step
-from mirrorgan_tf.training.memory import hand_back, peak_gib
+from mirrorgan_tf.training.memory import free_memory, peak_gib
 from mirrorgan_tf.training.stem_stage import StemStage
 from mirrorgan_tf.training.stream_stage import StreamStage
 
 __all__ = ["dry_run", "random_batch"]
 
-# Words of AttnGAN's vocabularies; birdlets' is about as large as said here, and of
-# one's own set nothing is known.
+# Of AttnGAN's vocabularies; that of birdlets is about as large, that of a folder is
+# not known.
 _VOCABULARY_SIZES = {"birdlets": 200, "cub": 5_450, "coco": 27_297, "folder": 5_450}
 _BATCH = 2
 # The first, which traces, and those that are timed.
@@ -36,11 +37,11 @@ _STEPS = 3
 
 
 def dry_run(config: Config, strategy: tf.distribute.Strategy) -> None:
-    """Builds every network, logs sizes, runs a few steps a stage on random data.
+    """Builds every network, logs sizes, runs a few steps of each stage on random data.
 
     Pretrained weights are not loaded, so nothing is downloaded. The steps use two
-    images a replica and micro-batch; the memory printed is this process's peak up to
-    then. Ends with a table of how long the whole stages would take.
+    images per replica and micro-batch; the memory logged is this process's peak up to
+    then. Ends with a table of the times that the whole stages would take.
     """
     if config.encoders.image_encoder_weights != "backbone":
         config = config.replace(image_encoder_weights="none")
@@ -65,16 +66,19 @@ def dry_run(config: Config, strategy: tf.distribute.Strategy) -> None:
         )
         for name, stage in stages.items()
     ]
-    logging.info("%s", assumptions(config, batch_size))
+    logging.info(
+        "estimates for this machine, in proportion to the images of a step; an epoch "
+        "is %s",
+        describe_epoch(config),
+    )
     header, *rows = table(estimates)
     logging.info("%s", header)
-    for row, estimated in zip(rows, estimates, strict=True):
-        fields = dataclasses.asdict(estimated)
-        logging.info("%s", row, extra={"fields": fields})
+    for row, stage in zip(rows, estimates, strict=True):
+        logging.info("%s", row, extra={"fields": dataclasses.asdict(stage)})
 
 
 def _build_stages(config, words):
-    stem = networks.build_stem(config, words)
+    stem = networks.build_text_encoder(config, words)
     image_encoder = networks.build_image_encoder(config)
     stream = networks.build_stream(config, words)
     stages = {}
@@ -86,6 +90,7 @@ def _build_stages(config, words):
     return stages | {
         "stem": StemStage(config, stem, image_encoder),
         "stream": StreamStage(config, stream),
+        # With the networks of the other stages, to save memory.
         "glam": GlamStage(
             config,
             stem=stem,
@@ -99,7 +104,7 @@ def _build_stages(config, words):
 
 
 def _log_parameters(stage):
-    by_name = {
+    parts = {
         "STEM": stage.stem,
         "DAMSM image encoder": stage.image_encoder,
         "STREAM": stage.stream,
@@ -110,7 +115,7 @@ def _log_parameters(stage):
             stage.config.sizes, stage.discriminators, strict=True
         )
     }
-    for name, network in by_name.items():
+    for name, network in parts.items():
         logging.info(
             "%-22s %12s trainable of %12s parameters",
             name,
@@ -128,7 +133,7 @@ def _run_steps(name, stage, config, strategy, batch_size, words):
         stage, strategy, step, jit=config.run.jit_compile, seed=config.run.seed
     )
     first, losses = _time_step(train_step, batches)
-    hand_back()
+    free_memory()
     seconds = min(_time_step(train_step, batches)[0] for _ in range(1, _STEPS))
     logging.info(
         "%s: first step %.1f s (with tracing), later %.2f s (%.2f images/s), "
@@ -151,15 +156,18 @@ def _time_step(train_step, batches):
 
 
 def random_batch(config: Config, batch_size: int, words: int) -> dict:
-    """A batch of noise, as the pipeline would give it; ids from 1 to words - 1."""
+    """A batch of noise, as a stage would be fed it; ids from 1 to words - 1."""
     random = np.random.default_rng(config.run.seed)
-    return {
+    ids = random.integers(1, words, (batch_size, 1, config.text.max_words), np.int32)
+    batch = {
         "images": tuple(
             random.uniform(-1, 1, (batch_size, size, size, 3)).astype(np.float32)
             for size in config.sizes
         ),
-        "ids": random.integers(1, words, (batch_size, config.text.max_words), np.int32),
-        "lengths": np.full(batch_size, config.text.max_words, np.int32),
+        "captions": tf.fill([batch_size, 1], ""),
+        "caption_ids": ids,
+        "caption_lengths": np.full((batch_size, 1), config.text.max_words, np.int32),
         "class_ids": np.arange(batch_size, dtype=np.int32),
         "index": np.arange(batch_size, dtype=np.int32) % _BATCH,
     }
+    return with_encoder_text(batch, networks.text_encoder_class(config).text_inputs)

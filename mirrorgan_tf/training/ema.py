@@ -19,18 +19,18 @@ def update_average(
     step: tf.Tensor,
     warm_up: bool = False,
 ) -> None:
-    """Moves the average one step towards the model (cross-replica context).
+    """Updates the average after a step of the model, in cross-replica context.
 
-    Batch-norm statistics are averaged too, so that they belong to the averaged
-    weights (the authors' code takes the raw model's).
+    Batch-norm statistics are averaged too, to match the averaged weights (the authors'
+    code uses those of the raw model).
 
     Args:
         average: built like `model`.
         model: after its update.
         decay: in [0, 1]; 0.999 in the authors' code.
         step: scalar integer, updates before this one.
-        warm_up: begin with a decay of (1 + step) / (10 + step): else the random start
-            lingers, which a short training has no time to forget.
+        warm_up: begin with a decay of (1 + step) / (10 + step), so that a short
+            training forgets its random initial weights.
     """
     decay = tf.constant(decay, tf.float32)
     if warm_up:

@@ -11,10 +11,10 @@ __all__ = ["FrozenMaps"]
 
 
 class FrozenMaps:
-    """Computes feature maps and remembers them for as long as it lives.
+    """Computes feature maps and caches them.
 
     Feature discriminators, the redescription and the DAMSM loss need the same maps of
-    the same images. Make one of these a step, so that no maps outlive it.
+    the same images. Use a new instance at each step, so that the cache is freed.
     """
 
     def __init__(
@@ -23,22 +23,22 @@ class FrozenMaps:
         *,
         image_encoder: ImageEncoder,
         stream: Stream,
-        shift_draws: tf.Tensor | None = None,
+        shift_numbers: tf.Tensor | None = None,
     ):
         """Takes built networks.
 
         Args:
-            config: for the shift, and whether both networks are one.
+            config: for the shift, and whether both networks share one backbone.
             image_encoder: DAMSM's.
             stream: STREAM.
-            shift_draws: (B, 2) in [0, 1), by which images are moved before a network
-                sees them; none: they are not.
+            shift_numbers: (B, 2) random numbers in [0, 1), by which images are moved
+                before they are encoded; None: they are not moved.
         """
         self._config = config
-        self._shift_draws = shift_draws
+        self._shift_numbers = shift_numbers
         self._backbones = {
             "image_encoder": image_encoder.backbone,
-            # Where the weights are the same, one network's maps serve both.
+            # With the same weights, the maps of one network serve both.
             "stream_encoder": image_encoder.backbone
             if config.one_frozen_backbone
             else stream.encoder.backbone,
@@ -54,20 +54,22 @@ class FrozenMaps:
 
         Args:
             network: image_encoder or stream_encoder.
-            images: the very same tensor gives the very same maps.
+            images: maps are cached for each tensor, not for equal values.
         """
         backbone = self._backbones[network]
-        for known_backbone, known_images, maps in self._computed:
-            if known_backbone is backbone and known_images is images:
+        for cached_backbone, cached_images, maps in self._computed:
+            if cached_backbone is backbone and cached_images is images:
                 return maps
         maps = list(backbone.feature_maps(self._view(images)))
         self._computed.append((backbone, images, maps))
         return maps
 
     def _view(self, images):
-        if self._shift_draws is None:
+        if self._shift_numbers is None:
             return images
-        return shift(images, self._shift_draws, self._config.encoders.frozen_view_shift)
+        return shift(
+            images, self._shift_numbers, self._config.encoders.frozen_view_shift
+        )
 
     def read(self, network: str, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Regions and pooled vector, as the backbone returns them when called."""

@@ -1,9 +1,8 @@
 """The loop around every stage: steps, log lines, pictures, checkpoints."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -11,7 +10,7 @@ from absl import logging
 
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.training.best import Best
+from mirrorgan_tf.training.best import BestWeights
 from mirrorgan_tf.training.checkpoints import StageCheckpoints
 from mirrorgan_tf.training.distribution import (
     distribute_batches,
@@ -19,27 +18,15 @@ from mirrorgan_tf.training.distribution import (
     make_vote,
     num_workers,
 )
-from mirrorgan_tf.training.memory import hand_back
-from mirrorgan_tf.training.progress import Board, Observation, Progress, StartUp
+from mirrorgan_tf.training.memory import free_memory
+from mirrorgan_tf.training.progress import Progress, StageSummaries, StartUpTimes
 from mirrorgan_tf.training.signals import StopSignals
+from mirrorgan_tf.training.stage import Observer, Stage
 
-__all__ = ["Stage", "compile_step", "read_losses", "run_stage"]
+__all__ = ["compile_step", "read_losses", "run_stage"]
 
 # A prime: seeds of successive rollbacks are far apart.
 _SEED_STRIDE = 1_000_003
-
-
-class Stage(Protocol):
-    """What the loop asks of a stage."""
-
-    name: str
-    checkpointed: dict
-
-    def step(self, batch: dict, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Updates the models; returns this replica's shares of the losses.
-
-        `seed` (2,) int32 is this step's: the run's seed and the step.
-        """
 
 
 class NotFinite(Exception):
@@ -58,24 +45,22 @@ def compile_step(
 
     Args:
         stage: built under the strategy.
-        strategy: that the models were built under.
-        step: steps done; counted up.
+        strategy: under which the models were built.
+        step: number of steps done; incremented.
         jit: compile with XLA.
-        seed: the run's, or what gives it at each step.
+        seed: the run's, or a function that returns it at each step.
     """
     replica_step = stage.step
     if jit:
         replica_step = tf.function(stage.step, jit_compile=True, autograph=False)
-    after_step = getattr(stage, "after_step", None)
 
-    # AutoGraph would rewrite every model that it comes by: a fifth of the start-up.
+    # AutoGraph would convert the code of every model: a fifth of the start-up time.
     @tf.function(autograph=False)
     def train_step(iterator):
         run_seed = tf.cast(seed() if callable(seed) else seed, tf.int32)
         step_seed = tf.stack([run_seed, tf.cast(step.read_value(), tf.int32)])
         shares = strategy.run(replica_step, (next(iterator), step_seed))
-        if after_step is not None:
-            after_step(step.read_value())
+        stage.after_step(step.read_value())
         step.assign_add(1)
         return {
             name: strategy.reduce(tf.distribute.ReduceOp.SUM, share, axis=None)
@@ -96,28 +81,29 @@ def run_stage(
     make_dataset: Callable[
         [int, int, tf.distribute.InputContext | None], tf.data.Dataset
     ],
-    observe: Callable[[], Observation],
+    observers: Sequence[Observer] = (),
     signals: StopSignals | None = None,
-    start_up: StartUp | None = None,
+    start_up: StartUpTimes | None = None,
 ) -> None:
     """Trains a stage to `steps` steps, from its latest checkpoint if it has one.
 
     Args:
         stage: built under the strategy.
-        config: the run's.
-        strategy: that the models were built under.
+        config: of the run.
+        strategy: under which the models were built.
         workdir: gets `<stage>/` checkpoints, `logs/<stage>/`, `pictures/`.
-        steps: where to stop, counted from the stage's beginning.
+        steps: last step, counted from the stage's beginning.
         batch_size: global, for images/s.
-        make_dataset: first step and seed to global batches from there on, or to the
-            rows of them that a worker has.
-        observe: called for pictures.
-        signals: asked after every step whether to stop.
-        start_up: what took its time until here; reported after the first step.
+        make_dataset: first step, seed and, of several workers, input context to the
+            batches from that step on, or to the worker's rows of them.
+        observers: validation figures and pictures. At most one of them has a
+            `best_figure`, by which the best weights are kept.
+        signals: checked after every step.
+        start_up: times until here; reported after the first step.
 
     Raises:
         UserError: a loss is not finite, or a checkpoint does not fit.
-        Stopped: a signal asked to; a checkpoint is written.
+        Stopped: a signal requested it; a checkpoint is written.
     """
     with strategy.scope():
         checkpoints = StageCheckpoints(
@@ -129,26 +115,37 @@ def run_stage(
         logging.info("%s: going on from step %d", stage.name, start)
     elif config.run.on_nan == "rollback":
         checkpoints.save()
-    signals = signals or StopSignals()
     with strategy.scope():
-        best = _best_of(stage, observe, config, workdir)
-    loop = _Loop(stage, config, strategy, checkpoints, best, steps, batch_size, signals)
-    board = Board(workdir, stage.name, writes=strategy.extended.should_save_summary)
-    start_up = start_up or StartUp()
-    start_up.mark("building")
+        best = _best_weights(stage, observers, config, workdir)
+    loop = _Loop(
+        stage,
+        config=config,
+        strategy=strategy,
+        checkpoints=checkpoints,
+        observers=observers,
+        best=best,
+        steps=steps,
+        batch_size=batch_size,
+        signals=signals or StopSignals(),
+    )
+    summaries = StageSummaries(
+        workdir, stage.name, writes=strategy.extended.should_save_summary
+    )
+    start_up = start_up or StartUpTimes()
+    start_up.record_time("building")
     try:
         while start is not None:
             progress = Progress(
                 stage.name,
-                board,
+                summaries,
                 start=start,
                 steps=steps,
                 batch_size=batch_size,
                 start_up=start_up,
             )
-            start = loop.run(start, make_dataset, observe, progress)
+            start = loop.run(start, make_dataset, progress)
     finally:
-        board.close()
+        summaries.close()
 
 
 def _check_start(start, strategy, workdir):
@@ -161,30 +158,42 @@ def _check_start(start, strategy, workdir):
         )
 
 
-def _best_of(stage, observe, config, workdir):
-    """Where the observer names a figure to judge by; else None."""
-    figure = getattr(observe, "judged_by", None)
-    if figure is None:
-        return None
-    return Best(
-        workdir / stage.name / "best",
-        stage.checkpointed,
-        figure=figure,
-        lowest=observe.lowest_is_best,
-        patience_steps=config.run.patience * config.run.picture_every,
-    )
+def _best_weights(stage, observers, config, workdir):
+    """Of the observer that has a figure for them; else None."""
+    for observer in observers:
+        if observer.best_figure is not None:
+            return BestWeights(
+                workdir / stage.name / "best",
+                stage.checkpointed,
+                figure=observer.best_figure,
+                lowest=observer.lowest_is_best,
+                every=observer.every,
+                patience=config.run.patience,
+            )
+    return None
 
 
 class _Loop:
-    """One stage on its way from a step to the last."""
+    """The steps of one stage."""
 
     def __init__(
-        self, stage, config, strategy, checkpoints, best, steps, batch_size, signals
+        self,
+        stage,
+        *,
+        config,
+        strategy,
+        checkpoints,
+        observers,
+        best,
+        steps,
+        batch_size,
+        signals,
     ):
         self._stage = stage
         self._config = config
         self._strategy = strategy
         self._checkpoints = checkpoints
+        self._observers = observers
         self._best = best
         self._steps = steps
         self._batch_size = batch_size
@@ -198,7 +207,7 @@ class _Loop:
             seed=lambda: self._seed(checkpoints.rollbacks.read_value()),
         )
 
-    def run(self, start, make_dataset, observe, progress) -> int | None:
+    def run(self, start, make_dataset, progress) -> int | None:
         """To the last step, or until a rollback: then the step it went back to."""
         seed = int(self._seed(self._checkpoints.rollbacks.numpy()))
         batches = distribute_batches(
@@ -206,39 +215,53 @@ class _Loop:
             functools.partial(make_dataset, start, seed),
             self._batch_size,
         )
-        config, unread, votes, to_stop = self._config, [], [], False
         try:
             with self._signals.deferred():
-                for done in range(start + 1, self._steps + 1):
-                    unread.append(self._train_step(batches))
-                    first, last = done == start + 1, done == self._steps
-                    if first:
-                        hand_back()
-                    to_stop = self._to_stop(votes)
-                    due = done % config.run.checkpoint_every == 0
-                    # The last step is saved once it is judged.
-                    to_save = not last and (to_stop or due)
-                    to_judge = last or done % config.run.picture_every == 0
-                    to_show = to_judge or first
-                    if to_save or to_show or done % config.run.log_every == 0:
-                        progress.report(done, read_losses(unread, done))
-                        unread = []
-                    if to_save:
-                        self._save()
-                        if to_stop:
-                            break
-                    if to_show:
-                        observation = observe()
-                        progress.show(observation, done)
-                    if to_judge and self._is_over(observation[0], done):
-                        self._save()
-                        break
-                self._agree_to_stop(to_stop)
+                stopping = self._run_steps(start, batches, progress)
+                self._agree_to_stop(stopping)
         except NotFinite as error:
             return self._roll_back(error)
         return None
 
-    def _to_stop(self, votes):
+    def _run_steps(self, start, batches, progress):
+        """Returns whether a signal ended it."""
+        run, unread, votes = self._config.run, [], []
+        for step in range(start + 1, self._steps + 1):
+            unread.append(self._train_step(batches))
+            first, last = step == start + 1, step == self._steps
+            if first:
+                free_memory()
+            stopping = self._stop_requested(votes)
+            # The last step is saved once its figures have been considered.
+            save = not last and (stopping or step % run.checkpoint_every == 0)
+            due = self._due_observers(step, first)
+            if save or first or last or due or step % run.log_every == 0:
+                progress.report(step, read_losses(unread, step))
+                unread = []
+            if save:
+                self._save()
+            if stopping and not last:
+                return True
+            figures = {}
+            for observer in due:
+                observation = observer()
+                progress.show(observation, step)
+                figures |= observation[0]
+            if self._is_over(figures, step):
+                self._save()
+                return stopping
+        return False
+
+    def _due_observers(self, step, first):
+        return [
+            observer
+            for observer in self._observers
+            if step == self._steps
+            or step % observer.every == 0
+            or (first and observer.after_first_step)
+        ]
+
+    def _stop_requested(self, votes):
         """Whether a signal came: to this process, or to any worker a step ago."""
         if self._vote is None:
             return self._signals.requested
@@ -246,22 +269,24 @@ class _Loop:
         votes.append(self._vote(self._signals.requested))
         return len(votes) > 1 and bool(votes.pop(0))
 
-    def _agree_to_stop(self, to_stop):
-        """All workers stop after a stage, or none: `to_stop` may be a step old."""
+    def _agree_to_stop(self, stopping):
+        """All workers stop after a stage, or none: `stopping` may be a step old."""
         if self._vote is not None:
             self._signals.requested = bool(
-                self._vote(self._signals.requested | to_stop)
+                self._vote(self._signals.requested | stopping)
             )
 
-    def _is_over(self, figures, done):
+    def _is_over(self, figures, step):
         """Whether the stage ends here; then its best weights are in place."""
-        over = done == self._steps
+        over = step == self._steps
         if self._best is not None:
-            over = self._best.consider(figures, done) or over
+            # Weights of the first step, which is observed out of turn, do not count.
+            if over or step % self._best.every == 0:
+                over = self._best.consider(figures, step) or over
             if over:
-                self._best.take()
+                self._best.restore()
         if over:
-            # Of a stage that ends early nothing is left to do either.
+            # Nothing is left to do of a stage that ends early either.
             self._checkpoints.step.assign(self._steps)
         return over
 
@@ -276,12 +301,8 @@ class _Loop:
         return (self._config.run.seed + rollbacks * _SEED_STRIDE) % 2**31
 
     def _roll_back(self, error):
-        used = int(self._checkpoints.rollbacks.numpy())
-        allowed = (
-            self._config.run.max_rollbacks
-            if self._config.run.on_nan == "rollback"
-            else 0
-        )
+        run, used = self._config.run, int(self._checkpoints.rollbacks.numpy())
+        allowed = run.max_rollbacks if run.on_nan == "rollback" else 0
         if used >= allowed:
             after = f" after {used} rollback(s)" if used else ""
             raise UserError(
@@ -302,15 +323,15 @@ class _Loop:
         return start
 
 
-def read_losses(unread: list[dict[str, tf.Tensor]], done: int) -> dict[str, float]:
+def read_losses(unread: list[dict[str, tf.Tensor]], step: int) -> dict[str, float]:
     """Means of several steps' losses.
 
     Args:
-        unread: losses by name, a step each.
-        done: the last one's number.
+        unread: losses by name of each step.
+        step: number of the last one.
 
     Raises:
-        NotFinite: one is not, of the first such step.
+        NotFinite: a loss is not, at the first such step.
     """
     names = list(unread[0])
     # One transfer, however many losses and steps.
@@ -324,7 +345,7 @@ def read_losses(unread: list[dict[str, tf.Tensor]], done: int) -> dict[str, floa
         ]
         raise NotFinite(
             f"loss {', '.join(broken)} is not finite at step "
-            f"{done - len(unread) + first + 1}"
+            f"{step - len(unread) + first + 1}"
         )
     means = rows.mean(axis=0, dtype=np.float64)
     return {name: float(mean) for name, mean in zip(names, means, strict=True)}

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from mirrorgan_tf.commands import is_out_of_memory
 from mirrorgan_tf.errors import UserError
 
-__all__ = ["hand_back", "memory_errors", "peak_gib"]
+__all__ = ["free_memory", "memory_errors", "peak_gib"]
 
-# Flags of a stage that save memory, besides its batch size.
-_SAVING = {
+# Advice for stages with flags that save memory, besides the batch size.
+_ADVICE = {
     "stream": "raise --accumulate_steps, ",
     "glam": "give --remat, raise --accumulate_steps, ",
 }
@@ -30,16 +30,16 @@ def memory_errors(stage: str) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         raise UserError(
-            f"{stage}: out of memory; {_SAVING.get(stage, '')}lower "
+            f"{stage}: out of memory; {_ADVICE.get(stage, '')}lower "
             f"--{stage}_batch_size, or stop what else uses this memory"
         ) from None
 
 
-def hand_back() -> None:
+def free_memory() -> None:
     """Returns freed memory to the system, where the C library can (glibc).
 
-    To be called after a first step: tracing and optimising its graph leave some
-    100 MiB that glibc keeps otherwise.
+    Call it after a first step: tracing and optimising its graph leave some 100 MiB,
+    which glibc would keep.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
@@ -47,6 +47,6 @@ def hand_back() -> None:
 
 
 def peak_gib() -> float:
-    """The most that was resident at a time, in GiB."""
+    """The largest resident memory of the process so far, in GiB."""
     # In KiB on Linux.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

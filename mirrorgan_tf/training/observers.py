@@ -1,6 +1,6 @@
-"""What a person sees of a stage: validation figures and pictures.
+"""Validation figures and pictures of each stage.
 
-Each observer looks at a fixed batch of the validation split.
+Each observer uses a fixed batch of the validation split.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,9 +10,12 @@ import numpy as np
 import tensorflow as tf
 
 from mirrorgan_tf.data.transforms import to_uint8
+from mirrorgan_tf.losses.caption import append_end, mean_word_loss
 from mirrorgan_tf.losses.damsm import sentence_similarity
 from mirrorgan_tf.mirrorgan import TextToImage, seeded_noise
+from mirrorgan_tf.models.label_classifier import LabelClassifier
 from mirrorgan_tf.models.redescription import greedy
+from mirrorgan_tf.models.stream import Stream
 from mirrorgan_tf.pictures import (
     attention_sheet,
     caption_grid,
@@ -20,36 +23,37 @@ from mirrorgan_tf.pictures import (
     save_image,
 )
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
-from mirrorgan_tf.training.backbone_stage import BackboneStage
+from mirrorgan_tf.training.captions import first_captions
+from mirrorgan_tf.training.distribution import global_mean
 from mirrorgan_tf.training.glam_stage import GlamStage
-from mirrorgan_tf.training.progress import Observation, tolerant
+from mirrorgan_tf.training.progress import warn_if_unwritable
+from mirrorgan_tf.training.stage import Observation, Observer
 from mirrorgan_tf.training.stem_stage import StemStage
-from mirrorgan_tf.training.stream_stage import StreamStage, redescription_loss
 
 __all__ = [
     "BackboneObserver",
     "GlamObserver",
     "StemObserver",
     "StreamObserver",
-    "show_data",
+    "save_data_picture",
 ]
 
-_GRID = 16
-_SHOWN_WORDS = 15
-_SEED = 0
+_GRID_IMAGES = 16
+_MAX_ATTENTION_WORDS = 15
+_FIRST_SEED = 0
 
 
-def show_data(batch: dict, workdir: Path) -> Path | None:
-    """Draws training images with the captions drawn for them.
+def save_data_picture(batch: dict, workdir: Path) -> Path | None:
+    """Saves training images with the captions chosen for them.
 
     Returns:
         The PNG; None if it could not be written.
     """
     sheet = caption_grid(
-        to_uint8(batch["images"][-1][:_GRID]).numpy(), _texts(batch["caption"][:_GRID])
+        _grid_images(batch), _texts(batch["captions"][:_GRID_IMAGES, 0])
     )
     path = workdir / "pictures" / "data.png"
-    with tolerant(path):
+    with warn_if_unwritable(path):
         save_image(sheet, path)
         with tf.summary.create_file_writer(str(workdir / "logs")).as_default():
             tf.summary.image("data", sheet[None], step=0)
@@ -57,167 +61,175 @@ def show_data(batch: dict, workdir: Path) -> Path | None:
     return None
 
 
-class BackboneObserver:
-    """What the backbone reads of one validation batch."""
+class BackboneObserver(Observer):
+    """Labels that the backbone predicts for one validation batch."""
 
-    judged_by, lowest_is_best = "val_accuracy", False
+    best_figure = "val_accuracy"
 
     def __init__(
         self,
-        stage: BackboneStage,
+        classifier: LabelClassifier,
         batch: dict,
-        truth: Mapping[str, np.ndarray],
-        values: Mapping[str, Sequence[str]],
+        codes: Mapping[str, np.ndarray],
+        labels: Mapping[str, Sequence[str]],
+        *,
+        every: int,
     ):
         """Takes one validation batch.
 
         Args:
-            stage: that trains it.
+            classifier: in training.
             batch: B images of the pipeline.
-            truth: label -> (B,) codes.
-            values: label -> what the codes stand for.
+            codes: label -> (B,) integers, the true values.
+            labels: label -> the names of its values.
+            every: steps between observations.
         """
-        self._batch, self._truth, self._values = batch, truth, values
-        classifier = stage.classifier
+        self.every = every
+        self._batch, self._codes, self._labels = batch, codes, labels
 
         @tf.function(autograph=False)
-        def read():
+        def predict():
             return {
                 label: tf.argmax(logits, axis=1)
                 for label, logits in classifier(batch["images"][-1]).items()
             }
 
-        self._read = read
+        self._predict = predict
 
     def __call__(self) -> Observation:
-        """Share of labels that are read right, all and each; images with mistakes."""
-        read = {label: codes.numpy() for label, codes in self._read().items()}
-        right = {
-            f"val_{label}": float(np.mean(codes == self._truth[label]))
-            for label, codes in read.items()
+        """Accuracy of all labels and of each; images with their wrong labels."""
+        predicted = {label: codes.numpy() for label, codes in self._predict().items()}
+        accuracy = {
+            f"val_{label}": float(np.mean(codes == self._codes[label]))
+            for label, codes in predicted.items()
         }
+        rows = range(min(_GRID_IMAGES, len(self._batch["index"])))
         picture = caption_grid(
-            to_uint8(self._batch["images"][-1][:_GRID]).numpy(),
-            [
-                self._mistakes(read, i)
-                for i in range(min(_GRID, len(self._batch["index"])))
-            ],
+            _grid_images(self._batch),
+            [self._mistakes(predicted, row) for row in rows],
         )
-        mean = float(np.mean(list(right.values())))
-        return {self.judged_by: mean} | right, {"misread": picture}
+        mean = float(np.mean(list(accuracy.values())))
+        return {self.best_figure: mean} | accuracy, {"misread": picture}
 
-    def _mistakes(self, read, row):
+    def _mistakes(self, predicted, row):
         return "\n".join(
-            f"{label}: {values[read[label][row]]} ({values[truth]})"
-            for label, values in self._values.items()
-            if read[label][row] != (truth := self._truth[label][row])
+            f"{label}: {values[predicted[label][row]]} ({values[true_code]})"
+            for label, values in self._labels.items()
+            if predicted[label][row] != (true_code := self._codes[label][row])
         )
 
 
-class StemObserver:
-    """Which caption fits which image, on one validation batch."""
+class StemObserver(Observer):
+    """Similarity of all captions with all images of one validation batch."""
 
-    lowest_is_best = False
-
-    def __init__(self, stage: StemStage, batch: dict):
-        """Takes one validation batch; nothing of it is random."""
-        self._batch = batch
+    def __init__(self, stage: StemStage, batch: dict, *, every: int):
+        """Takes one validation batch."""
+        self.every = every
+        self.best_figure = f"val_top1_of_{len(batch['index'])}"
 
         @tf.function(autograph=False)
         def similarities():
-            _, sentence = stage.stem(batch["ids"], batch["lengths"])
+            _, sentence, _ = stage.stem(**first_captions(batch["text"]))
             _, code = stage.image_encoder(batch["images"][-1])
             return sentence_similarity(code, sentence, gamma3=1.0)
 
         self._similarities = similarities
-        self.judged_by = f"val_top1_of_{len(batch['ids'])}"
 
     def __call__(self) -> Observation:
-        """Share of images whose own caption is the nearest, and the matrix."""
+        """Share of images with their own caption as the nearest, and the matrix."""
         cosines = self._similarities().numpy()
-        right = cosines.argmax(axis=1) == np.arange(len(cosines))
+        correct = cosines.argmax(axis=1) == np.arange(len(cosines))
         picture = caption_grid(
             [heat_map((cosines + 1) / 2)],
             [f"cosine of image (row) and caption (column), {len(cosines)} of each"],
             image_px=480,
         )
-        return {self.judged_by: float(right.mean())}, {"similarity": picture}
+        return {self.best_figure: float(correct.mean())}, {"similarity": picture}
 
 
-class StreamObserver:
-    """What STREAM says of real validation images."""
+class StreamObserver(Observer):
+    """STREAM's captions of one validation batch of real images."""
 
-    judged_by, lowest_is_best = "val_cross_entropy", True
+    best_figure, lowest_is_best = "val_cross_entropy", True
 
-    def __init__(self, stage: StreamStage, batch: dict, tokenizer: CaptionTokenizer):
-        """Takes one validation batch; nothing of it is random."""
+    def __init__(
+        self, stream: Stream, batch: dict, tokenizer: CaptionTokenizer, *, every: int
+    ):
+        """Takes one validation batch."""
+        self.every = every
         self._batch = batch
         self._tokenizer = tokenizer
-        stream = stage.stream
+        ids, lengths = append_end(
+            *first_captions((batch["caption_ids"], batch["caption_lengths"]))
+        )
 
         @tf.function(autograph=False)
-        def look():
-            images = batch["images"][-1]
-            captions = {"ids": batch["ids"], "lengths": batch["lengths"]}
-            # One replica's share is the whole: this runs outside the strategy.
-            own = redescription_loss(stream, images, **captions, with_end=True)
-            images_rolled = tf.roll(images, 1, axis=0)
-            other = redescription_loss(stream, images_rolled, **captions, with_end=True)
-            said = greedy(stream.decoder, stream.encoder(images), tokenizer.max_words)
-            return own, other, said
+        def caption():
+            features = stream.encoder(batch["images"][-1])
+            own, others = (
+                # The share of one replica is all: this runs outside the strategy.
+                mean_word_loss(
+                    stream.decoder(of_images, ids), ids, lengths, mean=global_mean
+                )
+                for of_images in (features, tf.roll(features, 1, axis=0))
+            )
+            return own, others, greedy(stream.decoder, features, tokenizer.max_words)
 
-        self._look = look
+        self._caption = caption
 
     def __call__(self) -> Observation:
         """Cross entropy of own and of other images' captions; images captioned.
 
-        What lies between the two is what STREAM sees in an image.
+        The difference of the two is due to the image.
         """
-        own, other, said = self._look()
+        own, others, caption_ids = self._caption()
         picture = caption_grid(
-            to_uint8(self._batch["images"][-1][:_GRID]).numpy(),
-            _texts(self._tokenizer.detokenize(said[:_GRID])),
+            _grid_images(self._batch),
+            _texts(self._tokenizer.detokenize(caption_ids[:_GRID_IMAGES])),
         )
         return {
-            self.judged_by: float(own),
-            "val_cross_entropy_other_image": float(other),
+            self.best_figure: float(own),
+            "val_cross_entropy_other_image": float(others),
         }, {"captions": picture}
 
 
-class GlamObserver:
-    """What the averaged generator makes of validation captions."""
+class GlamObserver(Observer):
+    """Images of the averaged generator for validation captions."""
 
-    def __init__(self, stage: GlamStage, batch: dict, tokenizer: CaptionTokenizer):
+    def __init__(
+        self, stage: GlamStage, batch: dict, tokenizer: CaptionTokenizer, *, every: int
+    ):
         """Takes one validation batch; its noise is fixed."""
+        self.every = every
         self._tokenizer = tokenizer
-        self._captions = _texts(batch["caption"][:_GRID])
+        captions = batch["captions"][:_GRID_IMAGES, 0]
+        self._captions = _texts(captions)
         text_to_image = TextToImage(tokenizer, stage.stem, stage.glam_ema)
         stream = stage.stream
-        captions = batch["caption"][:_GRID]
-        seeds = tf.range(len(self._captions), dtype=tf.int64) + _SEED
+        seeds = tf.range(len(self._captions), dtype=tf.int64) + _FIRST_SEED
 
         @tf.function(autograph=False)
-        def make():
-            made = text_to_image(captions, seeded_noise(seeds, text_to_image.noise_dim))
-            made["said"] = tokenizer.detokenize(
-                greedy(
-                    stream.decoder,
-                    stream.encoder(made["images"][-1]),
-                    tokenizer.max_words,
-                )
-            )
-            made["images"] = [to_uint8(images) for images in made["images"]]
-            return made
+        def generate():
+            noise = seeded_noise(seeds, text_to_image.noise_dim)
+            outputs = text_to_image(captions, noise)
+            features = stream.encoder(outputs["images"][-1])
+            ids = greedy(stream.decoder, features, tokenizer.max_words)
+            outputs["redescription"] = tokenizer.detokenize(ids)
+            outputs["images"] = [to_uint8(images) for images in outputs["images"]]
+            return outputs
 
-        self._make = make
+        self._generate = generate
 
     def __call__(self) -> Observation:
-        """Grid with redescriptions, all scales of a few, attention of one."""
-        made = self._make()
-        images = [scale.numpy() for scale in made["images"]]
+        """Grid with redescriptions, all scales of four, attention of one."""
+        outputs = self._generate()
+        images = [scale.numpy() for scale in outputs["images"]]
+        redescriptions = _texts(outputs["redescription"])
         texts = [
-            f"{caption}\nreads: {said}"
-            for caption, said in zip(self._captions, _texts(made["said"]), strict=True)
+            f"{caption}\nreads: {redescription}"
+            for caption, redescription in zip(
+                self._captions, redescriptions, strict=True
+            )
         ]
         pictures = {
             "samples": caption_grid(images[-1], texts),
@@ -227,14 +239,18 @@ class GlamObserver:
                 columns=2,
             ),
         }
-        if made["word_attention"]:
-            length = min(int(made["lengths"][0]), _SHOWN_WORDS)
+        if outputs["word_attention"]:
+            length = min(int(outputs["lengths"][0]), _MAX_ATTENTION_WORDS)
             pictures["attention"] = attention_sheet(
                 images[-1][0],
-                made["word_attention"][-1][0].numpy(),
-                _texts(self._tokenizer.detokenize(made["ids"][0, :length, None])),
+                outputs["word_attention"][-1][0].numpy(),
+                _texts(self._tokenizer.detokenize(outputs["ids"][0, :length, None])),
             )
         return {}, pictures
+
+
+def _grid_images(batch):
+    return to_uint8(batch["images"][-1][:_GRID_IMAGES]).numpy()
 
 
 def _texts(strings):

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT during a training: finish the step, save, stop."""
+"""SIGTERM and SIGINT during a training: finish the step, save a checkpoint, stop."""
 
 import contextlib
 import signal
@@ -13,14 +13,14 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stopped(KeyboardInterrupt):
-    """The training was asked to stop, and all that it did is saved."""
+    """A signal stopped the training; its progress is saved."""
 
 
 class StopSignals:
-    """Context in which the first signal asks to stop; the second is at once.
+    """Context in which the first signal requests a stop; the second kills at once.
 
-    Outside `deferred` nothing is under way that could be lost: there the first
-    signal raises `Stopped` on the spot.
+    Outside `deferred` there is no progress to lose: there the first signal raises
+    `Stopped` immediately.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class StopSignals:
         for number in _SIGNALS:
             self._before[number] = signal.signal(number, self._handle)
         self._hook_before = sys.unraisablehook
-        sys.unraisablehook = self._tell_unraisable
+        sys.unraisablehook = self._ignore_unraisable_stop
         return self
 
     def __exit__(self, *_) -> None:
@@ -53,15 +53,15 @@ class StopSignals:
         if self.requested:
             raise Stopped
 
-    def _tell_unraisable(self, unraisable):
-        # Python drops what a callback of its memory management raises. Of `Stopped`
-        # nothing is lost: the next `deferred` raises it again.
+    def _ignore_unraisable_stop(self, unraisable):
+        # Python discards exceptions in callbacks of its memory management. `Stopped`
+        # needs no message: the next `deferred` raises it again.
         if not isinstance(unraisable.exc_value, Stopped):
             self._hook_before(unraisable)
 
     def _handle(self, number, _frame):
         for other in _SIGNALS:
-            # Not by a handler: it would wait for the end of TensorFlow's step.
+            # Without a Python handler, which would wait for TensorFlow's step to end.
             signal.signal(other, signal.SIG_DFL)
         self.requested = True
         name = signal.Signals(number).name
@@ -69,4 +69,4 @@ class StopSignals:
             raise Stopped
         # The signal may have come while a line was being written.
         with contextlib.suppress(RuntimeError):
-            logging.info("%s: finishing the step; once more stops at once", name)
+            logging.info("%s: finishing the step; a second one stops at once", name)

@@ -139,7 +139,14 @@ def test_jax_step_equals_tensorflow_step(settings, tiny_config, tmp_path):
     stage._noise = lambda batch_size, seed: {
         name: inputs[name] for name in ("noise", "condition_noise")
     }
-    batch = {name: inputs[name] for name in ("images", "ids", "lengths", "class_ids")}
+    ids, lengths = inputs["ids"][:, None], inputs["lengths"][:, None]
+    batch = {
+        "images": inputs["images"],
+        "caption_ids": ids,
+        "caption_lengths": lengths,
+        "text": {"ids": ids, "lengths": lengths},
+        "class_ids": inputs["class_ids"],
+    }
     stage._draws = lambda *arguments: {"shift_draws": inputs["shift_draws"]}
     losses = stage.step(tf.nest.map_structure(tf.constant, batch), tf.constant([0, 0]))
     stage.after_step(tf.constant(0))

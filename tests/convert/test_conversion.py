@@ -16,7 +16,7 @@ from mirrorgan_tf.config import Config
 from mirrorgan_tf.config.config_flags import read_config
 from mirrorgan_tf.convert.__main__ import (
     define_flags,
-    pick_image_encoder,
+    pick_file,
     read_settings,
 )
 from mirrorgan_tf.convert.conversion import convert
@@ -388,7 +388,7 @@ def test_flags_override_the_flagfile_of_the_data_set():
     assert given == {"dataset", "glam_steps"}
     coco = read_config(ROOT / "flags" / "coco.cfg", ignored=["workdir"])
     assert config == coco.replace(glam_steps=7)
-    assert pick_image_encoder(values.image_encoder) == "a.pth"
+    assert pick_file(values.image_encoder) == "a.pth"
     with pytest.raises(UserError, match="--dataset is missing"):
         read_settings(parse())
 
@@ -406,10 +406,10 @@ def test_a_flagfile_names_a_backbone_and_the_flag_a_file(first):
     flagfile = f"--flagfile={ROOT / 'flags' / 'cub.cfg'}"
     arguments = ["--image_encoder=image_encoder200.pth", flagfile]
     values = parse(*arguments[:: -1 if first else 1])
-    assert pick_image_encoder(values.image_encoder) == "image_encoder200.pth"
+    assert pick_file(values.image_encoder) == "image_encoder200.pth"
     config, given = read_settings(values)
     assert config.generator.width == 32 and "generator_width" in given
-    assert pick_image_encoder(parse(flagfile).image_encoder) == ""
+    assert pick_file(parse(flagfile).image_encoder) == ""
 
 
 def test_the_command_says_a_mistake_in_a_line(files, tmp_path):

@@ -87,8 +87,8 @@ def test_skipping_fills_batches_up_and_changes_nothing_else(sound, index, monkey
         np.testing.assert_array_equal(
             batch["images"][0][~bad], other["images"][0][~bad]
         )
-        for row, caption, image in zip(
-            other["index"], other["caption"], other["images"][0], strict=True
+        for row, (caption,), image in zip(
+            other["index"], other["captions"], other["images"][0], strict=True
         ):
             assert caption.decode() == f"bird {row}"
             assert abs((image[0, 0, 0] + 1) * 127.5 - row % 256) < 4

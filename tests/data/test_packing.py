@@ -93,7 +93,13 @@ def test_batches_are_those_of_the_files(splits, folder):
     """The same examples in the same order; pixels but for what JPEG loses."""
     ours = batches(read(folder)["train"], 12)
     for batch, other in zip(batches(splits["train"], 12), ours, strict=True):
-        for name in ("ids", "lengths", "caption", "class_ids", "index"):
+        for name in (
+            "captions",
+            "caption_ids",
+            "caption_lengths",
+            "class_ids",
+            "index",
+        ):
             np.testing.assert_array_equal(batch[name], other[name])
         error = np.abs(batch["images"][0] - other["images"][0]) * 127.5
         assert error.mean() < 2

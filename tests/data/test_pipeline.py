@@ -92,9 +92,9 @@ def test_batches_have_the_promised_form(make):
     for training, batch in ((True, BATCH), (False, None)):
         others, images = spec(make(training=training))
         assert others == {
-            "ids": ([batch, WORDS], tf.int32),
-            "lengths": ([batch], tf.int32),
-            "caption": ([batch], tf.string),
+            "captions": ([batch, 1], tf.string),
+            "caption_ids": ([batch, 1, WORDS], tf.int32),
+            "caption_lengths": ([batch, 1], tf.int32),
             "class_ids": ([batch], tf.int32),
             "index": ([batch], tf.int32),
         }
@@ -130,7 +130,7 @@ def test_the_batch_size_changes_no_example(make, run):
     singles = take(make(batch_size=1), 8)
     for position, single in enumerate(singles):
         batch = run[position // BATCH]
-        for name in ("ids", "index", "caption"):
+        for name in ("caption_ids", "index", "captions"):
             np.testing.assert_array_equal(
                 single[name][0], batch[name][position % BATCH]
             )
@@ -190,7 +190,7 @@ def test_every_caption_is_drawn(make, index):
     drawn = {
         (int(row), caption.decode())
         for batch in take(make(), 200)
-        for row, caption in zip(batch["index"], batch["caption"], strict=True)
+        for row, (caption,) in zip(batch["index"], batch["captions"], strict=True)
     }
     assert drawn == {
         (row, caption) for row, some in enumerate(index.captions) for caption in some
@@ -203,19 +203,21 @@ def test_further_captions_follow_the_one_drawn_and_change_nothing_else(
     batches = take(make(captions_each=3), len(run))
     assert_same(
         [
-            {name: values for name, values in batch.items() if "more" not in name}
+            {
+                name: values[:, :1] if name.startswith("caption") else values
+                for name, values in batch.items()
+            }
             for batch in batches
         ],
         run,
     )
     for batch in batches:
-        for row, drawn, ids, lengths in zip(
-            *(batch[n] for n in ("index", "caption", "more_ids", "more_lengths")),
-            strict=True,
-        ):
+        names = ("index", "captions", "caption_ids", "caption_lengths")
+        for row, drawn, ids, lengths in zip(*(batch[n] for n in names), strict=True):
             captions = index.captions[row]
-            place = captions.index(drawn.decode())
-            follow = [captions[(place + n) % len(captions)] for n in (1, 2)]
+            place = captions.index(drawn[0].decode())
+            follow = [captions[(place + n) % len(captions)] for n in (0, 1, 2)]
+            assert [caption.decode() for caption in drawn] == follow
             expected, words = (value.numpy() for value in tokenizer(follow))
             np.testing.assert_array_equal(lengths, words)
             short = np.array([caption != LONG for caption in follow])
@@ -226,11 +228,11 @@ def test_short_captions_are_tokenised_and_long_ones_sampled(run, tokenizer):
     long_ids = tokenizer.tokenize([LONG]).to_list()[0]
     subsets = set()
     for batch in run:
-        ids, lengths = (value.numpy() for value in tokenizer(batch["caption"]))
-        short = batch["caption"] != LONG.encode()
-        np.testing.assert_array_equal(batch["ids"][short], ids[short])
-        np.testing.assert_array_equal(batch["lengths"], lengths)
-        for row in batch["ids"][~short]:
+        ids, lengths = (value.numpy() for value in tokenizer(batch["captions"][:, 0]))
+        short = batch["captions"][:, 0] != LONG.encode()
+        np.testing.assert_array_equal(batch["caption_ids"][short, 0], ids[short])
+        np.testing.assert_array_equal(batch["caption_lengths"][:, 0], lengths)
+        for row in batch["caption_ids"][~short, 0]:
             places = [long_ids.index(word) for word in row]
             assert places == sorted(set(places))
             subsets.add(tuple(places))
@@ -249,7 +251,7 @@ def test_evaluation_goes_through_once_in_order(make, tokenizer):
     assert [len(batch["index"]) for batch in batches] == [4, 4, 2]
     rows = np.concatenate([batch["index"] for batch in batches])
     np.testing.assert_array_equal(rows, range(COUNT))
-    assert all((batch["caption"] == b"a bird").all() for batch in batches)
+    assert all((batch["captions"] == b"a bird").all() for batch in batches)
     assert_same(take(make(training=False), 99), batches)
     assert_same(take(make(training=False, start_step=2), 99), batches[2:])
     assert take(make(training=False, start_step=3), 99) == []
@@ -267,12 +269,12 @@ def test_evaluation_takes_the_first_words_of_the_caption_asked_for(make, tokeniz
     batches = take(make(training=False, caption_index=2), 99)
     first_words = tokenizer([LONG])[0].numpy()[0]
     for batch in batches:
-        assert (batch["ids"] == first_words).all()
+        assert (batch["caption_ids"] == first_words).all()
     each = [row % 3 for row in range(COUNT)]
     captions = [
         caption
         for batch in take(make(training=False, caption_index=each), 99)
-        for caption in batch["caption"]
+        for (caption,) in batch["captions"]
     ]
     assert captions == [[b"a bird", b"", LONG.encode()][number] for number in each]
 

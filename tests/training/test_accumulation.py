@@ -70,10 +70,13 @@ def test_state_of_a_glam_step_moves_as_without_micro_batches(tiny_config, monkey
             "condition_noise": tf.ones((rows, 8)),
         },
     )
+    ids = np.array([[[1, 2, 0, 0, 0, 0]], [[3, 1, 2, 0, 0, 0]]], np.int32)
+    lengths = np.array([[2], [3]], np.int32)
     batch = {
         "images": (np.tanh(_normal(2, 16, 16, 3)),),
-        "ids": np.array([[1, 2, 0, 0, 0, 0], [3, 1, 2, 0, 0, 0]], np.int32),
-        "lengths": np.array([2, 3], np.int32),
+        "caption_ids": ids,
+        "caption_lengths": lengths,
+        "text": {"ids": ids, "lengths": lengths},
     }
     twice = tf.nest.map_structure(lambda rows: np.repeat(rows, 2, axis=0), batch)
     states = []

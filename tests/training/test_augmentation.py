@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mirrorgan_tf.training.augmentation import DRAWS, augment
+from mirrorgan_tf.training.augmentation import NUMBERS_PER_IMAGE, augment
 
 
 def _images(rows=3, side=16):
@@ -12,7 +12,7 @@ def _images(rows=3, side=16):
 
 def _draws(rows=3, **fixed):
     """The middle of everything, which for colour is to do nothing."""
-    draws = np.full((rows, DRAWS), 0.5, np.float32)
+    draws = np.full((rows, NUMBERS_PER_IMAGE), 0.5, np.float32)
     for place, value in fixed.items():
         draws[:, int(place.removeprefix("draw"))] = value
     return draws
@@ -71,7 +71,7 @@ def test_cutout_zeros_a_quarter_or_what_of_it_is_inside():
 def test_each_image_is_changed_by_its_own_draws_and_gradients_pass():
     images = tf.constant(_images())
     random = np.random.default_rng(1)
-    draws = random.uniform(size=(3, DRAWS)).astype(np.float32)
+    draws = random.uniform(size=(3, NUMBERS_PER_IMAGE)).astype(np.float32)
     names = ["color", "translation", "cutout"]
     with tf.GradientTape() as tape:
         tape.watch(images)

@@ -183,7 +183,7 @@ def test_nothing_begins_anew_where_no_checkpoint_can_be_read(tmp_path):
         StageCheckpoints(tmp_path, _networks(1), keep=9).restore,
         lambda: restore_part(tmp_path, {}),
     ):
-        with pytest.raises(UserError, match="cannot be read .*nor can any before it"):
+        with pytest.raises(UserError, match="cannot be read .*nor can any earlier one"):
             read()
     for path in tmp_path.glob("ckpt-*"):
         path.unlink()

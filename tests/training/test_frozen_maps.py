@@ -14,7 +14,7 @@ def _networks(config):
     }
 
 
-def test_one_pass_serves_all_where_the_weights_are_the_same(tiny_config):
+def test_maps_are_computed_once_for_networks_with_the_same_backbone(tiny_config):
     config = tiny_config.replace(
         image_encoder_weights="backbone", stream_encoder_weights="stem"
     )
@@ -35,12 +35,12 @@ def test_one_pass_serves_all_where_the_weights_are_the_same(tiny_config):
     assert np.abs(ours - theirs).max() > 0
 
 
-def test_networks_see_images_moved_by_the_draws(tiny_config):
+def test_images_are_moved_by_their_shift_numbers_before_they_are_encoded(tiny_config):
     config = tiny_config.replace(frozen_view_shift=0.25)
     networks = _networks(config)
     images = tf.random.stateless_uniform((2, 32, 32, 3), (1, 2), -1, 1)
-    draws = tf.constant([[0.0, 0.999], [0.5, 0.5]])
-    moved = FrozenMaps(config, **networks, shift_draws=draws)
+    numbers = tf.constant([[0.0, 0.999], [0.5, 0.5]])
+    moved = FrozenMaps(config, **networks, shift_numbers=numbers)
     # By at most 8 px: the first shows what lies above and to the right.
     padded = np.pad(images, ((0, 0), (8, 8), (8, 8), (0, 0)), "symmetric")
     expected = np.stack([padded[0, 0:32, 16:48], padded[1, 8:40, 8:40]])

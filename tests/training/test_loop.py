@@ -16,12 +16,15 @@ from mirrorgan_tf.training import loop
 from mirrorgan_tf.training.checkpoints import saved_step
 from mirrorgan_tf.training.distribution import global_mean
 from mirrorgan_tf.training.loop import compile_step, run_stage
-from mirrorgan_tf.training.progress import Board, StartUp
+from mirrorgan_tf.training.progress import StageSummaries, StartUpTimes
 from mirrorgan_tf.training.signals import Stopped, StopSignals
+from mirrorgan_tf.training.stage import Observer, Stage
 
 
-class Line:
+class Line(Stage):
     """Fits y = a · x; with `breaks` the loss or the weights are NaN at some steps."""
+
+    checkpointed = None
 
     name = "line"
 
@@ -52,6 +55,19 @@ class Line:
         return {"square": loss, "sound": loss * 0 if self.breaks is None else 0.0}
 
 
+class Dots(Observer):
+    """Pictures of nothing."""
+
+    every = 5
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self):
+        self.calls += 1
+        return {"one": 1.0}, {"dot": np.zeros((4, 4, 3), np.uint8)}
+
+
 def _from_step(number, seed=None):
     """Steps count from 0; of one seed or of all."""
     return lambda seeds: (seeds[1] >= number) & (seed is None or seeds[0] == seed)
@@ -67,19 +83,14 @@ def _run(
     workdir,
     steps,
     *,
-    observe=None,
+    observers=None,
     signals=None,
     data=_data,
     strategy=None,
     **settings,
 ):
-    settings = {"log_every": 3, "checkpoint_every": 4, "picture_every": 5} | settings
-    shown = []
-
-    def show():
-        shown.append(1)
-        return {"one": 1.0}, {"dot": np.zeros((4, 4, 3), np.uint8)}
-
+    settings = {"log_every": 3, "checkpoint_every": 4} | settings
+    dots = Dots()
     run_stage(
         stage,
         config=Config.from_flags(**settings),
@@ -88,10 +99,10 @@ def _run(
         steps=steps,
         batch_size=4,
         make_dataset=data,
-        observe=observe or show,
+        observers=observers or [dots],
         signals=signals,
     )
-    return shown
+    return dots.calls
 
 
 def test_interrupted_training_ends_where_a_straight_one_does(tmp_path):
@@ -148,57 +159,58 @@ def test_a_worker_whose_checkpoint_is_not_the_first_workers_is_refused(
 def test_a_finished_stage_stays_as_it_is(tmp_path):
     _run(Line(), tmp_path, 4)
     again = Line()
-    assert _run(again, tmp_path, 3) == []
+    assert _run(again, tmp_path, 3) == 0
     assert saved_step(tmp_path / "line") == 4
 
 
-class Judged:
-    """Likes the weights of one of the figures it gives most."""
+class Errors(Observer):
+    """Returns figures that are set beforehand, and records the weights."""
 
-    judged_by, lowest_is_best = "error", True
+    every = 5
+    best_figure, lowest_is_best = "error", True
 
     def __init__(self, stage, figures):
-        self.stage, self.figures, self.seen = stage, iter(figures), []
+        self.stage, self.figures, self.weights = stage, iter(figures), []
 
     def __call__(self):
-        self.seen.append(self.stage.model.get_weights())
+        self.weights.append(self.stage.model.get_weights())
         return {"error": next(self.figures)}, {}
 
 
 def test_the_best_weights_are_kept(tmp_path):
     stage = Line()
     # Of steps 1, which does not count, 5, 10, 15, 20, 22.
-    judged = Judged(stage, [0.0, 3.0, 2.0, 1.0, 2.0, 2.0])
-    _run(stage, tmp_path, 22, observe=judged)
-    for found, best in zip(stage.model.get_weights(), judged.seen[3], strict=True):
+    errors = Errors(stage, [0.0, 3.0, 2.0, 1.0, 2.0, 2.0])
+    _run(stage, tmp_path, 22, observers=[errors])
+    for found, best in zip(stage.model.get_weights(), errors.weights[3], strict=True):
         np.testing.assert_array_equal(found, best)
     again = Line()
     _run(again, tmp_path, 22)
-    for found, best in zip(again.model.get_weights(), judged.seen[3], strict=True):
+    for found, best in zip(again.model.get_weights(), errors.weights[3], strict=True):
         np.testing.assert_array_equal(found, best)
 
 
 def test_patience_ends_a_stage_early_and_for_good(tmp_path):
     stage = Line()
-    judged = Judged(stage, [0.0, 3.0, 1.0, 2.0, 2.0])
-    _run(stage, tmp_path, 100, observe=judged, patience=2)
-    assert len(judged.seen) == 5  # steps 1, 5, 10, 15, 20
-    np.testing.assert_array_equal(stage.model.get_weights()[0], judged.seen[2][0])
+    errors = Errors(stage, [0.0, 3.0, 1.0, 2.0, 2.0])
+    _run(stage, tmp_path, 100, observers=[errors], patience=2)
+    assert len(errors.weights) == 5  # steps 1, 5, 10, 15, 20
+    np.testing.assert_array_equal(stage.model.get_weights()[0], errors.weights[2][0])
     assert saved_step(tmp_path / "line") == 100
 
 
 def test_the_best_so_far_outlives_the_process(tmp_path):
     first = Line()
-    judged = Judged(first, [9.0, 1.0, 4.0])
-    _run(first, tmp_path, 10, observe=judged)
+    errors = Errors(first, [9.0, 1.0, 4.0])
+    _run(first, tmp_path, 10, observers=[errors])
     second = Line()
-    _run(second, tmp_path, 20, observe=Judged(second, [9.0, 2.0, 3.0]))
-    np.testing.assert_array_equal(second.model.get_weights()[0], judged.seen[1][0])
+    _run(second, tmp_path, 20, observers=[Errors(second, [9.0, 2.0, 3.0])])
+    np.testing.assert_array_equal(second.model.get_weights()[0], errors.weights[1][0])
 
 
 def test_pictures_and_event_files_are_written(tmp_path):
     shown = _run(Line(), tmp_path, 12)
-    assert len(shown) == 4  # steps 1, 5, 10 and the last
+    assert shown == 4  # steps 1, 5, 10 and the last
     assert len(list((tmp_path / "pictures").glob("line_dot_*.png"))) == 4
     assert list((tmp_path / "logs" / "line").glob("events*"))
 
@@ -214,8 +226,8 @@ def test_the_time_to_the_first_step_is_told_once_by_parts(tmp_path, caplog):
 
 def test_a_start_up_counts_from_its_beginning(caplog):
     caplog.set_level("INFO", logger="absl")
-    start_up = StartUp(time.monotonic() - 100)
-    start_up.mark("imports")
+    start_up = StartUpTimes(time.monotonic() - 100)
+    start_up.record_time("imports")
     start_up.report("stem")
     start_up.report("stem")
     (line,) = caplog.messages
@@ -273,14 +285,15 @@ def test_rollbacks_end(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_step_saves_and_stops(tmp_path, number):
-    def observe():
-        os.kill(os.getpid(), number)
-        return {}, {}
+    class Killer(Dots):
+        def __call__(self):
+            os.kill(os.getpid(), number)
+            return {}, {}
 
     before = signal.getsignal(number)
     with pytest.raises(Stopped), StopSignals() as signals:
         # Shows after its first step: the second is the last.
-        _run(Line(), tmp_path / "two", 20, observe=observe, signals=signals)
+        _run(Line(), tmp_path / "two", 20, observers=[Killer()], signals=signals)
     assert signal.getsignal(number) == before
     assert saved_step(tmp_path / "two" / "line") == 2
     straight, second = Line(), Line()
@@ -312,14 +325,14 @@ def test_a_log_that_cannot_be_written_stops_nothing(tmp_path, blocked, caplog):
 
 
 def test_a_log_on_a_full_disk_stops_nothing(tmp_path, caplog):
-    board = Board(tmp_path, "line")
+    summaries = StageSummaries(tmp_path, "line")
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
     try:
         noise = np.random.default_rng(0).integers(0, 255, (99, 99, 3), np.uint8)
-        board.pictures({"noise": noise}, 1)
-        board.scalars({"loss": 1.0}, 2)
-        board.close()
+        summaries.write_pictures({"noise": noise}, 1)
+        summaries.write_scalars({"loss": 1.0}, 2)
+        summaries.close()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     for what in ("TensorBoard's log", "pictures"):

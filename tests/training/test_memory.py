@@ -7,7 +7,7 @@ import tensorflow as tf
 from mirrorgan_tf import training_run
 from mirrorgan_tf.commands import is_out_of_memory
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.training.memory import hand_back, memory_errors
+from mirrorgan_tf.training.memory import free_memory, memory_errors
 
 MIB = 2**20
 
@@ -31,7 +31,7 @@ def test_what_was_freed_below_what_is_in_use_goes_back():
     for block in blocks[:-1]:
         libc.free(block)
     kept = resident()
-    hand_back()
+    free_memory()
     libc.free(blocks[-1])
     assert kept - resident() > 80 * MIB
 

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mirrorgan_tf.losses.caption import mean_word_loss
+from mirrorgan_tf.training.captions import first_captions
+from mirrorgan_tf.training.distribution import global_mean
 from mirrorgan_tf.training.dry_run import random_batch
 from mirrorgan_tf.training.glam_stage import GlamStage
-from mirrorgan_tf.training.stream_stage import redescription_loss
 
 WORDS = 11
 ROWS = 4
@@ -74,21 +76,28 @@ def test_augmentation_is_drawn_from_the_seed_of_the_step(tiny_config):
 
 
 def test_redescription_is_of_the_last_image_or_of_all(tiny_config):
-    stage = _stage(tiny_config)
-    batch = _batch(stage.config)
-    singly = [
-        redescription_loss(
-            stage.stream, images, batch["ids"], batch["lengths"], with_end=False
+    batch = _batch(tiny_config)
+    ids, lengths = first_captions((batch["caption_ids"], batch["caption_lengths"]))
+    losses, singly = {}, []
+    for redescribe in ("last", "all"):
+        stage = _stage(tiny_config, redescribe=redescribe)
+        words, sentence, padding_mask = stage.stem(**first_captions(batch["text"]))
+        generator_inputs = {
+            "words": words,
+            "sentence": sentence,
+            "padding_mask": padding_mask,
+            **stage._noise(ROWS, SEED),
+        }
+        generated = stage._generate(batch, generator_inputs)
+        losses[redescribe], _ = stage.generator_loss(
+            generated, batch, generator_inputs, training=False
         )
-        for images in batch["images"]
-    ]
-    mu = tf.zeros((ROWS, tiny_config.generator.condition_dim))
-    outputs = {"images": batch["images"], "mu": mu, "log_var": mu}
-    words, sentence = stage.stem(batch["ids"], batch["lengths"])
+        singly = [
+            mean_word_loss(stage.stream(images, ids), ids, lengths, mean=global_mean)
+            for images in generated.outputs["images"]
+        ]
     assert singly[0] != singly[1]
     for redescribe, expected in (("last", singly[1]), ("all", np.mean(singly))):
-        stage.config = stage.config.replace(redescribe=redescribe)
-        losses, _ = stage.generator_loss(
-            outputs, batch, words, sentence, training=False
+        np.testing.assert_allclose(
+            losses[redescribe]["redescription"], expected, rtol=1e-5
         )
-        np.testing.assert_allclose(losses["redescription"], expected, rtol=1e-5)

@@ -29,16 +29,16 @@ def _batch(rows=8):
     lengths = np.array([6, 1, 3, 0, 5, 2, 4, 6], np.int32)[:rows]
     ids = random.integers(1, WORDS, (rows, MAX_WORDS)).astype(np.int32)
     ids[np.arange(MAX_WORDS) >= lengths[:, None]] = 0
+    # A second caption of each image; stage glam takes the first alone.
+    ids, lengths = np.stack([ids, ids[::-1]], 1), np.stack([lengths, lengths[::-1]], 1)
     return {
         "images": tuple(
             random.uniform(-1, 1, (rows, size, size, 3)).astype(np.float32)
             for size in SIZES
         ),
-        "ids": ids,
-        "lengths": lengths,
-        # A second caption of each image; stage glam looks at the first alone.
-        "more_ids": ids[::-1, None],
-        "more_lengths": lengths[::-1, None],
+        "caption_ids": ids,
+        "caption_lengths": lengths,
+        "text": {"ids": ids, "lengths": lengths},
         "class_ids": np.array([0, 1, 2, 3, 1, 5, 6, 7], np.int32)[:rows],
         "index": np.array([7, 0, 1, 6, 2, 5, 3, 4], np.int32)[:rows],
     }
@@ -57,7 +57,7 @@ def _backbone_stage(config):
 def _stem_stage(config):
     return StemStage(
         config,
-        networks.build_stem(config, WORDS),
+        networks.build_text_encoder(config, WORDS),
         networks.build_image_encoder(config),
     )
 

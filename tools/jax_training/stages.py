@@ -93,7 +93,7 @@ class JaxStem(_Pretraining):
         """Sum of the DAMSM losses; sentences of all captions, words of one."""
         each = batch["all_ids"].shape[1]
         ids = ops.reshape(batch["all_ids"], (-1, batch["all_ids"].shape[-1]))
-        words, sentence = self._stem(ids, ops.reshape(batch["all_lengths"], (-1,)))
+        words, sentence, _ = self._stem(ids, ops.reshape(batch["all_lengths"], (-1,)))
         words = ops.reshape(words, (-1, each, *words.shape[1:]))
         sentence = ops.reshape(sentence, (-1, each, sentence.shape[-1]))
         rows = ops.arange(words.shape[0])

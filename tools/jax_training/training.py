@@ -134,7 +134,7 @@ class _Run:
 
         @jax.jit
         def generate(ids, lengths, key):
-            words, sentence = models["stem"](ids, lengths)
+            words, sentence, _ = models["stem"](ids, lengths)
             first, second = jax.random.split(key)
             outputs = models["glam_ema"](
                 words=words,

@@ -7,11 +7,14 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from mirrorgan_tf.config.groups import LossSettings
 from mirrorgan_tf.convert.names import pytorch_entries
 from mirrorgan_tf.convert.sizes import make_glam, make_stream_decoder
+from mirrorgan_tf.losses.adversarial import adversarial_loss
+from mirrorgan_tf.losses.caption import mean_word_loss
 from mirrorgan_tf.losses.kl import kl_to_standard_normal
-from mirrorgan_tf.training.adversarial import adversarial_loss, discriminator_loss
-from mirrorgan_tf.training.stream_stage import redescription_loss
+from mirrorgan_tf.training.adversarial import discriminator_loss
+from mirrorgan_tf.training.distribution import global_mean
 from tools.parity.golden import GoldenFile, MissingGoldenError, Report
 from tools.parity.network_checks import (
     TOLERANCE,
@@ -72,6 +75,7 @@ def _discriminator_loss(discriminator, real, fake, sentence):
         tf.constant(sentence),
         tf.constant(np.roll(sentence, -1, axis=0)),
         tf.constant(weights),
+        settings=LossSettings(),
         training=False,
     )
     return numpy(loss)
@@ -109,7 +113,9 @@ def _check_generator_loss(discriminators, golden, others, report):
         made = glam(**inputs)
         losses = {
             "adversarial": sum(
-                adversarial_loss(discriminator, images, sentence, training=False)
+                adversarial_loss(
+                    discriminator, images, sentence, mean=global_mean, training=False
+                )
                 for discriminator, images in zip(
                     discriminators.values(), made["images"], strict=True
                 )
@@ -145,7 +151,7 @@ def _caption_loss(images, golden, decoder_golden):
     )
     ids = tf.constant(decoder_golden.take("captions").astype(np.int32))
     lengths = tf.constant(decoder_golden.take("lengths").astype(np.int32))
-    return redescription_loss(stream, images, ids, lengths, with_end=False)
+    return mean_word_loss(stream(images, ids), ids, lengths, mean=global_mean)
 
 
 def _compare_gradients(glam, gradients, golden, report):

@@ -1,0 +1,76 @@
+"""The optimizers of all stages: their kind, rates, schedules and clipping."""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+from keras.optimizers import schedules
+
+from mirrorgan_tf.config import Config
+from mirrorgan_tf.ops.adam import Adam
+from mirrorgan_tf.training.distribution import clip_global_gradient
+
+__all__ = ["clip_gradients", "learning_rate", "make_optimizer"]
+
+Rate = float | schedules.LearningRateSchedule
+
+
+def make_optimizer(
+    config: Config, network: str, variables: Sequence[keras.Variable]
+) -> keras.optimizers.Optimizer:
+    """The optimizer of one network, built for its variables.
+
+    Args:
+        config: of the run.
+        network: backbone, stem (both encoders), stream, generator or discriminator.
+        variables: what it will update.
+    """
+    rate = learning_rate(config, network)
+    match network:
+        case "generator" | "discriminator":
+            optimizer = Adam(rate, beta_1=config.glam.adam_beta1)
+        case "stem":
+            optimizer = keras.optimizers.Adam(rate, beta_1=0.5)
+        case _:
+            optimizer = keras.optimizers.Adam(rate)
+    optimizer.build(variables)
+    return optimizer
+
+
+def learning_rate(config: Config, network: str) -> Rate:
+    """The rate of `make_optimizer`, or how it falls: in steps, or on a half cosine."""
+    match network:
+        case "generator":
+            rate, stage = config.glam.generator_learning_rate, config.glam
+        case "discriminator":
+            rate, stage = config.glam.discriminator_learning_rate, config.glam
+        case _:
+            stage = config.stage(network)
+            rate = stage.learning_rate
+    if network == "backbone" or stage.schedule == "cosine":
+        return schedules.CosineDecay(rate, stage.steps)
+    if stage.schedule == "constant":
+        return rate
+    return schedules.ExponentialDecay(
+        rate, stage.decay_steps, stage.decay, staircase=True
+    )
+
+
+def clip_gradients(
+    gradients: list[tf.Tensor], norm: float
+) -> tuple[list[tf.Tensor], dict[str, tf.Tensor]]:
+    """Clips the gradient of the global batch to a norm.
+
+    Args:
+        gradients: of this replica.
+        norm: the largest; 0: none, and nothing is computed. Clipping costs a sum over
+            the replicas.
+
+    Returns:
+        Gradients for an optimizer, which sums them over the replicas, and this
+        replica's share of the `gradient_norm` before clipping.
+    """
+    if not norm:
+        return gradients, {}
+    clipped, length = clip_global_gradient(gradients, norm)
+    return clipped, {"gradient_norm": length}
