@@ -252,13 +252,6 @@ class Training:
         }
         return captions.get(stage, 1)
 
-    def _captions_per_image(self, stage):
-        captions = {
-            "stem": self.config.stem.captions,
-            "stream": self.config.stream.captions,
-        }
-        return captions.get(stage, 1)
-
     def _batches(
         self, sizes, batch_size, captions_each, start_step, seed, input_context
     ):
