@@ -147,6 +147,8 @@ class Training:
             stage_object, stage_observers = build(observed)
             if self.config.run.init_from and not saved_step(self.workdir / stage):
                 self._initialization.initialize(stage_object, self.vocabulary)
+        if stage == "glam" and self.config.run.evaluate_every:
+            stage_observers.append(self._fid_observer(stage_object))
         sizes = self.config.sizes if stage == "glam" else self.config.sizes[-1:]
         run_stage(
             stage_object,
@@ -244,6 +246,19 @@ class Training:
             stage, observed, self.tokenizer, every=self.config.run.picture_every
         )
         return stage, [observer]
+
+    def _fid_observer(self, stage):
+        # The evaluation's networks take seconds to import.
+        from mirrorgan_tf.fid_observer import FidObserver
+
+        return FidObserver(
+            stage,
+            self.tokenizer,
+            self.splits,
+            networks_folder=self.workdir / "evaluation_networks",
+            every=self.config.run.evaluate_every,
+            computes=self.strategy.extended.should_checkpoint,
+        )
 
     def _captions_per_image(self, stage):
         captions = {

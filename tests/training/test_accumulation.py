@@ -17,8 +17,7 @@ def _normal(*shape, seed=0):
 
 @pytest.mark.parametrize("count", [2, 4])
 @pytest.mark.parametrize("calls", [1, 3])
-def test_averages_forget_as_without_micro_batches(count, calls):
-    """Each call moves them once, by the mean of the micro-batches' moments."""
+def test_moving_averages_move_once_per_call_by_the_mean_of_the_moments(count, calls):
     norm = BatchNormalization(momentum=MOMENTUM)
     norm.build((None, 3))
     norm.moving_mean.assign(_normal(3, seed=1))
@@ -43,7 +42,7 @@ def test_averages_forget_as_without_micro_batches(count, calls):
     np.testing.assert_allclose(norm.moving_variance, variance, rtol=1e-5)
 
 
-def test_spectral_norms_iterate_once():
+def test_spectral_norm_makes_one_power_iteration_per_step():
     once, accumulated = (SpectralConv2D(4, 3) for _ in range(2))
     kernel = _normal(3, 3, 2, 4)
     for layer in (once, accumulated):
@@ -60,7 +59,9 @@ def test_spectral_norms_iterate_once():
     np.testing.assert_allclose(accumulated.direction, once.direction, atol=1e-6)
 
 
-def test_state_of_a_glam_step_moves_as_without_micro_batches(tiny_config, monkeypatch):
+def test_untrained_state_of_a_glam_step_equals_that_without_micro_batches(
+    tiny_config, monkeypatch
+):
     """Every row twice, side by side: both micro-batches are the batch of two."""
     monkeypatch.setattr(
         GlamStage,

@@ -46,7 +46,7 @@ def _weights(networks):
     return [weight for model in models for weight in model.get_weights()]
 
 
-def test_every_weight_comes_back(tmp_path):
+def test_restore_brings_back_every_weight(tmp_path):
     saved, loaded = _networks(1), _networks(2)
     checkpoints = StageCheckpoints(tmp_path, saved, keep=1)
     checkpoints.step.assign(7)
@@ -56,7 +56,7 @@ def test_every_weight_comes_back(tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_part_comes_back_alone(tmp_path):
+def test_restore_part_leaves_other_networks_alone(tmp_path):
     saved, loaded = _networks(1), _networks(2)
     checkpoints = StageCheckpoints(tmp_path, saved, keep=1)
     checkpoints.save()
@@ -70,7 +70,7 @@ def test_a_part_comes_back_alone(tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-def test_other_networks_are_refused(tmp_path):
+def test_checkpoint_of_other_networks_is_refused(tmp_path):
     StageCheckpoints(tmp_path, _networks(1), keep=1).save()
     with pytest.raises(UserError, match="of other networks"):
         StageCheckpoints(tmp_path, _networks(1, width=4), keep=1).restore()
@@ -80,7 +80,7 @@ def test_other_networks_are_refused(tmp_path):
         StageCheckpoints(tmp_path, fewer, keep=1).restore()
 
 
-def test_only_the_last_checkpoints_are_kept(tmp_path):
+def test_save_keeps_only_the_newest_checkpoints(tmp_path):
     checkpoints = StageCheckpoints(tmp_path, _networks(1), keep=2)
     for step in (3, 6, 9):
         checkpoints.step.assign(step)
@@ -92,14 +92,14 @@ def test_only_the_last_checkpoints_are_kept(tmp_path):
     assert saved_step(tmp_path) == 9
 
 
-def test_a_missing_stage_says_what_to_train(tmp_path):
+def test_missing_stage_is_an_error_that_names_the_stage(tmp_path):
     assert saved_step(tmp_path / "stem") == 0
     with pytest.raises(UserError, match="train stage stem first"):
         restore_part(tmp_path / "stem", {})
 
 
 def _saved(folder, *steps):
-    """Checkpoints of networks whose numbers are their step."""
+    """Checkpoints of networks in which every weight equals the step."""
     networks = _networks(1)
     checkpoints = StageCheckpoints(folder, networks, keep=9)
     for step in steps:
@@ -132,7 +132,9 @@ def _damage(folder, how):
 
 
 @pytest.mark.parametrize("how", ["data", "index", "short", "empty"])
-def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, how, caplog):
+def test_restore_falls_back_to_the_checkpoint_before_a_damaged_one(
+    tmp_path, how, caplog
+):
     _saved(tmp_path, 3, 6)
     _damage(tmp_path, how)
     networks = _networks(2)
@@ -144,13 +146,13 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, how, caplog
     assert restore_part(tmp_path, {"glam": networks["glam"]}) == 3
 
 
-def test_every_flipped_byte_of_a_weight_is_noticed(tmp_path):
+def test_flipped_byte_of_the_data_makes_a_checkpoint_unreadable(tmp_path):
     _saved(tmp_path, 3, 6)
     data = tmp_path / "ckpt-6.data-00000-of-00001"
     whole = data.read_bytes()
     networks = _networks(2)
     checkpoints = StageCheckpoints(tmp_path, networks, keep=9)
-    for place in np.random.default_rng(0).integers(len(whole), size=40):
+    for place in np.random.default_rng(0).integers(len(whole), size=15):
         _flip_byte(data, int(place))
         assert saved_step(tmp_path) == 3
         assert checkpoints.restore() == 3
@@ -159,13 +161,13 @@ def test_every_flipped_byte_of_a_weight_is_noticed(tmp_path):
     assert checkpoints.restore() == 6
 
 
-def test_flipped_bytes_of_the_index_never_load_other_numbers(tmp_path):
+def test_flipped_byte_of_the_index_never_loads_wrong_weights(tmp_path):
     _saved(tmp_path, 3, 6)
     index = tmp_path / "ckpt-6.index"
     whole = index.read_bytes()
     networks = _networks(2)
     checkpoints = StageCheckpoints(tmp_path, networks, keep=9)
-    for place in np.random.default_rng(0).integers(len(whole), size=40):
+    for place in np.random.default_rng(0).integers(len(whole), size=15):
         _flip_byte(index, int(place))
         # Some bytes are padding.
         step = checkpoints.restore()
@@ -174,7 +176,7 @@ def test_flipped_bytes_of_the_index_never_load_other_numbers(tmp_path):
         index.write_bytes(whole)
 
 
-def test_nothing_begins_anew_where_no_checkpoint_can_be_read(tmp_path):
+def test_error_instead_of_a_new_start_if_no_checkpoint_is_readable(tmp_path):
     _saved(tmp_path, 3, 6)
     for path in tmp_path.glob("*.data-*"):
         path.write_bytes(path.read_bytes()[:-1])
@@ -192,7 +194,7 @@ def test_nothing_begins_anew_where_no_checkpoint_can_be_read(tmp_path):
 
 
 @pytest.mark.parametrize("floatx", ["float64", "float16"])
-def test_another_floatx_does_not_make_a_checkpoint_unreadable(tmp_path, floatx):
+def test_error_about_another_floatx_says_the_checkpoint_is_intact(tmp_path, floatx):
     _saved(tmp_path, 3)
     files = {path: path.read_bytes() for path in tmp_path.iterdir()}
     keras.config.set_floatx(floatx)
@@ -214,7 +216,7 @@ def test_another_floatx_does_not_make_a_checkpoint_unreadable(tmp_path, floatx):
     assert files == {path: path.read_bytes() for path in tmp_path.iterdir()}
 
 
-def test_a_pointer_in_place_of_a_checkpoint_is_named(tmp_path):
+def test_git_lfs_pointer_in_place_of_a_checkpoint_is_named(tmp_path):
     _saved(tmp_path, 3)
     (data,) = tmp_path.glob("*.data-*")
     data.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
@@ -222,14 +224,14 @@ def test_a_pointer_in_place_of_a_checkpoint_is_named(tmp_path):
         saved_step(tmp_path)
 
 
-def test_without_the_list_of_checkpoints_the_newest_is_found(tmp_path):
+def test_newest_checkpoint_is_used_without_tensorflows_list_file(tmp_path):
     _saved(tmp_path, 9, 10)
     assert tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "ckpt-10")
     (tmp_path / "checkpoint").unlink()
     assert saved_step(tmp_path) == 10
 
 
-def test_the_next_save_replaces_what_could_not_be_read(tmp_path):
+def test_save_replaces_an_unreadable_checkpoint(tmp_path):
     _saved(tmp_path, 3, 6)
     _damage(tmp_path, "short")
     checkpoints = StageCheckpoints(tmp_path, _networks(1), keep=2)
@@ -238,7 +240,7 @@ def test_the_next_save_replaces_what_could_not_be_read(tmp_path):
     assert {path.stem for path in tmp_path.glob("*.index")} == {"ckpt-3", "ckpt-4"}
 
 
-def test_a_clock_that_goes_back_changes_no_order(tmp_path, monkeypatch):
+def test_order_of_checkpoints_does_not_depend_on_the_clock(tmp_path, monkeypatch):
     checkpoints = _saved(tmp_path, 3, 6)
     for path in tmp_path.glob("ckpt-6.*"):
         os.utime(path, (0, 0))
@@ -250,7 +252,7 @@ def test_a_clock_that_goes_back_changes_no_order(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.99])
-def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, share):
+def test_file_size_limit_leaves_the_checkpoint_before_intact(tmp_path, share):
     checkpoints = _saved(tmp_path, 3)
     size = (tmp_path / "ckpt-3.data-00000-of-00001").stat().st_size
     checkpoints.step.assign(6)
@@ -270,7 +272,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, share):
     assert saved_step(tmp_path) == 6
 
 
-def test_a_disk_without_room_is_told(tmp_path):
+def test_full_disk_is_reported_and_leaves_the_checkpoint_before_intact(tmp_path):
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=900k", "tmpfs", tmp_path],
         capture_output=True,
@@ -293,7 +295,7 @@ def test_a_disk_without_room_is_told(tmp_path):
         subprocess.run(["umount", tmp_path], check=True)
 
 
-def test_a_run_from_before_rollbacks_were_counted_goes_on(tmp_path):
+def test_checkpoint_without_a_count_of_rollbacks_is_restored(tmp_path):
     step = tf.Variable(5, dtype=tf.int64)
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     values = [variable.value for variable in model.variables]
@@ -306,7 +308,7 @@ def test_a_run_from_before_rollbacks_were_counted_goes_on(tmp_path):
     assert checkpoints.rollbacks.numpy() == 0
 
 
-def test_numbers_that_are_not_finite_are_found(tmp_path):
+def test_not_finite_names_networks_with_infinite_weights(tmp_path):
     networks = _networks(1)
     checkpoints = StageCheckpoints(tmp_path, networks, keep=1)
     assert checkpoints.not_finite() == []

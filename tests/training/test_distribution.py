@@ -20,7 +20,7 @@ def _run(strategy, function, *values):
     return strategy.experimental_local_results(results)
 
 
-def test_shares_add_up_to_the_global_mean(two_replicas):
+def test_replicas_shares_add_up_to_the_global_weighted_mean(two_replicas):
     values = np.arange(8, dtype=np.float32)
     weights = np.array([1, 0, 2, 0, 0, 0, 0, 1], np.float32)
     shares = _run(two_replicas, distribution.global_mean, values, weights)
@@ -32,7 +32,7 @@ def test_shares_add_up_to_the_global_mean(two_replicas):
     assert sum(nothing).numpy() == 0
 
 
-def test_wrong_sentences_come_from_the_whole_batch(two_replicas):
+def test_next_example_crosses_the_borders_of_replicas(two_replicas):
     sentences = np.arange(12, dtype=np.float32).reshape(6, 2)
     results = _run(two_replicas, distribution.next_example, sentences)
     rows = np.concatenate([rows.numpy() for rows, _ in results])
@@ -42,13 +42,13 @@ def test_wrong_sentences_come_from_the_whole_batch(two_replicas):
 
 
 @pytest.mark.parametrize(
-    "draw", [distribution.example_normal, distribution.example_uniform]
+    "random", [distribution.example_normal, distribution.example_uniform]
 )
-def test_replicas_draw_different_noise_that_one_replica_draws_too(two_replicas, draw):
+def test_random_numbers_of_two_replicas_are_those_of_one(two_replicas, random):
     one = tf.distribute.OneDeviceStrategy("/cpu:0")
 
     def noise(x):
-        return draw((x.shape[0], 5), seed=tf.constant(SEED))
+        return random((x.shape[0], 5), seed=tf.constant(SEED))
 
     batch = np.zeros(6, np.float32)
     halves = [half.numpy() for half in _run(two_replicas, noise, batch)]
@@ -58,13 +58,13 @@ def test_replicas_draw_different_noise_that_one_replica_draws_too(two_replicas, 
     np.testing.assert_array_equal(np.concatenate(halves), whole.numpy())
 
 
-def test_noise_is_standard_normal():
-    draws = distribution.example_normal((400, 50), seed=tf.constant(SEED)).numpy()
-    assert abs(draws.mean()) < 0.02
-    assert abs(draws.std() - 1) < 0.02
+def test_example_normal_has_mean_0_and_deviation_1():
+    numbers = distribution.example_normal((400, 50), seed=tf.constant(SEED)).numpy()
+    assert abs(numbers.mean()) < 0.02
+    assert abs(numbers.std() - 1) < 0.02
 
 
-def test_micro_batches_are_the_same_on_any_number_of_replicas(two_replicas):
+def test_micro_batches_have_the_same_rows_on_one_and_two_replicas(two_replicas):
     one = tf.distribute.OneDeviceStrategy("/cpu:0")
 
     def first_micro_batch(rows):
@@ -77,7 +77,7 @@ def test_micro_batches_are_the_same_on_any_number_of_replicas(two_replicas):
         np.testing.assert_array_equal(gathered, whole)
 
 
-def test_the_gradient_of_the_global_batch_is_clipped(two_replicas):
+def test_clipping_uses_the_gradient_of_the_global_batch(two_replicas):
     gradient = np.array([[3.0, 0.0], [0.0, 4.0]], np.float32)
 
     def clip(row):
@@ -91,7 +91,7 @@ def test_the_gradient_of_the_global_batch_is_clipped(two_replicas):
     assert [norm.numpy() for _, norm in results] == pytest.approx([2.5, 2.5])
 
 
-def test_gathering_keeps_the_order_and_passes_gradients(two_replicas):
+def test_gather_examples_keeps_the_order_and_passes_gradients(two_replicas):
     values = np.array([1.0, 2.0, 3.0, 4.0], np.float32)
 
     def gradient(x):
@@ -110,7 +110,7 @@ def test_gathering_keeps_the_order_and_passes_gradients(two_replicas):
     np.testing.assert_allclose(gradients, np.arange(1, 5) * 2 * values)
 
 
-def test_a_batch_that_does_not_divide_is_refused(two_replicas):
+def test_batch_size_that_replicas_do_not_divide_is_refused(two_replicas):
     with pytest.raises(UserError, match="--glam_batch_size=5"):
         distribution.check_batch_size("glam_batch_size", 5, two_replicas)
     distribution.check_batch_size("glam_batch_size", 6, two_replicas)
@@ -126,7 +126,7 @@ def test_a_batch_that_does_not_divide_is_refused(two_replicas):
         distribution.check_batch_size("g", 4, one, micro_batches=4)
 
 
-def test_strategies_by_name():
+def test_make_strategy_knows_each_name():
     devices = tf.config.list_logical_devices("CPU")
     mirrored = distribution.make_strategy(Config())
     assert mirrored.num_replicas_in_sync == len(devices) == 2
@@ -134,7 +134,7 @@ def test_strategies_by_name():
     assert isinstance(one, tf.distribute.OneDeviceStrategy)
 
 
-def test_mirrored_on_one_device_is_one_device(monkeypatch):
+def test_mirrored_strategy_on_one_device_is_one_device_strategy(monkeypatch):
     devices = tf.config.list_logical_devices("CPU")[:1]
     monkeypatch.setattr(
         tf.config,
@@ -147,7 +147,7 @@ def test_mirrored_on_one_device_is_one_device(monkeypatch):
     assert device.endswith(devices[0].name)
 
 
-def test_mirrored_steps_are_not_compiled(monkeypatch):
+def test_jit_compile_is_refused_with_several_devices(monkeypatch):
     with pytest.raises(UserError, match="--jit_compile: not with .* on 2 devices"):
         distribution.make_strategy(Config.from_flags(jit_compile=True))
     cluster = {"worker": ["localhost:1", "localhost:2"]}

@@ -105,7 +105,7 @@ def _run(
     return dots.calls
 
 
-def test_interrupted_training_ends_where_a_straight_one_does(tmp_path):
+def test_interrupted_training_ends_with_the_weights_of_an_uninterrupted_one(tmp_path):
     straight, first, second = Line(), Line(), Line()
     _run(straight, tmp_path / "straight", 20)
     _run(first, tmp_path / "two", 9)
@@ -117,7 +117,7 @@ def test_interrupted_training_ends_where_a_straight_one_does(tmp_path):
     assert saved_step(tmp_path / "two" / "line") == 20
 
 
-def test_one_mirrored_device_and_one_device_take_each_others_checkpoints(tmp_path):
+def test_mirrored_and_one_device_strategies_restore_each_others_checkpoints(tmp_path):
     strategies = [
         tf.distribute.MirroredStrategy(["cpu:0"]),
         tf.distribute.OneDeviceStrategy("/cpu:0"),
@@ -138,7 +138,7 @@ def test_one_mirrored_device_and_one_device_take_each_others_checkpoints(tmp_pat
             np.testing.assert_array_equal(a.numpy(), b.numpy())
 
 
-def test_a_compiled_step_on_one_device_trains_like_one_that_is_not(tmp_path):
+def test_step_compiled_by_xla_gives_the_weights_of_an_uncompiled_one(tmp_path):
     stages = []
     for jit in (False, True):
         stages.append(Line(optimizer=Adam(0.1)))
@@ -148,7 +148,7 @@ def test_a_compiled_step_on_one_device_trains_like_one_that_is_not(tmp_path):
         np.testing.assert_allclose(a, b, rtol=1e-5)
 
 
-def test_a_worker_whose_checkpoint_is_not_the_first_workers_is_refused(
+def test_worker_with_another_checkpoint_than_the_first_worker_is_refused(
     tmp_path, monkeypatch
 ):
     monkeypatch.setattr(loop, "make_agreement", lambda strategy: lambda own: own + 4)
@@ -156,7 +156,7 @@ def test_a_worker_whose_checkpoint_is_not_the_first_workers_is_refused(
         _run(Line(), tmp_path, 20)
 
 
-def test_a_finished_stage_stays_as_it_is(tmp_path):
+def test_finished_stage_is_not_trained_again(tmp_path):
     _run(Line(), tmp_path, 4)
     again = Line()
     assert _run(again, tmp_path, 3) == 0
@@ -177,7 +177,7 @@ class Errors(Observer):
         return {"error": next(self.figures)}, {}
 
 
-def test_the_best_weights_are_kept(tmp_path):
+def test_best_weights_are_restored_at_the_end(tmp_path):
     stage = Line()
     # Of steps 1, which does not count, 5, 10, 15, 20, 22.
     errors = Errors(stage, [0.0, 3.0, 2.0, 1.0, 2.0, 2.0])
@@ -190,7 +190,7 @@ def test_the_best_weights_are_kept(tmp_path):
         np.testing.assert_array_equal(found, best)
 
 
-def test_patience_ends_a_stage_early_and_for_good(tmp_path):
+def test_patience_ends_a_stage_early_and_permanently(tmp_path):
     stage = Line()
     errors = Errors(stage, [0.0, 3.0, 1.0, 2.0, 2.0])
     _run(stage, tmp_path, 100, observers=[errors], patience=2)
@@ -199,7 +199,7 @@ def test_patience_ends_a_stage_early_and_for_good(tmp_path):
     assert saved_step(tmp_path / "line") == 100
 
 
-def test_the_best_so_far_outlives_the_process(tmp_path):
+def test_best_weights_of_an_earlier_process_are_kept(tmp_path):
     first = Line()
     errors = Errors(first, [9.0, 1.0, 4.0])
     _run(first, tmp_path, 10, observers=[errors])
@@ -215,16 +215,16 @@ def test_pictures_and_event_files_are_written(tmp_path):
     assert list((tmp_path / "logs" / "line").glob("events*"))
 
 
-def test_the_time_to_the_first_step_is_told_once_by_parts(tmp_path, caplog):
+def test_start_up_time_is_logged_once_with_its_parts(tmp_path, caplog):
     caplog.set_level("INFO", logger="absl")
     _run(Line(), tmp_path, 7)
     fields = [getattr(record, "fields", {}) for record in caplog.records]
-    (told,) = [told for told in fields if "start_up_s" in told]
-    assert list(told["start_up_parts_s"]) == ["building", "first step"]
-    assert told["start_up_s"] == pytest.approx(sum(told["start_up_parts_s"].values()))
+    (times,) = [each for each in fields if "start_up_s" in each]
+    assert list(times["start_up_parts_s"]) == ["building", "first step"]
+    assert times["start_up_s"] == pytest.approx(sum(times["start_up_parts_s"].values()))
 
 
-def test_a_start_up_counts_from_its_beginning(caplog):
+def test_start_up_time_counts_from_the_given_start(caplog):
     caplog.set_level("INFO", logger="absl")
     start_up = StartUpTimes(time.monotonic() - 100)
     start_up.record_time("imports")
@@ -242,49 +242,49 @@ def test_a_start_up_counts_from_its_beginning(caplog):
         ("weights", "line: model not finite at step 8;"),
     ],
 )
-def test_what_is_not_finite_stops_the_run_and_is_not_saved(tmp_path, broken, message):
+def test_nan_stops_the_training_and_is_not_saved(tmp_path, broken, message):
     # At the last step whose loss is read before a checkpoint the weights break.
     begin = {"loss": 6, "weights": 7}[broken]
     with pytest.raises(UserError, match=message):
         _run(Line(_from_step(begin), broken), tmp_path, 20)
     assert saved_step(tmp_path / "line") == 4
-    taken_up = Line()
-    _run(taken_up, tmp_path, 5)
-    assert np.isfinite(taken_up.model.get_weights()[0]).all()
+    resumed = Line()
+    _run(resumed, tmp_path, 5)
+    assert np.isfinite(resumed.model.get_weights()[0]).all()
 
 
-def test_a_rollback_goes_on_with_another_seed(tmp_path, caplog):
-    asked = []
+def test_rollback_continues_from_the_checkpoint_with_another_seed(tmp_path, caplog):
+    calls = []
 
     def data(start, seed, input_context):
-        asked.append((start, seed))
+        calls.append((start, seed))
         return _data(start)
 
     stage = Line(_from_step(6, seed=1))
     _run(stage, tmp_path, 14, on_nan="rollback", seed=1, data=data)
-    assert [start for start, _ in asked] == [0, 4]
-    assert asked[0][1] == 1 != asked[1][1]
+    assert [start for start, _ in calls] == [0, 4]
+    assert calls[0][1] == 1 != calls[1][1]
     assert "back to step 4 with a new seed (rollback 1 of 3)" in caplog.text
     assert saved_step(tmp_path / "line") == 14
     # A run that is taken up again keeps to the new seed.
     _run(Line(_from_step(6, seed=1)), tmp_path, 18, on_nan="rollback", data=data)
-    assert asked[2] == (14, asked[1][1])
+    assert calls[2] == (14, calls[1][1])
 
 
-def test_before_the_first_checkpoint_a_rollback_begins_anew(tmp_path):
+def test_rollback_before_the_first_checkpoint_restarts_the_stage(tmp_path):
     stage = Line(_from_step(1, seed=1))
     _run(stage, tmp_path, 6, on_nan="rollback", seed=1)
     assert saved_step(tmp_path / "line") == 6
 
 
-def test_rollbacks_end(tmp_path):
+def test_training_stops_after_max_rollbacks(tmp_path):
     with pytest.raises(UserError, match=r"at step 7 after 2 rollback\(s\);"):
         _run(Line(_from_step(6)), tmp_path, 20, on_nan="rollback", max_rollbacks=2)
     assert saved_step(tmp_path / "line") == 4
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_step_saves_and_stops(tmp_path, number):
+def test_signal_finishes_the_step_saves_and_stops(tmp_path, number):
     class Killer(Dots):
         def __call__(self):
             os.kill(os.getpid(), number)
@@ -305,7 +305,7 @@ def test_a_signal_ends_the_step_saves_and_stops(tmp_path, number):
         np.testing.assert_array_equal(a, b)
 
 
-def test_the_second_signal_is_at_once_and_outside_a_stage_the_first():
+def test_signal_outside_a_stage_stops_at_once_as_does_the_second():
     with StopSignals() as signals:
         with pytest.raises(Stopped):
             os.kill(os.getpid(), signal.SIGTERM)
@@ -317,14 +317,14 @@ def test_the_second_signal_is_at_once_and_outside_a_stage_the_first():
 
 
 @pytest.mark.parametrize("blocked", ["logs", "pictures"])
-def test_a_log_that_cannot_be_written_stops_nothing(tmp_path, blocked, caplog):
+def test_unwritable_log_does_not_stop_the_training(tmp_path, blocked, caplog):
     (tmp_path / blocked).write_text("no folder")
     _run(Line(), tmp_path, 8)
     assert saved_step(tmp_path / "line") == 8
     assert caplog.text.count("cannot be written, the training goes on without") == 1
 
 
-def test_a_log_on_a_full_disk_stops_nothing(tmp_path, caplog):
+def test_log_on_a_full_disk_does_not_stop_the_training(tmp_path, caplog):
     summaries = StageSummaries(tmp_path, "line")
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
@@ -339,7 +339,7 @@ def test_a_log_on_a_full_disk_stops_nothing(tmp_path, caplog):
         assert f"{what} cannot be written, the training goes on" in caplog.text
 
 
-def test_a_checkpoint_of_another_network_is_refused(tmp_path):
+def test_checkpoint_of_another_network_is_refused(tmp_path):
     _run(Line(), tmp_path, 4)
     other = Line()
     other.model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(2)])
@@ -348,7 +348,7 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path):
         _run(other, tmp_path, 8)
 
 
-def test_a_damaged_checkpoint_is_one_clear_line(tmp_path):
+def test_damaged_checkpoint_is_a_user_error(tmp_path):
     _run(Line(), tmp_path, 4)
     for path in (tmp_path / "line").glob("ckpt-*.data*"):
         path.write_bytes(b"\0" * path.stat().st_size)
@@ -356,7 +356,7 @@ def test_a_damaged_checkpoint_is_one_clear_line(tmp_path):
         _run(Line(), tmp_path, 8)
 
 
-def test_the_step_is_traced_once():
+def test_step_is_traced_once():
     stage = Line()
     strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
     with strategy.scope():
@@ -369,7 +369,7 @@ def test_the_step_is_traced_once():
     assert step.numpy() == 5
 
 
-def test_a_signal_that_python_drops_stops_at_the_next_chance(monkeypatch):
+def test_stop_in_a_destructor_is_raised_at_the_next_stage(monkeypatch):
     told = []
     monkeypatch.setattr(sys, "unraisablehook", told.append)
 

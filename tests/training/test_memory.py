@@ -20,7 +20,7 @@ def resident():
 @pytest.mark.skipif(
     not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="the C library is not glibc"
 )
-def test_what_was_freed_below_what_is_in_use_goes_back():
+def test_free_memory_returns_freed_blocks_to_the_system():
     libc = ctypes.CDLL(None)
     libc.malloc.restype = ctypes.c_void_p
     libc.free.argtypes = [ctypes.c_void_p]
@@ -49,12 +49,12 @@ def _allocate_too_much():
         ("glam", "give --remat, raise --accumulate_steps, lower --glam_batch_size"),
     ],
 )
-def test_too_little_memory_names_the_flags_of_the_stage(stage, hint):
+def test_lack_of_memory_is_an_error_that_names_flags_of_the_stage(stage, hint):
     with pytest.raises(UserError, match=hint), memory_errors(stage):
         _allocate_too_much()
 
 
-def test_too_little_memory_while_a_stage_is_built_is_a_user_error():
+def test_lack_of_memory_while_a_stage_is_built_is_a_user_error():
     class Building(training_run.Training):
         def __init__(self):
             """Needs no data."""
@@ -85,7 +85,7 @@ def test_too_little_memory_while_a_stage_is_built_is_a_user_error():
         (ValueError("out of memory"), False),
     ],
 )
-def test_other_errors_are_not_taken_for_a_lack_of_memory(error, expected):
+def test_is_out_of_memory_recognises_messages_of_tensorflow_and_cuda(error, expected):
     assert is_out_of_memory(error) == expected
     with pytest.raises(UserError if expected else type(error)), memory_errors("stem"):
         raise error

@@ -1,0 +1,104 @@
+"""FID during stage glam: `--evaluate_every`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mirrorgan_tf.data.records import CaptionedImages
+from mirrorgan_tf.data.transforms import to_uint8
+from mirrorgan_tf.evaluation.autoencoder import open_autoencoder
+from mirrorgan_tf.evaluation.image_sets import real_images
+from mirrorgan_tf.evaluation.sampling import choose_images, sample_captions
+from mirrorgan_tf.evaluation.training_fid import fid_of
+from mirrorgan_tf.mirrorgan import TextToImage, seeded_noise
+from mirrorgan_tf.text.tokenizer import CaptionTokenizer
+from mirrorgan_tf.training.glam_stage import GlamStage
+from mirrorgan_tf.training.stage import Observation, Observer
+
+__all__ = ["FidObserver"]
+
+_IMAGES = 1000
+_BATCH = 32
+_SEED = 1
+
+
+class FidObserver(Observer):
+    """FID of images of the averaged generator, in the features of an autoencoder.
+
+    The autoencoder is trained on the training images, without labels and without a
+    download, before the first step; `mirrorgan evaluate` uses the same one.
+    """
+
+    after_first_step = False
+    best_figure, lowest_is_best = "fid", True
+
+    def __init__(
+        self,
+        stage: GlamStage,
+        tokenizer: CaptionTokenizer,
+        splits: Mapping[str, CaptionedImages],
+        *,
+        networks_folder: Path,
+        every: int,
+        computes: bool = True,
+    ):
+        """Prepares the features of real images; call outside the strategy's scope.
+
+        Args:
+            stage: in training.
+            tokenizer: of the run.
+            splits: its data.
+            networks_folder: where the autoencoder is kept.
+            every: steps between two values.
+            computes: False on all workers but the first, whose value counts for all.
+        """
+        self.every = every
+        self._computes = computes
+        if not computes:
+            return
+        size_px = stage.config.sizes[-1]
+        validation = splits["val"]
+        self._captions = sample_captions(validation, _IMAGES, seed=_SEED).captions
+        self._extractor = _open_in_float32(networks_folder, splits["train"], size_px)
+        real = real_images(
+            "val", choose_images(validation, _IMAGES, seed=_SEED), size_px
+        )
+        self._real_features = np.concatenate(
+            [self._extractor(batch)["features"] for batch in real.batches(_BATCH, 0)]
+        )
+        text_to_image = TextToImage(tokenizer, stage.stem, stage.glam_ema)
+
+        @tf.function(autograph=False, reduce_retracing=True)
+        def generate(captions, seeds):
+            noise = seeded_noise(seeds, text_to_image.noise_dim)
+            return to_uint8(text_to_image(captions, noise)["images"][-1])
+
+        self._generate = generate
+
+    def __call__(self) -> Observation:
+        """The FID, too high for the small number of images; compare within a run."""
+        if not self._computes:
+            return {self.best_figure: 0.0}, {}
+
+        def generate(captions, seeds):
+            return self._generate(
+                tf.constant(list(captions)), tf.constant(list(seeds), tf.int64)
+            ).numpy()
+
+        value = fid_of(
+            generate, self._captions, self._real_features, self._extractor, seed=_SEED
+        )
+        return {self.best_figure: value}, {}
+
+
+def _open_in_float32(folder, index, size_px):
+    """Whatever the precision of the training, as `mirrorgan evaluate` opens it."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        return open_autoencoder(folder, index, size_px)
+    finally:
+        keras.config.set_dtype_policy(policy)
