@@ -1,12 +1,12 @@
-"""Trainings that are killed and stopped at random moments end like a straight one.
+"""Trainings that are interrupted at random moments end like an uninterrupted one.
 
     python tools/interruptions.py --count=50
 
 Every run is `mirrorgan_tf.train --deterministic` at a tiny size. Each interruption is
-SIGKILL or, every second time, SIGTERM, after a random part of the time that a whole
-run takes. When a run has come to its end, all tensors of its last checkpoints
-(weights, averages, optimizers, batch statistics, steps) must be bit for bit those of
-the run that nobody disturbed. A run goes on with the `flags.cfg` that it left.
+SIGKILL or, every second time, SIGTERM, after a random part of the time that a whole run
+takes. At the end of a run all tensors of its last checkpoints (weights, averages,
+optimizers, batch statistics, steps) must have the bits of the uninterrupted run. A run
+continues with its own `flags.cfg`.
 """
 
 import argparse
@@ -29,6 +29,7 @@ STEPS = 6
 TINY = [
     "--flagfile=flags/birdlets.cfg",
     "--deterministic",
+    "--mixed_precision=none",
     "--strategy=one_device",
     "--birdlets_train_images=24",
     "--birdlets_val_images=8",
@@ -70,7 +71,7 @@ class Runs:
         self._folder = folder
 
     def start(self, name):
-        """A training in `name`, begun or gone on with; its process and its log."""
+        """Starts or continues the training in `name`; its process and its log."""
         workdir, log = self._folder / name, self._folder / f"{name}.log"
         arguments = [*TINY, f"--data_dir={self._folder}/data"]
         if (workdir / "flags.cfg").exists():
@@ -100,7 +101,7 @@ def check_same(workdir, other):
         ]
         names = [reader.get_variable_to_shape_map().keys() for reader in readers]
         assert names[0] == names[1]
-        # How often it was saved is of no account.
+        # The number of saves may differ.
         for name in names[0] - {
             "_CHECKPOINTABLE_OBJECT_GRAPH",
             "save_counter/.ATTRIBUTES/VARIABLE_VALUE",
@@ -111,7 +112,7 @@ def check_same(workdir, other):
 
 
 def interrupt(runs, name, after_s, number):
-    """Starts or goes on; True where the signal came before the end."""
+    """Starts or continues a run; returns whether the signal came before its end."""
     process, log = runs.start(name)
     process.join(after_s)
     if process.exitcode is None:
@@ -134,13 +135,13 @@ def main():
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="interruptions-"))
     runs = Runs(folder)
-    begun = time.monotonic()
-    process, log = runs.start("straight")
+    start_s = time.monotonic()
+    process, log = runs.start("uninterrupted")
     process.join()
     assert process.exitcode == 0, log.read_text()
-    whole_s = time.monotonic() - begun
-    print(f"straight run: {whole_s:.1f} s", flush=True)
-    draw = random.Random(arguments.seed)
+    whole_s = time.monotonic() - start_s
+    print(f"uninterrupted run: {whole_s:.1f} s", flush=True)
+    generator = random.Random(arguments.seed)
     count = finished = 0
     before = [0] * len(STAGES)
     while True:
@@ -148,21 +149,21 @@ def main():
         if count == arguments.count:
             after_s = None
         else:
-            # The straight run waited for the server's imports, too.
-            after_s = draw.uniform(0, 0.7 * whole_s)
+            # The uninterrupted run waited for the server's imports, too.
+            after_s = generator.uniform(0, 0.7 * whole_s)
             number = signal.SIGTERM if count % 2 else signal.SIGKILL
-        hit = interrupt(runs, name, after_s, number)
-        count += hit
+        interrupted = interrupt(runs, name, after_s, number)
+        count += interrupted
         now = saved_steps(folder / name)
         assert all(a <= b for a, b in zip(before, now, strict=True)), (before, now)
         before = now
-        if hit:
+        if interrupted:
             print(
                 f"{count}: {number.name} after {after_s:.1f} s, saved {now}", flush=True
             )
         elif now == [STEPS] * len(STAGES):
-            check_same(folder / name, folder / "straight")
-            print("came to its end, bit for bit the same", flush=True)
+            check_same(folder / name, folder / "uninterrupted")
+            print("finished with the same bits", flush=True)
             before, finished = [0] * len(STAGES), finished + 1
             if after_s is None:
                 break

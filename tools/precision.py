@@ -1,10 +1,10 @@
-"""bfloat16 trains GLAM like float32: losses of birdlets differ no more than seeds do.
+"""Compares losses of GLAM in bfloat16 with those in float32, on birdlets.
 
     python tools/precision.py --seeds=5 --out=runs/precision
 
-STEM and STREAM are trained once, in float32, then GLAM from them with each seed in
-both precisions. Given again, the command goes on where it was. Exit status 1 if a
-loss's means over the last half of the steps lie apart by more than --most standard
+STEM and STREAM are trained once, in float32, then GLAM with each seed in both
+precisions. The same command resumes an interrupted comparison. Exit status 1 if the
+means of a loss over the last half of the steps differ by more than --most standard
 deviations of the seeds.
 """
 
@@ -19,7 +19,7 @@ PRECISIONS = ("bfloat16", "none")
 
 
 def train(workdir, data, *flags):
-    """The command, as users give it; its lines on ours."""
+    """Runs the command as users do."""
     subprocess.run(
         [
             *(sys.executable, "-m", "mirrorgan_tf.train"),
@@ -34,7 +34,7 @@ def train(workdir, data, *flags):
 
 
 def main():
-    """Trains what is lacking, then compares."""
+    """Trains all runs that are not finished, then compares them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=500)
@@ -42,23 +42,29 @@ def main():
     parser.add_argument("--out", type=Path, default=Path("runs/precision"))
     arguments = parser.parse_args()
     out = arguments.out.absolute()
-    train(out / "judges", out / "data", "--stages=backbone,stem,stream")
+    encoders = out / "encoders"
+    train(
+        encoders,
+        out / "data",
+        "--mixed_precision=none",
+        "--stages=backbone,stem,stream",
+    )
     runs = {precision: [] for precision in PRECISIONS}
     for seed in range(1, arguments.seeds + 1):
         for precision in PRECISIONS:
             run = out / f"{precision}-seed{seed}"
             if not run.exists():
-                # Other flags are welcome where no flags.cfg is.
+                # Without flags.cfg, since the seed and the data set differ.
                 shutil.copytree(
-                    out / "judges",
+                    encoders,
                     run,
                     ignore=shutil.ignore_patterns("flags.cfg", "logs", "pictures"),
                 )
             train(
                 run,
                 out / "data",
-                # Whose layout birdlets have: by another seed these would be drawn anew.
-                "--dataset=coco",
+                # So that another seed does not draw other birds.
+                "--data_seed=1",
                 f"--seed={seed}",
                 f"--mixed_precision={precision}",
                 f"--glam_steps={arguments.steps}",

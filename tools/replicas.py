@@ -1,12 +1,12 @@
-"""20 steps of each stage give the same losses and weights on any number of replicas.
+"""Each stage has the same losses and weights on any number of replicas.
 
     python tools/replicas.py [devices=2 devices=4 workers=2 workers=3]
 
 Each case (virtual devices of one process, or processes on loopback) is compared with
-one replica: same global batches, same seed, tiny networks, in float64 and by plain
-SGD; also which weights are kept as the best, and when training is over. In float32 the
-losses agree to 1e-6, until after some ten steps rounding carries a number over a kink
-(LeakyReLU); Adam makes a step of its full rate of rounding on a gradient of zero.
+one replica: same global batches, same seed, tiny networks, in float64 and with plain
+SGD. Also compared are the weights that are kept as the best, and when a stage ends. In
+float32 the losses agree to 1e-6 for about ten steps; then rounding carries a number over
+the kink of a leaky ReLU. Adam turns rounding on a gradient of zero into a full step.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 CASES = ("devices=2", "devices=4", "workers=2", "workers=3")
-STEPS = 20
+BATCHES = 20
 RELATIVE, ABSOLUTE = 1e-8, 1e-10
 # Two micro-batches of 4 replicas are equal.
 WORDS, ROWS, SIZES = 11, 24, (16,)
@@ -52,18 +52,18 @@ def batches(context):
     import tensorflow as tf
 
     random = np.random.default_rng(0)
-    lengths = random.integers(0, 6, (STEPS, ROWS), np.int32)
-    ids = random.integers(1, WORDS, (STEPS, ROWS, 5), np.int32)
+    lengths = random.integers(0, 6, (BATCHES, ROWS), np.int32)
+    ids = random.integers(1, WORDS, (BATCHES, ROWS, 5), np.int32)
     ids[np.arange(5) >= lengths[..., None]] = 0
     dataset = tf.data.Dataset.from_tensor_slices(
         {
             "images": tuple(
-                random.uniform(-1, 1, (STEPS, ROWS, side, side, 3)) for side in SIZES
+                random.uniform(-1, 1, (BATCHES, ROWS, side, side, 3)) for side in SIZES
             ),
             "caption_ids": ids[:, :, None],
             "caption_lengths": lengths[:, :, None],
             "text": {"ids": ids[:, :, None], "lengths": lengths[:, :, None]},
-            "class_ids": random.integers(0, 9, (STEPS, ROWS), np.int32),
+            "class_ids": random.integers(0, 9, (BATCHES, ROWS), np.int32),
         }
     ).repeat()
     if context is None:
@@ -81,17 +81,14 @@ def batches(context):
 RUNS = {
     "stem": ("stem", {}),
     "stream": ("stream", {}),
-    "glam": ("glam", {}),
-    "glam with R1": (
-        "glam",
-        {"r1_weight": 1.0},
-    ),
+    "glam": ("glam", {"damsm_weight": 1.0}),
+    "glam with R1": ("glam", {"r1_weight": 1.0}),
     "glam in micro-batches": ("glam", {"accumulate_steps": 2, "spectral_norm": True}),
 }
 
 
 def build(name, config):
-    """A stage whose optimizers do not blow rounding up, as Adam does near zero."""
+    """A stage with plain SGD, since Adam amplifies rounding near zero."""
     import keras
 
     from mirrorgan_tf import networks
@@ -130,7 +127,7 @@ def weights(value):
     return value.get_weights()
 
 
-def train(config, strategy, runs):
+def train(config, strategy, runs, steps):
     """Losses of every step and weights after the last, arrays by name."""
     import keras
     import numpy as np
@@ -150,7 +147,7 @@ def train(config, strategy, runs):
             stage, strategy, step, jit=False, seed=config.run.seed
         )
         fed = distribute_batches(strategy, batches, ROWS)
-        for i in range(STEPS):
+        for i in range(steps):
             for loss, value in train_step(fed).items():
                 results[f"{name} {loss} {i:02d}"] = value.numpy()
         assert train_step.experimental_get_tracing_count() == 1
@@ -205,8 +202,8 @@ def keep_best(strategy, folder):
     return {"best weight": weight.numpy(), "best over": np.array(over)}
 
 
-def train_once(out, strategy, devices, runs):
-    """In a process of its own: what `train` gives, as a file."""
+def train_once(out, strategy, devices, runs, steps):
+    """In a process of its own: the results of `train` as a file."""
     import keras
     import numpy as np
     import tensorflow as tf
@@ -224,10 +221,10 @@ def train_once(out, strategy, devices, runs):
     strategy = make_strategy(config)
     case, _ = Path(out).name.rsplit("-", 1)
     best = keep_best(strategy, Path(out).parent / f"{case}-best")
-    np.savez(out, **train(config, strategy, runs), **best)
+    np.savez(out, **train(config, strategy, runs, steps), **best)
 
 
-def start(folder, case, runs):
+def start(folder, case, runs, steps):
     """Starts the processes of a case; each writes a file."""
     kind, _, number = case.partition("=")
     number = int(number or 1)
@@ -245,7 +242,7 @@ def start(folder, case, runs):
         command = [sys.executable, __file__, f"--out={out}", f"--strategy={strategy}"]
         with out.with_suffix(".log").open("w") as log:
             process = subprocess.Popen(
-                [*command, f"--devices={devices}", "--runs", *runs],
+                [*command, f"--devices={devices}", f"--steps={steps}", "--runs", *runs],
                 env=os.environ | (environment if workers > 1 else {}),
                 stdout=log,
                 stderr=log,
@@ -288,22 +285,29 @@ def worst_error(results, expected):
 
 
 def main():
-    """Compares the cases asked for, a line each."""
+    """Compares each case, and prints a line for each process."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cases", nargs="*", default=CASES)
     parser.add_argument("--runs", nargs="+", default=list(RUNS), choices=RUNS)
+    parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--out", help=argparse.SUPPRESS)
     parser.add_argument("--strategy", help=argparse.SUPPRESS)
     parser.add_argument("--devices", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.out:
-        train_once(arguments.out, arguments.strategy, arguments.devices, arguments.runs)
+        train_once(
+            arguments.out,
+            arguments.strategy,
+            arguments.devices,
+            arguments.runs,
+            arguments.steps,
+        )
         return
     failed = False
     with tempfile.TemporaryDirectory() as folder:
-        reference = start(Path(folder), "one_device", arguments.runs)
+        reference = start(Path(folder), "one_device", arguments.runs, arguments.steps)
         for case in arguments.cases:
-            started = start(Path(folder), case, arguments.runs)
+            started = start(Path(folder), case, arguments.runs, arguments.steps)
             (expected,) = finish(reference)
             for index, results in enumerate(finish(started)):
                 error, name = worst_error(results, expected)

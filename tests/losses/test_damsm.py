@@ -21,7 +21,7 @@ def _mask(*lengths):
     return np.arange(L) >= np.array(lengths)[:, None]
 
 
-def test_sentence_similarity_is_the_cosine():
+def test_sentence_similarity_is_gamma3_times_the_cosine():
     codes, sentences = _normal(2, D), _normal(3, D, seed=1)
     expected = [
         [a @ b / np.linalg.norm(a) / np.linalg.norm(b) for b in sentences]
@@ -31,7 +31,7 @@ def test_sentence_similarity_is_the_cosine():
     np.testing.assert_allclose(result, 10 * np.array(expected), rtol=1e-4)
 
 
-def test_words_that_are_all_the_regions_are_perfectly_similar():
+def test_word_similarity_of_parallel_vectors_has_its_closed_form():
     # One direction everywhere: every cosine is 1, whatever the attention.
     direction = _normal(D)
     regions = np.tile(direction, (1, R, 1))
@@ -43,7 +43,7 @@ def test_words_that_are_all_the_regions_are_perfectly_similar():
     np.testing.assert_allclose(result[0], expected, rtol=1e-5)
 
 
-def test_the_order_of_regions_does_not_matter_and_padding_takes_no_part():
+def test_word_similarity_ignores_the_order_of_regions_and_padding():
     regions, words, mask = _normal(B, R, D), _normal(B, L, D, seed=1), _mask(4, 2, 1)
     expected = word_similarity(regions, words, mask)
     other = np.where(mask[..., None], 7.0, words).astype(np.float32)
@@ -54,7 +54,7 @@ def test_the_order_of_regions_does_not_matter_and_padding_takes_no_part():
     np.testing.assert_allclose(cut[:, 0], expected[:, 1], rtol=1e-4)
 
 
-def test_an_empty_caption_is_finite_and_so_is_the_gradient():
+def test_empty_caption_has_similarity_0_and_finite_gradients():
     words = tf.Variable(_normal(B, L, D) * ~_mask(4, 0, 2)[..., None])
     regions = tf.Variable(_normal(B, R, D))
     with tf.GradientTape() as tape:
@@ -65,7 +65,7 @@ def test_an_empty_caption_is_finite_and_so_is_the_gradient():
         assert np.isfinite(gradient).all()
 
 
-def test_matching_is_symmetric():
+def test_matching_losses_of_the_transpose_are_swapped():
     similarity = _normal(B, B)
     one_way, other_way = matching_losses(similarity)
     swapped = matching_losses(similarity.T)
@@ -73,12 +73,12 @@ def test_matching_is_symmetric():
     np.testing.assert_allclose(other_way, swapped[0], rtol=1e-6)
 
 
-def test_matching_without_a_clue_is_a_guess():
+def test_matching_losses_of_equal_similarities_are_log_batch_size():
     for losses in matching_losses(np.zeros((B, B), np.float32)):
         np.testing.assert_allclose(losses, np.full(B, math.log(B)), rtol=1e-6)
 
 
-def test_a_small_loss_between_big_similarities_is_exact():
+def test_small_matching_loss_of_large_similarities_is_exact():
     similarity = 60 * np.ones((2, 2), np.float32) + 8 * np.eye(2, dtype=np.float32)
     for losses in matching_losses(similarity):
         np.testing.assert_allclose(
@@ -86,7 +86,7 @@ def test_a_small_loss_between_big_similarities_is_exact():
         )
 
 
-def test_others_of_the_class_are_no_negatives():
+def test_other_images_of_the_class_are_no_negatives():
     guess = np.zeros((B, B), np.float32)
     for losses in matching_losses(guess, np.array([1, 0, 1])):
         np.testing.assert_allclose(
@@ -96,12 +96,12 @@ def test_others_of_the_class_are_no_negatives():
         np.testing.assert_allclose(losses, np.zeros(B), atol=1e-6)
 
 
-def test_only_a_square_can_be_matched():
+def test_similarity_that_is_not_square_is_refused():
     with pytest.raises(ValueError, match="square"):
         matching_losses(np.zeros((2, 3), np.float32))
 
 
-def test_a_sentence_of_nothing_is_pulled_nowhere():
+def test_zero_sentence_gets_no_gradient():
     sentence = tf.Variable(np.stack([_normal(D), np.zeros(D, np.float32)]))
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(sentence_similarity(_normal(2, D, seed=1), sentence))

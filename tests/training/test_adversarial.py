@@ -106,7 +106,7 @@ def _losses_and_gradients(strategy):
     }
 
 
-def test_one_and_two_replicas_agree_on_r1_in_double_precision(two_replicas):
+def test_one_and_two_replicas_have_equal_gradients_of_r1_in_float64(two_replicas):
     one = tf.distribute.OneDeviceStrategy("/cpu:0")
     expected = _losses_and_gradients(one)
     results = _losses_and_gradients(two_replicas)

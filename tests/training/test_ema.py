@@ -13,7 +13,7 @@ def _model():
 
 
 @pytest.mark.parametrize("warm_up", [False, True])
-def test_average_follows_the_closed_form(warm_up):
+def test_average_follows_the_recursive_formula(warm_up):
     average, model = _model(), _model()
     start_average(average, model)
     expected = [weight.copy() for weight in model.get_weights()]

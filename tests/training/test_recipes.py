@@ -1,4 +1,4 @@
-"""Stage glam with what came after the paper; steps are eager, as tracing takes long."""
+"""Stage glam with the settings beyond the paper; eager, as tracing takes long."""
 
 import keras
 import numpy as np
@@ -46,7 +46,7 @@ def _step(stage, seed=SEED):
 @pytest.mark.parametrize(
     "changes", [{"accumulate_steps": 1}, {"accumulate_steps": 2}], ids=["once", "micro"]
 )
-def test_the_whole_recipe_trains(changes, tiny_config):
+def test_all_settings_beyond_the_paper_train_together(changes, tiny_config):
     stage = _stage(tiny_config, **RECIPE, **changes)
     models = [stage.glam, *stage.discriminators, *stage.feature_discriminators]
     before = [model.get_weights() for model in models]
@@ -60,17 +60,17 @@ def test_the_whole_recipe_trains(changes, tiny_config):
         assert any((a != b).any() for a, b in zip(weights, after, strict=True))
 
 
-def test_augmentation_is_drawn_from_the_seed_of_the_step(tiny_config):
+def test_augmentation_depends_on_the_seed_of_the_step(tiny_config):
     still = {"generator_learning_rate": 0.0, "discriminator_learning_rate": 0.0}
     stage = _stage(tiny_config, augment="color", scales=1, **still)
     other_seed = tf.constant([3, 6], tf.int32)
-    first, again, other = _step(stage), _step(stage), _step(stage, other_seed)
+    first, second, other = _step(stage), _step(stage), _step(stage, other_seed)
     stage.config = stage.config.replace(augment="")
     plain = _step(stage)
     for name in ("discriminator_16", "adversarial_16"):
-        assert first[name] == again[name]
+        assert first[name] == second[name]
         assert len({losses[name] for losses in (first, other, plain)}) == 3
-    # What is made is the same, and described as it is.
+    # The generated images, and their redescriptions, are the same.
     for name in ("kl", "redescription"):
         assert first[name] == plain[name]
 
