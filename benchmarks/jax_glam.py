@@ -29,7 +29,6 @@ from mirrorgan_tf.models.image_encoder import ImageEncoder
 from mirrorgan_tf.models.stem import Stem
 from mirrorgan_tf.models.stream import Stream
 from mirrorgan_tf.training.augmentation import shift
-from mirrorgan_tf.training.optimizers import learning_rate
 
 __all__ = [
     "JaxGlam",
@@ -78,9 +77,11 @@ class JaxGlam:
         for mean, value in zip(glam_ema.variables, glam.variables, strict=True):
             # Else both would be one buffer, which can be donated but once.
             mean.assign(ops.copy(value.value))
-        self._generator_optimizer = _adam("generator", glam, config)
+        self._generator_optimizer = _adam(
+            config.glam.generator_learning_rate, glam, config
+        )
         self._discriminator_optimizers = [
-            _adam("discriminator", discriminator, config)
+            _adam(config.glam.discriminator_learning_rate, discriminator, config)
             for discriminator in self._discriminators
         ]
         self.trained = {
@@ -390,10 +391,11 @@ def mean_over_words(logits, ids, lengths):
     return ops.sum(per_word * counts) / ops.sum(counts)
 
 
-def _adam(network, model, config):
-    optimizer = keras.optimizers.Adam(
-        learning_rate(config, network), beta_1=config.glam.adam_beta1
-    )
+def _adam(rate, model, config):
+    # As `training.optimizers`, which imports TensorFlow.
+    if config.glam.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(rate, config.glam.steps)
+    optimizer = keras.optimizers.Adam(rate, beta_1=config.glam.adam_beta1)
     optimizer.build(model.trainable_variables)
     return optimizer
 

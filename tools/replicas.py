@@ -4,9 +4,9 @@
 
 Each case (virtual devices of one process, or processes on loopback) is compared with
 one replica: same global batches, same seed, tiny networks, in float64 and with plain
-SGD. Also compared are the weights that are kept as the best, and when a stage ends. In
-float32 the losses agree to 1e-6 for about ten steps; then rounding carries a number over
-the kink of a leaky ReLU. Adam turns rounding on a gradient of zero into a full step.
+SGD. Also compared are the weights that are kept as the best, and when a stage ends.
+In float32 the losses agree to 1e-6 for about ten steps; then rounding carries numbers
+over the kink of a leaky ReLU. Adam turns rounding on a zero gradient into a full step.
 """
 
 import argparse
