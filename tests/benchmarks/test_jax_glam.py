@@ -147,7 +147,9 @@ def test_jax_step_equals_tensorflow_step(settings, tiny_config, tmp_path):
         "text": {"ids": ids, "lengths": lengths},
         "class_ids": inputs["class_ids"],
     }
-    stage._draws = lambda *arguments: {"shift_draws": inputs["shift_draws"]}
+    stage._augmentation_numbers = lambda *arguments: {
+        "shift_numbers": inputs["shift_draws"]
+    }
     losses = stage.step(tf.nest.map_structure(tf.constant, batch), tf.constant([0, 0]))
     stage.after_step(tf.constant(0))
     expected = flatten({"losses": losses, "trained": _trained(stage)})
