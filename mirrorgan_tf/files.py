@@ -21,9 +21,9 @@ __all__ = [
     "hold_folder",
     "is_special",
     "lock_folder",
-    "move_whole",
     "open_regular",
     "read_bytes",
+    "whole_file",
     "whole_folder",
     "write_whole",
 ]
@@ -169,25 +169,45 @@ def _remove_abandoned(parent):
         os.close(lock)
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Writes UTF-8 text; a process that is killed leaves the file as it was.
+@contextlib.contextmanager
+def whole_file(path: Path, *, sync: bool = True) -> Iterator[Path]:
+    """A file to write, which gets its name when the block ends: whole or not at all.
+
+    An error, or the end of the process, leaves the file as it was.
+
+    Args:
+        path: the file.
+        sync: wait until it is on the disk, so that a power failure leaves it whole too.
+            Without, thousands of small files are written faster.
+
+    Yields:
+        A path in the same folder, with the same ending, to write to.
 
     Raises:
-        OSError: it cannot be written; the file is as it was.
+        OSError: it cannot be written.
     """
     partial = path.with_name(f"{_PARTIAL}{path.name}")
-    partial.write_text(text, encoding="utf-8", newline="\n")
-    move_whole(partial, path)
+    try:
+        yield partial
+        if sync:
+            _sync(partial)
+        os.replace(partial, path)
+        if sync:
+            _sync(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
-def move_whole(partial: Path, path: Path) -> None:
-    """Gives a written file its name, once its bytes are on the disk."""
-    _sync(partial)
-    os.replace(partial, path)
-    _sync(path.parent)
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Writes bytes, or text as UTF-8, by `whole_file`."""
+    if isinstance(content, str):
+        content = content.encode()
+    with whole_file(path) as partial:
+        partial.write_bytes(content)
 
 
 def _sync(path):
+    """Waits until a file's or a folder's content is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

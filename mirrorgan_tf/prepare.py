@@ -13,6 +13,7 @@ from mirrorgan_tf import commands
 from mirrorgan_tf.config import config_flags
 from mirrorgan_tf.config.path_flags import define_path
 from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.progress import Progress
 
 __all__ = ["define_flags", "main"]
 
@@ -49,27 +50,21 @@ def main() -> None:
     splits = open_dataset(config)
     verdict = examine(splits, choose_vocabulary(config, splits), config.text.max_words)
     announce(verdict)
-    written = pack(
-        splits,
-        values.out,
-        dataset=config.data.dataset,
-        size=config.sizes[-1],
-        quality=values.quality,
-        images_per_shard=values.images_per_shard,
-        workers=values.workers or tf.data.AUTOTUNE,
-        on_bad_example=config.data.on_bad_example,
-        notes=verdict.notes,
-        remarks=verdict.remarks,
-        progress=_show_progress,
-    )
+    with Progress("packing", sum(map(len, splits.values()))) as progress:
+        written = pack(
+            splits,
+            values.out,
+            dataset=config.data.dataset,
+            size=config.sizes[-1],
+            quality=values.quality,
+            images_per_shard=values.images_per_shard,
+            workers=values.workers or tf.data.AUTOTUNE,
+            on_bad_example=config.data.on_bad_example,
+            notes=verdict.notes,
+            remarks=verdict.remarks,
+            progress=progress,
+        )
     print(f"{values.out}: {written} shards written, the others were whole")
-
-
-def _show_progress(done, total, new, seconds):
-    rate = new / max(seconds, 1e-9)
-    minutes, seconds = divmod(round((total - done) / rate), 60)
-    eta = f"{minutes}:{seconds:02d}"
-    print(f"packed {done}/{total} | {rate:.0f} images/s | ETA {eta}", flush=True)
 
 
 if __name__ == "__main__":

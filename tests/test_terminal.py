@@ -51,7 +51,7 @@ def test_one_line_is_bounded():
 SCRIPT = """
 import sys
 from absl import flags, logging
-from mirrorgan_tf import commands
+from mirrorgan_tf import commands, errors
 HOSTILE = {hostile!a}
 def define_flags():
     flags.DEFINE_string("log_format", "text", "")
@@ -92,7 +92,7 @@ def test_commands_print_and_log_no_controls(log_format):
 
 def test_tracebacks_are_escaped():
     script = f"""
-from mirrorgan_tf import commands
+from mirrorgan_tf import commands, errors
 def main():
     raise LookupError({HOSTILE!a})
 commands.run(main)

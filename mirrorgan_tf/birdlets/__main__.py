@@ -19,13 +19,12 @@ is done; if anything else, the command refuses. A command that was killed leaves
 only a hidden folder beside it, .NAME.partial-..., which may be deleted.
 """
 
-import sys
-
 from absl import flags
 
 from mirrorgan_tf import commands
 from mirrorgan_tf.birdlets.dataset import write_birdlets
 from mirrorgan_tf.config.path_flags import define_path
+from mirrorgan_tf.progress import Progress
 
 __all__ = ["define_flags", "main"]
 
@@ -45,24 +44,20 @@ def define_flags() -> None:
 def main() -> None:
     """Draws the set that the flags describe."""
     values = flags.FLAGS
-    drawn = write_birdlets(
-        values.data_dir,
-        train_images=values.train_images,
-        val_images=values.val_images,
-        captions_per_image=values.captions_per_image,
-        seed=values.seed,
-        workers=values.workers,
-        progress=_show_progress,
-    )
+    with Progress("drawing", values.train_images + values.val_images) as progress:
+        drawn = write_birdlets(
+            values.data_dir,
+            train_images=values.train_images,
+            val_images=values.val_images,
+            captions_per_image=values.captions_per_image,
+            seed=values.seed,
+            workers=values.workers,
+            progress=lambda done, _: progress.update(done),
+        )
     if drawn:
         print(f"drawn: {values.data_dir}")
     else:
         print(f"{values.data_dir} is there already, with these very flags")
-
-
-def _show_progress(done, total):
-    if done % 500 == 0 or done == total:
-        print(f"drawn {done}/{total}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ measured on the validation split. It is not independent of what trains a generat
 
 import dataclasses
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from keras import layers
 from mirrorgan_tf.birdlets.attributes import ATTRIBUTES
 from mirrorgan_tf.birdlets.caption_attributes import CLASSIFIER_CAVEAT
 from mirrorgan_tf.evaluation.features import fingerprint
-from mirrorgan_tf.files import read_bytes
+from mirrorgan_tf.files import read_bytes, whole_file, write_whole
 
 __all__ = [
     "LabelledImages",
@@ -219,13 +218,12 @@ def reduce_images(images: np.ndarray, size: int) -> np.ndarray:
 def save_oracle(model: keras.Model, folder: Path, facts: dict) -> None:
     """Writes the oracle with the facts that it depends on."""
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f"partial-{_MODEL_FILE}"
-    model.save(partial)
     (folder / _FACTS_FILE).unlink(missing_ok=True)
-    os.replace(partial, folder / _MODEL_FILE)
+    with whole_file(folder / _MODEL_FILE) as partial:
+        model.save(partial)
     # Last: without it the model counts for nothing.
     text = json.dumps({"recipe": _RECIPE, **facts}, indent=1)
-    (folder / _FACTS_FILE).write_text(text, encoding="utf-8")
+    write_whole(folder / _FACTS_FILE, text)
 
 
 def load_oracle(folder: Path, facts: dict) -> keras.Model | None:

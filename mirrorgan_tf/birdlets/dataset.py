@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +15,7 @@ from mirrorgan_tf.birdlets.attributes import ATTRIBUTES, sample_attributes
 from mirrorgan_tf.birdlets.drawing import SIDE_PX, draw_bird
 from mirrorgan_tf.birdlets.grammar import Caption, write_captions
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.files import read_bytes
+from mirrorgan_tf.files import read_bytes, whole_folder
 
 __all__ = ["MANIFEST", "draw_example", "draw_files", "example", "write_birdlets"]
 
@@ -81,22 +80,17 @@ def write_birdlets(
     _check_numbers(settings, workers)
     if _is_there(data_dir, settings):
         return False
-    partial = data_dir.absolute()
-    partial = partial.with_name(f".{partial.name}.partial-{os.getpid()}")
+    counts = {"train": train_images, "val": val_images}
     try:
-        partial.mkdir(parents=True)
-        counts = {"train": train_images, "val": val_images}
-        _write_annotations(partial, counts, captions_per_image, seed)
-        _draw_all(partial, counts, seed, workers, progress)
-        _write_json(partial / MANIFEST, settings)
-        os.rename(partial, data_dir)
+        with whole_folder(data_dir.absolute()) as partial:
+            _write_annotations(partial, counts, captions_per_image, seed)
+            _draw_all(partial, counts, seed, workers, progress)
+            _write_json(partial / MANIFEST, settings)
     except OSError as error:
         # Another command may have drawn the same in the meantime.
         if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
             return not _is_there(data_dir, settings)
         raise UserError(f"--data_dir={data_dir}: cannot be written: {error}") from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return True
 
 

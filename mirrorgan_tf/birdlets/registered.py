@@ -11,6 +11,7 @@ from mirrorgan_tf.birdlets.truth import read_codes
 from mirrorgan_tf.data.datasets.coco import read_coco_splits
 from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.data.registry import Dataset
+from mirrorgan_tf.progress import Progress
 
 __all__ = ["BirdletsDataset"]
 
@@ -29,13 +30,16 @@ class BirdletsDataset(Dataset):
 
     def draw(self) -> None:
         """Draws the images and writes their captions, unless they are there."""
-        drawn = write_birdlets(
-            self.folder,
-            train_images=self.config.birdlets.train_images,
-            val_images=self.config.birdlets.val_images,
-            seed=self.config.data.seed,
-            progress=_log_progress,
-        )
+        settings = self.config.birdlets
+        total = settings.train_images + settings.val_images
+        with Progress("drawing", total) as progress:
+            drawn = write_birdlets(
+                self.folder,
+                train_images=settings.train_images,
+                val_images=settings.val_images,
+                seed=self.config.data.seed,
+                progress=lambda done, _: progress.update(done),
+            )
         logging.info("birdlets %s in %s", "drawn" if drawn else "found", self.folder)
 
     def read(self) -> dict[str, CaptionedImages]:
@@ -45,8 +49,3 @@ class BirdletsDataset(Dataset):
     def read_labels(self, split: str, image_ids: np.ndarray) -> dict[str, np.ndarray]:
         """The attributes that the birds were drawn with."""
         return read_codes(self.folder, split, image_ids)
-
-
-def _log_progress(done, total):
-    if done % 1000 == 0 or done == total:
-        logging.info("drawn %d/%d", done, total)

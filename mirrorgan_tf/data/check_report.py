@@ -1,7 +1,5 @@
 """What `mirrorgan check` prints about a data set, and its picture of examples."""
 
-import sys
-import time
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
@@ -20,6 +18,7 @@ from mirrorgan_tf.data.statistics import (
 )
 from mirrorgan_tf.data.verdict import examine, split_problems
 from mirrorgan_tf.pictures import caption_grid
+from mirrorgan_tf.progress import Progress
 from mirrorgan_tf.terminal import one_line
 
 __all__ = ["check", "show_samples"]
@@ -27,7 +26,6 @@ __all__ = ["check", "show_samples"]
 _SAMPLES = 12
 _CAPTIONS_SHOWN = 2
 _LARGEST_SAMPLE_PX = 1024
-_SECONDS_BETWEEN_LINES = 5
 
 
 def check(
@@ -52,7 +50,8 @@ def check(
     for split, index in splits.items():
         rows = _spread(len(index), decode)
         paths = [index.paths[row] for row in rows]
-        facts = inspect_images(index, rows, _Progress(split, len(rows)))
+        with Progress(f"decoding, {split}", len(rows)) as progress:
+            facts = inspect_images(index, rows, progress.update)
         images[split] = image_findings(
             paths,
             facts,
@@ -102,27 +101,6 @@ def show_samples(index: CaptionedImages, count: int = _SAMPLES) -> np.ndarray | 
         pictures.append(np.asarray(ImageOps.pad(image, (side, side), color="white")))
         texts.append("\n".join(index.captions[row][:_CAPTIONS_SHOWN]))
     return caption_grid(pictures, texts) if pictures else None
-
-
-class _Progress:
-    """Says on stderr how far it is, every few seconds."""
-
-    def __init__(self, split, total):
-        self._split, self._total = split, total
-        self._start = self._said = time.monotonic()
-
-    def __call__(self, done):
-        now = time.monotonic()
-        if now - self._said < _SECONDS_BETWEEN_LINES:
-            return
-        self._said = now
-        rate = done / (now - self._start)
-        print(
-            f"{self._split}: decoded {done:,}/{self._total:,}, {rate:.0f} images/s, "
-            f"{(self._total - done) / rate:.0f} s left",
-            file=sys.stderr,
-            flush=True,
-        )
 
 
 def _spread(length, count):

@@ -5,8 +5,7 @@ import hashlib
 import itertools
 import json
 import os
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +16,13 @@ from mirrorgan_tf.data.images import ImageFiles, load_whole
 from mirrorgan_tf.data.records import CaptionedImages, Remark
 from mirrorgan_tf.data.shards import MANIFEST, VERSION, read_json
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.files import file_sha256, hold_folder, move_whole, write_whole
+from mirrorgan_tf.files import file_sha256, hold_folder, whole_file, write_whole
+from mirrorgan_tf.progress import Progress
 
 __all__ = ["pack"]
 
 # TFRecord adds a length and two checksums to every record.
 _FRAME_BYTES = 16
-
-# Images done, images to do, images written by this call, seconds since its beginning.
-Progress = Callable[[int, int, int, float], None]
 
 
 def pack(
@@ -59,7 +56,7 @@ def pack(
         on_bad_example: "fail" or "skip" images that can't be read.
         notes: on the set, kept with it.
         remarks: likewise.
-        progress: is called after each shard.
+        progress: is updated after each shard.
 
     Returns:
         The number of shards written; 0 if all were there.
@@ -122,9 +119,10 @@ class _Packer:
     def write(self, out, shards, progress):
         """Writes the shards that are not whole; returns how many."""
         pending = [shard for shard in shards if not _is_whole(out / shard[1])]
-        total = sum(len(rows) for *_, rows in shards)
-        new, left = 0, sum(len(rows) for *_, rows in pending)
-        begun = time.monotonic()
+        done = sum(map(len, self._splits.values()))
+        done -= sum(len(rows) for *_, rows in pending)
+        if progress:
+            progress.restart_clock(done)
         streams = {
             split: self._encoded(split, [rows for s, _, rows in pending if s == split])
             for split in self._splits
@@ -132,33 +130,34 @@ class _Packer:
         for split, name, rows in pending:
             with data_errors():
                 self._write_shard(out / name, split, len(rows), streams[split])
-            new, left = new + len(rows), left - len(rows)
+            done += len(rows)
             if progress:
-                progress(total - left, total, new, time.monotonic() - begun)
+                progress.update(done)
         return len(pending)
 
     def _write_shard(self, path, split, count, stream):
         index = self._splits[split]
         columns = {"captions": [], "class_ids": [], "image_ids": [], "offsets": []}
-        partial, position = path.with_name(f".{path.name}.partial"), 0
-        with tf.io.TFRecordWriter(str(partial)) as file:
-            for row, jpeg in itertools.islice(stream, count):
-                if not jpeg:
-                    continue
-                record = _record(index, row, jpeg, split)
-                file.write(record)
-                columns["captions"].append(index.captions[row])
-                columns["class_ids"].append(int(index.class_ids[row]))
-                columns["image_ids"].append(int(index.image_ids[row]))
-                columns["offsets"].append(position)
-                position += len(record) + _FRAME_BYTES
-        shard = {
-            "file": f"{path.name}.tfrecord",
-            "images": len(columns["offsets"]),
-            "bytes": position,
-            "sha256": file_sha256(partial),
-        }
-        move_whole(partial, path.with_name(shard["file"]))
+        position = 0
+        shard_path = path.with_name(f"{path.name}.tfrecord")
+        with whole_file(shard_path) as partial:
+            with tf.io.TFRecordWriter(str(partial)) as file:
+                for row, jpeg in itertools.islice(stream, count):
+                    if not jpeg:
+                        continue
+                    record = _record(index, row, jpeg, split)
+                    file.write(record)
+                    columns["captions"].append(index.captions[row])
+                    columns["class_ids"].append(int(index.class_ids[row]))
+                    columns["image_ids"].append(int(index.image_ids[row]))
+                    columns["offsets"].append(position)
+                    position += len(record) + _FRAME_BYTES
+            shard = {
+                "file": shard_path.name,
+                "images": len(columns["offsets"]),
+                "bytes": position,
+                "sha256": file_sha256(partial),
+            }
         _write_json(path.with_name(f"{path.name}.json"), {"shard": shard, **columns})
 
     def _encoded(self, split, parts):

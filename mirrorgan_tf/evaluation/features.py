@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.evaluation.progress import Progress
+from mirrorgan_tf.files import whole_file
 
 __all__ = ["Judge", "fingerprint", "look"]
 
@@ -112,12 +112,10 @@ def _joined(parts):
 
 
 def _save(path, arrays):
-    partial = path.with_suffix(".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, "wb") as file:
-            np.savez(file, **arrays)
-        os.replace(partial, path)
+        with whole_file(path) as partial:
+            np.savez(partial, **arrays)
     except OSError as error:
         raise UserError(
             f"{path}: can't be written ({error}); the same command goes on from here"

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.evaluation.progress import Progress
-from mirrorgan_tf.files import read_bytes
+from mirrorgan_tf.files import read_bytes, whole_file
 
 __all__ = ["ImageFolder", "claim_folder"]
 
@@ -138,13 +138,8 @@ class ImageFolder:
         return range(start, min(start + self._batch_size, self._count))
 
     def _save(self, image, row):
-        partial = self.path(row).with_suffix(".partial")
-        try:
+        with whole_file(self.path(row), sync=False) as partial:
             Image.fromarray(image).save(partial, format="PNG")
-            os.replace(partial, self.path(row))
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
 
     def _read(self, row):
         try:

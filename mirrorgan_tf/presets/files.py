@@ -13,7 +13,7 @@ import numpy as np
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.config.config_flags import read_config, write_config
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.files import move_whole
+from mirrorgan_tf.files import whole_file
 from mirrorgan_tf.mirrorgan import MirrorGAN
 from mirrorgan_tf.networks import build_glam, build_stem, build_stream
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
@@ -80,7 +80,6 @@ def save_preset(model: MirrorGAN, folder: str | Path) -> None:
     for name in _NETWORKS:
         for i, weight in enumerate(getattr(model, name).weights):
             arrays[f"{name}/{i}"] = weight.numpy().astype(np.float16)
-    partial = folder / f".{_WEIGHTS_FILE}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # Where the data lay is of no use elsewhere.
@@ -88,9 +87,8 @@ def save_preset(model: MirrorGAN, folder: str | Path) -> None:
         config = model.config.replace(data_dir=data_dir, captions_pickle="")
         write_config(config, folder / FLAGS_FILE)
         model.tokenizer.vocabulary.save(folder / VOCABULARY_FILE)
-        with partial.open("wb") as file:
-            np.savez(file, **arrays)
-        move_whole(partial, folder / _WEIGHTS_FILE)
+        with whole_file(folder / _WEIGHTS_FILE) as partial:
+            np.savez(partial, **arrays)
     except OSError as error:
         raise UserError(f"--out={folder}: cannot be written: {error}") from None
 

@@ -5,6 +5,7 @@ at all. The newest one that can be read counts; TensorFlow keeps a checksum of e
 tensor.
 """
 
+import os
 import re
 import shutil
 import tempfile
@@ -19,7 +20,7 @@ from absl import logging
 from mirrorgan_tf.commands import quiet
 from mirrorgan_tf.downloads import find_placeholder
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.files import move_whole, write_whole
+from mirrorgan_tf.files import whole_file, write_whole
 
 __all__ = ["StageCheckpoints", "check_trained", "restore_part", "saved_step"]
 
@@ -74,7 +75,8 @@ class StageCheckpoints:
                 self._all().write(str(partial / f"ckpt-{step}"))
             # The index comes last: without it, the files are no checkpoint.
             for path in sorted(partial.glob("ckpt-*"), key=lambda p: p.suffix):
-                move_whole(path, self._folder / path.name)
+                with whole_file(self._folder / path.name) as whole:
+                    os.replace(path, whole)
             self._remove_but_newest(step)
         except (OSError, tf.errors.OpError) as error:
             raise UserError(

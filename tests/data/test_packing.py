@@ -18,9 +18,10 @@ from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.data.shards import MANIFEST, is_packed, read_packed
 from mirrorgan_tf.data.sources import open_dataset
 from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.progress import Progress
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
-from tests.conftest import OTHER_KERAS_SETTINGS
+from tests.conftest import OTHER_KERAS_SETTINGS, check_native_messages
 
 ROOT = Path(__file__).parents[2]
 COUNTS = {"train": 23, "val": 7}
@@ -136,25 +137,28 @@ def test_an_interrupted_packing_goes_on(splits, folder, tmp_path):
     class Stop(Exception):
         pass
 
-    def stop(done, *_):
-        if done >= 10:
-            raise Stop
+    class StoppingProgress(Progress):
+        def update(self, done):
+            if done >= 10:
+                raise Stop
 
     with pytest.raises(Stop):
-        packed(splits, tmp_path / "set", progress=stop)
+        packed(splits, tmp_path / "set", progress=StoppingProgress("packing", 30))
     assert is_packed(tmp_path / "set")
     with pytest.raises(UserError, match="packing was interrupted"):
         read(tmp_path / "set")
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "set").glob("*-of*")}
     assert len(kept) == 4
     # As if killed within the third.
-    (tmp_path / "set" / ".train-00002-of-00005.partial").write_bytes(b"half")
-    told = []
-    assert packed(splits, tmp_path / "set", progress=lambda *a: told.append(a)) == 5
+    (tmp_path / "set" / ".partial-train-00002-of-00005.tfrecord").write_bytes(b"half")
+    done = []
+    progress = Progress("packing", 30)
+    progress.update = done.append
+    assert packed(splits, tmp_path / "set", progress=progress) == 5
     assert all(path.stat().st_mtime_ns == when for path, when in kept.items())
     assert contents(tmp_path / "set") == contents(folder)
-    assert [done for done, *_ in told] == [15, 20, 23, 28, 30]
-    assert told[-1][1:3] == (30, 20)
+    assert progress.done == 10
+    assert done == [15, 20, 23, 28, 30]
 
 
 def test_damage_is_found_and_mended(splits, folder, tmp_path):
@@ -328,14 +332,15 @@ def test_the_command_packs_what_training_reads(tmp_path):
         "--base_size=16",
     ]
     out = tmp_path / "packed"
-    done = run("data.prepare", *birdlets, f"--out={out}", "--images_per_shard=20")
+    done = run("prepare", *birdlets, f"--out={out}", "--images_per_shard=20")
     assert done.returncode == 0, done.stderr
-    assert "packed 50/50 | " in done.stdout and "ETA 0:00" in done.stdout
+    assert "packing 50/50 images | ETA 0:00 | " in done.stderr
+    check_native_messages(done.stderr)
     # The notes of the verdict on the data set.
     assert "COCO 2014" in done.stderr
     manifest = json.loads((out / MANIFEST).read_text())
     assert [shard["images"] for shard in manifest["splits"]["train"]] == [20, 10]
-    again = run("data.prepare", *birdlets, f"--out={out}", "--images_per_shard=30")
+    again = run("prepare", *birdlets, f"--out={out}", "--images_per_shard=30")
     assert again.returncode == 1
     assert "other settings (images_per_shard)" in again.stderr
     assert "Traceback" not in again.stderr
@@ -344,12 +349,13 @@ def test_the_command_packs_what_training_reads(tmp_path):
 def test_a_second_packing_of_a_folder_is_refused_while_the_first_runs(splits, tmp_path):
     errors = []
 
-    def second(*_):
-        if not errors:
-            with pytest.raises(UserError, match="another packing is running") as error:
-                packed(splits, tmp_path)
-            errors.append(str(error.value))
+    class SecondPacking(Progress):
+        def update(self, done):
+            if not errors:
+                with pytest.raises(UserError, match="another packing is running") as e:
+                    packed(splits, tmp_path)
+                errors.append(str(e.value))
 
-    assert packed(splits, tmp_path, progress=second) == 7
+    assert packed(splits, tmp_path, progress=SecondPacking("packing", 30)) == 7
     assert errors[0].startswith(f"--out={tmp_path}: ")
     assert packed(splits, tmp_path) == 0
