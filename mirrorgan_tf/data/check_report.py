@@ -1,6 +1,5 @@
 """What `mirrorgan check` prints about a data set, and its picture of examples."""
 
-
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
