@@ -83,6 +83,7 @@ def write_birdlets(
     counts = {"train": train_images, "val": val_images}
     try:
         with whole_folder(data_dir.absolute()) as partial:
+            partial.mkdir()
             _write_annotations(partial, counts, captions_per_image, seed)
             _draw_all(partial, counts, seed, workers, progress)
             _write_json(partial / MANIFEST, settings)
