@@ -1,16 +1,13 @@
-"""What every command shares: a user's mistake is one line, never a traceback."""
+"""What all commands share: flags, log, Ctrl-C, and errors as one line and a status."""
 
 import contextlib
+import faulthandler
 import importlib
-import json
-import logging as python_logging
-import math
 import os
 import re
 import shlex
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from absl import flags, logging
 
@@ -18,19 +15,14 @@ from mirrorgan_tf import interrupts
 from mirrorgan_tf.command_help import help_level, help_text, program_name
 from mirrorgan_tf.config.flagfiles import expand_flagfiles, recipe_names
 from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.logs import hide_tensorflow_warnings, start_logging
+from mirrorgan_tf.out_of_memory import is_out_of_memory
 from mirrorgan_tf.terminal import escaped_streams, one_line
 
-__all__ = ["command_line", "is_out_of_memory", "quiet", "run", "start_keras"]
+__all__ = ["command_line", "run", "start_keras"]
 
-# How TensorFlow, XLA and CUDA report it. A full disk is a ResourceExhaustedError too.
-_OUT_OF_MEMORY = re.compile(
-    r"\bOOM\b|out of memory|OUT_OF_MEMORY|(failed|unable) to allocate|"
-    r"Dst tensor is not initialized",
-    re.IGNORECASE,
-)
-
-# What shells report for a process that SIGPIPE has ended.
-_NO_READER_STATUS = 141
+# The status of a process that SIGPIPE has ended, as shells report it.
+_BROKEN_PIPE_STATUS = 141
 
 
 def run(
@@ -41,26 +33,26 @@ def run(
 ) -> None:
     """Defines and parses absl flags, calls `main` and exits with its status.
 
-    `--help` prints the docstring of main's module and all flags instead.
+    With `--help` it prints the docstring of main's module and all flags instead.
 
     Args:
-        main: the command; its operands are its arguments.
+        main: the command. Its arguments are those of the command line that are not
+            flags.
         define_flags: defines the command's flags in `flags.FLAGS`. They are removed
             when `run` ends, so that a command can run twice in a process.
-        operands: names of the arguments that are not flags. All are required, except
-            that a last name with `...` at its end stands for any number of them.
+        operands: names of main's arguments. All are required, except that a last name
+            with `...` at its end stands for any number of arguments.
 
     Exit status: what `main` returns (None is 0), 1 for a `UserError`, a wrong flag, too
     little memory or output that can't be written, 130 after Ctrl-C, 141 if nobody
     reads the output.
     """
     interrupts.exit_on_interrupt()
-    logging.use_absl_handler()
-    logging.set_verbosity(logging.INFO)
-    logging.get_absl_handler().setFormatter(_LineFormatter())
-    # TensorFlow repeats errors in its log, and its warnings (of retracing, for example)
-    # are for programmers.
-    python_logging.getLogger("tensorflow").setLevel(python_logging.ERROR)
+    start_logging()
+    hide_tensorflow_warnings()
+    with contextlib.suppress(Exception):
+        # A crash of native code prints the Python stack. There may be no stderr.
+        faulthandler.enable()
     defined_before = set(flags.FLAGS)
     with escaped_streams(), _standard_streams():
         try:
@@ -70,18 +62,46 @@ def run(
             if level:
                 print(help_text(main, own_flags, operands, full=level > 1))
                 sys.exit(0)
-            sys.exit(_run_parsed(main, _parse(sys.argv), operands))
+            sys.exit(_call(main, _parse(sys.argv), operands))
         finally:
             for name in set(flags.FLAGS) - defined_before:
                 delattr(flags.FLAGS, name)
 
 
-def _run_parsed(main, arguments, operands):
-    """Calls main with the operands and turns errors into a line and a status."""
+def start_keras() -> None:
+    """Imports Keras and TensorFlow with the settings that the commands need.
+
+    Commands call it before they import anything that imports either of them, and after
+    they have answered `--help` and wrong flags, since it takes seconds. Ends the
+    process with one line if Keras can't be imported.
+    """
+    settings = importlib.import_module("mirrorgan_tf.keras_settings")
+    if settings.GPU_PROBLEM:
+        logging.warning("%s", settings.GPU_PROBLEM)
+
+
+def command_line() -> str:
+    """The running command with its arguments, as it is typed in a shell."""
+    return f"{program_name()} {shlex.join(sys.argv[1:])}"
+
+
+def _parse(argv):
+    """Sets the flags and returns the other arguments."""
+    try:
+        return flags.FLAGS([argv[0], *expand_flagfiles(argv[1:])])[1:]
+    except (flags.Error, UserError) as error:
+        reason = " ".join(str(error).split())
+        print(f"error: {one_line(reason)}; --help lists all flags", file=sys.stderr)
+        sys.exit(1)
+
+
+def _call(main, arguments, operands):
+    """Calls main and returns the exit status; prints errors in one line."""
     interrupts.raise_on_interrupt()
     if _logs_json():
-        logging.get_absl_handler().setFormatter(_JsonFormatter())
+        start_logging(as_json=True)
     if "mirrorgan_tf.keras_settings" in sys.modules:
+        # The command has imported it directly.
         start_keras()
     try:
         _check_operands(arguments, operands)
@@ -121,9 +141,19 @@ def _fail(message):
     return 1
 
 
+def _first_line(error):
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    # TensorFlow's messages begin with the name of a graph function: {{function ...}}.
+    return re.sub(r"^\{\{.*?\}\} ", "", lines[0])
+
+
+def _logs_json():
+    return "log_format" in flags.FLAGS and flags.FLAGS.log_format == "json"
+
+
 @contextlib.contextmanager
 def _standard_streams():
-    """Any text can be printed; output that can't be written is no traceback.
+    """Makes any text printable, and output that can't be written a line and a status.
 
     Characters that the terminal's encoding lacks are written as escapes.
     """
@@ -134,7 +164,7 @@ def _standard_streams():
     try:
         yield
     except OSError:
-        # Only another attempt tells whether it was one of these streams that failed.
+        # Whether one of these streams has failed shows only when it is written again.
         failure = _write_error(sys.stdout, "\n") or _write_error(sys.stderr, "\n")
         if failure is None:
             raise
@@ -142,17 +172,17 @@ def _standard_streams():
         failure = failure or _write_error(sys.stdout, "")
         for stream in (sys.stdout, sys.stderr):
             if _write_error(stream, ""):
-                # Python would write the rest at its exit, and complain.
+                # Otherwise Python writes the rest at its exit and prints a traceback.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         if isinstance(failure, BrokenPipeError):
-            sys.exit(_NO_READER_STATUS)
+            sys.exit(_BROKEN_PIPE_STATUS)
         if failure:
             print(f"error: the output can't be written: {failure}", file=sys.stderr)
             sys.exit(1)
 
 
 def _write_error(stream, text):
-    """The OSError of writing a text and all that the stream still holds, or None."""
+    """Writes a text and what the stream still buffers; the OSError of that, or None."""
     try:
         if stream is not None:
             stream.write(text)
@@ -160,94 +190,3 @@ def _write_error(stream, text):
     except OSError as error:
         return error
     return None
-
-
-def command_line() -> str:
-    """The running command with its flags, as it is typed in a shell."""
-    return f"{program_name()} {shlex.join(sys.argv[1:])}"
-
-
-def start_keras() -> None:
-    """Imports Keras and TensorFlow with the settings that the commands need.
-
-    Every command that uses them calls it before it imports anything that imports them.
-    Ends the process with one line where Keras can't be imported.
-    """
-    settings = importlib.import_module("mirrorgan_tf.keras_settings")
-    if settings.GPU_PROBLEM:
-        logging.warning("%s", settings.GPU_PROBLEM)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of Python or TensorFlow is for want of memory."""
-    if isinstance(error, MemoryError):
-        return True
-    # Commands that don't compute never import TensorFlow.
-    tensorflow = sys.modules.get("tensorflow")
-    return (
-        tensorflow is not None
-        and isinstance(error, tensorflow.errors.OpError)
-        and _OUT_OF_MEMORY.search(str(error)) is not None
-    )
-
-
-def _first_line(error):
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    # TensorFlow begins with the function of the graph.
-    return re.sub(r"^\{\{.*?\}\} ", "", lines[0])
-
-
-def _logs_json():
-    return "log_format" in flags.FLAGS and flags.FLAGS.log_format == "json"
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Without TensorFlow's warnings, of saving and the like: nobody can act on them."""
-    tensorflow = python_logging.getLogger("tensorflow")
-    before = logging.get_verbosity(), tensorflow.level
-    logging.set_verbosity(logging.ERROR)
-    tensorflow.setLevel(python_logging.ERROR)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before[0])
-        tensorflow.setLevel(before[1])
-
-
-def _parse(argv):
-    """The operands; sets the flags."""
-    try:
-        return flags.FLAGS([argv[0], *expand_flagfiles(argv[1:])])[1:]
-    except (flags.Error, UserError) as error:
-        reason = " ".join(str(error).split())
-        print(f"error: {one_line(reason)}; --help lists all flags", file=sys.stderr)
-        sys.exit(1)
-
-
-class _LineFormatter(python_logging.Formatter):
-    """A message a line, whatever names it quotes; a traceback keeps its lines."""
-
-    def formatMessage(self, record):  # noqa: N802
-        return one_line(super().formatMessage(record))
-
-
-class _JsonFormatter(python_logging.Formatter):
-    """One JSON object a line: time, level, message, and what the line tells of."""
-
-    def format(self, record):
-        fields = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
-            "level": record.levelname.lower(),
-            "message": record.getMessage(),
-        } | getattr(record, "fields", {})
-        return json.dumps(_finite(fields))
-
-
-def _finite(value):
-    """JSON knows neither NaN nor infinity: null."""
-    if isinstance(value, dict):
-        return {name: _finite(part) for name, part in value.items()}
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -1,7 +1,7 @@
 """Ctrl-C in a command: one word and exit status 130, even while it is still starting.
 
-Only the standard library is imported here, and little of it, because nothing that is
-imported before the handler is installed can be interrupted without a traceback.
+It imports little, and only from the standard library, because Ctrl-C during imports
+before the handler is installed would print a traceback.
 """
 
 import os
@@ -15,7 +15,7 @@ __all__ = [
     "write_to",
 ]
 
-# What shells report for a process that SIGINT has ended.
+# The status of a process that SIGINT has ended, as shells report it.
 INTERRUPTED_STATUS = 128 + signal.SIGINT
 
 _stderr = 2
@@ -28,28 +28,28 @@ def write_to(descriptor: int) -> None:
 
 
 def exit_on_interrupt() -> None:
-    """From now on Ctrl-C ends the process at once: for its start, when all is idle."""
+    """From now on Ctrl-C ends the process at once: for its start."""
     _replace(signal.default_int_handler, _exit)
 
 
 def raise_on_interrupt() -> None:
-    """From now on Ctrl-C raises KeyboardInterrupt, except during an import.
+    """From now on Ctrl-C raises KeyboardInterrupt, but ends the process in imports.
 
-    An import may swallow the exception: optional packages are imported inside `try`
-    blocks, and Python ignores what its own callbacks raise. There the process ends.
+    Imports may swallow the exception: optional packages are imported inside `try`
+    blocks, and Python ignores what its own callbacks raise.
     """
     _replace(_exit, _raise_or_exit)
     _replace(signal.default_int_handler, _raise_or_exit)
 
 
 def _replace(expected, handler):
-    # Shells start background processes with SIGINT ignored, and programs that call
-    # a command have handlers of their own: both stay. Only the main thread may ask.
+    # Other handlers stay: shells start background processes with SIGINT ignored, and
+    # programs that call a command may have their own.
     try:
         if signal.getsignal(signal.SIGINT) is expected:
             signal.signal(signal.SIGINT, handler)
     except ValueError:
-        pass
+        pass  # Only the main thread may set handlers.
 
 
 def _exit(_number, _frame):

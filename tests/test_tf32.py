@@ -4,8 +4,8 @@ import pytest
 import tensorflow as tf
 from absl import flags
 
-from mirrorgan_tf import evaluate, generate, train, workdir
-from mirrorgan_tf.config import Config, config_flags
+from mirrorgan_tf import evaluate, generate, training_run, workdir
+from mirrorgan_tf.config import Config
 from mirrorgan_tf.data import sources
 from mirrorgan_tf.demo import __main__ as demo
 from mirrorgan_tf.demo import model as demo_model
@@ -24,54 +24,73 @@ def restored():
     use_tf32(before)
 
 
-class Reached(Exception):
-    """The command has come to its computations."""
+class ComputationReached(Exception):
+    """The command has done what comes before its computations."""
 
 
-def _reach(*args, **kwargs):
-    raise Reached
+def _stop(*args, **kwargs):
+    raise ComputationReached
+
+
+@pytest.fixture
+def parsed_flags():
+    """Defines a command's flags in `flags.FLAGS` and parses arguments."""
+    before = set(flags.FLAGS)
+
+    def parse(command, *arguments):
+        command.define_flags()
+        flags.FLAGS(["command", *arguments])
+
+    yield parse
+    for name in set(flags.FLAGS) - before:
+        delattr(flags.FLAGS, name)
 
 
 @pytest.mark.parametrize("on", [True, False])
 def test_training_multiplies_as_its_setting_says(on, monkeypatch):
     use_tf32(not on)
-    monkeypatch.setattr(
-        config_flags, "config_from_flags", lambda: Config.from_flags(tf32=on)
-    )
-    monkeypatch.setattr(train, "_chosen_stages", lambda config: [])
-    monkeypatch.setattr(train, "make_strategy", _reach)
-    with pytest.raises(Reached):
-        train.main()
+    monkeypatch.setattr(training_run, "make_strategy", _stop)
+    with pytest.raises(ComputationReached):
+        training_run.prepare_devices(Config.from_flags(tf32=on))
     assert _enabled() == on
 
 
 @pytest.mark.parametrize(
-    ("of_run", "flag", "expected"),
-    [(True, None, True), (False, None, False), (False, True, True)],
+    ("of_run", "arguments", "expected"),
+    [(True, [], True), (False, [], False), (False, ["--tf32"], True)],
 )
 def test_generate_multiplies_as_the_training_unless_a_flag_says_otherwise(
-    of_run, flag, expected, monkeypatch
+    of_run, arguments, expected, monkeypatch, parsed_flags
 ):
     use_tf32(not expected)
-    run = types.SimpleNamespace(config=Config.from_flags(tf32=of_run), describe=_reach)
-    monkeypatch.setattr(workdir, "open_workdir", lambda path: run)
-    values = {"workdir": "run", "captions": ["a"], "captions_file": None, "seed": 0}
-    values |= {"preset": None, "out": "grid.png"}
-    asked = types.SimpleNamespace(**values, attention=False, tf32=flag)
-    monkeypatch.setattr(generate.flags, "FLAGS", asked)
-    with pytest.raises(Reached):
+    config = Config.from_flags(tf32=of_run)
+    monkeypatch.setattr(workdir, "open_workdir", lambda path: _Model(config))
+    parsed_flags(generate, "--workdir=run", "--captions=a", *arguments)
+    with pytest.raises(ComputationReached):
         generate.main()
     assert _enabled() == expected
 
 
+class _Model(types.SimpleNamespace):
+    """A trained run that can be opened and not used."""
+
+    def __init__(self, config):
+        super().__init__(config=config, path="run")
+
+    @property
+    def tokenizer(self):
+        """What is read first for the images."""
+        raise ComputationReached
+
+    describe = _stop
+
+
 @pytest.mark.parametrize("on", [True, False])
-def test_demo_multiplies_as_its_flag_says(on, monkeypatch):
+def test_demo_multiplies_as_its_flag_says(on, monkeypatch, parsed_flags):
     use_tf32(not on)
-    monkeypatch.setattr(
-        demo.flags, "FLAGS", types.SimpleNamespace(saved_model="served", tf32=on)
-    )
-    monkeypatch.setattr(demo_model, "DemoModel", _reach)
-    with pytest.raises(Reached):
+    monkeypatch.setattr(demo_model, "DemoModel", _stop)
+    parsed_flags(demo, "--saved_model=served", f"--tf32={on}")
+    with pytest.raises(ComputationReached):
         demo.main()
     assert _enabled() == on
 
@@ -86,12 +105,12 @@ def test_evaluate_multiplies_as_the_training_unless_a_flag_says_otherwise(
     use_tf32(not expected)
     run = types.SimpleNamespace(config=Config.from_flags(tf32=of_run))
     monkeypatch.setattr(workdir, "open_workdir", lambda path: run)
-    monkeypatch.setattr(sources, "open_dataset", _reach)
+    monkeypatch.setattr(sources, "open_dataset", _stop)
     values = flags.FlagValues()
     evaluate.define_flags(values)
     values(["evaluate", "--workdir=run"])
     values["tf32"].value = flag
-    with pytest.raises(Reached):
+    with pytest.raises(ComputationReached):
         evaluate.evaluate(values)
     assert _enabled() == expected
 

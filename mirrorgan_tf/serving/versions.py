@@ -7,9 +7,9 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from mirrorgan_tf.commands import quiet
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import whole_folder
+from mirrorgan_tf.logs import quiet
 from mirrorgan_tf.serving.graph_check import check_graph
 
 __all__ = ["choose_version", "folder_bytes", "save_version"]

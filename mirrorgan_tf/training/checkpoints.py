@@ -17,10 +17,10 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from mirrorgan_tf.commands import quiet
 from mirrorgan_tf.downloads import find_placeholder
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import whole_file, write_whole
+from mirrorgan_tf.logs import quiet
 
 __all__ = ["StageCheckpoints", "check_trained", "restore_part", "saved_step"]
 
