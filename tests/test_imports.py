@@ -16,7 +16,9 @@ LAYERS = (
         "files",
         "interrupts",
         "keras_settings",
+        "logs",
         "native_messages",
+        "out_of_memory",
         "pickles",
         "pictures",
         "progress",
@@ -24,7 +26,6 @@ LAYERS = (
         "tf32",
     ),
     ("config",),
-    ("command_help", "commands"),
     ("text",),
     ("data",),
     ("ops",),
@@ -41,6 +42,8 @@ LAYERS = (
         "check",
         "cli",
         "client",
+        "command_help",
+        "commands",
         "demo",
         "evaluate",
         "export",
@@ -60,7 +63,6 @@ WITHOUT_SETTINGS = ("losses", "models")
 EXCEPTIONS = {
     # `import mirrorgan_tf` offers the class without importing it.
     ("__init__", "mirrorgan"),
-    ("commands", "command_help"),
     # Its methods load and save, and import what does that when they are called.
     ("mirrorgan", "presets"),
     ("mirrorgan", "serving"),

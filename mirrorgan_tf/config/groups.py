@@ -287,7 +287,7 @@ class EncoderSettings:
     """Text encoder (STEM), DAMSM's image encoder, and captioner (STREAM)."""
 
     text_encoder: str = _setting(
-        "text_encoder", "stem", "Text encoder: stem is the paper's."
+        "text_encoder", "stem", "Name of the text encoder: stem (paper)."
     )
     embedding_dim: int = _setting(
         "embedding_dim", 300, "Length of STEM's input word vectors (paper: 300).", low=1
@@ -654,9 +654,9 @@ class RunSettings:
     mixed_precision: str = _setting(
         "mixed_precision",
         "none",
-        "bfloat16: compute in it; weights, batch statistics and losses stay float32. "
-        "none: all in float32. auto: bfloat16 where the device is fast at it (GPUs of "
-        "compute capability 8.0 and above, CPUs with avx512_bf16 or amx_bf16).",
+        "bfloat16: compute in bfloat16; weights, batch statistics and losses stay "
+        "float32. none: all in float32. auto: bfloat16 where the device is fast at it: "
+        "GPUs of compute capability 8.0 and above, CPUs with avx512_bf16 or amx_bf16.",
         choices=("none", "bfloat16", "auto"),
         runtime=True,
     )
@@ -706,9 +706,11 @@ class RunSettings:
     init_from: str = _setting(
         "init_from",
         "",
-        "Begin with the weights of another training, as far as they fit: its workdir, "
-        "or the name or folder of a preset. For fine-tuning on own images.",
+        "Start a new training from the weights of another, as far as they fit, for "
+        "example to fine-tune on your own images: a workdir, or the name or folder of "
+        "a preset. Empty: random weights.",
         runtime=True,
+        path=True,
     )
     log_format: str = _setting(
         "log_format",
@@ -730,8 +732,9 @@ class RunSettings:
     evaluate_every: int = _setting(
         "evaluate_every",
         0,
-        "Stage glam: steps between FIDs of generated validation images, a curve in "
-        "TensorBoard; the weights with the lowest are kept. 0: none.",
+        "Stage glam: steps between two computations of the FID of generated validation "
+        "images, a curve in TensorBoard; the weights with the lowest FID are kept. 0: "
+        "never.",
         low=0,
         runtime=True,
     )
