@@ -43,6 +43,7 @@ from mirrorgan_tf.training.distribution import (
     num_workers,
 )
 from mirrorgan_tf.training.glam_stage import GlamStage
+from mirrorgan_tf.training.hyperparameters import write_hyperparameters
 from mirrorgan_tf.training.loop import run_stage
 from mirrorgan_tf.training.memory import memory_errors
 from mirrorgan_tf.training.precision import set_mixed_precision
@@ -403,6 +404,7 @@ def train(
             return
         if chief:
             training.save_data_picture()
+            write_hyperparameters(config, workdir)
         for stage in chosen:
             training.run(stage)
     left = [stage for stage in unfinished if stage not in chosen]
@@ -410,8 +412,7 @@ def train(
         logging.info("done; left to train: %s", ", ".join(left))
     else:
         logging.info(
-            "done; try: python -m mirrorgan_tf.generate %s "
-            "--captions='a red bird with black wings'",
+            "done; try: mirrorgan generate %s 'a red bird with black wings'",
             shlex.quote(f"--workdir={workdir}"),
         )
 
