@@ -1,7 +1,8 @@
 """`python -m export --workdir=runs/birdlets --out=served/birdlets`.
 
-Writes a trained run as a SavedModel for TensorFlow Serving, in the next version folder
-of --out. README lists its signatures; captions go in, images come out.
+Writes a trained run or a preset as a SavedModel for TensorFlow Serving, in the next
+version folder of --out, or (--format=litert) as a LiteRT model for phones and browsers.
+docs/serving.md lists the signatures.
 """
 
 from pathlib import Path
@@ -13,13 +14,45 @@ from mirrorgan_tf.config.groups import KERNELS
 from mirrorgan_tf.config.path_flags import define_path
 from mirrorgan_tf.errors import UserError
 
-_OPTIONS = ("dtype", "quantize", "ema", "xla", "max_batch", "candidates")
+# What only one of the formats has.
+_SAVED_MODEL_FLAGS = (
+    "version",
+    "dtype",
+    "xla",
+    "max_batch",
+    "candidates",
+    "redescription",
+    "default_signature",
+)
 
 
 def define_flags() -> None:
     """Defines the command's flags."""
     define_path("workdir", None, "Folder of a trained run.")
-    define_path("out", None, "Folder of all versions of the served model.")
+    define_path(
+        "preset",
+        None,
+        "In place of --workdir: a trained model of the package, such as birdlets_64, "
+        "or the folder of a preset.",
+    )
+    define_path(
+        "out",
+        None,
+        "Folder of all versions of the served model; with --format=litert: the folder "
+        "to create.",
+    )
+    flags.DEFINE_enum(
+        "format",
+        "saved_model",
+        ["saved_model", "litert"],
+        "SavedModel for TensorFlow Serving, or LiteRT for phones and browsers.",
+    )
+    flags.DEFINE_enum(
+        "quantize", "none", ["none", "int8"], "Store kernels in eight bits."
+    )
+    flags.DEFINE_bool(
+        "ema", True, "Export the averaged generator of --workdir, not the last one."
+    )
     flags.DEFINE_integer(
         "version",
         None,
@@ -30,16 +63,12 @@ def define_flags() -> None:
         "dtype",
         "float32",
         ["float32", "bfloat16", "float16"],
-        "What the generator computes in.",
+        "Type in which the generator computes and is stored.",
     )
-    flags.DEFINE_enum(
-        "quantize", "none", ["none", "int8"], "Store kernels in eight bits."
-    )
-    flags.DEFINE_bool("ema", True, "Export the averaged generator, not the last.")
     flags.DEFINE_bool(
         "xla",
         False,
-        "Compile the generator where it is served, once a batch size; TensorFlow "
+        "Let the server compile the generator with XLA, once a batch size; TensorFlow "
         "Serving on CPUs then needs --xla_cpu_compilation_enabled.",
     )
     flags.DEFINE_integer(
@@ -60,37 +89,69 @@ def define_flags() -> None:
         True,
         "Export STREAM too: signatures redescribe and best_of.",
     )
+    flags.DEFINE_enum(
+        "default_signature",
+        "image",
+        ["image", "png", "jpeg"],
+        "What serving_default answers: arrays or files. For hosts where a request "
+        "can't choose its signature.",
+    )
 
 
 def main() -> None:
-    """Opens the run and saves it."""
-    values = flags.FLAGS
-    for name in ("workdir", "out"):
-        if not values[name].value:
-            raise UserError(f"--{name} is missing; give --workdir=RUN --out=FOLDER")
-    # It takes seconds: not before --help and wrong flags are answered.
+    """Opens the run or preset and exports it."""
+    options = flags.FLAGS
+    _check_flags(options)
+    # Importing Keras takes seconds; wrong flags are reported before.
     commands.start_keras()
     from mirrorgan_tf.ops.selection import set_kernels
+
+    set_kernels(options.kernels)
+    model = _open(options)
+    out = Path(options.out)
+    if options.format == "litert":
+        from mirrorgan_tf.serving.litert import MODEL_FILE, export_litert
+
+        size = (
+            (export_litert(model, out, quantize=options.quantize) / MODEL_FILE)
+            .stat()
+            .st_size
+        )
+        logging.info("%s: %.2f MB", out / MODEL_FILE, size / 1e6)
+        return
     from mirrorgan_tf.serving.exporting import export_model
-    from mirrorgan_tf.serving.versions import choose_version, folder_bytes
+
+    export_model(
+        model,
+        out,
+        quantize=options.quantize,
+        ema=options.ema,
+        **{name: options[name].value for name in _SAVED_MODEL_FLAGS},
+    )
+
+
+def _check_flags(options):
+    if bool(options.workdir) == bool(options.preset):
+        problem = "are both given" if options.workdir else "are missing"
+        raise UserError(
+            f"--workdir and --preset {problem}; give --workdir=RUN or "
+            "--preset=birdlets_64"
+        )
+    if not options.out:
+        raise UserError("--out is missing; give --out=FOLDER")
+    if options.format == "litert":
+        for name in _SAVED_MODEL_FLAGS:
+            if options[name].present:
+                raise UserError(f"--{name} is for --format=saved_model; leave it out")
+
+
+def _open(options):
+    from mirrorgan_tf.presets.files import open_preset
     from mirrorgan_tf.workdir import open_workdir
 
-    set_kernels(values.kernels)
-    out = Path(values.out)
-    version = choose_version(out, values.version)
-    target = export_model(
-        open_workdir(values.workdir, ema=values.ema),
-        out,
-        version=version,
-        redescription=values.redescription,
-        **{name: values[name].value for name in _OPTIONS},
-    )
-    if values.xla:
-        logging.info(
-            "compiled where it is served: on CPUs start tensorflow_model_server with "
-            "--xla_cpu_compilation_enabled"
-        )
-    logging.info("%s: %.1f MB", target, folder_bytes(target) / 1e6)
+    if options.preset:
+        return open_preset(options.preset)
+    return open_workdir(options.workdir, ema=options.ema)
 
 
 if __name__ == "__main__":

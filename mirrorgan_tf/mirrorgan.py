@@ -415,24 +415,35 @@ class MirrorGAN:
         except UserError as error:
             raise ValueError(_api_message(error, "out", path)) from None
 
-    def export(self, path: str | Path, **options: Any) -> Path:
-        """Saves the model as a SavedModel for TensorFlow Serving.
+    def export(
+        self, path: str | Path, *, format: str = "saved_model", **options: Any
+    ) -> Path:
+        """Saves the model for serving or for phones and browsers.
 
         Args:
-            path: the folder of all versions; the next free version is written.
-            **options: see `serving.exporting.export_model`.
+            path: "saved_model": the folder of all versions; the next free version is
+                written. "litert": the folder to create.
+            format: "saved_model" for TensorFlow Serving, or "litert".
+            **options: see `serving.exporting.export_model` and
+                `serving.litert.export_litert`.
 
         Returns:
-            The version's folder.
+            The folder that was written.
 
         Raises:
             ValueError: the folder cannot be written, or an option is out of its range.
         """
         from mirrorgan_tf.serving.exporting import export_model
+        from mirrorgan_tf.serving.litert import export_litert
 
         _check_path("path", path)
+        exporters = {"saved_model": export_model, "litert": export_litert}
+        if format not in exporters:
+            raise ValueError(
+                f"format={format!r}; expected one of {', '.join(exporters)}"
+            )
         try:
-            return export_model(self, Path(path), **options)
+            return exporters[format](self, Path(path), **options)
         except UserError as error:
             raise ValueError(_api_message(error, "out", path)) from None
 

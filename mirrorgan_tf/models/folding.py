@@ -1,4 +1,4 @@
-"""Batch norms of a trained generator made part of the layers before them."""
+"""Folds the batch norms of a trained generator into the layers before them."""
 
 from collections.abc import Iterator
 
@@ -11,14 +11,14 @@ __all__ = ["fold_batch_norm"]
 
 
 def fold_batch_norm(glam: Glam, dtype: str = "float32") -> Glam:
-    """A generator for inference alone: the same images with less work.
+    """Builds a generator for inference: the same images with less work.
 
-    γ (W x - mean) / sqrt(variance + ε) + β is W' x + b.
+    γ (W x - mean) / sqrt(variance + ε) + β equals W' x + b.
 
     Args:
-        glam: built, with batch norms; left as it is.
-        dtype: policy of the result. Attention's softmax, the condition and the images
-            are in float32 under any.
+        glam: built, with batch norms; it is not changed.
+        dtype: dtype policy of the result. Attention's softmax, the condition and the
+            images are float32 under any policy.
 
     Returns:
         A built `Glam` with normalization=False.
@@ -34,7 +34,7 @@ def fold_batch_norm(glam: Glam, dtype: str = "float32") -> Glam:
 
 
 def _linear_layers(glam: Glam) -> Iterator[tuple[layers.Layer, layers.Layer | None]]:
-    """Every layer with a kernel, and the batch norm that follows it."""
+    """Yields every layer with a kernel and the batch norm after it, if any."""
     yield glam.conditioning.dense, None
     yield glam.first_stage.dense, glam.first_stage.norm
     for block in glam.first_stage.up_blocks:
@@ -56,19 +56,14 @@ def _linear_layers(glam: Glam) -> Iterator[tuple[layers.Layer, layers.Layer | No
 
 
 def _folded_weights(layer, norm):
-    """Kernel and bias of a layer with its norm, or its own weights."""
+    """Kernel and bias of a layer and its norm together."""
     weights = layer.get_weights()
     if norm is None:
         return weights
     (kernel,) = (weight.astype(np.float64) for weight in weights)
     gamma, beta, mean, variance = (
         np.asarray(variable, np.float64)
-        for variable in (
-            norm.gamma,
-            norm.beta,
-            norm.moving_mean,
-            norm.moving_variance,
-        )
+        for variable in (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)
     )
     scale = gamma / np.sqrt(variance + norm.epsilon)
     return [kernel * scale, beta - mean * scale]

@@ -1,4 +1,4 @@
-"""Where a server is, and through which proxy it is asked."""
+"""Addresses of servers, and the proxies on the way to them."""
 
 import dataclasses
 import http.client
@@ -12,7 +12,7 @@ from mirrorgan_tf.errors import UserError
 
 __all__ = ["Address", "parse_server"]
 
-# gRPC's own order.
+# In the order in which gRPC reads them.
 _GRPC_PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")
 
 
@@ -23,8 +23,8 @@ class Address:
     Attributes:
         scheme: "http" or "https".
         host_and_port: as gRPC takes them.
-        host: the name or number alone.
-        path: before the REST API's own, without a slash at its end; mostly "".
+        host: name or IP address alone.
+        path: prefix of the REST API's paths, without a slash at its end; mostly "".
     """
 
     scheme: str
@@ -39,28 +39,28 @@ class Address:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether it is this machine's own, which no proxy can reach."""
+        """Whether it is this machine itself, which no proxy can reach."""
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
 
     def describe(self, *, grpc: bool) -> str:
-        """The address for an error's text, with the proxy that stands in between."""
+        """The address for error messages, with the proxy that is used for it."""
         if self.is_loopback or urllib.request.proxy_bypass(self.host):
             return self.host_and_port + self.path
         if grpc:
-            named = {name: os.environ.get(name) for name in _GRPC_PROXIES}
+            proxies = {name: os.environ.get(name) for name in _GRPC_PROXIES}
         else:
             proxy = urllib.request.getproxies().get(self.scheme)
-            named = {f"{self.scheme}_proxy": proxy}
-        for name, proxy in named.items():
+            proxies = {f"{self.scheme}_proxy": proxy}
+        for name, proxy in proxies.items():
             if proxy:
-                # It may hold a password.
+                # Before the @ there may be a password.
                 proxy = proxy.rpartition("@")[2]
                 return (
-                    f"{self.host_and_port}{self.path} (asked through the proxy {proxy} "
-                    f"that {name} names; no_proxy={self.host} asks directly)"
+                    f"{self.host_and_port}{self.path} (through the proxy {proxy} "
+                    f"of {name}; no_proxy={self.host} connects directly)"
                 )
         return self.host_and_port + self.path
 
@@ -70,7 +70,7 @@ class Address:
         timeout_s: float,
         tls_context: ssl.SSLContext | None = None,
     ) -> http.client.HTTPResponse:
-        """As `urllib.request.urlopen`, without a proxy to this machine itself."""
+        """Like `urllib.request.urlopen`, but without a proxy to this machine itself."""
         handlers: list = [urllib.request.HTTPSHandler(context=tls_context)]
         if self.is_loopback:
             handlers.append(urllib.request.ProxyHandler({}))
@@ -83,11 +83,11 @@ def parse_server(server: str, *, scheme: str = "http", grpc: bool = False) -> Ad
 
     Args:
         server: HOST:PORT or http://HOST:PORT, with or without a slash at the end.
-        scheme: where it names none.
-        grpc: it must have neither https nor a path.
+        scheme: used if the address has none.
+        grpc: refuse https:// and paths, which gRPC does not take.
 
     Raises:
-        UserError: it is no address.
+        UserError: `server` is no address.
     """
     text = server.strip()
     try:

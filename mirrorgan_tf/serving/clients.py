@@ -1,5 +1,6 @@
 """Clients of TensorFlow Serving, by gRPC and by its REST API."""
 
+import abc
 import http.client
 import json
 import ssl
@@ -13,36 +14,83 @@ from typing import Any
 import numpy as np
 
 from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.files import read_bytes
 from mirrorgan_tf.serving.addresses import parse_server
 from mirrorgan_tf.serving.rest_json import array_from_json, to_json
-from mirrorgan_tf.serving.retries import PassingFailure, call_with_retries, one_line
-from mirrorgan_tf.serving.tls import read_certificates
+from mirrorgan_tf.serving.retries import (
+    TransientError,
+    call_with_retries,
+    join_lines,
+)
 
-__all__ = ["GrpcClient", "RestClient"]
+__all__ = ["Client", "GrpcClient", "RestClient"]
 
 
-class _Client:
-    """What both clients do alike; how they ask is theirs."""
+class Client(abc.ABC):
+    """Base of both clients, which take the same arguments.
 
-    def __init__(self, server, model, version, timeout_s, retries):
-        """Takes a description of the server, for errors."""
-        self._server, self._model, self._version = server, model, version
+    Args:
+        server: HOST:PORT; for REST also http://HOST:PORT/PATH or https://...
+        model: its name on the server.
+        version: a number; None is the newest.
+        timeout_s: for a request with all its retries, in seconds.
+        retries: further tries while the server is unavailable or overloaded.
+        tls: encrypt, and check the server's certificate and its name. For REST an
+            address with https:// is the same.
+        tls_ca: PEM file of the certificates to trust; None: gRPC's own list, or the
+            system's for REST.
+
+    Raises:
+        UserError: `server` is no address, or `tls_ca` is no PEM file or given
+            without `tls`.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        model: str,
+        version: int | None = None,
+        *,
+        timeout_s: float = 60.0,
+        retries: int = 5,
+        tls: bool = False,
+        tls_ca: str | Path | None = None,
+    ) -> None:
+        self._model, self._version = model, version
         self._timeout_s, self._retries = timeout_s, retries
         self._signatures = None
+        # The name of the server in errors.
+        self._server = self._connect(server, tls, tls_ca)
+
+    @abc.abstractmethod
+    def _connect(self, server, tls, tls_ca) -> str:
+        """Prepares requests; returns a description of the server."""
+
+    @abc.abstractmethod
+    def _predict(self, signature, inputs, deadline) -> dict:
+        """Sends a batch that has rows; returns the outputs."""
+
+    @abc.abstractmethod
+    def _fetch_signatures(self, deadline) -> dict:
+        """Asks for all signatures."""
 
     def signatures(self) -> dict:
-        """The served signatures by name, as `predict` raises.
+        """The signatures that the server has, by name.
 
         Returns:
             SignatureDefs as JSON values: `inputs` and `outputs`, each TensorInfos by
             name with `dtype` and `tensor_shape`.
+
+        Raises:
+            UserError: see `predict`.
         """
         return self._signatures_until(time.monotonic() + self._timeout_s)
 
     def predict(self, signature: str, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
-        """Answers a batch.
+        """Asks for the outputs of a signature.
 
-        No rows are answered here: a server that batches requests never answers them.
+        A request of no rows is not sent: a server that batches requests would never
+        answer it.
 
         Args:
             signature: its name.
@@ -55,7 +103,7 @@ class _Client:
             UserError: the server refuses, or does not answer in time.
         """
         if any(_has_no_rows(value) for value in inputs.values()):
-            return self._answer_no_rows(signature, inputs)
+            return self._empty_outputs(signature, inputs)
         return self._predict(signature, inputs, time.monotonic() + self._timeout_s)
 
     def _signatures_until(self, deadline):
@@ -63,12 +111,12 @@ class _Client:
             self._signatures = {
                 name: definition
                 for name, definition in self._fetch_signatures(deadline).items()
-                # TensorFlow's own, for what it does when a model is loaded.
+                # TensorFlow's own signature for initialising a loaded model.
                 if not name.startswith("__")
             }
         return self._signatures
 
-    def _answer_no_rows(self, signature, inputs):
+    def _empty_outputs(self, signature, inputs):
         definition = self.signatures().get(signature)
         if definition is None:
             raise UserError(f"{self._server}: there is no signature {signature}")
@@ -90,13 +138,21 @@ class _Client:
         return call_with_retries(call, self._server, deadline, self._retries)
 
 
-def _trusted(tls, tls_ca):
-    """The certificates to trust, PEM; None: the client's default."""
+def _read_certificates(tls, tls_ca):
+    """The certificates to trust as PEM text; None: the client's default."""
     if not tls_ca:
         return None
     if not tls:
         raise UserError("--tls_ca is for --tls; give both, or an https:// address")
-    return read_certificates(tls_ca)
+    try:
+        certificates = read_bytes(tls_ca).decode("ascii")
+        ssl.create_default_context(cadata=certificates)
+    # ssl.SSLError is an OSError; text that is not ASCII raises a ValueError.
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"--tls_ca={tls_ca}: is no readable PEM file of certificates ({error})"
+        ) from None
+    return certificates
 
 
 def _has_no_rows(value):
@@ -105,34 +161,10 @@ def _has_no_rows(value):
     return isinstance(value, list | tuple) and not value
 
 
-class GrpcClient(_Client):
-    """Asks a server by gRPC; needs tensorflow-serving-api.
+class GrpcClient(Client):
+    """Sends requests by gRPC; needs tensorflow-serving-api. Arguments: see `Client`."""
 
-    Args:
-        server: HOST:PORT.
-        model: its name there.
-        version: a number; None is the newest.
-        timeout_s: for a request, with all its tries.
-        retries: further tries while the server is unavailable or overloaded.
-        tls: encrypt, and check the server's certificate and its name.
-        tls_ca: PEM file of the certificates to trust; None: gRPC's own list.
-
-    Raises:
-        UserError: tensorflow-serving-api is not installed, or `tls_ca` is no PEM file
-            or given without `tls`.
-    """
-
-    def __init__(
-        self,
-        server: str,
-        model: str,
-        version: int | None = None,
-        *,
-        timeout_s: float = 60.0,
-        retries: int = 5,
-        tls: bool = False,
-        tls_ca: str | Path | None = None,
-    ) -> None:
+    def _connect(self, server, tls, tls_ca):
         try:
             import grpc
             from tensorflow_serving.apis import (
@@ -146,16 +178,14 @@ class GrpcClient(_Client):
                 "'mirrorgan_tf[serving]', or ask by --rest"
             ) from None
         address = parse_server(server, grpc=True)
-        described = address.describe(grpc=True)
-        super().__init__(described, model, version, timeout_s, retries)
         self._predict_request = predict_pb2.PredictRequest
         self._metadata = get_model_metadata_pb2
         self._error, self._codes = grpc.RpcError, grpc.StatusCode
-        # A client takes no more than 4 MB by default: 21 images of 256 px.
+        # gRPC's default limit of 4 MB is 21 images of 256 px.
         options = [("grpc.max_receive_message_length", -1)]
         if address.is_loopback:
             options.append(("grpc.enable_http_proxy", 0))
-        certificates = _trusted(tls, tls_ca)
+        certificates = _read_certificates(tls, tls_ca)
         if tls:
             credentials = grpc.ssl_channel_credentials(
                 certificates and certificates.encode()
@@ -164,6 +194,7 @@ class GrpcClient(_Client):
         else:
             channel = grpc.insecure_channel(address.host_and_port, options)
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        return address.describe(grpc=True)
 
     def _predict(self, signature, inputs, deadline):
         import tensorflow as tf
@@ -188,9 +219,9 @@ class GrpcClient(_Client):
         ]
 
     def _ask(self, method, request, deadline):
-        """The message that the server answers."""
+        """Sends a request; returns the server's message."""
         codes = self._codes
-        may_pass = {codes.UNAVAILABLE, codes.RESOURCE_EXHAUSTED}
+        transient_codes = {codes.UNAVAILABLE, codes.RESOURCE_EXHAUSTED}
         request.model_spec.name = self._model
         if self._version is not None:
             request.model_spec.version.value = self._version
@@ -200,51 +231,37 @@ class GrpcClient(_Client):
                 return method(request, timeout=left_s)
             except self._error as error:
                 message = f"{error.code().name}: {error.details()}"
-                if error.code() in may_pass:
-                    raise PassingFailure(message) from None
+                if error.code() in transient_codes:
+                    raise TransientError(message) from None
                 if error.code() is codes.DEADLINE_EXCEEDED:
                     message += "; is --timeout_s long enough?"
-                raise UserError(f"{self._server}: {one_line(message)}") from None
+                raise UserError(f"{self._server}: {join_lines(message)}") from None
 
         return self._call(call, deadline)
 
 
-class RestClient(_Client):
-    """Asks a server by its REST API; arguments and errors as `GrpcClient`.
+class RestClient(Client):
+    """Sends requests to the REST API. Arguments: see `Client`.
 
-    `server` may begin with http:// or https://; https:// is the same as `tls`. Without
-    `tls_ca` the system's certificates are trusted.
-
-    Slower for images as arrays, which travel as decimal numbers; signature png is not.
+    Arrays of images are sent as decimal numbers, which is slow; prefer signature png.
     """
 
-    def __init__(
-        self,
-        server: str,
-        model: str,
-        version: int | None = None,
-        *,
-        timeout_s: float = 60.0,
-        retries: int = 5,
-        tls: bool = False,
-        tls_ca: str | Path | None = None,
-    ) -> None:
+    def _connect(self, server, tls, tls_ca):
         scheme, separator, _ = server.partition("://")
         if tls and scheme == "http" and separator:
             raise UserError(f"{server}: --tls needs an address with https://")
         self._address = parse_server(server, scheme="https" if tls else "http")
-        described = self._address.describe(grpc=False)
-        super().__init__(described, model, version, timeout_s, retries)
         is_encrypted = self._address.scheme == "https"
-        certificates = _trusted(is_encrypted, tls_ca)
-        # It reads the system's certificates: not for addresses with http://.
+        certificates = _read_certificates(is_encrypted, tls_ca)
+        # Only for https://: creating a context reads the system's certificates.
         self._tls_context = (
             ssl.create_default_context(cadata=certificates) if is_encrypted else None
         )
-        name = urllib.parse.quote(model, safe="")
+        name = urllib.parse.quote(self._model, safe="")
         self._url = f"{self._address.url}/v1/models/{name}"
-        if version is not None:
-            self._url += f"/versions/{version}"
+        if self._version is not None:
+            self._url += f"/versions/{self._version}"
+        return self._address.describe(grpc=False)
 
     def _predict(self, signature, inputs, deadline):
         body = {
@@ -255,7 +272,7 @@ class RestClient(_Client):
         try:
             infos = self._signatures_until(deadline)[signature]["outputs"]
             outputs = reply["outputs"]
-            # A lone output comes without its name.
+            # The REST API leaves out the name of a single output.
             if len(infos) == 1:
                 outputs = {next(iter(infos)): outputs}
             return {
@@ -273,7 +290,7 @@ class RestClient(_Client):
             raise self._not_the_rest_api() from None
 
     def _ask(self, url, content, deadline):
-        """The JSON that the server answers."""
+        """Sends a request; returns the server's JSON."""
 
         def call(left_s):
             try:
@@ -287,15 +304,15 @@ class RestClient(_Client):
             except urllib.error.HTTPError as error:
                 message = f"HTTP {error.code}: {_error_text(error)}"
                 if error.code in (429, 502, 503):
-                    raise PassingFailure(message) from None
-                raise UserError(f"{self._server}: {one_line(message)}") from None
+                    raise TransientError(message) from None
+                raise UserError(f"{self._server}: {join_lines(message)}") from None
             except OSError as error:
                 reason = getattr(error, "reason", error)
                 if isinstance(reason, TimeoutError):
-                    raise PassingFailure("no answer in time") from None
+                    raise TransientError("no answer in time") from None
                 if isinstance(reason, ConnectionError):
-                    raise PassingFailure(str(reason)) from None
-                raise UserError(f"{self._server}: {one_line(reason)}") from None
+                    raise TransientError(str(reason)) from None
+                raise UserError(f"{self._server}: {join_lines(reason)}") from None
             except (ValueError, http.client.HTTPException):
                 raise self._not_the_rest_api() from None
 
@@ -303,20 +320,20 @@ class RestClient(_Client):
 
     def _not_the_rest_api(self):
         return UserError(
-            f"{self._server}: what answers is not TensorFlow Serving's REST API; "
-            "its port is 8501 by default"
+            f"{self._server}: is not TensorFlow Serving's REST API, whose port is 8501 "
+            "by default"
         )
 
 
 def _read(reply, deadline):
-    """The whole body; a socket's own timeout begins anew with each byte."""
+    """The whole body before the deadline; a socket's timeout restarts at each byte."""
     content = bytearray()
     while part := reply.read1(1 << 20):
         content += part
         if time.monotonic() > deadline:
             raise TimeoutError
     if reply.length:
-        raise ConnectionResetError("the answer broke off")
+        raise ConnectionResetError("the connection broke off")
     return bytes(content)
 
 

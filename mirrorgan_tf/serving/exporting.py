@@ -1,13 +1,14 @@
-"""Writes a trained model as a SavedModel, with all that a server wants beside it."""
+"""Writes a trained model as a SavedModel for TensorFlow Serving."""
 
 from pathlib import Path
 
+import tensorflow as tf
 from absl import logging
 
 from mirrorgan_tf.mirrorgan import MirrorGAN
-from mirrorgan_tf.serving.manifest import manifest, write_manifest
-from mirrorgan_tf.serving.served_model import ServedModel
-from mirrorgan_tf.serving.versions import save_version
+from mirrorgan_tf.serving.manifest import describe_export, write_manifest
+from mirrorgan_tf.serving.served_model import DEFAULT_SIGNATURES, ServedModel
+from mirrorgan_tf.serving.versions import choose_version, folder_bytes, save_version
 from mirrorgan_tf.serving.warmup import write_warmup
 
 __all__ = ["export_model"]
@@ -28,45 +29,55 @@ def export_model(
     max_batch: int = 32,
     candidates: int = 4,
     redescription: bool = True,
+    default_signature: str = "image",
 ) -> Path:
-    """Exports a model as the next version in a folder.
+    """Writes a version of a served model, with its manifest and warm-up requests.
 
     Args:
-        model: what to export.
-        out: folder of all versions.
-        version: the version to write, from 1; None: one more than the highest.
-        dtype: what the generator computes in: float32, bfloat16 or float16.
-        quantize: "none", or "int8" to store kernels in eight bits.
-        ema: noted in the manifest: whether `model` has the averaged generator.
-        xla: compile the generator where it is served, once a batch size.
-        max_batch: captions that a request may hold.
-        candidates: images that signature `best_of` chooses from.
+        model: a trained model.
+        out: folder of all versions; created if missing.
+        version: from 1; None is the next one.
+        dtype: see `ServedModel`; so are `quantize`, `xla`, `max_batch`, `candidates`
+            and `default_signature`.
+        quantize: "none" or "int8".
+        ema: whether `model` has the averaged generator, for the manifest.
+        xla: compile the generator where it is served.
+        max_batch: rows of a request.
+        candidates: images that `best_of` chooses from.
         redescription: export STREAM too, if the model has one.
+        default_signature: "image", "png" or "jpeg".
 
     Returns:
         The version's folder.
 
     Raises:
-        ValueError: an option is none of its choices.
+        ValueError: an argument is none of its choices.
         UserError: see `save_version`.
     """
-    if dtype not in _DTYPES:
-        raise ValueError(f"dtype={dtype!r}; expected one of {_DTYPES}")
-    if quantize not in _QUANTIZATIONS:
-        raise ValueError(f"quantize={quantize!r}; expected one of {_QUANTIZATIONS}")
+    for name, value, choices in (
+        ("dtype", dtype, _DTYPES),
+        ("quantize", quantize, _QUANTIZATIONS),
+        ("default_signature", default_signature, DEFAULT_SIGNATURES),
+    ):
+        if value not in choices:
+            raise ValueError(f"{name}={value!r}; expected one of {choices}")
+    version = choose_version(out, version)
     if redescription and model.stream is None:
-        logging.info("the model has no STREAM: exported without redescription")
-    stream = model.stream if redescription else None
+        logging.info(
+            "the model has no STREAM: signatures redescribe and best_of are left out"
+        )
+        redescription = False
     served = ServedModel(
         model.tokenizer,
         model.stem,
         model.glam,
-        stream,
+        model.stream if redescription else None,
         candidates=candidates,
         max_batch=max_batch,
         dtype=dtype,
         quantize=None if quantize == "none" else quantize,
         xla=xla,
+        default_signature=default_signature,
     )
     options = {
         "dtype": dtype,
@@ -75,22 +86,29 @@ def export_model(
         "xla": xla,
         "max_batch": max_batch,
         "candidates": candidates,
-        "redescription": stream is not None,
+        "redescription": redescription,
+        "default_signature": default_signature,
     }
 
-    def complete(folder):
-        write_manifest(manifest(model, options, served.endpoints), folder)
+    def write_extra_files(folder):
+        write_manifest(describe_export(model, options, served.endpoints), folder)
         write_warmup(served.endpoints, folder, _warmup_batches(served, max_batch))
 
     target = save_version(
-        served, served.endpoints, out, version, xla=xla, complete=complete
+        served, served.endpoints, out, version, xla=xla, complete=write_extra_files
     )
     for name, endpoint in sorted(served.endpoints.items()):
         logging.info("  %s: %s", name, _describe_signature(endpoint))
+    if xla:
+        logging.info(
+            "the server compiles the model: on CPUs start tensorflow_model_server with "
+            "--xla_cpu_compilation_enabled"
+        )
+    logging.info("%s: %.1f MB", target, folder_bytes(target) / 1e6)
     return target
 
 
-def _warmup_batches(served, max_batch):
+def _warmup_batches(served: ServedModel, max_batch: int) -> list[tuple[str, int]]:
     """Signature and number of rows of each warm-up request."""
     if served.batch_sizes:
         # XLA compiles for seconds at the first request of each batch size.
@@ -104,7 +122,7 @@ def _warmup_batches(served, max_batch):
     return [*one_row_each, ("serving_default", max_batch)]
 
 
-def _describe_signature(endpoint):
+def _describe_signature(endpoint: tf.types.experimental.ConcreteFunction) -> str:
     inputs = endpoint.structured_input_signature[1]
     outputs = endpoint.structured_outputs
     return " -> ".join(

@@ -1,4 +1,4 @@
-"""Whether TensorFlow Serving has all the ops of an exported model."""
+"""Checks that TensorFlow Serving has all the ops of an exported model."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +10,9 @@ from mirrorgan_tf.errors import UserError
 
 __all__ = ["check_graph"]
 
-# Of the oldest release of TensorFlow that an export loads in, see README.
+# The ops of the oldest release of TensorFlow in which an export loads.
 _CORE_OPS_FILE = Path(__file__).parent / "tensorflow_2_15_ops.txt"
-# TensorFlow Serving's model server links TF Text's ops too.
+# The model server includes TF Text's ops too; the tokenizer needs this one.
 _TEXT_OPS = {"NormalizeUTF8": {"normalization_form"}}
 _MUST_COMPILE = "_XlaMustCompile"
 
@@ -20,16 +20,16 @@ _MUST_COMPILE = "_XlaMustCompile"
 def check_graph(folder: Path, *, xla: bool = False) -> None:
     """Checks every node of every function of a SavedModel.
 
-    A server must know each op and its attributes: core TensorFlow's of the oldest
-    supported release, and TF Text's normalization. A server with its default flags
-    compiles nothing by XLA on CPUs, so a graph must not demand it.
+    A server must know every op and its attributes: those of the oldest supported
+    release of TensorFlow, and TF Text's normalisation. With its default flags a server
+    does not compile with XLA on CPUs, so a graph must not require it.
 
     Args:
         folder: of the SavedModel.
-        xla: the graph may demand to be compiled: the server will be started for it.
+        xla: allow functions that XLA must compile; the server needs a flag for them.
 
     Raises:
-        UserError: names the op and the signature that breaks this.
+        UserError: names an op that is not allowed and its signature.
     """
     known_ops = _read_core_ops() | _TEXT_OPS
     (meta_graph,) = SavedModel.FromString(
@@ -41,13 +41,13 @@ def check_graph(folder: Path, *, xla: bool = False) -> None:
     }
     for place, node in _nodes_with_places(meta_graph, functions):
         attributes = {name for name in node.attr if not name.startswith("_")}
-        demands = [node, *(functions[name] for name in _called_functions(node))]
+        compilable = [node, *(functions[name] for name in _called_functions(node))]
         if node.op not in known_ops:
             problem = "which TensorFlow Serving does not run by default"
         elif attributes - known_ops[node.op]:
             unknown = ", ".join(sorted(attributes - known_ops[node.op]))
             problem = f"which has no {unknown} in TensorFlow 2.15"
-        elif not xla and any(demand.attr[_MUST_COMPILE].b for demand in demands):
+        elif not xla and any(item.attr[_MUST_COMPILE].b for item in compilable):
             problem = "which must be compiled by XLA; export with --xla"
         else:
             continue
@@ -55,14 +55,14 @@ def check_graph(folder: Path, *, xla: bool = False) -> None:
 
 
 def _read_core_ops() -> dict[str, set[str]]:
-    """The attributes' names by the op's name."""
+    """Attribute names by op name."""
     lines = _CORE_OPS_FILE.read_text().splitlines()
     ops = (line.split() for line in lines if not line.startswith("#"))
     return {name: set(attributes) for name, *attributes in ops}
 
 
 def _nodes_with_places(meta_graph, functions) -> Iterator[tuple[str, NodeDef]]:
-    """Every node of the graph and its functions, and what it belongs to."""
+    """Yields every node of the graph and its functions with its signature."""
     nodes = {node.name: node for node in meta_graph.graph_def.node}
     visited = set()
 
@@ -87,7 +87,7 @@ def _nodes_with_places(meta_graph, functions) -> Iterator[tuple[str, NodeDef]]:
 
 
 def _called_functions(node) -> list[str]:
-    """Names of the functions that a node calls: branches, loops' bodies and so on."""
+    """Names of the functions that a node calls, such as branches and loop bodies."""
     return [
         function.name
         for value in node.attr.values()

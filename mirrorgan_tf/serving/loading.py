@@ -1,9 +1,9 @@
-"""Opens what `python -m mirrorgan_tf.export` wrote."""
+"""Loads exported SavedModels."""
 
 from pathlib import Path
 
 import tensorflow as tf
-import tensorflow_text  # noqa: F401  (registers the tokenizer's op)
+import tensorflow_text  # noqa: F401  (registers the ops of the tokenizer)
 
 from mirrorgan_tf.downloads import find_placeholder
 from mirrorgan_tf.errors import UserError
@@ -17,9 +17,9 @@ def load_saved_model(
     """Loads a SavedModel.
 
     Args:
-        path: a version's folder, or the folder of all versions: then the newest.
-        signature: that it must have.
-        flag: the command's flag that gave the path, for errors.
+        path: folder of a version, or of all versions: then the newest.
+        signature: name of a signature that the model must have.
+        flag: the command's flag for the path, for errors.
 
     Returns:
         The loaded object and the version's folder.
@@ -38,8 +38,8 @@ def load_saved_model(
         ) from None
     if signature not in loaded.signatures:
         raise UserError(
-            f"--{flag}={path}: has no signature {signature}; write it by "
-            "`python -m mirrorgan_tf.export`"
+            f"--{flag}={path}: has no signature {signature}; export it with "
+            "`python -m export`"
         )
     return loaded, folder
 
@@ -55,7 +55,7 @@ def _newest(path, flag):
     ]
     if not versions:
         raise UserError(
-            f"--{flag}={path}: no SavedModel there; give what "
-            "`python -m mirrorgan_tf.export` wrote"
+            f"--{flag}={path}: no SavedModel there; give a folder that "
+            "`python -m export` wrote"
         )
     return max(versions, key=lambda version: int(version.name))

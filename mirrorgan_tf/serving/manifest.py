@@ -1,4 +1,4 @@
-"""`export.json`: what an exported model was made of."""
+"""`export.json`: the training, the options and the packages behind an exported model."""
 
 import hashlib
 import importlib.metadata
@@ -10,32 +10,33 @@ import mirrorgan_tf
 from mirrorgan_tf.config import SETTINGS
 from mirrorgan_tf.mirrorgan import MirrorGAN
 
-__all__ = ["FILE", "manifest", "write_manifest"]
+__all__ = ["MANIFEST_FILE", "describe_export", "write_manifest"]
 
-FILE = "export.json"
+MANIFEST_FILE = "export.json"
 
 _PACKAGES = ("tensorflow", "tensorflow-text", "keras", "keras-nlp", "numpy")
 
 
-def manifest(model: MirrorGAN, options: dict, endpoints: dict) -> dict:
-    """What `export.json` says.
+def describe_export(model: MirrorGAN, options: dict, endpoints: dict) -> dict:
+    """The content of `export.json`.
 
     Args:
-        model: what is exported.
+        model: the exported model.
         options: of the export, by flag name.
         endpoints: concrete functions by signature name.
 
     Returns:
-        dict of JSON values: `step` of stage glam's checkpoint, `flags` of the run,
+        dict of JSON values: `step` of stage glam's checkpoint, `flags` of the training,
         `options`, `packages` and their versions, `vocabulary` (words, sha256 of
         `vocabulary.txt`), `sizes` of the images in px, and `signatures`: for each its
         inputs and outputs, [dtype, [N, ..]] by name.
     """
-    words = model.tokenizer.vocabulary.words
+    # Paths are of no use on other machines.
     path_flags = {setting.flag for setting in SETTINGS if setting.path}
+    words = model.tokenizer.vocabulary.words
+    text = "".join(f"{word}\n" for word in words)
     return {
         "step": model.step,
-        # But for paths, which are of the machine that trained.
         "flags": {
             flag: value
             for flag, value in model.config.to_flags().items()
@@ -49,10 +50,7 @@ def manifest(model: MirrorGAN, options: dict, endpoints: dict) -> dict:
         | {name: importlib.metadata.version(name) for name in _PACKAGES},
         "vocabulary": {
             "words": len(words),
-            # Of the words one a line, as in vocabulary.txt.
-            "sha256": hashlib.sha256(
-                "".join(f"{word}\n" for word in words).encode()
-            ).hexdigest(),
+            "sha256": hashlib.sha256(text.encode()).hexdigest(),
         },
         "sizes": list(model.config.sizes),
         "signatures": {
@@ -67,7 +65,8 @@ def manifest(model: MirrorGAN, options: dict, endpoints: dict) -> dict:
 
 def write_manifest(content: dict, folder: Path) -> None:
     """Writes `content` into a version's folder."""
-    (folder / FILE).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
+    text = json.dumps(content, indent=2, sort_keys=True) + "\n"
+    (folder / MANIFEST_FILE).write_text(text)
 
 
 def _specs(specs):

@@ -11,7 +11,7 @@ _DTYPES = {"DT_STRING": "O", "DT_FLOAT": "float32", "DT_DOUBLE": "float64"}
 
 
 def to_json(value: Any) -> Any:
-    """Arrays and lists as lists; bytes as text, or in base64 if they are no UTF-8."""
+    """Converts arrays to lists, bytes to text, or to base64 if they are not UTF-8."""
     if isinstance(value, bytes):
         try:
             return value.decode()
@@ -23,11 +23,11 @@ def to_json(value: Any) -> Any:
 
 
 def array_from_json(value: Any, info: dict) -> np.ndarray:
-    """An output as an array, strings as bytes.
+    """Converts an output to an array; strings become bytes.
 
     Args:
-        value: the output in JSON, which has neither types nor empty shapes.
-        info: the output's TensorInfo, as a server's metadata hold it.
+        value: the output in JSON, which lacks types and the shapes of empty arrays.
+        info: the output's TensorInfo from the server's metadata.
     """
     dtype = _DTYPES.get(info["dtype"]) or info["dtype"].removeprefix("DT_").lower()
     array = np.array(_to_bytes(value) if dtype == "O" else value, dtype)

@@ -1,4 +1,4 @@
-"""Tries of a request until it is answered or its time is over."""
+"""Retries of a request until it succeeds or its time is over."""
 
 import random
 import time
@@ -7,25 +7,25 @@ from typing import Any
 
 from mirrorgan_tf.errors import UserError
 
-__all__ = ["PassingFailure", "call_with_retries", "one_line"]
+__all__ = ["TransientError", "call_with_retries", "join_lines"]
 
-# Seconds before the first new try; each further one waits twice as long.
-_WAIT_S = 0.2
+# Before the first retry; each further one waits twice as long.
+_FIRST_WAIT_S = 0.2
 
 
-class PassingFailure(Exception):
-    """A failure that may pass."""
+class TransientError(Exception):
+    """A failure that another try may not have."""
 
 
 def call_with_retries(
     call: Callable[[float], Any], server: str, deadline: float, retries: int
 ) -> Any:
-    """What `call` returns, tried again after each `PassingFailure`.
+    """Returns what `call` returns; repeats it after each `TransientError`.
 
     Args:
-        call: takes the seconds that are left.
-        server: what is asked, for the error.
-        deadline: by `time.monotonic()`.
+        call: its argument is the time left in seconds.
+        server: its name in the error.
+        deadline: on the clock of `time.monotonic()`.
         retries: tries after the first.
 
     Raises:
@@ -35,17 +35,17 @@ def call_with_retries(
     for attempt in range(retries + 1):
         try:
             return call(max(deadline - time.monotonic(), 0.001))
-        except PassingFailure as failure:
-            wait_s = _WAIT_S * 2**attempt * random.uniform(0.5, 1.0)
+        except TransientError as failure:
+            wait_s = _FIRST_WAIT_S * 2**attempt * random.uniform(0.5, 1.0)
             if attempt == retries or time.monotonic() + wait_s >= deadline:
                 raise UserError(
-                    f"{server}: {one_line(failure)} ({attempt + 1} tries in "
+                    f"{server}: {join_lines(failure)} ({attempt + 1} tries in "
                     f"{time.monotonic() - start:.1f} s); is it "
                     "running, and is --timeout_s long enough?"
                 ) from None
             time.sleep(wait_s)
 
 
-def one_line(message: Any) -> str:
+def join_lines(message: Any) -> str:
     """A message without its line breaks."""
     return " ".join(str(message).split())

@@ -1,4 +1,4 @@
-"""Whether a server answers what an exported version answers."""
+"""Compares the outputs of a server with those of an exported version."""
 
 import json
 from pathlib import Path
@@ -7,9 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.serving.clients import GrpcClient, RestClient
+from mirrorgan_tf.serving.clients import Client
 from mirrorgan_tf.serving.loading import load_saved_model
-from mirrorgan_tf.serving.manifest import FILE
+from mirrorgan_tf.serving.manifest import MANIFEST_FILE
 
 __all__ = ["verify"]
 
@@ -22,23 +22,22 @@ _ROWS = {
 }
 
 
-def verify(client: GrpcClient | RestClient, folder: Path) -> bool:
-    """Compares a server with an exported version, and prints a line a signature.
+def verify(client: Client, folder: Path) -> bool:
+    """Compares a server with an exported version, and prints a line per signature.
 
-    What a seed fixes must be the same bit for bit; the rest is new at each call, and
-    its types and shapes must be the same.
+    Outputs of signatures with a seed must be equal bit for bit. The others use new
+    noise at each call: their types and shapes must be equal.
 
     Args:
         client: of the server.
-        folder: of the version; of all versions: the newest.
+        folder: of the version, or of all versions: then the newest.
 
     Returns:
-        Whether the server has all signatures of the folder, no others, and answers
-        the same.
+        Whether the server has the same signatures with the same outputs.
 
     Raises:
-        UserError: there is no exported version in the folder, or the server is not
-            there.
+        UserError: there is no exported version in the folder, or the server does not
+            answer.
     """
     served = client.signatures()
     model, folder = load_saved_model(folder, "serving_default", flag="verify")
@@ -59,30 +58,30 @@ def verify(client: GrpcClient | RestClient, folder: Path) -> bool:
 
 def _max_batch(folder):
     try:
-        return json.loads((folder / FILE).read_text())["options"]["max_batch"]
+        return json.loads((folder / MANIFEST_FILE).read_text())["options"]["max_batch"]
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(
-            f"--verify={folder}: no readable {FILE} there; give a version that "
+            f"--verify={folder}: no readable {MANIFEST_FILE} there; give a version that "
             "`python -m export` wrote"
         ) from None
 
 
 def _difference(client, name, signature, row_count) -> str:
-    """What differs between the server's answer and the signature's; empty: nothing."""
+    """How the server's outputs differ from the signature's; empty if they are equal."""
     inputs = {
         key: np.array(_ROWS[key][:row_count], spec.dtype.as_numpy_dtype)
         for key, spec in signature.structured_input_signature[1].items()
     }
     try:
-        answer = client.predict(name, inputs)
+        outputs = client.predict(name, inputs)
     except UserError as error:
         return str(error)
     tensors = {key: tf.constant(value) for key, value in inputs.items()}
     expected = {key: value.numpy() for key, value in signature(**tensors).items()}
-    if set(answer) != set(expected):
-        return f"outputs {sorted(answer)}, expected {sorted(expected)}"
+    if set(outputs) != set(expected):
+        return f"outputs {sorted(outputs)}, expected {sorted(expected)}"
     for key, value in sorted(expected.items()):
-        served = answer[key]
+        served = outputs[key]
         if (served.dtype, served.shape) != (value.dtype, value.shape):
             return (
                 f"{key} is {served.dtype} {list(served.shape)}, "

@@ -1,4 +1,4 @@
-"""Numbered version folders, as TensorFlow Serving reads them."""
+"""Numbered version folders, the layout that TensorFlow Serving reads."""
 
 import errno
 import os
@@ -16,10 +16,10 @@ __all__ = ["choose_version", "folder_bytes", "save_version"]
 
 
 def choose_version(out: Path, version: int | None = None) -> int:
-    """The version to write: the one given, or one more than the highest there is.
+    """Checks a version, or chooses the number after the highest version in `out`.
 
     Raises:
-        UserError: the version is below 1 or there already, or `out` is no folder or
+        UserError: the version is below 1 or exists already, or `out` is no folder or
             can't be read.
     """
     try:
@@ -39,8 +39,8 @@ def choose_version(out: Path, version: int | None = None) -> int:
         raise UserError(f"--version={version}: must be at least 1")
     if version in present:
         raise UserError(
-            f"--version={version}: {out / present[version]} is there already and is"
-            " never overwritten; leave out --version to take the next one"
+            f"--version={version}: {out / present[version]} exists and is never"
+            " overwritten; leave out --version to take the next one"
         )
     return version
 
@@ -56,16 +56,16 @@ def save_version(
 ) -> Path:
     """Writes `out`/`version` as a SavedModel: whole or not at all.
 
-    It is written under a hidden name in `out`, which servers pass over, and renamed
-    last. What exports that were killed left there is removed.
+    It is written under a hidden name in `out`, which servers ignore, and renamed
+    last. Leftovers of exports that were killed are removed.
 
     Args:
-        module: what is saved, with all it tracks.
-        signatures: functions to serve by name.
-        out: folder of all versions; made where there is none.
-        version: as for `choose_version`.
-        xla: as for `check_graph`.
-        complete: writes what else belongs into the folder, before it has its name.
+        module: is saved with everything it tracks.
+        signatures: functions to serve, by name.
+        out: folder of all versions; created if missing.
+        version: see `choose_version`.
+        xla: see `check_graph`.
+        complete: writes further files into the folder before it is renamed.
 
     Returns:
         The version's folder.

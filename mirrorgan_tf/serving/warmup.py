@@ -1,14 +1,14 @@
-"""Requests that TensorFlow Serving replays before a version answers others."""
+"""Requests that TensorFlow Serving replays before it serves a version."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
 import tensorflow as tf
 
-__all__ = ["FILE", "write_warmup"]
+__all__ = ["WARMUP_FILE", "write_warmup"]
 
-# TensorFlow Serving looks for this very place.
-FILE = "assets.extra/tf_serving_warmup_requests"
+# The path that TensorFlow Serving reads.
+WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 
 _VALUES = {tf.string: "a bird", tf.int64: 0, tf.float32: 0.5}
 
@@ -23,7 +23,7 @@ def write_warmup(
         folder: of the version.
         batches: signature and number of rows of each request.
     """
-    path = folder / FILE
+    path = folder / WARMUP_FILE
     path.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
         for name, rows in batches:
@@ -36,11 +36,11 @@ def write_warmup(
 
 
 def _prediction_log(signature: str, inputs: dict) -> bytes:
-    """A PredictionLog of a request, serialized.
+    """A serialised PredictionLog of one request.
 
-    Encoded here because the classes of TensorFlow Serving's messages come with
-    tensorflow-serving-api, which an export should not need. The numbers are those of
-    the fields in prediction_log.proto, predict.proto and model.proto.
+    Encoded by hand, so that an export does not need tensorflow-serving-api. The
+    numbers are those of the fields in prediction_log.proto, predict.proto and
+    model.proto.
     """
     model_spec = _field(3, signature.encode())
     request = _field(1, model_spec)
@@ -53,13 +53,13 @@ def _prediction_log(signature: str, inputs: dict) -> bytes:
 
 
 def _field(number: int, content: bytes) -> bytes:
-    """A protocol buffer's field of bytes, text or a message; number below 16."""
+    """A protocol buffer field of bytes, text or a message; `number` is below 16."""
     wire_type = 2
     return bytes([number << 3 | wire_type]) + _varint(len(content)) + content
 
 
 def _varint(number: int) -> bytes:
-    """Seven bits a byte, the lowest first; the eighth bit says that more follow."""
+    """Seven bits per byte, lowest first; the eighth bit says that more follow."""
     encoded = bytearray()
     while number > 127:
         encoded.append(number & 127 | 128)

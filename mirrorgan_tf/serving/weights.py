@@ -1,4 +1,4 @@
-"""How a served model keeps its weights: as they are, or in eight bits."""
+"""The weights of a served model, as they are or quantised to eight bits."""
 
 import contextlib
 from collections.abc import Sequence
@@ -8,18 +8,18 @@ import tensorflow as tf
 
 __all__ = ["StoredWeights"]
 
-_STEPS = 127
+_LARGEST_INT8 = 127
 
 
 class StoredWeights(tf.Module):
-    """A copy of Keras models' variables, to be read while the models are called.
+    """A copy of Keras models' variables that replaces them in a served graph.
 
-    The variables themselves stay out of the graph. With quantize "int8" a kernel, of
-    two or more dimensions, is stored as whole steps of a size of its own for each
-    output channel; biases and statistics are few and stay as they are.
+    With quantize "int8" each kernel (a variable of two or more axes) is stored as
+    integers and one step size per output channel. Biases and statistics are small and
+    stay as they are.
 
     Args:
-        models: built.
+        models: built models.
         quantize: None or "int8".
 
     Raises:
@@ -33,8 +33,8 @@ class StoredWeights(tf.Module):
         if quantize not in (None, "int8"):
             raise ValueError(f"quantize={quantize!r}; expected None or 'int8'")
         variables = [variable for model in models for variable in model.variables]
-        # Behind a function they are not tracked, and so not saved a second time.
-        self._replaced = lambda: variables
+        # tf.Module would track a list of variables and save them a second time.
+        self._replaced_variables = lambda: variables
         self._stored = [
             _Quantized(variable.value)
             if quantize and _is_kernel(variable)
@@ -43,30 +43,32 @@ class StoredWeights(tf.Module):
         ]
 
     def read(self) -> list[tf.Tensor]:
-        """The weights in the order of the models' variables, in their dtypes."""
+        """Returns the weights in the order and dtypes of the models' variables."""
         return [
             stored.read() if isinstance(stored, _Quantized) else stored.read_value()
             for stored in self._stored
         ]
 
     def in_use(self) -> contextlib.AbstractContextManager:
-        """Within it, and in one trace, the models' layers use what is stored here."""
+        """Context in which the models' layers use the stored weights, in one trace."""
         return keras.StatelessScope(
-            state_mapping=list(zip(self._replaced(), self.read(), strict=True)),
+            state_mapping=list(
+                zip(self._replaced_variables(), self.read(), strict=True)
+            ),
             initialize_variables=False,
         )
 
 
 class _Quantized(tf.Module):
-    """A kernel (.., channels) as int8 steps and a step size a channel."""
+    """A kernel (.., channels) as int8 steps and a step size per channel."""
 
     def __init__(self, kernel):
         super().__init__()
         self._dtype = kernel.dtype
         kernel = tf.cast(kernel, tf.float32)
         largest = tf.reduce_max(tf.abs(kernel), axis=list(range(kernel.shape.rank - 1)))
-        # Zeros all through: any step will do.
-        step = tf.where(largest > 0, largest / _STEPS, 1.0)
+        # A channel of zeros: avoid a division by 0.
+        step = tf.where(largest > 0, largest / _LARGEST_INT8, 1.0)
         self._steps = tf.Variable(
             tf.cast(tf.round(kernel / step), tf.int8), trainable=False
         )

@@ -1,0 +1,128 @@
+"""A trained generator as one LiteRT (TensorFlow Lite) file, for phones and browsers."""
+
+import errno
+import json
+import tempfile
+from pathlib import Path
+
+import tensorflow as tf
+
+from mirrorgan_tf.commands import quiet
+from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.files import whole_folder
+from mirrorgan_tf.mirrorgan import MirrorGAN, TextToImage
+from mirrorgan_tf.models.attention import padding_mask_from_lengths
+from mirrorgan_tf.models.folding import fold_batch_norm
+
+__all__ = ["MODEL_FILE", "TOKENIZER_FILE", "convert_to_litert", "export_litert"]
+
+MODEL_FILE = "model.tflite"
+TOKENIZER_FILE = "tokenizer.json"
+
+
+def export_litert(model: MirrorGAN, out: Path, *, quantize: str = "none") -> Path:
+    """Writes `model.tflite` and `tokenizer.json` into a new folder.
+
+    Args:
+        model: a trained model.
+        out: the folder to create; it must be missing or empty.
+        quantize: "none" or "int8", see `convert_to_litert`.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: `quantize` is something else.
+        UserError: the folder holds something, or can't be written.
+    """
+    taken = UserError(
+        f"--out={out}: is not an empty folder, and nothing is overwritten; choose "
+        "another one"
+    )
+    # Say so before the conversion, which takes a minute.
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise taken
+    tokenizer = {
+        "words": list(model.tokenizer.vocabulary.words),
+        "max_words": model.tokenizer.max_words,
+    }
+    content = convert_to_litert(model, quantize=quantize)
+    try:
+        with whole_folder(out) as folder:
+            folder.mkdir()
+            (folder / MODEL_FILE).write_bytes(content)
+            (folder / TOKENIZER_FILE).write_text(json.dumps(tokenizer, indent=1) + "\n")
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            raise taken from None
+        raise UserError(f"--out={out}: can't be written ({error})") from None
+    return out
+
+
+def convert_to_litert(model: MirrorGAN, *, quantize: str = "none") -> bytes:
+    """Converts STEM and GLAM to a LiteRT model of builtin operations.
+
+    Its only signature, `serving_default`, has the inputs `ids` (1, L) int32,
+    `lengths` (1,) int32 and `noise` (1, noise_dim + condition_dim) float32 from
+    N(0, 1), and the output `image` (1, s, s, 3) float32 in [-1, 1].
+
+    Args:
+        model: a trained model.
+        quantize: "int8" stores kernels in eight bits and multiplies in them.
+
+    Returns:
+        The content of a .tflite file.
+
+    Raises:
+        ValueError: `quantize` is something else.
+    """
+    if quantize not in ("none", "int8"):
+        raise ValueError(f"quantize={quantize!r}; expected 'none' or 'int8'")
+    module = _GeneratorModule(model)
+    with quiet(), tempfile.TemporaryDirectory() as folder:
+        # Only a SavedModel's signature keeps the names of inputs and outputs.
+        tf.saved_model.save(module, folder, signatures=module.generate)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        if quantize == "int8":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        return converter.convert()
+
+
+class _GeneratorModule(tf.Module):
+    """Word ids and noise to the largest image.
+
+    The batch is fixed to one row: the converter then needs no dynamic shapes, and the
+    LSTMs' loops become builtin operations.
+    """
+
+    def __init__(self, model: MirrorGAN) -> None:
+        super().__init__()
+        max_words = model.tokenizer.max_words
+        glam = fold_batch_norm(model.glam)
+        text_to_image = TextToImage(model.tokenizer, model.stem, glam)
+        # Saving must find the variables, but not the models: it would trace calls of
+        # one input, and their calls take several.
+        self._variables = [
+            variable.value
+            for network in (model.stem, glam)
+            for variable in network.variables
+        ]
+
+        def generate(ids, lengths, noise):
+            words, sentence = model.stem(ids, lengths)
+            padding_mask = padding_mask_from_lengths(lengths, max_words)
+            outputs = text_to_image.draw(
+                words, sentence, noise, padding_mask=padding_mask
+            )
+            return {"image": outputs["images"][-1]}
+
+        self.generate = tf.function(
+            generate,
+            input_signature=[
+                tf.TensorSpec([1, max_words], tf.int32, "ids"),
+                tf.TensorSpec([1], tf.int32, "lengths"),
+                tf.TensorSpec([1, text_to_image.noise_dim], tf.float32, "noise"),
+            ],
+            autograph=False,
+        )

@@ -1,0 +1,159 @@
+"""What each signature of a served model computes for a batch of captions."""
+
+import tensorflow as tf
+
+from mirrorgan_tf.data.transforms import to_uint8
+from mirrorgan_tf.mirrorgan import TextToImage, seeded_noise
+from mirrorgan_tf.models.redescription import greedy, log_likelihood
+from mirrorgan_tf.models.stream import Stream
+
+__all__ = ["Signatures"]
+
+_JPEG_QUALITY = 95
+
+
+class Signatures:
+    """One method a signature: tensors of at least one row to a dict of outputs.
+
+    Args:
+        text_to_image: tokenizer, STEM and the generator.
+        stream: for `redescribe` and `best_of`; None if they are not served.
+        candidates: images that `best_of` chooses from.
+    """
+
+    def __init__(
+        self, text_to_image: TextToImage, stream: Stream | None, candidates: int
+    ) -> None:
+        self._text_to_image = text_to_image
+        self._stream = stream
+        self._candidates = candidates
+
+    def image(self, caption: tf.Tensor) -> dict:
+        """Images from new noise at each call."""
+        shape = tf.stack([tf.size(caption), self._text_to_image.noise_dim])
+        # The raw op with its default seeds of 0 is seeded anew at each start.
+        # tf.random.normal would store a global seed that was set while exporting.
+        noise = tf.raw_ops.RandomStandardNormal(shape=shape, dtype=tf.float32)
+        return {"image": to_uint8(self._text_to_image(caption, noise)["images"][-1])}
+
+    def png(self, caption: tf.Tensor) -> dict:
+        """PNG files of `image`."""
+        return self._encoded_images(caption, tf.io.encode_png)
+
+    def jpeg(self, caption: tf.Tensor) -> dict:
+        """JPEG files of `image`."""
+        return self._encoded_images(
+            caption, lambda image: tf.io.encode_jpeg(image, quality=_JPEG_QUALITY)
+        )
+
+    def _encoded_images(self, caption, encode):
+        images = self.image(caption)["image"]
+        return {"image_bytes": tf.map_fn(encode, images, fn_output_signature=tf.string)}
+
+    def seeded(self, caption: tf.Tensor, seed: tf.Tensor) -> dict:
+        """Images that caption and seed determine."""
+        return {"image": to_uint8(self._generate(caption, seed)["images"][-1])}
+
+    def interpolate(
+        self,
+        caption_from: tf.Tensor,
+        caption_to: tf.Tensor,
+        weight: tf.Tensor,
+        seed: tf.Tensor,
+    ) -> dict:
+        """Images between two captions; a weight that is NaN counts as 0."""
+        weight = tf.where(tf.math.is_nan(weight), 0.0, weight)
+        outputs = self._text_to_image.interpolate(
+            caption_from,
+            caption_to,
+            tf.clip_by_value(weight, 0.0, 1.0),
+            seeded_noise(seed, self._text_to_image.noise_dim),
+        )
+        return {"image": to_uint8(outputs["images"][-1])}
+
+    def explain(self, caption: tf.Tensor, seed: tf.Tensor) -> dict:
+        """Images of every scale, attention maps and the known words."""
+        generated = self._generate(caption, seed)
+        outputs = {
+            f"image_{images.shape[1]}": to_uint8(images)
+            for images in generated["images"]
+        }
+        for maps in generated["word_attention"]:
+            outputs[f"word_attention_{maps.shape[1]}"] = maps
+        for maps in generated["sentence_attention"]:
+            outputs[f"sentence_attention_{maps.shape[1]}"] = _concentration(maps)
+        tokenizer = self._text_to_image.tokenizer
+        outputs["words"] = tokenizer.detokenize(generated["ids"][..., tf.newaxis])
+        outputs["length"] = generated["lengths"]
+        return outputs
+
+    def redescribe(self, caption: tf.Tensor, seed: tf.Tensor) -> dict:
+        """Images, STREAM's captions of them, and the given captions' likelihood."""
+        image, feature, ids = self._generate_and_encode(caption, seed)
+        redescription = greedy(self._stream.decoder, feature, ids.shape[1])
+        return {
+            "image": image,
+            "redescription": self._text_to_image.tokenizer.detokenize(redescription),
+            "log_likelihood": log_likelihood(self._stream.decoder, feature, ids),
+        }
+
+    def best_of(self, caption: tf.Tensor, seed: tf.Tensor) -> dict:
+        """Of several seeds, the image that makes the caption most likely.
+
+        Takes one row. Of equals the first is chosen.
+        """
+
+        def score(candidate_seed):
+            image, feature, ids = self._generate_and_encode(
+                caption, candidate_seed[tf.newaxis]
+            )
+            return image[0], log_likelihood(self._stream.decoder, feature, ids)[0]
+
+        seeds = seed[0] + tf.range(self._candidates, dtype=tf.int64)
+        side = self._text_to_image.glam.sizes[-1]
+        images, scores = tf.map_fn(
+            score,
+            seeds,
+            parallel_iterations=1,
+            fn_output_signature=(
+                tf.TensorSpec([side, side, 3], tf.uint8),
+                tf.TensorSpec([], tf.float32),
+            ),
+        )
+        best = tf.argmax(scores)
+        return {
+            "image": images[best][tf.newaxis],
+            "seed": seeds[best][tf.newaxis],
+            "log_likelihood": scores[best][tf.newaxis],
+        }
+
+    def embed(self, caption: tf.Tensor) -> dict:
+        """STEM's embeddings."""
+        embeddings = self._text_to_image.embed(caption)
+        return {
+            "words": embeddings["words"],
+            "sentence": embeddings["sentence"],
+            "length": embeddings["lengths"],
+        }
+
+    def _generate(self, caption, seed):
+        noise = seeded_noise(seed, self._text_to_image.noise_dim)
+        return self._text_to_image(caption, noise)
+
+    def _generate_and_encode(self, caption, seed):
+        """Images as uint8, STREAM's features of them, and the captions' ids."""
+        outputs = self._generate(caption, seed)
+        images = outputs["images"][-1]
+        return to_uint8(images), self._stream.encoder(images), outputs["ids"]
+
+
+def _concentration(weights):
+    """How far weights (.., C) that sum to 1 are from uniform.
+
+    Returns:
+        (..): 0 if all are equal, 1 if a single one is not 0.
+    """
+    entropy = -tf.reduce_sum(tf.math.xlogy(weights, weights), axis=-1)
+    # One channel has no entropy; the 2 avoids a division by log 1.
+    maximum = tf.math.log(tf.cast(max(weights.shape[-1], 2), weights.dtype))
+    return tf.clip_by_value(1.0 - entropy / maximum, 0.0, 1.0)
