@@ -1,8 +1,8 @@
 """`python -m mirrorgan_tf.client --server=localhost:8500 --captions='a red bird'`.
 
-Asks TensorFlow Serving for images of captions, by gRPC or (--rest) by HTTP, and writes
-them as files, one a caption; or (--verify) compares a server with an exported version.
-`GrpcClient` and `RestClient` do the same for programs.
+Requests images of captions from TensorFlow Serving, by gRPC or (--rest) by HTTP, and
+writes one file per caption; or (--verify) compares a server with an exported version.
+Programs use `GrpcClient` and `RestClient`.
 """
 
 import re
@@ -31,19 +31,21 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "server", None, "HOST:PORT; TensorFlow Serving's are 8500, and 8501 for --rest."
     )
-    flags.DEFINE_bool("rest", False, "Ask by HTTP instead of gRPC.")
+    flags.DEFINE_bool("rest", False, "Use HTTP instead of gRPC.")
     flags.DEFINE_bool(
         "tls", False, "Encrypt, and check the server's certificate and its name."
     )
     define_path(
         "tls_ca",
         None,
-        "PEM file of the certificates to trust for --tls; default: gRPC's list, the "
-        "system's for --rest.",
+        "PEM file of the certificates to trust for --tls; default: gRPC's own list, "
+        "or the system's with --rest.",
     )
     flags.DEFINE_string("model", "birdlets", "The model's name on the server.")
-    flags.DEFINE_integer("model_version", None, "Default: the newest.", lower_bound=1)
-    flags.DEFINE_enum("signature", "png", _SIGNATURES, "What to ask for.")
+    flags.DEFINE_integer(
+        "model_version", None, "A version; default: the newest.", lower_bound=1
+    )
+    flags.DEFINE_enum("signature", "png", _SIGNATURES, "The signature to request.")
     flags.DEFINE_multi_string("captions", [], "A caption; may be repeated.")
     define_path(
         "captions_file", None, "File of captions, one a line; - is standard input."
@@ -51,7 +53,7 @@ def define_flags() -> None:
     flags.DEFINE_integer(
         "seed",
         0,
-        f"Fixes the noise ({', '.join(_SEEDED)}).",
+        f"Determines the noise (of {', '.join(_SEEDED)}).",
         lower_bound=-(2**63),
         upper_bound=2**63 - 1,
     )
@@ -61,19 +63,27 @@ def define_flags() -> None:
     define_path(
         "verify",
         None,
-        "Folder of an exported version: instead of asking for images, compare what the "
-        "server answers to every signature with it; exit status 1 if they differ.",
+        "Folder of an exported version. Instead of requesting images, compare the "
+        "outputs of all the server's signatures with it; exit status 1 if they differ.",
     )
     define_path("out", "images", "Folder for the images.")
-    flags.DEFINE_integer("batch_size", 16, "Captions a request.", lower_bound=1)
+    flags.DEFINE_integer("batch_size", 16, "Captions per request.", lower_bound=1)
     flags.DEFINE_float(
-        "timeout_s", 60.0, "For a request, with all its tries.", lower_bound=0.001
+        "timeout_s",
+        60.0,
+        "For a request with all its retries, in seconds.",
+        lower_bound=0.001,
     )
-    flags.DEFINE_integer("retries", 5, "Further tries of a request.", lower_bound=0)
+    flags.DEFINE_integer(
+        "retries",
+        5,
+        "Retries of a request while the server is unavailable.",
+        lower_bound=0,
+    )
 
 
 def main() -> int:
-    """Asks for images, or compares the server with an exported version."""
+    """Requests images, or compares the server with an exported version."""
     options = flags.FLAGS
     if not options.server:
         raise UserError("--server is missing; give --server=HOST:PORT")
@@ -81,7 +91,7 @@ def main() -> int:
     if not options.verify:
         captions = read_captions(options.captions, options.captions_file)
     if options.verify or not options.rest:
-        # Comparing takes TensorFlow, and so does gRPC.
+        # Only these need TensorFlow; without it the command starts in a second.
         commands.start_keras()
     client_class = RestClient if options.rest else GrpcClient
     client = client_class(
@@ -102,20 +112,20 @@ def main() -> int:
 
 
 def _write_images(client, captions):
-    """Writes an image a caption, and prints what else is answered."""
+    """Writes one image per caption, and prints the other outputs."""
     options = flags.FLAGS
-    labels, inputs = _rows(options, captions)
+    labels, inputs = _labels_and_inputs(options, captions)
     start = time.monotonic()
     for first in range(0, len(labels), options.batch_size):
         batch = labels[first : first + options.batch_size]
-        answer = client.predict(
+        outputs = client.predict(
             options.signature,
             {name: value[first : first + len(batch)] for name, value in inputs.items()},
         )
         for row, label in enumerate(batch):
-            path = _write(answer, row, label, first + row + 1, Path(options.out))
-            facts = [str(path), *_facts(answer, row)]
-            print(one_line(f"{label[:100]} -> {', '.join(facts)}"))
+            path = _write(outputs, row, label, first + row + 1, Path(options.out))
+            printed = [str(path), *_other_outputs(outputs, row)]
+            print(one_line(f"{label[:100]} -> {', '.join(printed)}"))
         done = first + len(batch)
         rate = done / (time.monotonic() - start)
         left_s = (len(labels) - done) / rate
@@ -124,8 +134,8 @@ def _write_images(client, captions):
         )
 
 
-def _rows(options, captions):
-    """What to call each image, and the inputs of all of them by name."""
+def _labels_and_inputs(options, captions):
+    """The label of each image, and the inputs of all images by name."""
     if options.signature == "interpolate":
         if len(captions) != 2:
             raise UserError(
@@ -145,32 +155,34 @@ def _rows(options, captions):
     return labels, inputs
 
 
-def _write(answer, row, caption, number, folder):
-    if not {"image", "image_bytes"} & set(answer):
-        raise UserError("the model answers no image; is --model one of ours?")
+def _write(outputs, row, caption, number, folder):
+    if not {"image", "image_bytes"} & set(outputs):
+        raise UserError(
+            "the signature has no image among its outputs; is --model a MirrorGAN?"
+        )
     slug = re.sub(r"[^a-z0-9]+", "-", caption.lower())[:40].strip("-")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if "image_bytes" in answer:
-            content = bytes(answer["image_bytes"][row])
+        if "image_bytes" in outputs:
+            content = bytes(outputs["image_bytes"][row])
             suffix = "jpg" if content.startswith(b"\xff\xd8") else "png"
             path = folder / f"{number:04d}-{slug}.{suffix}"
             path.write_bytes(content)
         else:
             path = folder / f"{number:04d}-{slug}.png"
-            Image.fromarray(answer["image"][row]).save(path)
+            Image.fromarray(outputs["image"][row]).save(path)
     except OSError as error:
         raise UserError(f"--out={folder}: can't be written ({error})") from None
     return path
 
 
-def _facts(answer, row):
-    if "redescription" in answer:
-        yield f"reads: {answer['redescription'][row].decode()}"
-    if "seed" in answer:
-        yield f"seed {answer['seed'][row]}"
-    if "log_likelihood" in answer:
-        yield f"log likelihood {answer['log_likelihood'][row]:.2f}"
+def _other_outputs(outputs, row):
+    if "redescription" in outputs:
+        yield f"redescription: {outputs['redescription'][row].decode()}"
+    if "seed" in outputs:
+        yield f"seed {outputs['seed'][row]}"
+    if "log_likelihood" in outputs:
+        yield f"log likelihood {outputs['log_likelihood'][row]:.2f}"
 
 
 if __name__ == "__main__":

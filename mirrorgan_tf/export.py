@@ -112,12 +112,8 @@ def main() -> None:
     if options.format == "litert":
         from mirrorgan_tf.serving.litert import MODEL_FILE, export_litert
 
-        size = (
-            (export_litert(model, out, quantize=options.quantize) / MODEL_FILE)
-            .stat()
-            .st_size
-        )
-        logging.info("%s: %.2f MB", out / MODEL_FILE, size / 1e6)
+        path = export_litert(model, out, quantize=options.quantize) / MODEL_FILE
+        logging.info("%s: %.2f MB", path, path.stat().st_size / 1e6)
         return
     from mirrorgan_tf.serving.exporting import export_model
 

@@ -1,4 +1,4 @@
-"""`export.json`: the training, the options and the packages behind an exported model."""
+"""`export.json`: training, options and packages of an exported model."""
 
 import hashlib
 import importlib.metadata

@@ -101,7 +101,7 @@ class ServedModel(tf.Module):
             "png": batched(signatures.png),
             "jpeg": batched(signatures.jpeg),
         }
-        self.endpoints = {
+        endpoints = {
             "serving_default": images[default_signature],
             "png": images["png"],
             "jpeg": images["jpeg"],
@@ -111,10 +111,12 @@ class ServedModel(tf.Module):
             "embed": batched(signatures.embed),
         }
         if stream is not None:
-            self.endpoints |= {
+            endpoints |= {
                 "redescribe": row_by_row(signatures.redescribe),
                 "best_of": row_by_row(signatures.best_of),
             }
+        # tf.Module refuses to save a dict that changes after its assignment.
+        self.endpoints = endpoints
 
 
 def _powers_of_two(largest: int) -> list[int]:
@@ -156,7 +158,7 @@ def _row_by_row(signature: Callable, max_batch: int) -> Callable:
         specs = {name: tf.TensorSpec([], value.dtype) for name, value in rows.items()}
         traced = tf.function(first_row, autograph=False).get_concrete_function(specs)
         return tf.map_fn(
-            first_row,
+            traced,
             rows,
             # One after the other: a row uses all cores, and memory stays constant.
             parallel_iterations=1,

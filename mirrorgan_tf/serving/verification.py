@@ -61,8 +61,8 @@ def _max_batch(folder):
         return json.loads((folder / MANIFEST_FILE).read_text())["options"]["max_batch"]
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(
-            f"--verify={folder}: no readable {MANIFEST_FILE} there; give a version that "
-            "`python -m export` wrote"
+            f"--verify={folder}: no readable {MANIFEST_FILE} there; give a version "
+            "that `python -m export` wrote"
         ) from None
 
 

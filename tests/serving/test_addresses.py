@@ -26,7 +26,7 @@ def without_proxies(monkeypatch):
         (" [::1]:8501/ ", "http://[::1]:8501", "[::1]:8501"),
     ],
 )
-def test_a_server_is_an_address_or_a_url(server, url, grpc):
+def test_addresses_with_and_without_scheme(server, url, grpc):
     assert parse_server(server).url == url
     if grpc is None:
         with pytest.raises(UserError, match="gRPC takes HOST:PORT alone"):
@@ -39,25 +39,25 @@ def test_a_server_is_an_address_or_a_url(server, url, grpc):
     "server",
     ["", "/", "http://", "host:port", "host:99999", "ftp://host", "a b:1", "h:1?x=2"],
 )
-def test_what_is_no_address_is_refused(server):
+def test_other_text_is_refused(server):
     with pytest.raises(UserError, match="must be HOST:PORT"):
         parse_server(server)
 
 
-def test_errors_name_the_proxy_and_how_to_do_without(monkeypatch):
+def test_description_names_the_proxy_but_not_its_password(monkeypatch):
     monkeypatch.setenv("http_proxy", "http://me:secret@proxy:3128")
-    far = parse_server("http://far:8501/")
+    remote = parse_server("http://far:8501/")
     for grpc in (False, True):
-        text = far.describe(grpc=grpc)
-        assert text.startswith("far:8501 (asked through the proxy proxy:3128")
+        text = remote.describe(grpc=grpc)
+        assert text.startswith("far:8501 (through the proxy proxy:3128")
         assert "http_proxy" in text and "no_proxy=far" in text
         assert "secret" not in text
         assert parse_server("localhost:8501").describe(grpc=grpc) == "localhost:8501"
     monkeypatch.setenv("no_proxy", "far")
-    assert far.describe(grpc=False) == "far:8501"
+    assert remote.describe(grpc=False) == "far:8501"
 
 
-class _Hello(http.server.BaseHTTPRequestHandler):
+class _HelloHandler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
         self.end_headers()
@@ -68,10 +68,10 @@ class _Hello(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_this_machine_is_asked_without_a_proxy(host, monkeypatch):
+def test_no_proxy_is_used_for_this_machine(host, monkeypatch):
     # Nothing listens there.
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    with http.server.HTTPServer(("127.0.0.1", 0), _Hello) as server:
+    with http.server.HTTPServer(("127.0.0.1", 0), _HelloHandler) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
         address = parse_server(f"{host}:{server.server_port}/")
         request = urllib.request.Request(address.url)

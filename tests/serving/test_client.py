@@ -1,14 +1,10 @@
 import contextlib
-import json
 import os
 import socket
 import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,20 +13,15 @@ from PIL import Image
 
 pytest.importorskip("tensorflow_serving", reason="extra serving is not installed")
 
+from mirrorgan_tf import client as client_command  # noqa: E402
 from mirrorgan_tf.client import GrpcClient, RestClient  # noqa: E402
 from mirrorgan_tf.errors import UserError  # noqa: E402
-from tests.conftest import OTHER_KERAS_SETTINGS  # noqa: E402
-from tests.serving.conftest import CLIENTS, free_port, real_server  # noqa: E402
-from tests.serving.hosts import Host, serve_grpc  # noqa: E402
+from tests.conftest import OTHER_KERAS_SETTINGS, ROOT  # noqa: E402
+from tests.serving.conftest import CLIENTS, free_port  # noqa: E402
+from tests.serving.fake_server import Backend, serve_grpc  # noqa: E402
 
-ROOT = Path(__file__).parents[2]
 CAPTIONS = ["a red bird with black wings", "", "black"]
 SEEDS = np.array([7, -3, 2**63 - 1])
-
-
-def test_a_real_server_that_dies_is_noticed(tmp_path):
-    with pytest.raises(ChildProcessError, match="status 1"):
-        real_server("false", tmp_path)
 
 
 @pytest.fixture
@@ -39,50 +30,58 @@ def client(kind, addresses):
 
 
 @pytest.fixture
-def own_client(kind, own_addresses):
-    """Makes clients of the server that can fail and wait."""
+def fake_client(kind, fake_addresses):
+    """Creates clients of the server that can fail and wait."""
 
-    def own_client(**options):
-        return CLIENTS[kind](own_addresses[kind], "birdlets", **options)
+    def fake_client(**options):
+        return CLIENTS[kind](fake_addresses[kind], "birdlets", **options)
 
-    return own_client
+    return fake_client
 
 
-def test_answers_are_the_models(client, loaded):
+def test_outputs_equal_those_of_the_loaded_model(client, loaded):
     inputs = {"caption": CAPTIONS, "seed": SEEDS}
     for name in ("seeded", "redescribe", "best_of", "explain"):
         expected = loaded.signatures[name](
             caption=tf.constant(CAPTIONS), seed=tf.constant(SEEDS)
         )
-        answer = client.predict(name, inputs)
-        assert set(answer) == set(expected)
+        outputs = client.predict(name, inputs)
+        assert set(outputs) == set(expected)
         for key, value in expected.items():
             value = value.numpy()
-            assert answer[key].dtype == value.dtype
-            np.testing.assert_array_equal(answer[key], value)
+            assert outputs[key].dtype == value.dtype
+            np.testing.assert_array_equal(outputs[key], value)
 
 
-def test_files_and_embeddings_travel(client, loaded):
+def test_files_weights_and_bytes_that_are_no_text_are_transferred(client):
     files = client.predict("png", {"caption": CAPTIONS})["image_bytes"]
     assert [tf.io.decode_png(content).shape for content in files] == [(32, 32, 3)] * 3
-    image = client.predict("serving_default", {"caption": ["a"]})["image"]
-    assert image.shape == (1, 32, 32, 3)
-    words = client.predict("embed", {"caption": CAPTIONS})["words"]
-    expected = loaded.signatures["embed"](caption=tf.constant(CAPTIONS))["words"]
-    np.testing.assert_allclose(words, expected, rtol=1e-6)
+    images = client.predict(
+        "interpolate",
+        {
+            "caption_from": ["red"] * 2,
+            "caption_to": ["black"] * 2,
+            "weight": np.array([0, 1], np.float32),
+            "seed": np.array([1, 1]),
+        },
+    )["image"]
+    assert images.shape == (2, 32, 32, 3) and (images[0] != images[1]).any()
+    captions = [b"\xff\xfe red", b"a bird", b"\x00"]
+    lengths = client.predict("embed", {"caption": captions})["length"]
+    assert lengths.tolist() == [1, 2, 0]
 
 
-def test_no_captions_are_answered_without_the_server(own_client, host, loaded):
-    client = own_client()
+def test_requests_without_rows_are_not_sent(fake_client, backend, loaded):
+    client = fake_client()
     no_rows = {"caption": [], "seed": np.array([], np.int64)}
     for name in ("seeded", "png", "redescribe", "explain"):
         specs = loaded.signatures[name].structured_input_signature[1]
-        answer = client.predict(name, {key: no_rows[key] for key in specs})
-        outputs = loaded.signatures[name].structured_outputs
-        assert set(answer) == set(outputs)
-        for key, spec in outputs.items():
-            assert answer[key].shape == (0, *spec.shape[1:]), key
-            assert answer[key].dtype == spec.dtype.as_numpy_dtype
+        outputs = client.predict(name, {key: no_rows[key] for key in specs})
+        expected = loaded.signatures[name].structured_outputs
+        assert set(outputs) == set(expected)
+        for key, spec in expected.items():
+            assert outputs[key].shape == (0, *spec.shape[1:]), key
+            assert outputs[key].dtype == spec.dtype.as_numpy_dtype
     for signature, inputs, problem in (
         ("nonsense", no_rows, "there is no signature nonsense"),
         ("png", no_rows, "signature png takes caption, not caption, seed"),
@@ -90,20 +89,7 @@ def test_no_captions_are_answered_without_the_server(own_client, host, loaded):
     ):
         with pytest.raises(UserError, match=problem):
             client.predict(signature, inputs)
-    assert host.requests == 0
-
-
-def test_a_path_between_captions(client):
-    ends = {"caption_from": ["red"] * 2, "caption_to": ["black"] * 2}
-    numbers = {"weight": np.array([0, 1], np.float32), "seed": np.array([1, 1])}
-    images = client.predict("interpolate", ends | numbers)["image"]
-    assert images.shape == (2, 32, 32, 3) and (images[0] != images[1]).any()
-
-
-def test_any_bytes_are_a_caption(client):
-    captions = [b"\xff\xfe red", b"a bird", b"\x00"]
-    lengths = client.predict("embed", {"caption": captions})["length"]
-    assert lengths.tolist() == [1, 2, 0]
+    assert backend.requests == 0
 
 
 @pytest.mark.parametrize(
@@ -111,19 +97,17 @@ def test_any_bytes_are_a_caption(client):
     [
         ("nonsense", {"caption": ["a"]}, "nonsense"),
         ("seeded", {"caption": ["a"]}, "seed"),
-        ("png", {"caption": [["a"]]}, "Ranks of all input tensors should match"),
         ("png", {"caption": ["a"] * 33}, "at most 32 a request"),
-        ("seeded", {"caption": ["a"], "seed": np.array([1.5])}, "xpect.* int64"),
     ],
 )
-def test_malformed_requests_are_refused_in_one_line(client, signature, inputs, message):
+def test_refused_requests_are_one_line(client, signature, inputs, message):
     with pytest.raises(UserError, match=message) as failure:
         client.predict(signature, inputs)
     assert "\n" not in str(failure.value)
 
 
 @pytest.mark.parametrize("model, version", [("parrots", None), ("birdlets", 9)])
-def test_an_unknown_model_or_version_is_named(kind, addresses, model, version):
+def test_unknown_models_and_versions_are_named(kind, addresses, model, version):
     with pytest.raises(UserError, match=f"(NOT_FOUND|404).*{version or model}"):
         CLIENTS[kind](addresses[kind], model, version).predict(
             "png", {"caption": ["a"]}
@@ -132,62 +116,40 @@ def test_an_unknown_model_or_version_is_named(kind, addresses, model, version):
     assert known.predict("png", {"caption": ["a"]})
 
 
-def post(addresses, body):
-    url = f"http://{addresses['rest']}/v1/models/birdlets:predict"
-    request = urllib.request.Request(url, json.dumps(body).encode())
-    return json.load(urllib.request.urlopen(request))
-
-
-def test_rests_row_format(real_addresses, loaded):
-    rows = [{"caption": "red", "seed": 1}, {"caption": "black", "seed": 2}]
-    reply = post(real_addresses, {"signature_name": "best_of", "instances": rows})
-    expected = loaded.signatures["best_of"](
-        caption=tf.constant(["red", "black"]), seed=tf.constant([1, 2], tf.int64)
-    )
-    assert [row["seed"] for row in reply["predictions"]] == expected[
-        "seed"
-    ].numpy().tolist()
-    body = {"signature_name": "png", "instances": ["red", "a bird"]}
-    bare = post(real_addresses, body)
-    assert [set(row) for row in bare["predictions"]] == [{"b64"}] * 2
-
-
 @pytest.mark.parametrize("code", ["UNAVAILABLE", "RESOURCE_EXHAUSTED"])
-def test_a_busy_server_is_asked_again(own_client, host, code):
-    host.failures_left, host.failure_code = 2, code
-    assert len(own_client().predict("png", {"caption": ["a"]})["image_bytes"]) == 1
-    assert host.requests == 3
+def test_requests_are_repeated_while_the_server_is_busy(fake_client, backend, code):
+    backend.failures_left, backend.failure_code = 2, code
+    assert len(fake_client().predict("png", {"caption": ["a"]})["image_bytes"]) == 1
+    assert backend.requests == 3
 
 
 @pytest.mark.parametrize(
     "signature, options, message, most_requests",
     [
-        # What is wrong is not asked again.
+        # Errors of the request are not repeated.
         ("nonsense", {}, "nonsense", 1),
         ("png", {"retries": 1}, r"on purpose \(2 tries", 2),
-        # Waits of 0.1 s and more that double end with the time for all tries.
+        # Waits of 0.1 s and more that double reach the timeout.
         ("png", {"timeout_s": 0.7, "retries": 999}, "on purpose .*--timeout_s", 4),
     ],
 )
-def test_tries_end(own_client, host, signature, options, message, most_requests):
-    host.failures_left = 0 if signature == "nonsense" else 1000
+def test_retries_end(fake_client, backend, signature, options, message, most_requests):
+    backend.failures_left = 0 if signature == "nonsense" else 1000
     with pytest.raises(UserError, match=message):
-        own_client(**options).predict(signature, {"caption": ["a"]})
-    assert options.get("retries") == 999 or host.requests == most_requests
-    assert host.requests <= most_requests
+        fake_client(**options).predict(signature, {"caption": ["a"]})
+    assert options.get("retries") == 999 or backend.requests == most_requests
+    assert backend.requests <= most_requests
 
 
-def test_the_deadline_holds_for_all_tries(own_client, host):
-    host.delay_s = 3.0
-    start = time.monotonic()
+def test_timeout_includes_all_tries(fake_client, backend):
+    backend.delay_s = 3.0
     with pytest.raises(UserError, match="(DEADLINE_EXCEEDED|in time).*--timeout_s"):
-        own_client(timeout_s=0.5).predict("png", {"caption": ["a"]})
-    assert time.monotonic() - start < 2.5
+        fake_client(timeout_s=0.5).predict("png", {"caption": ["a"]})
 
 
 @contextlib.contextmanager
 def answering_server(answer):
-    """Yields the address of a server that gives its first connection to `answer`."""
+    """Yields the address of a server that passes its first connection to `answer`."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve():
@@ -199,7 +161,7 @@ def answering_server(answer):
         yield f"127.0.0.1:{listener.getsockname()[1]}"
 
 
-def test_an_answer_in_drops_meets_the_deadline():
+def test_timeout_holds_for_an_answer_that_arrives_byte_by_byte():
     def drip(connection):
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n")
         for _ in range(100):
@@ -208,14 +170,12 @@ def test_an_answer_in_drops_meets_the_deadline():
 
     with answering_server(drip) as address:
         client = RestClient(address, "birdlets", timeout_s=0.5)
-        start = time.monotonic()
         with pytest.raises(UserError, match="no answer in time"):
             client.predict("png", {"caption": ["a"]})
-        assert time.monotonic() - start < 5
 
 
 @pytest.mark.parametrize("answer", [b"220 mail\r\n", b"HTTP/1.1 200 OK\r\n\r\n<p>"])
-def test_a_server_of_another_kind_is_named(answer):
+def test_servers_of_another_kind_are_named(answer):
     def greet(connection):
         connection.recv(1 << 16)
         connection.sendall(answer)
@@ -225,14 +185,14 @@ def test_a_server_of_another_kind_is_named(answer):
             RestClient(address, "birdlets").predict("png", {"caption": ["a"]})
 
 
-@pytest.mark.parametrize("server", ["127.0.0.1:port", "a b:1", "ftp://x"])
-def test_a_bad_address_is_one_line(server):
-    with pytest.raises(UserError) as failure:
-        RestClient(server, "birdlets").predict("png", {"caption": ["a"]})
-    assert str(failure.value).startswith(f"--server={server}: ")
+def test_stopped_server_is_named(kind):
+    address = f"127.0.0.1:{free_port()}"
+    client = CLIENTS[kind](address, "birdlets", retries=1, timeout_s=5)
+    with pytest.raises(UserError, match=f"^{address}: .*is it running"):
+        client.predict("png", {"caption": ["a"]})
 
 
-def test_asking_by_rest_needs_no_tensorflow():
+def test_rest_client_imports_no_tensorflow():
     program = (
         "import sys, mirrorgan_tf.client; mirrorgan_tf.client.RestClient('x:1', 'y'); "
         "assert not {'tensorflow', 'keras', 'grpc'} & set(sys.modules)"
@@ -240,41 +200,35 @@ def test_asking_by_rest_needs_no_tensorflow():
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
 
 
-def test_a_stopped_server_is_named(kind):
-    address = f"127.0.0.1:{free_port()}"
-    client = CLIENTS[kind](address, "birdlets", retries=1, timeout_s=5)
-    with pytest.raises(UserError, match=f"^{address}: .*is it running"):
-        client.predict("png", {"caption": ["a"]})
-
-
-class Big(tf.Module):
-    """Answers with 6 MB."""
+class LargeModel(tf.Module):
+    """Returns 6 MB."""
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="caption")])
     def serve(self, caption):
         return {"image": tf.zeros([tf.size(caption), 1000, 2000, 3], tf.uint8)}
 
 
-def test_replies_beyond_4_mb_pass(tmp_path):
-    big = Big()
-    tf.saved_model.save(big, tmp_path, signatures={"serving_default": big.serve})
-    with serve_grpc(Host(tmp_path)) as port:
+def test_grpc_replies_may_exceed_4_mb(tmp_path):
+    model = LargeModel()
+    signatures = {"serving_default": model.serve.get_concrete_function()}
+    tf.saved_model.save(model, tmp_path, signatures=signatures)
+    with serve_grpc(Backend(tmp_path, signatures)) as port:
         client = GrpcClient(f"127.0.0.1:{port}", "birdlets")
-        answer = client.predict("serving_default", {"caption": ["a"]})
-    assert answer["image"].nbytes == 6_000_000
+        outputs = client.predict("serving_default", {"caption": ["a"]})
+    assert outputs["image"].nbytes == 6_000_000
 
 
-def test_the_shell_gets_pictures(kind, own_addresses, host, tmp_path):
+def test_command_writes_one_file_per_caption(fake_addresses, backend, tmp_path):
     arguments = [
-        f"--server={own_addresses[kind]}",
-        f"--rest={kind == 'rest'}",
+        f"--server={fake_addresses['rest']}",
+        "--rest",
         "--signature=best_of",
         "--captions_file=-",
         "--batch_size=2",
         f"--out={tmp_path}",
     ]
-    done = subprocess.run(
-        [sys.executable, "-m", "mirrorgan_tf.client", *arguments],
+    process = subprocess.run(
+        [sys.executable, "-m", "export.client", *arguments],
         cwd=ROOT,
         env=os.environ | OTHER_KERAS_SETTINGS,
         input="a red bird\nblack\n\nWings!\n",
@@ -282,8 +236,8 @@ def test_the_shell_gets_pictures(kind, own_addresses, host, tmp_path):
         text=True,
         timeout=120,
     )
-    assert done.returncode == 0, done.stderr
-    assert host.requests == 2
+    assert process.returncode == 0, process.stderr
+    assert backend.requests == 2
     files = sorted(tmp_path.iterdir())
     assert [file.name for file in files] == [
         "0001-a-red-bird.png",
@@ -293,16 +247,16 @@ def test_the_shell_gets_pictures(kind, own_addresses, host, tmp_path):
     for file in files:
         with Image.open(file) as image:
             assert image.size == (32, 32)
-    assert done.stdout.count("log likelihood -") == 3
-    assert "3/3" in done.stderr and "images/s" in done.stderr
+    assert process.stdout.count("log likelihood -") == 3
+    assert "3/3" in process.stderr and "images/s" in process.stderr
 
 
-def test_the_command_draws_a_path_between_captions(
-    run_client, own_addresses, tmp_path, loaded
+def test_command_interpolates_between_two_captions(
+    run_command, fake_addresses, tmp_path, loaded
 ):
-    status, out, err = run_client(
-        f"--server={own_addresses['rest']}",
-        "--rest",
+    status, out, err = run_command(
+        client_command,
+        f"--server={fake_addresses['grpc']}",
         "--signature=interpolate",
         "--captions=red",
         "--captions=black",
@@ -323,12 +277,13 @@ def test_the_command_draws_a_path_between_captions(
         "red to black 1.00",
     ]
     for file, image in zip(sorted(tmp_path.iterdir()), expected, strict=True):
-        with Image.open(file) as drawn:
-            np.testing.assert_array_equal(np.asarray(drawn), image)
+        with Image.open(file) as written:
+            np.testing.assert_array_equal(np.asarray(written), image)
 
 
-def test_the_commands_mistakes_are_one_line(run_client, tmp_path):
-    for arguments, message in (
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
         ([], "--server is missing"),
         (["--server=127.0.0.1:1"], "no caption"),
         (
@@ -339,7 +294,9 @@ def test_the_commands_mistakes_are_one_line(run_client, tmp_path):
             ["--server=127.0.0.1:1", "--rest", "--captions=a", "--retries=0"],
             "127.0.0.1:1: ",
         ),
-    ):
-        status, _, err = run_client(*arguments, f"--out={tmp_path}")
-        assert status == 1 and err[-1].startswith("error: ") and message in err[-1]
-        assert "Traceback" not in "".join(err)
+    ],
+)
+def test_errors_of_the_command_are_one_line(run_command, tmp_path, arguments, message):
+    status, _, err = run_command(client_command, *arguments, f"--out={tmp_path}")
+    assert status == 1 and err[-1].startswith("error: ") and message in err[-1]
+    assert "Traceback" not in "".join(err)

@@ -36,7 +36,7 @@ def program(tmp_path_factory):
             str(program),
             f"-L{libraries}",
             f"-Wl,-rpath,{libraries}",
-            # Else the linker drops what only registers itself: the sessions.
+            # Keep libraries that only register sessions and kernels.
             "-Wl,--no-as-needed",
             "-l:libtensorflow_cc.so.2",
             "-l:libtensorflow_framework.so.2",
@@ -50,7 +50,7 @@ def program(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_servings_own_loader_gives_the_same_image(program, exported, loaded, tmp_path):
+def test_cpp_loader_gives_the_same_image(program, exported, loaded, tmp_path):
     done = subprocess.run(
         [program, exported, tmp_path, *text_op_libraries()],
         capture_output=True,

@@ -11,13 +11,14 @@ def read(exported):
     return json.loads((exported / "export.json").read_text())
 
 
-def test_it_tells_where_the_model_comes_from(exported, trained_workdir):
-    told = read(exported)
-    assert told["step"] == 7
+def test_manifest_describes_training_options_and_packages(exported, trained_workdir):
+    manifest = read(exported)
+    assert manifest["step"] == 7
     config = read_config(trained_workdir / "flags.cfg")
-    assert told["flags"]["generator_width"] == config.generator.width == 4
-    assert told["options"] == {
+    assert manifest["flags"]["generator_width"] == config.generator.width == 4
+    assert manifest["options"] == {
         "candidates": 4,
+        "default_signature": "image",
         "dtype": "float32",
         "ema": True,
         "max_batch": 32,
@@ -25,31 +26,31 @@ def test_it_tells_where_the_model_comes_from(exported, trained_workdir):
         "redescription": True,
         "xla": False,
     }
-    assert told["packages"]["tensorflow"] == tf.__version__
-    assert told["packages"]["keras"] == importlib.metadata.version("keras")
+    assert manifest["packages"]["tensorflow"] == tf.__version__
+    assert manifest["packages"]["keras"] == importlib.metadata.version("keras")
     words = (trained_workdir / "vocabulary.txt").read_bytes()
-    assert told["vocabulary"] == {
+    assert manifest["vocabulary"] == {
         "words": 6,
         "sha256": hashlib.sha256(words).hexdigest(),
     }
-    assert told["sizes"] == [16, 32]
+    assert manifest["sizes"] == [16, 32]
 
 
-def test_its_signatures_are_those_that_are_served(exported, loaded):
-    told = read(exported)["signatures"]
-    assert set(told) == set(loaded.signatures)
+def test_manifest_lists_the_served_signatures(exported, loaded):
+    manifest = read(exported)["signatures"]
+    assert set(manifest) == set(loaded.signatures)
     for name, signature in loaded.signatures.items():
         for kind, specs in (
             ("inputs", signature.structured_input_signature[1]),
             ("outputs", signature.structured_outputs),
         ):
-            assert told[name][kind] == {
+            assert manifest[name][kind] == {
                 key: [spec.dtype.name, ["N", *spec.shape[1:]]]
                 for key, spec in specs.items()
             }
 
 
-def test_nothing_else_lies_in_the_folder(exported):
+def test_folder_contains_nothing_else(exported):
     assert not list((exported / "assets").iterdir())
     assert sorted(path.name for path in exported.iterdir()) == [
         "assets",

@@ -12,167 +12,163 @@ SEEDS = [7, -1, 2**63 - 1, 7]
 
 
 @pytest.fixture(scope="module")
-def run(trained_workdir):
+def model(trained_workdir):
     return open_workdir(trained_workdir)
 
 
 @pytest.fixture(scope="module")
-def described(run):
-    return run.describe(CAPTIONS, seed=SEEDS)
+def described(model):
+    return model.describe(CAPTIONS, seed=SEEDS)
 
 
 @pytest.fixture(scope="module")
-def ask(run):
-    """ask(signature, inputs by name) to arrays by name."""
-    model = ServedModel(run.tokenizer, run.stem, run.glam, run.stream, candidates=3)
-
-    def ask(signature, **inputs):
-        specs = model.endpoints[signature].structured_input_signature[1]
-        tensors = {
-            name: tf.constant(value, specs[name].dtype)
-            for name, value in inputs.items()
-        }
-        made = model.endpoints[signature](**tensors)
-        return {name: value.numpy() for name, value in made.items()}
-
-    return ask
+def served(model):
+    return ServedModel(
+        model.tokenizer, model.stem, model.glam, model.stream, candidates=3
+    )
 
 
-def assert_like(images, others):
-    """Equal but for rounding."""
+@pytest.fixture(scope="module")
+def call(served):
+    """call(signature, inputs by name) returns arrays by name."""
+
+    def call(signature, **inputs):
+        return call_endpoint(served.endpoints[signature], **inputs)
+
+    return call
+
+
+def call_endpoint(endpoint, **inputs):
+    specs = endpoint.structured_input_signature[1]
+    tensors = {
+        name: tf.constant(value, specs[name].dtype) for name, value in inputs.items()
+    }
+    return {name: value.numpy() for name, value in endpoint(**tensors).items()}
+
+
+def assert_equal_but_for_rounding(images, others):
     assert images.shape == others.shape and images.dtype == others.dtype == np.uint8
     assert np.abs(images.astype(int) - others).max() <= 1
     assert (images != others).mean() < 0.01
 
 
-def test_a_seed_gives_the_image_that_generate_gives(ask, described):
-    made = ask("seeded", caption=CAPTIONS, seed=SEEDS)
-    assert_like(made["image"], described["images"][-1])
-
-
-def test_it_explains_what_the_generator_did(ask, described):
-    made = ask("explain", caption=CAPTIONS, seed=SEEDS)
+def test_explain_returns_the_generators_outputs(call, described):
+    outputs = call("explain", caption=CAPTIONS, seed=SEEDS)
     for size, images in zip((16, 32), described["images"], strict=True):
-        assert_like(made[f"image_{size}"], images)
+        assert_equal_but_for_rounding(outputs[f"image_{size}"], images)
     np.testing.assert_allclose(
-        made["word_attention_16"], described["word_attention"][0], atol=1e-5
+        outputs["word_attention_16"], described["word_attention"][0], atol=1e-5
     )
-    assert [[w.decode() for w in words if w] for words in made["words"]] == [
-        caption.split() for caption in CAPTIONS
-    ]
-    assert made["length"].tolist() == [6, 0, 2, 1]
+    words = [[word.decode() for word in row if word] for row in outputs["words"]]
+    assert words == [caption.split() for caption in CAPTIONS]
+    assert outputs["length"].tolist() == [6, 0, 2, 1]
     weights = described["sentence_attention"][0].astype(np.float64)
     entropy = -(weights * np.log(weights)).sum(-1)
     np.testing.assert_allclose(
-        made["sentence_attention_16"], 1 - entropy / np.log(4), atol=1e-5
+        outputs["sentence_attention_16"], 1 - entropy / np.log(4), atol=1e-5
     )
 
 
-def test_it_redescribes_and_scores(ask, described, run):
-    made = ask("redescribe", caption=CAPTIONS, seed=SEEDS)
-    assert_like(made["image"], described["images"][-1])
-    read = [text.decode() for text in made["redescription"]]
-    assert read == described["redescription"]
-    # The probability of each word and of the end, by teacher forcing.
+def test_redescribe_scores_captions_by_teacher_forcing(call, described, model):
+    outputs = call("redescribe", caption=CAPTIONS, seed=SEEDS)
+    assert_equal_but_for_rounding(outputs["image"], described["images"][-1])
+    texts = [text.decode() for text in outputs["redescription"]]
+    assert texts == described["redescription"]
     for row, caption in enumerate(CAPTIONS):
-        ids = run.tokenizer([caption])[0]
-        feature = run.stream.encoder(
+        ids = model.tokenizer([caption])[0]
+        feature = model.stream.encoder(
             described["images"][-1][row : row + 1] / np.float32(127.5) - 1
         )
-        logits = run.stream.decoder(feature, ids).numpy()[0].astype(np.float64)
+        logits = model.stream.decoder(feature, ids).numpy()[0].astype(np.float64)
         log_probs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
-        said = [*ids.numpy()[0][: len(caption.split())], 0][: ids.shape[1]]
-        expected = sum(log_probs[i, word] for i, word in enumerate(said))
-        # The image was rounded to uint8 here.
-        assert made["log_likelihood"][row] == pytest.approx(expected, rel=1e-2)
+        # Id 0 ends a caption that is shorter than the maximum.
+        targets = [*ids.numpy()[0][: len(caption.split())], 0][: ids.shape[1]]
+        expected = sum(log_probs[i, word] for i, word in enumerate(targets))
+        # These images are rounded to uint8, those of the served model are not.
+        assert outputs["log_likelihood"][row] == pytest.approx(expected, rel=1e-2)
 
 
-def test_the_best_candidate_is_chosen(ask):
-    made = ask("best_of", caption=CAPTIONS, seed=[5, 6, 7, 8])
+def test_best_of_chooses_the_most_likely_candidate(call):
+    outputs = call("best_of", caption=CAPTIONS, seed=[5, 6, 7, 8])
     for row, caption in enumerate(CAPTIONS):
         seeds = [row + 5, row + 6, row + 7]
-        each = ask("redescribe", caption=[caption] * 3, seed=seeds)
-        best = each["log_likelihood"].argmax()
-        assert made["seed"][row] == seeds[best]
-        assert made["log_likelihood"][row] == each["log_likelihood"][best]
-        np.testing.assert_array_equal(made["image"][row], each["image"][best])
+        candidates = call("redescribe", caption=[caption] * 3, seed=seeds)
+        best = candidates["log_likelihood"].argmax()
+        assert outputs["seed"][row] == seeds[best]
+        assert outputs["log_likelihood"][row] == candidates["log_likelihood"][best]
+        np.testing.assert_array_equal(outputs["image"][row], candidates["image"][best])
 
 
-def test_a_path_leads_from_caption_to_caption(ask):
+def test_interpolate_changes_images_gradually_between_both_captions(call):
     start, end = CAPTIONS[0], "a bird"
-    weights = np.linspace(0, 1, 11)
-    path = ask(
+    images = call(
         "interpolate",
         caption_from=[start] * 11,
         caption_to=[end] * 11,
-        weight=weights,
+        weight=np.linspace(0, 1, 11),
         seed=[3] * 11,
     )["image"].astype(np.float64)
-    ends = ask("seeded", caption=[start, end], seed=[3, 3])["image"]
-    assert_like(path[[0, -1]].astype(np.uint8), ends)
-    steps = np.abs(np.diff(path, axis=0)).mean((1, 2, 3))
-    whole = np.abs(path[-1] - path[0]).mean()
-    # No step is a jump.
-    assert whole > 0 and steps.max() < 0.5 * steps.sum()
+    ends = call("seeded", caption=[start, end], seed=[3, 3])["image"]
+    assert_equal_but_for_rounding(images[[0, -1]].astype(np.uint8), ends)
+    steps = np.abs(np.diff(images, axis=0)).mean((1, 2, 3))
+    assert np.abs(images[-1] - images[0]).mean() > 0
+    assert steps.max() < 0.5 * steps.sum()
 
 
-def test_weights_beyond_the_ends_are_the_ends(ask):
-    def between(weight):
-        return ask(
-            "interpolate",
-            caption_from=["red"],
-            caption_to=["black"],
-            weight=[weight],
-            seed=[1],
-        )["image"]
-
-    for odd, plain in ((-2, 0), (np.nan, 0), (-np.inf, 0), (np.inf, 1), (7, 1)):
-        np.testing.assert_array_equal(between(odd), between(plain))
-
-
-def test_rows_of_a_seed_are_alone_in_the_world(ask):
-    for signature in ("seeded", "explain", "redescribe", "best_of"):
-        together = ask(signature, caption=CAPTIONS, seed=SEEDS)
-        for row in range(len(CAPTIONS)):
-            alone = ask(signature, caption=[CAPTIONS[row]], seed=[SEEDS[row]])
-            for name, value in alone.items():
-                np.testing.assert_array_equal(value[0], together[name][row], name)
+def test_interpolation_weights_are_clipped(call):
+    weights = np.array([0, -2, np.nan, -np.inf, 1, np.inf, 7])
+    images = call(
+        "interpolate",
+        caption_from=["red"] * 7,
+        caption_to=["black"] * 7,
+        weight=weights,
+        seed=[1] * 7,
+    )["image"]
+    for row, same_as in ((1, 0), (2, 0), (3, 0), (5, 4), (6, 4)):
+        np.testing.assert_array_equal(images[row], images[same_as])
 
 
-def test_embeddings_are_stems(ask, run):
-    expected = run.embed(CAPTIONS)
-    made = ask("embed", caption=CAPTIONS)
-    np.testing.assert_allclose(made["words"], expected["words"], atol=1e-6)
-    np.testing.assert_allclose(made["sentence"], expected["sentence"], atol=1e-6)
-    assert made["length"].tolist() == [6, 0, 2, 1]
+@pytest.mark.parametrize("signature", ["seeded", "explain", "redescribe", "best_of"])
+def test_seeded_rows_do_not_depend_on_their_batch(call, signature):
+    together = call(signature, caption=CAPTIONS, seed=SEEDS)
+    for row in range(len(CAPTIONS)):
+        alone = call(signature, caption=[CAPTIONS[row]], seed=[SEEDS[row]])
+        for name, value in alone.items():
+            np.testing.assert_array_equal(value[0], together[name][row], name)
 
 
-def test_files_hold_images(ask):
-    for signature in ("png", "jpeg"):
-        files = ask(signature, caption=["red", "black"])["image_bytes"]
-        for content in files:
-            assert tf.io.decode_image(content).shape == (32, 32, 3)
-        assert files[0] != files[1]
+def test_embed_returns_stems_embeddings(call, model):
+    expected = model.embed(CAPTIONS)
+    outputs = call("embed", caption=CAPTIONS)
+    np.testing.assert_allclose(outputs["words"], expected["words"], atol=1e-6)
+    np.testing.assert_allclose(outputs["sentence"], expected["sentence"], atol=1e-6)
+    assert outputs["length"].tolist() == [6, 0, 2, 1]
+
+
+@pytest.mark.parametrize("signature", ["png", "jpeg"])
+def test_files_contain_images_of_new_noise(call, signature):
+    first, second = call(signature, caption=["red", "red"])["image_bytes"]
+    assert tf.io.decode_image(first).shape == (32, 32, 3)
+    assert first != second
 
 
 @pytest.mark.parametrize("options", [{"dtype": "bfloat16"}, {"quantize": "int8"}])
-def test_smaller_numbers_make_nearly_the_same_image(run, ask, options):
-    model = ServedModel(run.tokenizer, run.stem, run.glam, run.stream, **options)
-    made = model.endpoints["seeded"](
-        caption=tf.constant(CAPTIONS), seed=tf.constant(SEEDS, tf.int64)
-    )["image"].numpy()
-    exact = ask("seeded", caption=CAPTIONS, seed=SEEDS)["image"]
-    assert 0 < np.abs(made.astype(int) - exact).mean() < 3
-    # Weights in floats take two bytes, or one, of four.
-    plain = ServedModel(run.tokenizer, run.stem, run.glam, run.stream)
-    assert stored_bytes(model) < stored_bytes(plain)
+def test_smaller_types_give_nearly_the_same_images(model, served, call, options):
+    smaller = ServedModel(model.tokenizer, model.stem, model.glam, **options)
+    inputs = {"caption": CAPTIONS, "seed": SEEDS}
+    images = call_endpoint(smaller.endpoints["seeded"], **inputs)["image"]
+    difference = np.abs(images.astype(int) - call("seeded", **inputs)["image"])
+    assert 0 < difference.mean() < 3
+    assert stored_bytes(smaller) < stored_bytes(served)
 
 
-def stored_bytes(model):
-    return sum(variable.numpy().nbytes for variable in model.variables)
+def stored_bytes(served):
+    return sum(variable.numpy().nbytes for variable in served.variables)
 
 
-def test_compiled_images_are_the_same_from_few_batch_sizes(run, ask, monkeypatch):
+def test_xla_compiles_few_batch_sizes_and_gives_the_same_images(
+    model, call, monkeypatch
+):
     batch_sizes = []
     draw = TextToImage.draw
 
@@ -183,31 +179,36 @@ def test_compiled_images_are_the_same_from_few_batch_sizes(run, ask, monkeypatch
         return draw(self, words, *arguments, **options)
 
     monkeypatch.setattr(TextToImage, "draw", recording_draw)
-    model = ServedModel(run.tokenizer, run.stem, run.glam, max_batch=5, xla=True)
-    images = model.endpoints["seeded"](
-        caption=tf.constant(CAPTIONS), seed=tf.constant(SEEDS, tf.int64)
-    )["image"].numpy()
-    assert_like(images, ask("seeded", caption=CAPTIONS, seed=SEEDS)["image"])
-    default = model.endpoints["serving_default"]
+    served = ServedModel(model.tokenizer, model.stem, model.glam, max_batch=5, xla=True)
+    inputs = {"caption": CAPTIONS, "seed": SEEDS}
+    images = call_endpoint(served.endpoints["seeded"], **inputs)["image"]
+    assert_equal_but_for_rounding(images, call("seeded", **inputs)["image"])
+    default = served.endpoints["serving_default"]
     for rows in (0, 3, 5):
         captions = tf.constant(["a"] * rows, tf.string)
         assert default(caption=captions)["image"].shape == (rows, 32, 32, 3)
     assert batch_sizes == [1] * 4 + [1, 4, 5]
-    assert model.batch_sizes == [1, 2, 4, 5]
+    assert served.batch_sizes == [1, 2, 4, 5]
 
 
-def test_what_networks_lack_is_not_served(run, tiny_config):
+def test_networks_without_attention_and_stream_have_fewer_outputs(model, tiny_config):
     config = tiny_config.replace(word_attention=False, sentence_attention=False)
-    model = ServedModel(
-        run.tokenizer, build_stem(config, 7), build_glam(config), max_batch=2
+    served = ServedModel(
+        model.tokenizer,
+        build_stem(config, 7),
+        build_glam(config),
+        max_batch=2,
+        default_signature="png",
     )
-    assert not {"redescribe", "best_of"} & set(model.endpoints)
-    explained = model.endpoints["explain"].structured_outputs
+    assert not {"redescribe", "best_of"} & set(served.endpoints)
+    explained = served.endpoints["explain"].structured_outputs
     assert set(explained) == {"image_16", "image_32", "words", "length"}
+    files = served.endpoints["serving_default"](caption=tf.constant(["a"]))
+    assert files["image_bytes"].numpy()[0].startswith(b"\x89PNG")
     with pytest.raises(tf.errors.InvalidArgumentError, match="at most 2 a request"):
-        model.endpoints["png"](caption=tf.constant(["a"] * 3))
+        served.endpoints["png"](caption=tf.constant(["a"] * 3))
 
 
-def test_inputs_of_other_lengths_are_refused(ask):
+def test_inputs_of_different_lengths_are_refused(call):
     with pytest.raises(tf.errors.InvalidArgumentError, match="seed and caption differ"):
-        ask("seeded", caption=["a", "b"], seed=[1])
+        call("seeded", caption=["a", "b"], seed=[1])

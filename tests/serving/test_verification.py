@@ -3,49 +3,52 @@ import shutil
 import pytest
 import tensorflow as tf
 
+from mirrorgan_tf import client as client_command
+
 
 @pytest.fixture
-def verify(run_client):
-    """Runs the command: its exit status, lines and the last line of its errors."""
+def verify(run_command, kind):
+    """Returns exit status, lines by signature and the last line of the errors."""
 
-    def verify(*arguments):
-        status, out, err = run_client(*arguments)
+    def verify(folder, addresses, *arguments):
+        status, out, err = run_command(
+            client_command,
+            f"--verify={folder}",
+            f"--server={addresses[kind]}",
+            f"--rest={kind == 'rest'}",
+            *arguments,
+        )
         return status, dict(line.split(": ", 1) for line in out), (err or [""])[-1]
 
     return verify
 
 
-def server_flags(kind, addresses):
-    return f"--server={addresses[kind]}", f"--rest={kind == 'rest'}"
-
-
-def test_a_server_of_the_version_is_the_same(verify, kind, addresses, exported, loaded):
-    status, lines, _ = verify(f"--verify={exported}", *server_flags(kind, addresses))
+def test_server_of_the_same_version_is_the_same(verify, addresses, exported, loaded):
+    status, lines, _ = verify(exported, addresses)
     assert lines == dict.fromkeys(loaded.signatures, "the same")
     assert status == 0
 
 
-def test_differences_are_named(
-    verify, kind, own_addresses, host, exported, monkeypatch
-):
-    predict = host.predict
+def test_differences_are_named(verify, fake_addresses, backend, exported, monkeypatch):
+    predict = backend.predict
 
-    def predict_wrongly(signature, arrays):
-        outputs = predict(signature, arrays)
+    def predict_wrongly(signature, inputs):
+        outputs = predict(signature, inputs)
         if signature == "seeded":
+            outputs["image"] = outputs["image"].copy()
             outputs["image"][1, 2, 3, 0] ^= 1
         if signature == "redescribe":
+            outputs["log_likelihood"] = outputs["log_likelihood"].copy()
             outputs["log_likelihood"][0] *= 1 + 2**-23
         if signature == "embed":
             outputs["words"] = outputs["words"][:, :5]
         return outputs
 
-    monkeypatch.setattr(host, "predict", predict_wrongly)
-    monkeypatch.delitem(host.signatures, "png")
-    best_of = host.signatures["best_of"]
-    monkeypatch.setitem(host.signatures, "worst_of", best_of)
-    arguments = server_flags(kind, own_addresses)
-    status, lines, _ = verify(f"--verify={exported}", *arguments)
+    monkeypatch.setattr(backend, "predict", predict_wrongly)
+    monkeypatch.delitem(backend.definitions, "png")
+    best_of = backend.definitions["best_of"]
+    monkeypatch.setitem(backend.definitions, "worst_of", best_of)
+    status, lines, _ = verify(exported, fake_addresses)
     assert {name: line for name, line in lines.items() if line != "the same"} == {
         "embed": "words is float32 [3, 5, 8], expected float32 [3, 6, 8]",
         "png": "the server does not have it",
@@ -56,39 +59,32 @@ def test_differences_are_named(
     assert len(lines) == 10 and status == 1
 
 
-def test_refused_requests_are_differences_and_requests_keep_to_max_batch(
-    verify, own_addresses, host, exported, monkeypatch, tmp_path
+def test_requests_have_at_most_max_batch_rows(
+    verify, fake_addresses, backend, exported, monkeypatch, tmp_path
 ):
     version = shutil.copytree(exported, tmp_path / "1")
     manifest = (version / "export.json").read_text()
     (version / "export.json").write_text(manifest.replace('batch": 32', 'batch": 1'))
     row_counts = set()
-    predict = host.predict
+    predict = backend.predict
 
-    def recording_predict(signature, arrays):
-        row_counts.update(len(array) for array in arrays.values())
-        return predict(signature, arrays)
+    def recording_predict(signature, inputs):
+        row_counts.update(len(value) for value in inputs.values())
+        return predict(signature, inputs)
 
-    monkeypatch.setattr(host, "predict", recording_predict)
-    monkeypatch.setitem(host.signatures, "jpeg", host.signatures["seeded"])
-    arguments = server_flags("grpc", own_addresses)
-    status, lines, _ = verify(f"--verify={version}", *arguments)
-    assert "input size does not match signature" in lines.pop("jpeg")
-    assert set(lines.values()) == {"the same"} and row_counts == {1} and status == 1
+    monkeypatch.setattr(backend, "predict", recording_predict)
+    status, lines, _ = verify(version, fake_addresses)
+    assert set(lines.values()) == {"the same"} and row_counts == {1} and status == 0
 
 
-def test_mistakes_are_one_line(verify, own_addresses, exported, tmp_path):
-    server = f"--server={own_addresses['rest']}"
-    for arguments, error in (
-        (
-            [f"--verify={tmp_path}", server],
-            f"error: --verify={tmp_path}: no SavedModel",
-        ),
-        ([f"--verify={exported}", server, "--model=x"], "error: 127.0.0.1:"),
+def test_errors_are_one_line(verify, fake_addresses, exported, tmp_path):
+    for folder, arguments, error in (
+        (tmp_path, [], f"error: --verify={tmp_path}: no SavedModel"),
+        (exported, ["--model=x"], "error: 127.0.0.1:"),
     ):
-        status, lines, message = verify("--rest", *arguments)
+        status, lines, message = verify(folder, fake_addresses, *arguments)
         assert status == 1 and not lines and message.startswith(error)
     module = tf.Module()
     module.serve = tf.function(lambda x: {"y": x}, [tf.TensorSpec([None])])
     tf.saved_model.save(module, tmp_path, signatures=module.serve)
-    assert "export.json" in verify("--rest", f"--verify={tmp_path}", server)[2]
+    assert "export.json" in verify(tmp_path, fake_addresses)[2]

@@ -3,16 +3,16 @@ import collections
 import pytest
 import tensorflow as tf
 
-from mirrorgan_tf.serving.warmup import FILE
+from mirrorgan_tf.serving.warmup import WARMUP_FILE
 
 prediction_log_pb2 = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
 
 
 def warmup_logs(version):
-    """What TensorFlow Serving's own classes read in a version's warm-up file."""
+    """The warm-up file, parsed by TensorFlow Serving's own classes."""
     return [
         prediction_log_pb2.PredictionLog.FromString(record.numpy())
-        for record in tf.data.TFRecordDataset(str(version / FILE))
+        for record in tf.data.TFRecordDataset(str(version / WARMUP_FILE))
     ]
 
 
@@ -22,7 +22,7 @@ def row_count(request):
 
 
 def batch_sizes(version):
-    """Rows of each signature's requests."""
+    """Numbers of rows of the requests, by signature."""
     sizes = collections.defaultdict(list)
     for log in warmup_logs(version):
         request = log.predict_log.request
@@ -32,12 +32,12 @@ def batch_sizes(version):
 
 def test_every_signature_has_requests(exported, loaded):
     sizes = batch_sizes(exported)
-    # Memory is asked for, and paths for large batches are chosen, before it counts.
+    # The largest batch makes TensorFlow allocate its memory before the first request.
     assert sizes.pop("serving_default") == [1, 32]
     assert sizes == dict.fromkeys(set(loaded.signatures) - {"serving_default"}, [1])
 
 
-def test_requests_are_answered_and_as_tensorflow_serving_writes_them(exported, loaded):
+def test_requests_equal_those_of_tensorflow_servings_classes(exported, loaded):
     values = {"caption": "a bird", "weight": 0.5, "seed": 0}
     for log in warmup_logs(exported):
         name = log.predict_log.request.model_spec.signature_name

@@ -36,15 +36,14 @@ class Served(tf.Module):
         self.serve = serve
 
 
-def test_the_copy_is_exact_and_stands_alone(model):
+def test_copy_is_exact_and_independent_of_the_model(model):
     served, expected = Served(model), model(X).numpy()
-    # From here on the model itself has other weights.
     model.set_weights([weight + 1 for weight in model.get_weights()])
     np.testing.assert_array_equal(served.serve(X)["y"], expected)
     assert (model(X).numpy() != expected).any()
 
 
-def test_the_graph_holds_the_copy_alone(model):
+def test_graph_uses_no_variables_of_the_model(model):
     served = Served(model, "int8")
     stored = {variable.ref() for variable in served.weights.variables}
     used = {
@@ -53,7 +52,7 @@ def test_the_graph_holds_the_copy_alone(model):
     assert used and used <= stored
 
 
-def test_eight_bits_are_right_to_half_a_step(model):
+def test_int8_kernels_differ_by_at_most_half_a_step(model):
     weights = StoredWeights([model], "int8")
     for variable, read in zip(model.variables, weights.read(), strict=True):
         original, read = variable.numpy(), read.numpy()
@@ -67,7 +66,7 @@ def test_eight_bits_are_right_to_half_a_step(model):
     assert kinds == {tf.int8, tf.float32}
 
 
-def test_a_channel_of_zeros_stays(model):
+def test_int8_channel_of_zeros_stays_zero(model):
     kernel = model.layers[0].kernel
     kernel.assign(np.where(np.arange(5) == 2, 0, kernel.numpy()))
     read = StoredWeights([model], "int8").read()[0].numpy()
@@ -75,7 +74,7 @@ def test_a_channel_of_zeros_stays(model):
 
 
 @pytest.mark.parametrize("quantize", [None, "int8"])
-def test_it_is_saved_and_loaded(model, quantize, tmp_path):
+def test_saved_model_equals_the_module(model, quantize, tmp_path):
     served = Served(model, quantize)
     tf.saved_model.save(served, tmp_path, signatures={"serve": served.serve})
     loaded = tf.saved_model.load(tmp_path)
@@ -84,6 +83,6 @@ def test_it_is_saved_and_loaded(model, quantize, tmp_path):
     )
 
 
-def test_other_ways_are_refused(model):
+def test_other_quantisations_are_refused(model):
     with pytest.raises(ValueError, match="quantize='int4'"):
         StoredWeights([model], "int4")
