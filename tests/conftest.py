@@ -171,9 +171,23 @@ def run_export(*arguments):
     )
 
 
-@pytest.fixture(scope="session")
-def export():
-    return run_export
+@pytest.fixture
+def run_command(monkeypatch, capsys):
+    """Runs a command in this process.
+
+    Returns its exit status, and its lines of output and of errors.
+    """
+
+    from mirrorgan_tf import commands
+
+    def run_command(module, *arguments):
+        monkeypatch.setattr(sys, "argv", [module.__name__, *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit:
+            commands.run(module.main, module.define_flags)
+        captured = capsys.readouterr()
+        return exit.value.code, captured.out.splitlines(), captured.err.splitlines()
+
+    return run_command
 
 
 @pytest.fixture(scope="session")

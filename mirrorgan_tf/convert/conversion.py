@@ -1,4 +1,4 @@
-"""The original's checkpoints into a run's folder."""
+"""Converts the original's checkpoints to a workdir."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from mirrorgan_tf.convert.parts import (
     Checkpoints,
     discriminator_parts,
     read_parts,
-    settle,
+    resolve_config,
 )
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import file_sha256, read_bytes, whole_folder
@@ -35,44 +35,45 @@ def convert(
     config: Config,
     workdir: Path,
     *,
-    given: frozenset[str] = frozenset(),
+    explicit_settings: frozenset[str] = frozenset(),
     generator_step: int | None = None,
 ) -> bool:
-    """Makes the folder of a run of the original's networks: whole or not at all.
+    """Writes a workdir with the original's networks: whole or not at all.
 
-    STEM and STREAM count as trained to their end, the generator as `generator_step`
-    says. Optimizers start afresh, and so do discriminators that are not given; the
-    averaged generator is the one that is given, since that is what the original saves.
+    STEM and STREAM count as fully trained. Optimizers start from scratch, and so do
+    discriminators without a file. The original saves its averaged generator; the
+    workdir has it as both the averaged and the current one.
 
     Args:
         checkpoints: the original's files.
-        config: what they do not tell; `captions_pickle` holds the words and their ids.
-        workdir: to make; nothing or an empty folder.
-        given: settings that the user has said: the files must agree with them.
-        generator_step: steps that the generator has behind it; none: all.
+        config: the settings that the files do not determine; its `captions_pickle`
+            has the words and their ids.
+        workdir: the folder to create; missing or empty.
+        explicit_settings: names of settings that the files must agree with.
+        generator_step: training steps of the generator; None: `glam_steps`.
 
     Returns:
-        Whether it was made; False if this very conversion is there already.
+        True; False if the workdir holds the result of the same conversion already.
 
     Raises:
-        UserError: a file is unreadable, is another network's, does not fit the others
-            or what was given, or the folder is another run's.
+        UserError: a file can't be read, is another network's, contradicts others or
+            explicit settings, or the folder holds something else.
     """
     if not config.text.captions_pickle:
         raise UserError(
-            "--captions_pickle is missing; AttnGAN's captions.pickle, which lies with "
-            "its data, has the ids of the words that the encoders know"
+            "--captions_pickle is missing; give AttnGAN's captions.pickle, which is "
+            "part of its data: it has the word ids of the encoders"
         )
     parts = read_parts(checkpoints)
     vocabulary = Vocabulary.from_captions_pickle(config.text.captions_pickle)
-    config = settle(config, parts, len(vocabulary) + 1, given)
+    config = resolve_config(config, parts, len(vocabulary) + 1, explicit_settings)
     steps = {stage: config.stage(stage).steps for stage in config.stages}
     if generator_step is not None:
         steps["glam"] = generator_step
     record = _record(config, parts, vocabulary, steps["glam"])
-    if _is_there(workdir, record):
+    if _is_converted(workdir, record):
         return False
-    stages = _make_stages(config, parts, len(vocabulary) + 1)
+    stages = _build_stages(config, parts, len(vocabulary) + 1)
     try:
         with whole_folder(workdir) as folder:
             start_workdir(folder, config)
@@ -89,8 +90,8 @@ def convert(
     return True
 
 
-def _make_stages(config, parts, vocabulary_size):
-    """The stages whose networks are given, with their weights."""
+def _build_stages(config, parts, vocabulary_size):
+    """The stages that have files, with their networks' weights."""
     by_flag = {part.flag: part for part in parts}
     stem = networks.build_stem(config, vocabulary_size)
     image_encoder = networks.build_image_encoder(config)
@@ -106,15 +107,19 @@ def _make_stages(config, parts, vocabulary_size):
         glam = networks.build_glam(config)
         _load(glam, by_flag["generator"])
         discriminators = networks.build_discriminators(config)
-        judges = discriminator_parts(parts)
-        for discriminator, part in zip(discriminators, judges, strict=bool(judges)):
+        discriminator_files = discriminator_parts(parts)
+        for discriminator, part in zip(
+            discriminators, discriminator_files, strict=bool(discriminator_files)
+        ):
             _load(discriminator, part)
-        if not judges:
-            logging.warning("no --discriminators: if trained on, they start afresh")
+        if not discriminator_files:
+            logging.warning(
+                "no --discriminators: further training starts with untrained ones"
+            )
         stages.append(
             GlamStage(
                 config,
-                # Frozen: not in this stage's checkpoint.
+                # Frozen networks are not in this stage's checkpoint.
                 stem=stem,
                 stream=None,
                 image_encoder=image_encoder,
@@ -135,7 +140,7 @@ def _load(model, part):
 
 
 def _record(config, parts, vocabulary, generator_step):
-    """What makes a conversion this one."""
+    """Everything that determines the result of a conversion."""
     files = []
     for part in parts:
         digest = file_sha256(part.path)
@@ -149,17 +154,17 @@ def _record(config, parts, vocabulary, generator_step):
     }
 
 
-def _is_there(workdir, record):
-    """Whether a folder holds this very conversion; UserError if it holds another."""
+def _is_converted(workdir, record):
+    """Whether a folder has this conversion's result; UserError if anything else."""
     if not workdir.exists() or (workdir.is_dir() and not any(workdir.iterdir())):
         return False
     try:
-        before = json.loads(read_bytes(workdir / _RECORD))
+        existing_record = json.loads(read_bytes(workdir / _RECORD))
     except (OSError, ValueError):
-        before = None
-    if before != record:
-        what = "another conversion" if before else "something else"
+        existing_record = None
+    if existing_record != record:
+        content = "another conversion" if existing_record else "something else"
         raise UserError(
-            f"--workdir={workdir}: holds {what} already; choose another folder"
+            f"--workdir={workdir}: holds {content} already; choose another folder"
         )
     return True

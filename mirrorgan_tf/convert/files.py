@@ -1,4 +1,4 @@
-"""Files of PyTorch parameters: .pth by torch, .npz and .safetensors without it."""
+"""Reads files of PyTorch parameters: .npz, .safetensors, and .pth through PyTorch."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,57 +6,100 @@ from pathlib import Path
 import numpy as np
 
 from mirrorgan_tf.convert.npz import read_npz
-from mirrorgan_tf.convert.safetensors import read_safetensors
 from mirrorgan_tf.convert.torch_files import check_torch_file
 from mirrorgan_tf.downloads import check_weights_file
 from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.files import read_bytes
 
 __all__ = ["read_state"]
 
-# What training scripts call the parameters among other things that they save.
+# Keys under which training scripts save the parameters beside other things.
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
-# DataParallel's prefix.
-_PARALLEL = "module."
-# Tensors may share their numbers, as tied weights do.
+_DATA_PARALLEL_PREFIX = "module."
+# Tensors may share memory, as tied weights do.
 _LARGEST_FACTOR = 16
+_SAFETENSORS_DTYPES = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    # NumPy has no bfloat16; it is the upper half of a float32.
+    "BF16": "<u2",
+    "I64": "<i8",
+    "I32": "<i4",
+    "I16": "<i2",
+    "I8": "i1",
+    "U8": "u1",
+    "BOOL": "u1",
+}
 
 
 def read_state(path: str | Path) -> dict[str, np.ndarray]:
     """Reads a network's parameters by their names.
 
     A dict around the parameters ({"state_dict": ...}) and DataParallel's prefix are
-    taken off. Half precision becomes float32.
+    removed. Floats become float32.
 
     Args:
-        path: .npz, .safetensors; anything else is torch's (.pth, .pt, .ckpt, ...).
+        path: .npz, .safetensors; anything else is PyTorch's (.pth, .pt, .ckpt, ...).
 
     Raises:
-        UserError: the file can't be read, is no dict of tensors, holds numbers that
-            are not finite, or torch is needed and not there.
+        UserError: the file can't be read, is no dict of tensors, contains numbers that
+            are not finite, or needs a package that is not installed.
     """
     path = Path(path)
     check_weights_file(path)
     if path.suffix == ".safetensors":
-        state = read_safetensors(path)
+        state = _read_safetensors(path)
     elif path.suffix == ".npz":
         state = read_npz(path)
     else:
         state = _read_torch(path)
     if not state:
-        raise UserError(f"{path}: holds no parameters")
-    if all(name.startswith(_PARALLEL) for name in state):
-        state = {name.removeprefix(_PARALLEL): a for name, a in state.items()}
+        raise UserError(f"{path}: contains no parameters")
+    if all(name.startswith(_DATA_PARALLEL_PREFIX) for name in state):
+        state = {
+            name.removeprefix(_DATA_PARALLEL_PREFIX): array
+            for name, array in state.items()
+        }
     return {name: _checked(array, f"{path}: {name}") for name, array in state.items()}
 
 
 def _checked(array, where):
     if array.dtype.kind not in "fiub":
-        raise UserError(f"{where} holds {array.dtype}, not numbers")
+        raise UserError(f"{where} has type {array.dtype}, not numbers")
     if array.dtype.kind != "f":
         return array
     array = array.astype(np.float32)
     if not np.isfinite(array).all():
-        raise UserError(f"{where} holds numbers that are not finite")
+        raise UserError(f"{where} contains numbers that are not finite")
+    return array
+
+
+def _read_safetensors(path):
+    try:
+        from safetensors import SafetensorError, deserialize
+    except ImportError:
+        raise UserError(
+            f"{path}: needs the package safetensors: pip install 'mirrorgan_tf[torch]'"
+        ) from None
+    try:
+        # The package checks that the tensors of the header fill the file exactly.
+        tensors = deserialize(read_bytes(path))
+        return {name: _safetensors_array(name, tensor) for name, tensor in tensors}
+    # NumPy raises a ValueError for shapes that no array can have.
+    except (OSError, ValueError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path}: is no valid .safetensors file ({reason})") from None
+
+
+def _safetensors_array(name, tensor):
+    dtype = tensor["dtype"]
+    if dtype not in _SAFETENSORS_DTYPES:
+        raise ValueError(f"{name} has the type {dtype}, which is not supported")
+    array = np.frombuffer(tensor["data"], _SAFETENSORS_DTYPES[dtype])
+    array = array.reshape(tensor["shape"])
+    if dtype == "BF16":
+        return (array.astype("<u4") << 16).view("<f4")
     return array
 
 
@@ -65,26 +108,26 @@ def _read_torch(path):
         import torch
     except ImportError:
         raise UserError(
-            f"{path}: PyTorch reads such a file: pip install 'mirrorgan_tf[torch]', or "
-            "make an .npz of it where PyTorch is (README, Official checkpoints)"
+            f"{path}: needs PyTorch: pip install 'mirrorgan_tf[torch]', or convert it "
+            "to .npz where PyTorch is installed (docs/conversion.md)"
         ) from None
     try:
         check_torch_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    # Damaged files raise whatever their bytes happen to say.
+    # PyTorch raises many kinds of errors for damaged files.
     except Exception as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(
-            f"{path}: PyTorch does not read it as tensors alone ({lines[0][:200]}); if "
-            "a whole network was pickled, load it in the code that made it and save "
-            "its state_dict()"
+            f"{path}: PyTorch can't read it as tensors alone ({lines[0][:200]}); if it "
+            "is a whole pickled network, load it with its own code and save its "
+            "state_dict()"
         ) from None
     for key in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
     if not isinstance(content, Mapping):
         raise UserError(
-            f"{path}: holds a {type(content).__name__}, not parameters by name"
+            f"{path}: contains a {type(content).__name__}, not parameters by name"
         )
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, torch.Tensor):
@@ -92,13 +135,13 @@ def _read_torch(path):
                 f"{path}: {name} is a {type(value).__name__}, not a tensor; save the "
                 "network's state_dict() alone"
             )
-    # Views of few numbers as many would be written out as arrays.
-    written_out = sum(
+    # Expanded views of a few numbers would take much memory as arrays.
+    total_bytes = sum(
         tensor.numel() * tensor.element_size() for tensor in content.values()
     )
-    if written_out > _LARGEST_FACTOR * path.stat().st_size:
+    if total_bytes > _LARGEST_FACTOR * path.stat().st_size:
         raise UserError(
-            f"{path}: its tensors would have {written_out:,} bytes, more than "
+            f"{path}: its tensors have {total_bytes:,} bytes, more than "
             f"{_LARGEST_FACTOR} times the file's; save contiguous tensors"
         )
     return {name: _to_numpy(tensor) for name, tensor in content.items()}

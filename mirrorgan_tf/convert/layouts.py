@@ -1,4 +1,4 @@
-"""How one tensor of the original lies in memory, and how ours does."""
+"""Layouts of the original's tensors and of our variables."""
 
 import dataclasses
 from collections.abc import Callable
@@ -19,28 +19,29 @@ __all__ = [
 Arrays = tuple[np.ndarray, ...]
 
 
-def _alone(array):
+def _single(array):
     return (array,)
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One variable of ours and the tensors of theirs that it is made of.
+    """One of our variables and the original's tensors that it corresponds to.
 
     Attributes:
-        names: theirs; two for an LSTM's biases, one for all else.
-        variable: ours.
-        to_ours: their arrays to ours; keeps norms where there is one name.
-        to_theirs: our array to theirs.
+        names: names in the original; two for an LSTM's biases, else one.
+        variable: our variable.
+        to_ours: converts the original's arrays to ours; with one name it only permutes
+            elements, so that norms stay.
+        to_theirs: converts our array to the original's.
     """
 
     names: tuple[str, ...]
     variable: keras.Variable
     to_ours: Callable[..., np.ndarray]
-    to_theirs: Callable[[np.ndarray], Arrays] = _alone
+    to_theirs: Callable[[np.ndarray], Arrays] = _single
 
     def their_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Name to shape of each of their tensors."""
+        """Shapes of the original's tensors by name."""
         ours = np.broadcast_to(np.float32(0), self.variable.shape)
         return {
             name: array.shape
@@ -49,7 +50,7 @@ class Entry:
 
 
 def same_entry(name: str, variable: keras.Variable) -> Entry:
-    """Equal layouts."""
+    """A variable with the same layout in both."""
     return Entry((name,), variable, lambda array: array)
 
 
@@ -77,7 +78,7 @@ def dense_entries(prefix: str, layer: keras.layers.Dense) -> list[Entry]:
 
 
 def pointwise_entry(name: str, layer: keras.layers.Dense) -> Entry:
-    """A 1×1 convolution of theirs, (out, in, 1, 1), that is a dense layer of ours."""
+    """A 1×1 convolution (out, in, 1, 1) that is a dense layer (in, out) here."""
     return Entry(
         (name,),
         layer.kernel,
@@ -94,9 +95,9 @@ def batch_norm_entries(
     """Scale, shift and running statistics.
 
     Args:
-        prefix: their module's name.
-        layer: ours.
-        reorder: features in their order to ours, and back.
+        prefix: name of the original's module.
+        layer: our layer.
+        reorder: functions that permute features from their order to ours, and back.
     """
     to_ours, to_theirs = reorder or (lambda array: array, lambda array: array)
     return [
@@ -118,7 +119,7 @@ def batch_norm_entries(
 def lstm_entries(prefix: str, suffix: str, layer: keras.layers.LSTM) -> list[Entry]:
     """An LSTM; both have the gates in the order input, forget, cell, output.
 
-    PyTorch adds two biases. Ours is their sum; on the way back the second is 0.
+    PyTorch adds two biases; ours is their sum. In the other direction the second is 0.
     """
     cell = layer.cell
     return [

@@ -1,4 +1,4 @@
-"""Their parameters into our models, and the way back."""
+"""Loads the original's parameters into our models, and the reverse."""
 
 import re
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ from mirrorgan_tf.errors import UserError
 
 __all__ = ["load_pytorch_state", "pytorch_state"]
 
-# PyTorch counts the batches a batch norm has seen, and torchvision's networks may have
-# their classifiers; nothing depends on either.
+# PyTorch's batch norms count batches, and torchvision's networks may include their
+# classifiers; neither has an effect on outputs.
 _IGNORED = re.compile(r"(.*\.)?num_batches_tracked|(AuxLogits|fc)\..*")
-# Names of a kind that an error gives; the rest it counts.
-_NAMED = 5
+# An error lists so many names of a kind and counts the rest.
+_LISTED_NAMES = 5
 
 
 def load_pytorch_state(model: keras.Model, state: Mapping[str, np.ndarray]) -> None:
@@ -25,32 +25,32 @@ def load_pytorch_state(model: keras.Model, state: Mapping[str, np.ndarray]) -> N
 
     Args:
         model: built, of a kind that `pytorch_entries` knows.
-        state: their name to array, in their layouts.
+        state: arrays by the original's names, in its layouts.
 
     Raises:
-        UserError: entries are missing, unknown or of the wrong shape; names the first
-            of each, and counts them.
+        UserError: parameters are missing, unknown or of the wrong shape; the error
+            lists the first of each kind.
         TypeError: see `pytorch_entries`.
     """
     entries = pytorch_entries(model)
     expected = {}
     for entry in entries:
         expected |= entry.their_shapes()
-    given = {name: a for name, a in state.items() if not _IGNORED.fullmatch(name)}
-    problems = _describe_misfits(expected, given)
+    arrays = {name: a for name, a in state.items() if not _IGNORED.fullmatch(name)}
+    problems = _describe_misfits(expected, arrays)
     if problems:
         raise UserError(
             f"the parameters do not fit {type(model).__name__}: {'; '.join(problems)}"
         )
     for entry in entries:
-        arrays = (np.asarray(given[name]) for name in entry.names)
-        entry.variable.assign(entry.to_ours(*arrays))
+        tensors = (np.asarray(arrays[name]) for name in entry.names)
+        entry.variable.assign(entry.to_ours(*tensors))
 
 
 def pytorch_state(model: keras.Model) -> dict[str, np.ndarray]:
     """A model's variables by the original's names, in its layouts.
 
-    `load_pytorch_state` of the result changes nothing.
+    `load_pytorch_state` reverses it.
     """
     state = {}
     for entry in pytorch_entries(model):
@@ -59,25 +59,27 @@ def pytorch_state(model: keras.Model) -> dict[str, np.ndarray]:
     return state
 
 
-def _describe_misfits(expected, given):
-    missing = [name for name in expected if name not in given]
-    unknown = [name for name in given if name not in expected]
+def _describe_misfits(expected, arrays):
+    missing = [name for name in expected if name not in arrays]
+    unknown = [name for name in arrays if name not in expected]
     misshapen = [
-        f"{name} {np.shape(given[name])}, expected {shape}"
+        f"{name} {np.shape(arrays[name])}, expected {shape}"
         for name, shape in expected.items()
-        if name in given and tuple(np.shape(given[name])) != tuple(shape)
+        if name in arrays and tuple(np.shape(arrays[name])) != tuple(shape)
     ]
     return [
         f"{kind}: {_enumerate(names)}"
         for kind, names in (
             ("missing", missing),
             ("unknown", unknown),
-            ("misshapen", misshapen),
+            ("wrong shape", misshapen),
         )
         if names
     ]
 
 
 def _enumerate(names):
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+    more = (
+        f" and {len(names) - _LISTED_NAMES} more" if len(names) > _LISTED_NAMES else ""
+    )
+    return ", ".join(names[:_LISTED_NAMES]) + more

@@ -1,4 +1,4 @@
-"""What the original networks call the parameters of ours."""
+"""The names of our networks' parameters in the original."""
 
 import functools
 from collections.abc import Callable
@@ -23,8 +23,8 @@ from mirrorgan_tf.models.stream import StreamDecoder, StreamEncoder
 
 __all__ = ["pytorch_entries"]
 
-# CAPTION_CNN holds torchvision's modules by their places.
-_RESNET_PLACES = {
+# CAPTION_CNN has torchvision's modules in a Sequential, numbered by position.
+_RESNET_POSITIONS = {
     "conv1": 0,
     "bn1": 1,
     "layer1": 4,
@@ -36,7 +36,7 @@ _RESNET_PLACES = {
 
 @functools.singledispatch
 def pytorch_entries(model: keras.Model) -> list[Entry]:
-    """Every variable of a built model with its names in the original.
+    """Maps every variable of a built model to its names in the original.
 
     Raises:
         TypeError: the original has no such network, or no mapping is known.
@@ -86,12 +86,12 @@ def _(model: StreamEncoder) -> list[Entry]:
     if model.backbone_name != "resnet152_torchvision":
         raise _unknown(model)
 
-    def placed(name):
+    def numbered(name):
         module, _, rest = name.partition(".")
-        return f"resnet.{_RESNET_PLACES[module]}" + (f".{rest}" if rest else "")
+        return f"resnet.{_RESNET_POSITIONS[module]}" + (f".{rest}" if rest else "")
 
     return [
-        *_network_entries(model.backbone.network, placed),
+        *_network_entries(model.backbone.network, numbered),
         *dense_entries("linear", model.projection),
         *batch_norm_entries("bn", model.norm),
     ]
@@ -111,7 +111,7 @@ def _(model: Glam) -> list[Entry]:
 @pytorch_entries.register
 def _(model: Discriminator) -> list[Entry]:
     entries = []
-    # The first module goes down to 1/16 (or to 4×4 if that comes first).
+    # The first module downsamples to 1/16, or to 4×4 if that is larger.
     position = 0
     for block in model.down_blocks[:4]:
         entries += _block_entries("img_code_s16", position, block)
@@ -136,7 +136,7 @@ def _(model: Discriminator) -> list[Entry]:
 def _network_entries(
     network: keras.Model, their_name: Callable[[str], str]
 ) -> list[Entry]:
-    """Of a network whose layers have torchvision's names."""
+    """Entries of a network whose layers have torchvision's names."""
     entries = []
     for layer in network.layers:
         if isinstance(layer, keras.layers.Conv2D):
@@ -154,7 +154,8 @@ def _block_entries(module: str, position: int, block: ConvBlock) -> list[Entry]:
 
 
 def _first_stage_entries(module: str, stage: FirstStage) -> list[Entry]:
-    # Their features are (half of the GLU, channel, y, x), ours (half, y, x, channel).
+    # The original's features are ordered (half of the GLU, channel, y, x), ours
+    # (half of the GLU, y, x, channel).
     channels = stage.channels
 
     def to_ours(array):

@@ -1,4 +1,4 @@
-"""Reads .npz files, whose claims about their sizes are checked before they cost."""
+"""Reads .npz files; checks sizes in their headers before allocating memory."""
 
 import io
 import math
@@ -13,7 +13,7 @@ from mirrorgan_tf.files import open_regular
 
 __all__ = ["check_archive", "read_npz"]
 
-# Parameters hardly shrink when they are compressed; zeros do, a thousandfold.
+# Parameters hardly compress; zeros compress a thousandfold.
 _FREE_BYTES, _LARGEST_FACTOR = 64 * 2**20, 16
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _SUFFIX = ".npy"
@@ -23,47 +23,47 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     """Reads all arrays of an .npz file.
 
     Raises:
-        UserError: the file can't be read, is damaged, holds something else than arrays
-            of numbers or text, or would be far larger when unpacked.
+        UserError: the file can't be read, is damaged, contains anything but arrays of
+            numbers or text, or is far larger when unpacked.
     """
     try:
         with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             check_archive(archive, os.path.getsize(path))
             return dict(_read_member(archive, member) for member in archive.infolist())
-    # Damaged files raise whatever their bytes happen to say.
+    # zipfile and NumPy raise many kinds of errors for damaged files.
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path}: is no readable .npz file ({reason})") from None
 
 
 def check_archive(archive: zipfile.ZipFile, file_size: int) -> None:
-    """Raises ValueError for a zip file that would be far larger when unpacked."""
+    """Raises ValueError for a zip file that is far larger when unpacked."""
     members = archive.infolist()
     limit = _FREE_BYTES + _LARGEST_FACTOR * file_size
     unpacked = sum(member.file_size for member in members)
     if unpacked > limit:
         raise ValueError(
-            f"unpacked it would have {unpacked:,} bytes, more than the {limit:,} that "
-            "are plausible for a file of its size"
+            f"unpacked it has {unpacked:,} bytes, more than the {limit:,} that are "
+            "plausible for a file of its size"
         )
-    # These two can be unpacked up to a bound.
+    # Only these two methods can be unpacked up to a limit.
     if any(member.compress_type not in _METHODS for member in members):
-        raise ValueError("it is compressed by another method than deflate")
+        raise ValueError("it uses another compression than deflate")
 
 
 def _read_member(archive, member):
-    """Name and array."""
+    """Returns name and array."""
     if not member.filename.endswith(_SUFFIX):
         raise ValueError(f"{member.filename} in it is no {_SUFFIX} file")
     with archive.open(member) as file:
-        # With a size, no more is unpacked than the size that was checked.
+        # Read no more than the size that was checked.
         content = file.read(member.file_size)
     name = member.filename.removesuffix(_SUFFIX)
     return name, _parse_npy(name, content)
 
 
 def _parse_npy(name, content):
-    """The array in the bytes of an .npy file; its size must be that of the bytes."""
+    """Parses an .npy file; the array must have the size of its bytes."""
     file = io.BytesIO(content)
     version = np.lib.format.read_magic(file)
     if version == (1, 0):
@@ -73,13 +73,13 @@ def _parse_npy(name, content):
     else:
         raise ValueError(f"{name} is of version {version}; expected 1.0 or 2.0")
     if dtype.hasobject:
-        raise ValueError(f"{name} holds Python objects, which are not read")
+        raise ValueError(f"{name} contains Python objects, which are not supported")
     if any(side < 0 for side in shape):
         raise ValueError(f"{name} has a negative side")
-    held = len(content) - file.tell()
-    if math.prod(shape) * dtype.itemsize != held:
+    data_bytes = len(content) - file.tell()
+    if math.prod(shape) * dtype.itemsize != data_bytes:
         raise ValueError(
-            f"{name} claims the shape {shape} and {dtype}, but holds {held} bytes"
+            f"{name} has shape {shape} and type {dtype}, but {data_bytes} bytes"
         )
     array = np.frombuffer(content, dtype, offset=file.tell())
     return array.reshape(shape, order="F" if fortran else "C")

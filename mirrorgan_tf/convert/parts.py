@@ -1,4 +1,4 @@
-"""The original's files: which network each is, and what it tells of the settings."""
+"""The original's files: the network in each, and the settings it determines."""
 
 import dataclasses
 
@@ -9,12 +9,12 @@ from mirrorgan_tf.convert import sizes
 from mirrorgan_tf.convert.files import read_state
 from mirrorgan_tf.errors import UserError
 
-__all__ = ["Checkpoints", "Part", "discriminator_parts", "read_parts", "settle"]
+__all__ = ["Checkpoints", "Part", "discriminator_parts", "read_parts", "resolve_config"]
 
 _INCEPTION = "inception_v3_torchvision"
 _RESNET = "resnet152_torchvision"
 # A parameter that no other network of the original has.
-_SIGNATURES = {
+_UNIQUE_PARAMETERS = {
     "text_encoder": "encoder.weight",
     "image_encoder": "emb_features.weight",
     "generator": "ca_net.fc.weight",
@@ -29,7 +29,7 @@ class Checkpoints:
     """Files of the original's parameters, named as the command's flags are.
 
     Raises:
-        UserError: files that go only together are not all there.
+        UserError: a file is missing that another one needs.
     """
 
     text_encoder: str
@@ -40,27 +40,29 @@ class Checkpoints:
     caption_rnn: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("text_encoder", "image_encoder"):
-            if not getattr(self, name):
-                raise UserError(f"--{name} is missing; STEM takes both encoders")
+        for flag, path in (
+            ("text_encoder", self.text_encoder),
+            ("image_encoder", self.image_encoder),
+        ):
+            if not path:
+                raise UserError(f"--{flag} is missing; STEM needs both encoders")
         if self.discriminators and not self.generator:
             raise UserError("--discriminators: give their --generator too")
         if bool(self.caption_cnn) != bool(self.caption_rnn):
             raise UserError("--caption_cnn and --caption_rnn go together; give both")
 
     def files(self) -> list[tuple[str, str]]:
-        """Flag and path of each file that is given."""
+        """Flag and path of each file."""
         pairs = []
-        for field in dataclasses.fields(self):
-            paths = getattr(self, field.name)
+        for flag, paths in dataclasses.asdict(self).items():
             paths = paths if isinstance(paths, tuple) else (paths,)
-            pairs += [(field.name, path) for path in paths if path]
+            pairs += [(flag, path) for path in paths if path]
         return pairs
 
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """One file, read, and what it says of the settings."""
+    """The content of one file, and the settings that it determines."""
 
     flag: str
     path: str
@@ -75,7 +77,7 @@ def read_parts(checkpoints: Checkpoints) -> list[Part]:
     """Reads every file.
 
     Raises:
-        UserError: one can't be read, or has another network's parameters.
+        UserError: a file can't be read, or has another network's parameters.
     """
     return [_read_part(flag, path) for flag, path in checkpoints.files()]
 
@@ -83,11 +85,14 @@ def read_parts(checkpoints: Checkpoints) -> list[Part]:
 def _read_part(flag, path):
     state = read_state(path)
     where = f"--{flag}={path}"
-    if _SIGNATURES[flag] not in state:
-        others = [other for other, name in _SIGNATURES.items() if name in state]
-        are = f"of --{others[0]}" if others else f"{', '.join(list(state)[:3])}, ..."
+    if _UNIQUE_PARAMETERS[flag] not in state:
+        others = [other for other, name in _UNIQUE_PARAMETERS.items() if name in state]
+        content = (
+            f"of --{others[0]}" if others else f"{', '.join(list(state)[:3])}, ..."
+        )
         raise UserError(
-            f"{where}: the parameters have no {_SIGNATURES[flag]}; they are {are}"
+            f"{where}: there is no parameter {_UNIQUE_PARAMETERS[flag]}; the "
+            f"parameters are {content}"
         )
     try:
         return Part(flag, path, state, _read_settings(flag, state))
@@ -96,88 +101,91 @@ def _read_part(flag, path):
 
 
 def _read_settings(flag, state):
-    """The settings that one network's parameters tell; and `vocabulary_size`."""
+    """The settings that a network's parameters determine, and `vocabulary_size`."""
     match flag:
         case "text_encoder":
             return sizes.stem_sizes(state)
         case "image_encoder":
             return sizes.image_encoder_sizes(state)
         case "generator":
-            found, words_dim = sizes.glam_sizes(state)
-            found["scales"] = found.pop("stages")
-            found["generator_width"] = found.pop("width")
-            return found | {"words_dim": words_dim}
+            arguments, words_dim = sizes.glam_sizes(state)
+            arguments["scales"] = arguments.pop("stages")
+            arguments["generator_width"] = arguments.pop("width")
+            return arguments | {"words_dim": words_dim}
         case "discriminators":
-            found, words_dim = sizes.discriminator_sizes(state)
-            return {"discriminator_width": found["width"], "words_dim": words_dim}
+            arguments, words_dim = sizes.discriminator_sizes(state)
+            return {"discriminator_width": arguments["width"], "words_dim": words_dim}
         case "caption_cnn":
-            found = sizes.stream_encoder_sizes(state)
-            return {"stream_embedding_dim": found["feature_dim"]}
+            arguments = sizes.stream_encoder_sizes(state)
+            return {"stream_embedding_dim": arguments["feature_dim"]}
         case "caption_rnn":
-            found = sizes.stream_decoder_sizes(state)
+            arguments = sizes.stream_decoder_sizes(state)
             return {
-                "vocabulary_size": found["vocabulary_size"],
-                "stream_embedding_dim": found["embedding_dim"],
-                "stream_hidden_dim": found["hidden_dim"],
+                "vocabulary_size": arguments["vocabulary_size"],
+                "stream_embedding_dim": arguments["embedding_dim"],
+                "stream_hidden_dim": arguments["hidden_dim"],
             }
 
 
-def settle(
-    config: Config, parts: list[Part], vocabulary_size: int, given: frozenset[str]
+def resolve_config(
+    config: Config,
+    parts: list[Part],
+    vocabulary_size: int,
+    explicit_settings: frozenset[str],
 ) -> Config:
-    """The configuration with what the files tell.
+    """Replaces the settings that the files determine.
 
     Args:
-        config: what they do not tell.
+        config: all other settings.
         parts: the files.
-        vocabulary_size: words of the captions pickle, id 0 counted.
-        given: settings that the user has said.
+        vocabulary_size: words of the captions pickle, id 0 included.
+        explicit_settings: names of the settings that the user has set.
 
     Raises:
-        UserError: files contradict each other or what was given.
+        UserError: files contradict each other or the user's settings.
     """
-    told = {"vocabulary_size": (vocabulary_size, "--captions_pickle")}
+    sources = {"vocabulary_size": (vocabulary_size, "--captions_pickle")}
     for part in parts:
         for name, value in part.settings.items():
-            before, source = told.setdefault(name, (value, part))
-            if before != value:
+            first_value, source = sources.setdefault(name, (value, part))
+            if first_value != value:
                 raise UserError(
-                    f"{part} has {name} {value}, but {source} has {before}; give files "
-                    "of one model"
+                    f"{part} has {name} {value}, but {source} has {first_value}; give "
+                    "files of one model"
                 )
-    told.pop("vocabulary_size")
+    sources.pop("vocabulary_size")
     flags = config.to_flags()
-    for name in sorted(given & set(told)):
-        asked, (value, source) = flags[name], told[name]
-        if asked != value:
+    for name in sorted(explicit_settings & set(sources)):
+        value, source = sources[name]
+        if flags[name] != value:
             raise UserError(
-                f"--{name}={asked}: {source} has {value}; leave the flag out, or give "
-                "the files it is true of"
+                f"--{name}={flags[name]}: {source} has {value}; leave the flag out, or "
+                "give the files of such a model"
             )
-    settings = {name: value for name, (value, _) in told.items()}
+    settings = {name: value for name, (value, _) in sources.items()}
     settings |= {"image_encoder": _INCEPTION, "image_encoder_weights": "none"}
     if any(part.flag == "caption_cnn" for part in parts):
         settings |= {"stream_encoder": _RESNET, "stream_encoder_weights": "none"}
-    # vocabulary.txt has the words from now on.
+    # The workdir has its own vocabulary.txt.
     config = config.replace(captions_pickle="", **settings)
     sides = tuple(_side(part) for part in discriminator_parts(parts))
     if sides and sides != config.sizes:
         raise UserError(
-            f"--discriminators: they judge images of {_listed(sides)} px, but the "
-            f"generator makes {_listed(config.sizes)} px; give one of each"
+            f"--discriminators: they take images of {_join(sides)} px, but the "
+            f"generator has images of {_join(config.sizes)} px; give one for each"
         )
     return config
 
 
 def discriminator_parts(parts: list[Part]) -> list[Part]:
-    """Those of the discriminators, the smallest image's first."""
+    """The discriminators, that of the smallest images first."""
     return sorted((part for part in parts if part.flag == "discriminators"), key=_side)
 
 
 def _side(part):
-    found, _ = sizes.discriminator_sizes(part.state)
-    return found["size"]
+    arguments, _ = sizes.discriminator_sizes(part.state)
+    return arguments["size"]
 
 
-def _listed(numbers):
+def _join(numbers):
     return ", ".join(map(str, numbers))

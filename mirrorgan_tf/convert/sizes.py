@@ -1,4 +1,4 @@
-"""The sizes of our networks that the original's parameters tell."""
+"""Infers the sizes of our networks from the original's parameters."""
 
 import re
 
@@ -16,10 +16,10 @@ __all__ = [
     "discriminator_sizes",
     "glam_sizes",
     "image_encoder_sizes",
-    "make_discriminator",
-    "make_glam",
-    "make_stem",
-    "make_stream_decoder",
+    "load_discriminator",
+    "load_glam",
+    "load_stem",
+    "load_stream_decoder",
     "stem_sizes",
     "stream_decoder_sizes",
     "stream_encoder_sizes",
@@ -32,7 +32,8 @@ def stem_sizes(state: State) -> dict[str, int]:
     """Arguments of Stem, from RNN_ENCODER's state.
 
     Raises:
-        UserError: a parameter that tells a size is missing or misshapen; so below.
+        UserError: a parameter is missing or has a wrong number of axes; the same holds
+            for the functions below.
     """
     vocabulary_size, embedding_dim = _shape(state, "encoder.weight", 2)
     _, hidden = _shape(state, "rnn.weight_hh_l0", 2)
@@ -69,7 +70,7 @@ def stream_decoder_sizes(state: State) -> dict[str, int]:
 def glam_sizes(state: State) -> tuple[dict, int]:
     """Arguments of Glam and D, from the state of G_NET, MirrorGAN's or AttnGAN's.
 
-    With one image there is nothing that tells of attention and residual blocks.
+    A generator of one image has neither attention nor residual blocks.
     """
     rows, words_dim = _shape(state, "ca_net.fc.weight", 2)
     features, inputs = _shape(state, "h_net1.fc.0.weight", 2)
@@ -77,8 +78,8 @@ def glam_sizes(state: State) -> tuple[dict, int]:
     stages = _count(state, r"img_net(\d+)\.img\.0\.weight")
     if not stages:
         raise UserError(
-            "the parameters have no img_net1.img.0.weight: no generator of a cascade "
-            "(AttnGAN's G_DCGAN, of one image, is not read)"
+            "there is no parameter img_net1.img.0.weight: not a generator of several "
+            "stages (AttnGAN's G_DCGAN, of one image, is not supported)"
         )
     sizes = {
         "base_size": 4 * 2**doublings,
@@ -104,18 +105,19 @@ def discriminator_sizes(state: State) -> tuple[dict[str, int], int]:
     _, joint, _, _ = _shape(state, "COND_DNET.jointConv.0.weight", 4)
     halvings = sum(
         bool(re.fullmatch(r"img_code_s\d+\.\d+\.weight", name))
-        # Kernels, not scales of batch norms.
+        # Kernels, but not the scales of batch norms.
         and np.ndim(array) == 4
         for name, array in state.items()
     )
     return {"size": 4 * 2**halvings, "width": max(1, channels // 8)}, joint - channels
 
 
-def make_stem(state: State) -> Stem:
+def load_stem(state: State) -> Stem:
     """STEM from RNN_ENCODER's state.
 
     Raises:
-        UserError: the parameters do not make one; so below.
+        UserError: the parameters are not those of such a network; the same holds for
+            the functions below.
     """
     stem = Stem(**stem_sizes(state))
     stem(ops.zeros((1, 1), "int32"), ops.ones((1,), "int32"))
@@ -123,7 +125,7 @@ def make_stem(state: State) -> Stem:
     return stem
 
 
-def make_stream_decoder(state: State) -> StreamDecoder:
+def load_stream_decoder(state: State) -> StreamDecoder:
     """STREAM's decoder from its state."""
     decoder = StreamDecoder(**stream_decoder_sizes(state))
     decoder(ops.zeros((1, decoder.embedding_dim)), ops.zeros((1, 2), "int32"))
@@ -131,7 +133,7 @@ def make_stream_decoder(state: State) -> StreamDecoder:
     return decoder
 
 
-def make_glam(state: State) -> Glam:
+def load_glam(state: State) -> Glam:
     """GLAM from G_NET's state, MirrorGAN's or AttnGAN's."""
     sizes, words_dim = glam_sizes(state)
     glam = Glam(**sizes)
@@ -145,7 +147,7 @@ def make_glam(state: State) -> Glam:
     return glam
 
 
-def make_discriminator(state: State) -> Discriminator:
+def load_discriminator(state: State) -> Discriminator:
     """A discriminator from the state of D_NET64, D_NET128, D_NET256, .."""
     sizes, words_dim = discriminator_sizes(state)
     discriminator = Discriminator(**sizes)
@@ -157,7 +159,7 @@ def make_discriminator(state: State) -> Discriminator:
 
 def _shape(state, name, rank):
     if name not in state:
-        raise UserError(f"the parameters have no {name}")
+        raise UserError(f"there is no parameter {name}")
     shape = np.shape(state[name])
     if len(shape) != rank:
         raise UserError(f"parameter {name} has shape {shape}, not {rank} axes")

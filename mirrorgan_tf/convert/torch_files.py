@@ -1,9 +1,9 @@
-"""Looks through a PyTorch file before PyTorch reads it: a small one may cost much.
+"""Checks a PyTorch file before PyTorch reads it: small files can use much memory.
 
-PyTorch runs nothing that a file names (`weights_only`), but it trusts the file's sizes:
-zip files are unpacked whatever they unpack to, room is made for storages of any number
-of elements, and dictionaries are built with any keys. A pickle that passes here holds
-parameters and plain values only, and its storages are no larger than the file.
+With `weights_only` PyTorch runs no code of a file, but it trusts its sizes: it unpacks
+zip files to any size, allocates storages of any number of elements, and builds
+dictionaries with any keys. A pickle that passes this check has only parameters and
+plain values, and its storages are no larger than the file.
 """
 
 import io
@@ -26,11 +26,11 @@ from mirrorgan_tf.pickles.unpickling import (
 
 __all__ = ["check_torch_file"]
 
-# Values that a pickle without any tensor's numbers may hold.
+# Largest number of values in the pickle, which excludes the tensors' numbers.
 _ALLOWANCE = 1_000_000
 _LARGEST_PICKLE = 64 * 2**20
-# Before 1.6: magic number, version, machine, what was saved, and its storages' keys;
-# then the storages' numbers.
+# Before PyTorch 1.6: magic number, version, machine, the saved object and the keys of
+# its storages; then the numbers.
 _LEGACY_PICKLES = 5
 _ZIP_START = b"PK\x03\x04"
 
@@ -39,12 +39,12 @@ def check_torch_file(path: Path) -> None:
     """Raises RefusedError for a file that PyTorch must not read.
 
     Raises:
-        RefusedError: it is damaged, or holds anything but tensors, plain containers,
-            text and numbers, or claims to hold more than it does.
+        RefusedError: it is damaged, contains anything but tensors, plain containers,
+            text and numbers, or names sizes that it does not have.
         OSError: it can't be read.
     """
     try:
-        # PyTorch tells the formats apart by these bytes as well.
+        # PyTorch distinguishes the formats by these bytes too.
         with open_regular(path) as file:
             zipped = file.read(len(_ZIP_START)) == _ZIP_START
         if zipped:
@@ -53,7 +53,7 @@ def check_torch_file(path: Path) -> None:
             _check_legacy(path)
     except (OSError, RefusedError):
         raise
-    # Damaged files raise whatever their bytes happen to say.
+    # Damaged files raise many kinds of errors.
     except Exception as error:
         raise RefusedError(describe(error)) from None
 
@@ -85,11 +85,11 @@ def _check_legacy(path):
 
 
 class _TorchUnpickler(PlainUnpickler):
-    """Makes nothing of tensors, but checks what they claim."""
+    """Checks tensors without building them."""
 
     def __init__(self, file: BinaryIO, file_size: int) -> None:
         super().__init__(file, _ALLOWANCE, _TORCH_NAMES)
-        self._unclaimed = file_size
+        self._free_bytes = file_size
         self._keys: set[str] = set()
 
     def persistent_load(self, pid: Any) -> Any:
@@ -101,17 +101,17 @@ class _TorchUnpickler(PlainUnpickler):
             raise RefusedError("a reference to numbers of an unknown kind")
         if not isinstance(location, str) or not _are_sizes((count,)):
             raise RefusedError("a reference to numbers of an unknown count")
-        # PyTorch makes room for the first reference to a key.
+        # PyTorch allocates a storage at the first reference to its key.
         if key not in self._keys:
             self._keys.add(key)
-            self._unclaimed -= count * kind.bytes_each
-        if self._unclaimed < 0:
-            raise RefusedError("fewer numbers than it claims")
+            self._free_bytes -= count * kind.bytes_each
+        if self._free_bytes < 0:
+            raise RefusedError("storages larger than the file")
         return None
 
 
 class _Storage:
-    """Stands for a class of storages; it can't be called.
+    """Stands in for a class of storages; it can't be called.
 
     Args:
         bytes_each: size of an element.
@@ -129,7 +129,7 @@ def _are_sizes(values):
 
 def _rebuild_tensor(storage, offset, size, stride, *others):
     if not (_are_sizes((offset,)) and _are_sizes(size) and _are_sizes(stride)):
-        raise RefusedError("a tensor whose shape is no shape")
+        raise RefusedError("a tensor of an invalid shape")
 
 
 def _rebuild_parameter(tensor, requires_grad, hooks):

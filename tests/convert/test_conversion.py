@@ -1,10 +1,6 @@
-"""Official-style files to a workdir, with tiny networks."""
+"""Conversion of files like the original's to a workdir, with tiny networks."""
 
-import os
 import pickle
-import subprocess
-import sys
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -14,6 +10,7 @@ from absl import flags
 
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.config.config_flags import read_config
+from mirrorgan_tf.convert import __main__ as convert_command
 from mirrorgan_tf.convert.__main__ import (
     define_flags,
     pick_file,
@@ -41,17 +38,15 @@ from mirrorgan_tf.training.checkpoints import saved_step
 from mirrorgan_tf.training.distribution import make_strategy
 from mirrorgan_tf.training_run import Training
 from mirrorgan_tf.workdir import open_workdir
-from tests.conftest import OTHER_KERAS_SETTINGS
-from tests.convert.test_files import write_safetensors
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[2]
 WORDS = ["red", "a", "bird", "with", "black", "wings", "blue"]
 CAPTIONS = ["a red bird with black wings", "blue"]
 
 
 @pytest.fixture(scope="module")
-def their_config(tiny_config):
-    """Sizes that the files have, and nothing else tells."""
+def original_config(tiny_config):
+    """The sizes of the networks in the files."""
     return tiny_config.replace(
         dataset="birdlets",
         image_encoder="inception_v3_torchvision",
@@ -60,19 +55,19 @@ def their_config(tiny_config):
 
 
 @pytest.fixture(scope="module")
-def networks(their_config, tiny_backbones):
-    """The original's networks, as ours; random, batch norms too."""
+def networks(original_config, tiny_backbones):
+    """The original's networks with random weights and batch norms."""
     keras.utils.set_random_seed(3)
     size = len(WORDS) + 1
-    stream = build_stream(their_config, size)
+    stream = build_stream(original_config, size)
     networks = {
-        "text_encoder": build_stem(their_config, size),
-        "image_encoder": build_image_encoder(their_config),
-        "generator": build_glam(their_config),
+        "text_encoder": build_stem(original_config, size),
+        "image_encoder": build_image_encoder(original_config),
+        "generator": build_glam(original_config),
         "caption_cnn": stream.encoder,
         "caption_rnn": stream.decoder,
     }
-    for i, network in enumerate(build_discriminators(their_config)):
+    for i, network in enumerate(build_discriminators(original_config)):
         networks[f"netD{i}"] = network
     random = np.random.default_rng(0)
     for network in networks.values():
@@ -89,17 +84,14 @@ def states(networks):
 
 @pytest.fixture(scope="module")
 def files(states, tmp_path_factory):
-    """Half of them .npz, half .safetensors; one from DataParallel."""
+    """Paths by network; the generator's file is from DataParallel."""
     folder = tmp_path_factory.mktemp("official")
     paths = {}
-    for i, (name, state) in enumerate(states.items()):
+    for name, state in states.items():
         if name == "generator":
             state = {f"module.{key}": array for key, array in state.items()}
-        paths[name] = folder / f"{name}{('.npz', '.safetensors')[i % 2]}"
-        if i % 2:
-            write_safetensors(paths[name], state)
-        else:
-            np.savez(paths[name], **state)
+        paths[name] = folder / f"{name}.npz"
+        np.savez(paths[name], **state)
     ids = {"<end>": 0} | {word: i for i, word in enumerate(WORDS, start=1)}
     content = [[[1]], [[2]], {i: word for word, i in ids.items()}, ids]
     paths["captions_pickle"] = folder / "captions.pickle"
@@ -108,17 +100,17 @@ def files(states, tmp_path_factory):
 
 
 def checkpoints(files, *names, **changes):
-    given = {name: str(files[name]) for name in ("text_encoder", "image_encoder")}
-    given |= {name: str(files[name]) for name in names if name != "netD"}
+    paths = {name: str(files[name]) for name in ("text_encoder", "image_encoder")}
+    paths |= {name: str(files[name]) for name in names if name != "netD"}
     if "netD" in names:
         # In any order.
-        given["discriminators"] = (str(files["netD1"]), str(files["netD0"]))
-    return Checkpoints(**(given | changes))
+        paths["discriminators"] = (str(files["netD1"]), str(files["netD0"]))
+    return Checkpoints(**(paths | changes))
 
 
-def asked_config(files, **changes):
-    """What a user says besides: nothing of sizes."""
-    said = {
+def user_config(files, **changes):
+    """A user's settings, without sizes."""
+    settings = {
         "dataset": "birdlets",
         "captions_pickle": str(files["captions_pickle"]),
         "max_words": 6,
@@ -126,7 +118,7 @@ def asked_config(files, **changes):
         "stream_steps": 12,
         "glam_steps": 13,
     }
-    return Config.from_flags(**said | changes)
+    return Config.from_flags(**settings | changes)
 
 
 FILES = ("text_encoder", "image_encoder", "captions_pickle")
@@ -136,31 +128,30 @@ ALL = ("generator", "netD", "caption_cnn", "caption_rnn")
 @pytest.fixture(scope="module")
 def converted(files, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("runs") / "official"
-    assert convert(checkpoints(files, *ALL), asked_config(files), workdir)
+    assert convert(checkpoints(files, *ALL), user_config(files), workdir)
     return workdir
 
 
-def test_a_workdir_makes_the_images_of_the_networks(converted, networks):
+def test_workdir_generates_the_images_of_the_networks(converted, networks):
     run = open_workdir(converted)
     assert run.step == 13
-    made = run.describe(CAPTIONS, seed=5)
+    outputs = run.describe(CAPTIONS, seed=5)
     tokenizer = CaptionTokenizer(Vocabulary(WORDS), max_words=6)
-    theirs = TextToImage(tokenizer, networks["text_encoder"], networks["generator"])
-    noise = seeded_noise(tf.constant([5, 5], tf.int64), theirs.noise_dim)
-    expected = theirs(tf.constant(CAPTIONS), noise)
-    for ours, images in zip(made["images"], expected["images"], strict=True):
+    original = TextToImage(tokenizer, networks["text_encoder"], networks["generator"])
+    noise = seeded_noise(tf.constant([5, 5], tf.int64), original.noise_dim)
+    expected = original(tf.constant(CAPTIONS), noise)
+    for ours, images in zip(outputs["images"], expected["images"], strict=True):
         images = to_uint8(images).numpy()
         assert images.std() > 5
-        # Rounding may fall to the other side.
         assert np.abs(ours.astype(int) - images.astype(int)).max() <= 1
     features = networks["caption_cnn"](expected["images"][-1])
-    said = greedy(networks["caption_rnn"], features, 6)
-    assert made["redescription"] == [
-        text.decode() for text in tokenizer.detokenize(said).numpy()
+    ids = greedy(networks["caption_rnn"], features, 6)
+    assert outputs["redescription"] == [
+        text.decode() for text in tokenizer.detokenize(ids).numpy()
     ]
 
 
-def test_its_flags_are_of_the_files_and_of_the_user(converted, their_config):
+def test_settings_come_from_the_files_and_from_the_user(converted, original_config):
     config = read_config(converted / "flags.cfg")
     for name in (
         "base_size scales generator_width residual_blocks discriminator_width "
@@ -168,16 +159,16 @@ def test_its_flags_are_of_the_files_and_of_the_user(converted, their_config):
         "sentence_attention image_encoder image_encoder_weights stream_encoder "
         "stream_encoder_weights stream_embedding_dim stream_hidden_dim"
     ).split():
-        assert config.to_flags()[name] == their_config.to_flags()[name], name
+        assert config.to_flags()[name] == original_config.to_flags()[name], name
     assert (config.text.max_words, config.text.captions_pickle) == (6, "")
     assert Vocabulary.load(converted / "vocabulary.txt").words == tuple(WORDS)
     steps = [saved_step(converted / stage) for stage in ("stem", "stream", "glam")]
     assert steps == [11, 12, 13]
 
 
-def test_training_goes_on_from_it(files, converted, tmp_path):
+def test_training_continues_from_a_conversion(files, converted, tmp_path):
     workdir = tmp_path / "run"
-    convert(checkpoints(files, *ALL), asked_config(files), workdir, generator_step=12)
+    convert(checkpoints(files, *ALL), user_config(files), workdir, generator_step=12)
     config = read_config(workdir / "flags.cfg").replace(
         data_dir=str(tmp_path / "birdlets"),
         birdlets_train_images=4,
@@ -190,9 +181,9 @@ def test_training_goes_on_from_it(files, converted, tmp_path):
     before, after = (
         open_workdir(path).glam.trainable_variables for path in (converted, workdir)
     )
-    moved = [np.abs(a - b).max() for a, b in zip(before, after, strict=True)]
-    # Adam's first step is its rate, and here it is averaged with what was before.
-    assert 0 < max(moved) < config.glam.generator_learning_rate
+    changes = [np.abs(a - b).max() for a, b in zip(before, after, strict=True)]
+    # Adam's first step is the learning rate; the moving average reduces it.
+    assert 0 < max(changes) < config.glam.generator_learning_rate
 
 
 def test_attngan_without_stream_and_discriminators(files, tmp_path, networks):
@@ -201,19 +192,19 @@ def test_attngan_without_stream_and_discriminators(files, tmp_path, networks):
     np.savez(tmp_path / "netG.npz", **pytorch_state(glam))
     workdir = tmp_path / "run"
     generator = {"generator": str(tmp_path / "netG.npz")}
-    convert(checkpoints(files, **generator), asked_config(files), workdir)
+    convert(checkpoints(files, **generator), user_config(files), workdir)
     assert not read_config(workdir / "flags.cfg").generator.sentence_attention
     run = open_workdir(workdir)
     assert run.stream is None
-    made = run.describe(CAPTIONS, seed=1)
-    assert "redescription" not in made
-    sheet = draw_sheet(made, CAPTIONS, scales=False, attention=False)
+    outputs = run.describe(CAPTIONS, seed=1)
+    assert "redescription" not in outputs
+    sheet = draw_sheet(outputs, CAPTIONS, scales=False, attention=False)
     assert sheet.std() > 0
     for a, b in zip(run.glam.get_weights(), glam.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
-    # Training goes on with it.
+    # Stage stream is left to be trained.
     assert saved_step(workdir / "stream") == 0
-    # Evaluation does without it.
+    # Evaluation works without STREAM.
     judges = judge_openers(
         run,
         data_dir=tmp_path,
@@ -221,7 +212,7 @@ def test_attngan_without_stream_and_discriminators(files, tmp_path, networks):
         oracle_folder=tmp_path,
         inception_weights="none",
     )
-    images = made["images"][-1]
+    images = outputs["images"][-1]
     _, expected = networks["image_encoder"](images / 127.5 - 1)
     code = judges["damsm"]()(images)["code"]
     np.testing.assert_allclose(code, expected, atol=1e-4)
@@ -241,17 +232,19 @@ def config_of(glam):
     )
 
 
-def refused(files, workdir, message, *names, settings=None, given=(), **changes):
+def assert_refused(
+    files, workdir, message, *names, settings=None, explicit=(), **changes
+):
     before = sorted(workdir.parent.iterdir())
-    with pytest.raises(UserError, match=message) as caught:
+    with pytest.raises(UserError, match=message) as failure:
         convert(
             checkpoints(files, *names, **changes),
-            asked_config(files, **(settings or {})),
+            user_config(files, **(settings or {})),
             workdir,
-            given=frozenset(given),
+            explicit_settings=frozenset(explicit),
         )
-    assert "\n" not in str(caught.value) and len(str(caught.value)) < 1000
-    # Nothing half made, not even under a hidden name.
+    assert "\n" not in str(failure.value) and len(str(failure.value)) < 1000
+    # No partial folder is left, hidden or not.
     assert sorted(workdir.parent.iterdir()) == before
 
 
@@ -271,7 +264,7 @@ def refused(files, workdir, message, *names, settings=None, given=(), **changes)
         (
             "caption_rnn",
             lambda state: state | {"linear.bias": np.ones(3)},
-            r"misshapen: linear.bias \(3,\), expected \(8,\)",
+            r"wrong shape: linear.bias \(3,\), expected \(8,\)",
         ),
         (
             "text_encoder",
@@ -300,28 +293,32 @@ def test_parameters_that_do_not_fit_are_named(
     np.savez(path, **edit(states[name]))
     names = ("caption_cnn", "caption_rnn") if name.startswith("caption") else ()
     message = f"--{name}={path}: .*{message}"
-    refused(files, tmp_path / "run", message, *names, **{name: str(path)})
+    assert_refused(files, tmp_path / "run", message, *names, **{name: str(path)})
 
 
-def test_files_of_other_networks_are_told(files, tmp_path):
+def test_files_of_other_networks_are_named(files, tmp_path):
     workdir = tmp_path / "run"
     other = str(files["caption_rnn"])
-    refused(files, workdir, "are of --caption_rnn", text_encoder=other)
-    refused(
+    assert_refused(
+        files, workdir, "parameters are of --caption_rnn", text_encoder=other
+    )
+    assert_refused(
         files,
         workdir,
         "of 16 px, but the .* 16, 32 px",
         *ALL[:1],
         discriminators=(str(files["netD0"]),),
     )
-    refused(files, workdir, "no such file", generator=str(tmp_path / "gone.npz"))
+    assert_refused(files, workdir, "no such file", generator=str(tmp_path / "gone.npz"))
 
 
-def test_files_that_contradict_each_other_or_a_flag(files, states, tmp_path):
+def test_files_that_contradict_each_other_or_a_flag_are_refused(
+    files, states, tmp_path
+):
     workdir, path = tmp_path / "run", tmp_path / "other.npz"
     state = states["text_encoder"]
     np.savez(path, **state | {"encoder.weight": np.ones((9, 8), np.float32)})
-    refused(
+    assert_refused(
         files,
         workdir,
         "other.npz has vocabulary_size 9, but --captions_pickle has 8",
@@ -332,16 +329,16 @@ def test_files_that_contradict_each_other_or_a_flag(files, states, tmp_path):
         **states["image_encoder"]
         | {"emb_features.weight": np.ones((6, 4, 1, 1), np.float32)},
     )
-    refused(
+    assert_refused(
         files,
         workdir,
         "other.npz has words_dim 6, but --text_encoder=.* has 8",
         image_encoder=str(path),
     )
     message = "--generator_width=32: --generator=.* has 4; leave the flag out"
-    refused(files, workdir, message, "generator", given=["generator_width"])
+    assert_refused(files, workdir, message, "generator", explicit=["generator_width"])
     message = "--captions_pickle is missing"
-    refused(files, workdir, message, settings={"captions_pickle": ""})
+    assert_refused(files, workdir, message, settings={"captions_pickle": ""})
 
 
 @pytest.mark.parametrize(
@@ -352,27 +349,27 @@ def test_files_that_contradict_each_other_or_a_flag(files, states, tmp_path):
         ({"caption_cnn": "a"}, "go together"),
     ],
 )
-def test_files_that_go_together(changes, message):
+def test_incomplete_sets_of_files_are_refused(changes, message):
     with pytest.raises(UserError, match=message):
         Checkpoints(**{"text_encoder": "a", "image_encoder": "b"} | changes)
 
 
-def test_a_folder_that_is_there(files, converted, tmp_path):
+def test_existing_folders_are_kept(files, converted, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in converted.rglob("*")}
-    assert not convert(checkpoints(files, *ALL), asked_config(files), converted)
+    assert not convert(checkpoints(files, *ALL), user_config(files), converted)
     assert before == {path: path.stat().st_mtime_ns for path in converted.rglob("*")}
-    refused(files, converted, "holds another conversion already", "generator")
+    assert_refused(files, converted, "holds another conversion already", "generator")
     (tmp_path / "notes.txt").write_text("mine")
-    refused(files, tmp_path, "holds something else already")
-    refused(files, tmp_path / "notes.txt", "holds something else already")
+    assert_refused(files, tmp_path, "holds something else already")
+    assert_refused(files, tmp_path / "notes.txt", "holds something else already")
 
 
-def test_a_full_disk_leaves_nothing(files, tmp_path, monkeypatch):
+def test_full_disk_leaves_nothing(files, tmp_path, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Vocabulary, "save", fail)
-    refused(files, tmp_path / "run", "can't be written .*No space left")
+    assert_refused(files, tmp_path / "run", "can't be written .*No space left")
 
 
 def parse(*arguments):
@@ -384,8 +381,8 @@ def parse(*arguments):
 
 def test_flags_override_the_flagfile_of_the_data_set():
     values = parse("--dataset=coco", "--glam_steps=7", "--image_encoder=a.pth")
-    config, given = read_settings(values)
-    assert given == {"dataset", "glam_steps"}
+    config, explicit = read_settings(values)
+    assert explicit == {"dataset", "glam_steps"}
     coco = read_config(ROOT / "flags" / "coco.cfg", ignored=["workdir"])
     assert config == coco.replace(glam_steps=7)
     assert pick_file(values.image_encoder) == "a.pth"
@@ -401,35 +398,24 @@ def test_data_set_without_recipe_needs_its_settings():
     assert config.data.dataset == "folder"
 
 
-@pytest.mark.parametrize("first", [True, False])
-def test_a_flagfile_names_a_backbone_and_the_flag_a_file(first):
+@pytest.mark.parametrize("flag_first", [True, False])
+def test_image_encoder_is_a_backbone_in_flagfiles_and_a_file_as_a_flag(flag_first):
     flagfile = f"--flagfile={ROOT / 'flags' / 'cub.cfg'}"
     arguments = ["--image_encoder=image_encoder200.pth", flagfile]
-    values = parse(*arguments[:: -1 if first else 1])
+    values = parse(*(arguments if flag_first else reversed(arguments)))
     assert pick_file(values.image_encoder) == "image_encoder200.pth"
-    config, given = read_settings(values)
-    assert config.generator.width == 32 and "generator_width" in given
+    config, explicit = read_settings(values)
+    assert config.generator.width == 32 and "generator_width" in explicit
     assert pick_file(parse(flagfile).image_encoder) == ""
 
 
-def test_the_command_says_a_mistake_in_a_line(files, tmp_path):
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "mirrorgan_tf.convert",
-            f"--flagfile={ROOT / 'flags' / 'cub.cfg'}",
-            f"--workdir={tmp_path / 'run'}",
-            *(f"--{name}={files[name]}" for name in FILES),
-        ],
-        cwd=ROOT,
-        env=os.environ | OTHER_KERAS_SETTINGS,
-        capture_output=True,
-        text=True,
-        timeout=300,
+def test_errors_of_the_command_are_one_line(files, tmp_path, run_command):
+    status, _, err = run_command(
+        convert_command,
+        f"--flagfile={ROOT / 'flags' / 'cub.cfg'}",
+        f"--workdir={tmp_path / 'run'}",
+        *(f"--{name}={files[name]}" for name in FILES),
     )
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    last = done.stderr.splitlines()[-1]
-    assert last.startswith("error: --embedding_dim=300: --text_encoder=")
+    assert status == 1 and "Traceback" not in str(err)
+    assert err[-1].startswith("error: --embedding_dim=300: --text_encoder=")
     assert not (tmp_path / "run").exists()

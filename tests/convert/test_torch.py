@@ -1,4 +1,4 @@
-"""What needs PyTorch: its own operations and files beside ours."""
+"""Comparisons with PyTorch's operations and files; skipped without PyTorch."""
 
 import collections
 import re
@@ -21,32 +21,32 @@ from tests.convert.test_torchvision import (  # noqa: E402
     BLOCKS,
     all_features,
     assert_close,
-    make_image_encoder,
-    make_stream_encoder,
+    build_image_encoder,
+    build_stream_encoder,
     random_images,
     their_shapes,
 )
 
 
 @pytest.mark.parametrize(
-    "make, run, last, regions",
+    "build, run, last, regions",
     [
-        (make_image_encoder, reference.inception_v3, "Mixed_7c", "Mixed_6e"),
+        (build_image_encoder, reference.inception_v3, "Mixed_7c", "Mixed_6e"),
         (
-            make_stream_encoder,
+            build_stream_encoder,
             lambda net, x: reference.resnet(net, x, BLOCKS),
             "layer4",
             "layer3",
         ),
     ],
 )
-def test_every_stage_at_full_size_agrees_with_torch(make, run, last, regions):
-    encoder = make()
+def test_features_at_full_size_equal_pytorchs(build, run, last, regions):
+    encoder = build()
     state = reference.random_state(their_shapes(encoder))
     load_pytorch_state(encoder, state)
     net = reference.Torch(state)
     size = encoder.backbone.size
-    # Made smaller by ResNet's input, and bigger.
+    # Larger and smaller than the networks' input: both are resized.
     for side in (256, 64):
         images = random_images(side)
         resized = net.resize(net.enter(images), size)
@@ -70,7 +70,7 @@ STATE = collections.OrderedDict(
 )
 
 
-def assert_is_the_state(read):
+def assert_equals_state(read):
     assert list(read) == list(STATE)
     for name, tensor in STATE.items():
         np.testing.assert_array_equal(read[name], tensor.float().numpy())
@@ -83,8 +83,8 @@ def save(path, content, *, zipped=True):
 
 @pytest.mark.parametrize("zipped", [True, False])
 @pytest.mark.parametrize("name", ["net.pth", "rnn_decoder.ckpt", "net.bin"])
-def test_new_and_old_files_are_read(tmp_path, zipped, name):
-    assert_is_the_state(read_state(save(tmp_path / name, STATE, zipped=zipped)))
+def test_current_and_old_formats_are_read(tmp_path, zipped, name):
+    assert_equals_state(read_state(save(tmp_path / name, STATE, zipped=zipped)))
 
 
 @pytest.mark.parametrize(
@@ -96,8 +96,8 @@ def test_new_and_old_files_are_read(tmp_path, zipped, name):
         lambda state: {n: torch.nn.Parameter(t, False) for n, t in state.items()},
     ],
 )
-def test_what_is_around_the_parameters_is_taken_off(tmp_path, wrap):
-    assert_is_the_state(read_state(save(tmp_path / "net.pth", wrap(STATE))))
+def test_wrappers_around_the_parameters_are_removed(tmp_path, wrap):
+    assert_equals_state(read_state(save(tmp_path / "net.pth", wrap(STATE))))
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -105,10 +105,10 @@ def test_what_is_around_the_parameters_is_taken_off(tmp_path, wrap):
     "content, message",
     [
         (torch.nn.LSTM(2, 3), r"save its state_dict\(\)$"),
-        ([1, 2], "holds a list, not parameters by name"),
+        ([1, 2], "contains a list, not parameters by name"),
         ({"lr": 0.1, "a": torch.ones(1)}, r"lr is a float, .*state_dict\(\) alone"),
-        ({}, "holds no parameters"),
-        ({"a": torch.tensor([np.nan])}, "a holds numbers that are not finite"),
+        ({}, "contains no parameters"),
+        ({"a": torch.tensor([np.nan])}, "a contains numbers that are not finite"),
     ],
 )
 def test_other_contents_are_refused(tmp_path, content, message, zipped):
@@ -119,17 +119,17 @@ def test_other_contents_are_refused(tmp_path, content, message, zipped):
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x80\x02}q", b"text"])
-def test_a_damaged_file_is_refused(tmp_path, content):
+def test_damaged_files_are_refused(tmp_path, content):
     path = tmp_path / "net.pth"
     path.write_bytes(content)
-    with pytest.raises(UserError, match="net.pth: PyTorch does not read it"):
+    with pytest.raises(UserError, match="net.pth: PyTorch can't read it"):
         read_state(path)
 
 
-def test_readmes_line_makes_an_npz(tmp_path):
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    (line,) = re.findall(r"^python -c .*torch.load.*$", readme, re.MULTILINE)
+def test_documented_command_writes_an_npz(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "conversion.md").read_text()
+    (line,) = re.findall(r"^python -c .*torch.load.*$", page, re.MULTILINE)
     _, *arguments = shlex.split(line)
     save(tmp_path / "text_encoder200.pth", STATE)
     subprocess.run([sys.executable, *arguments], cwd=tmp_path, check=True, timeout=300)
-    assert_is_the_state(read_state(tmp_path / "text_encoder200.npz"))
+    assert_equals_state(read_state(tmp_path / "text_encoder200.npz"))

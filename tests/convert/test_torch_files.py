@@ -1,4 +1,4 @@
-"""PyTorch's files by hand, without PyTorch: those that may cost much are refused."""
+"""Hand-written PyTorch files, without PyTorch."""
 
 import io
 import pickle
@@ -19,7 +19,7 @@ REBUILD = b"ctorch._utils\n_rebuild_tensor_v2\n"
 
 
 def tensor(count, size, stride=b"K\x01", storage=FLOATS, key=b"0"):
-    """A tensor of a storage of `count` elements, all arguments as instructions."""
+    """Pickle instructions for a tensor of a storage of `count` elements."""
     reference = b"(Vstorage\n" + storage + b"V" + key + b"\nVcpu\n" + count + b"tQ"
     return (
         REBUILD + b"(" + reference + b"K\x00(" + size + b"t(" + stride + b"t\x89"
@@ -40,14 +40,14 @@ def zipped(content, numbers=b"\0" * 24, method=zipfile.ZIP_STORED):
 
 
 def legacy(content, numbers=b"\0" * 24):
-    """Magic number, version, machine, what was saved, keys of its storages."""
-    before = [0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}]
-    pickles = b"".join(pickle.dumps(value, 2) for value in before)
+    """Magic number, version, machine, the saved object, keys of its storages."""
+    header = [0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}]
+    pickles = b"".join(pickle.dumps(value, 2) for value in header)
     keys = pickle.dumps(["0"], 2) + struct.pack("<q", len(numbers) // 4)
     return pickles + content + keys + numbers
 
 
-def check(tmp_path, content):
+def write_and_check(tmp_path, content):
     path = tmp_path / "net.pth"
     path.write_bytes(content)
     check_torch_file(path)
@@ -62,20 +62,20 @@ def check(tmp_path, content):
         + tensor(b"K\x06", b"K\x06")
         + b"\x88ccollections\nOrderedDict\n)RtR",
         b"}(Vlr\nG?\xf0\0\0\0\0\0\0Vbetas\nK\x01K\x02\x86u",
-        # An attribute of a state, as PyTorch's _metadata is.
+        # An attribute of the dictionary, such as PyTorch's _metadata.
         STATE + b"}Vversion\nK\x01sb",
     ],
 )
-def test_parameters_and_plain_values_pass(tmp_path, file_of, value):
-    check(tmp_path, file_of(state_of(value)))
+def test_parameters_and_plain_values_are_accepted(tmp_path, file_of, value):
+    write_and_check(tmp_path, file_of(state_of(value)))
 
 
 @pytest.mark.parametrize("name", ["network", "parameters", "wrapped"])
 @pytest.mark.parametrize("file_format", ["zip", "legacy"])
-def test_files_that_pytorch_wrote_pass(name, file_format):
-    # By PyTorch 2.11, in its format of today and in the one before 1.6: a bfloat16
-    # network's state_dict(), parameters, and a dictionary around tensors that are
-    # transposed, tied and views.
+def test_files_written_by_pytorch_are_accepted(name, file_format):
+    # Written by PyTorch 2.11 in its current format and in that before 1.6: a bfloat16
+    # state_dict(), parameters, and a dictionary of transposed and tied tensors and
+    # views.
     check_torch_file(FILES / f"{name}_{file_format}.pth")
 
 
@@ -86,28 +86,28 @@ NESTED_TUPLES = b"(tp0\n" + b"(g0\ng0\ntp0\n" * 60
 @pytest.mark.parametrize(
     "content",
     [
-        # More numbers than the file can hold.
+        # A storage larger than the file.
         state_of(tensor(b"\x8a\x05\0\0\0\0\x10", b"K\x01")),
-        # What PyTorch itself would call.
+        # Calls that PyTorch would make.
         state_of(b"cbuiltins\nbytearray\nJ\x00\xca\x9a\x3b\x85R"),
         state_of(b"ctorch\nTensor\nJ\x00\xca\x9a\x3b\x85R"),
         state_of(FLOATS + b"J\x00\xca\x9a\x3b\x85R"),
         state_of(b"cos\nsystem\nVtrue\n\x85R"),
-        # A key that takes 2**60 steps to hash, and a shape that does to write out.
+        # A key that takes 2**60 steps to hash, and a shape that takes as many to print.
         state_of(b"}" + NESTED_TUPLES + b"Ns"),
         b"\x80\x02" + NESTED_TUPLES + b"0" + tensor(b"K\x01", b"g0\n") + b".",
-        # A reference to the source of a class, as whole networks have.
+        # A reference to the source of a class, as in whole pickled networks.
         b"\x80\x02(Vmodule\nNNNtQ.",
         b"\x80\x02}",
         b"",
     ],
 )
-def test_files_that_may_cost_much_are_refused(tmp_path, file_of, content):
+def test_expensive_files_are_refused_without_cost(tmp_path, file_of, content):
     content = file_of(content)
     tracemalloc.start()
     try:
         with pytest.raises(RefusedError) as caught:
-            check(tmp_path, content)
+            write_and_check(tmp_path, content)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -115,17 +115,17 @@ def test_files_that_may_cost_much_are_refused(tmp_path, file_of, content):
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
 
 
-def test_a_zip_bomb_is_not_unpacked(tmp_path):
+def test_zip_bomb_is_not_unpacked(tmp_path):
     numbers = b"\0" * (70 * 2**20)
     bomb = zipped(state_of(b"N"), numbers, zipfile.ZIP_DEFLATED)
     assert len(bomb) < 2**20
     with pytest.raises(RefusedError, match="73,400,"):
-        check(tmp_path, bomb)
+        write_and_check(tmp_path, bomb)
 
 
-def test_a_zip_file_behind_a_pickle_counts_as_a_pickle(tmp_path):
-    # PyTorch takes a file that begins with a pickle for its old format, whatever its
-    # end is.
-    evil = legacy(b"\x80\x02cbuiltins\nbytearray\nJ\x00\xca\x9a\x3b\x85R.")
+def test_zip_file_after_a_pickle_is_checked_as_a_pickle(tmp_path):
+    # PyTorch reads a file that begins with a pickle in its old format, even if it ends
+    # like a zip file.
+    malicious = legacy(b"\x80\x02cbuiltins\nbytearray\nJ\x00\xca\x9a\x3b\x85R.")
     with pytest.raises(RefusedError, match="bytearray"):
-        check(tmp_path, evil + zipped(state_of(b"N")))
+        write_and_check(tmp_path, malicious + zipped(state_of(b"N")))

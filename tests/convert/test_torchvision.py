@@ -33,7 +33,7 @@ def all_features(network, names, images):
 
 
 def assert_close(ours, theirs, tolerance):
-    """The norm of the difference over the norm of theirs, and nothing dead."""
+    """Checks the relative error, and that the features are not constant."""
     assert ours.shape == theirs.shape
     assert np.std(theirs) > 1e-3
     assert np.linalg.norm(ours - theirs) <= tolerance * np.linalg.norm(theirs)
@@ -47,13 +47,13 @@ def their_shapes(model):
     }
 
 
-def make_image_encoder():
+def build_image_encoder():
     encoder = ImageEncoder("inception_v3_torchvision", "none", words_dim=6)
     encoder.build((None, 32, 32, 3))
     return encoder
 
 
-def make_stream_encoder():
+def build_stream_encoder():
     encoder = StreamEncoder("resnet152_torchvision", "none", feature_dim=5)
     encoder.build((None, 32, 32, 3))
     return encoder
@@ -61,7 +61,7 @@ def make_stream_encoder():
 
 @pytest.fixture(scope="module")
 def image_encoder(thin_backbones):
-    encoder = make_image_encoder()
+    encoder = build_image_encoder()
     state = random_state(their_shapes(encoder))
     load_pytorch_state(encoder, state)
     return encoder, state
@@ -69,13 +69,13 @@ def image_encoder(thin_backbones):
 
 @pytest.fixture(scope="module")
 def stream_encoder(thin_backbones):
-    encoder = make_stream_encoder()
+    encoder = build_stream_encoder()
     state = random_state(their_shapes(encoder), seed=2)
     load_pytorch_state(encoder, state)
     return encoder, state
 
 
-def test_inception_stage_by_stage(image_encoder):
+def test_inception_features_equal_those_of_plain_operations(image_encoder):
     encoder, state = image_encoder
     images = random_images(75)
     net = TensorFlow(state)
@@ -97,7 +97,7 @@ def test_inception_stage_by_stage(image_encoder):
     )
 
 
-def test_resnet_stage_by_stage(stream_encoder):
+def test_resnet_features_equal_those_of_plain_operations(stream_encoder):
     encoder, state = stream_encoder
     images = random_images(64)
     net = TensorFlow(state)
@@ -113,23 +113,23 @@ def test_resnet_stage_by_stage(stream_encoder):
 
 
 @pytest.mark.parametrize("name", ["image_encoder", "stream_encoder"])
-def test_there_and_back_changes_nothing(request, name):
+def test_conversion_in_both_directions_changes_nothing(request, name):
     encoder, state = request.getfixturevalue(name)
-    again = pytorch_state(encoder)
-    assert again.keys() == state.keys()
+    converted = pytorch_state(encoder)
+    assert converted.keys() == state.keys()
     for key, array in state.items():
-        np.testing.assert_array_equal(again[key], array)
-    # And what classifies or counts is passed over.
-    more = {"fc.weight": np.ones(3), "AuxLogits.conv0.conv.weight": np.ones(3)}
-    some = next(iter(state)).rpartition(".")[0]
-    more[f"{some}.num_batches_tracked"] = np.array(7)
+        np.testing.assert_array_equal(converted[key], array)
+    # Parameters of classifiers and counters are ignored.
+    ignored = {"fc.weight": np.ones(3), "AuxLogits.conv0.conv.weight": np.ones(3)}
+    layer = next(iter(state)).rpartition(".")[0]
+    ignored[f"{layer}.num_batches_tracked"] = np.array(7)
     before = encoder.get_weights()
-    load_pytorch_state(encoder, state | more)
+    load_pytorch_state(encoder, state | ignored)
     for a, b in zip(before, encoder.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_backbones_are_frozen_and_saved_whole(image_encoder, tmp_path):
+def test_backbones_are_frozen_and_saved_with_the_encoder(image_encoder, tmp_path):
     encoder, _ = image_encoder
     assert len(encoder.trainable_variables) == 3
     before = encoder.backbone.get_weights()
@@ -138,13 +138,13 @@ def test_backbones_are_frozen_and_saved_whole(image_encoder, tmp_path):
     for a, b in zip(before, encoder.backbone.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     encoder.save(tmp_path / "encoder.keras")
-    again = keras.saving.load_model(tmp_path / "encoder.keras")
-    assert again.get_config() == encoder.get_config()
-    np.testing.assert_array_equal(again(images)[0], regions)
+    loaded = keras.saving.load_model(tmp_path / "encoder.keras")
+    assert loaded.get_config() == encoder.get_config()
+    np.testing.assert_array_equal(loaded(images)[0], regions)
 
 
-# torchvision's documents count 27,161,264 parameters with the auxiliary classifier,
-# 23,834,568 without it, and 60,192,808; each less 2,049,000 of the classifier.
+# By torchvision's documentation 23,834,568 parameters (without the auxiliary
+# classifier) and 60,192,808; each minus the classifier's 2,049,000.
 @pytest.mark.parametrize(
     "build, count, theirs",
     [
@@ -152,7 +152,7 @@ def test_backbones_are_frozen_and_saved_whole(image_encoder, tmp_path):
         (torchvision.resnet152, 58_143_808, keras.applications.ResNet152),
     ],
 )
-def test_full_size_has_torchvisions_parameters(build, count, theirs):
+def test_full_size_has_torchvisions_number_of_parameters(build, count, theirs):
     with shapes_alone():
         ours = build()
         theirs = theirs(
@@ -160,7 +160,7 @@ def test_full_size_has_torchvisions_parameters(build, count, theirs):
         )
     trained = ours.trainable_variables
     assert sum(np.prod(variable.shape) for variable in trained) == count
-    # keras.applications' networks differ, but not in their kernels.
+    # keras.applications' networks have the same kernels.
     assert _kernels(ours) == _kernels(theirs)
     assert ours.output.shape == theirs.output.shape
 

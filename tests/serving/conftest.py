@@ -3,13 +3,12 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 
 import pytest
 
-from mirrorgan_tf import client, commands
+from mirrorgan_tf import client
 
 CLIENTS = {"grpc": client.GrpcClient, "rest": client.RestClient}
 
@@ -84,20 +83,3 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-@pytest.fixture
-def run_command(monkeypatch, capsys):
-    """Runs a command in this process.
-
-    Returns its exit status, and its lines of output and of errors.
-    """
-
-    def run_command(module, *arguments):
-        monkeypatch.setattr(sys, "argv", [module.__name__, *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit:
-            commands.run(module.main, module.define_flags)
-        captured = capsys.readouterr()
-        return exit.value.code, captured.out.splitlines(), captured.err.splitlines()
-
-    return run_command

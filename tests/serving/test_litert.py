@@ -140,7 +140,8 @@ import {readFileSync} from 'node:fs';
 import {CaptionTokenizer} from '%s';
 const {tokenizer, captions} = JSON.parse(readFileSync(0, 'utf8'));
 const encoder = new CaptionTokenizer(tokenizer);
-console.log(JSON.stringify(captions.map((caption) => [...encoder.encode(caption).ids])));
+const ids = captions.map((caption) => [...encoder.encode(caption).ids]);
+console.log(JSON.stringify(ids));
 """
 
 

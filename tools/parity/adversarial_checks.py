@@ -9,7 +9,7 @@ from keras import ops
 
 from mirrorgan_tf.config.groups import LossSettings
 from mirrorgan_tf.convert.names import pytorch_entries
-from mirrorgan_tf.convert.sizes import make_glam, make_stream_decoder
+from mirrorgan_tf.convert.sizes import load_glam, load_stream_decoder
 from mirrorgan_tf.losses.adversarial import adversarial_loss
 from mirrorgan_tf.losses.caption import mean_word_loss
 from mirrorgan_tf.losses.kl import kl_to_standard_normal
@@ -98,7 +98,7 @@ class _PooledDecoder:
 
 def _check_generator_loss(discriminators, golden, others, report):
     glam_golden = others["glam"]
-    glam = make_glam(glam_golden.take_state())
+    glam = load_glam(glam_golden.take_state())
     inputs = glam_inputs(glam_golden)
     sentence = golden.take("sentence")
     weight = 20.0
@@ -147,7 +147,7 @@ def _check_generator_loss(discriminators, golden, others, report):
 def _caption_loss(images, golden, decoder_golden):
     stream = _PooledDecoder(
         golden.take("caption_encoder_W"),
-        make_stream_decoder(decoder_golden.take_state()),
+        load_stream_decoder(decoder_golden.take_state()),
     )
     ids = tf.constant(decoder_golden.take("captions").astype(np.int32))
     lengths = tf.constant(decoder_golden.take("lengths").astype(np.int32))

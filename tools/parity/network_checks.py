@@ -6,10 +6,10 @@ import numpy as np
 from keras import ops
 
 from mirrorgan_tf.convert.sizes import (
-    make_discriminator,
-    make_glam,
-    make_stem,
-    make_stream_decoder,
+    load_discriminator,
+    load_glam,
+    load_stem,
+    load_stream_decoder,
 )
 from mirrorgan_tf.losses.caption import caption_cross_entropy
 from mirrorgan_tf.losses.damsm import (
@@ -58,7 +58,7 @@ def to_channels_last(array: np.ndarray) -> np.ndarray:
 
 def check_stem(golden: GoldenFile, report: Report) -> None:
     """STEM's words and sentence, without dropout."""
-    stem = make_stem(golden.take_state())
+    stem = load_stem(golden.take_state())
     words, sentence, _ = stem(
         golden.take("captions").astype(np.int32),
         golden.take("lengths").astype(np.int32),
@@ -74,7 +74,7 @@ def check_stem(golden: GoldenFile, report: Report) -> None:
 
 def check_stream_decoder(golden: GoldenFile, report: Report) -> None:
     """The decoder's logits, cross entropy and greedy search."""
-    decoder = make_stream_decoder(golden.take_state())
+    decoder = load_stream_decoder(golden.take_state())
     features = golden.take("features")
     if golden.keys("out/(packed|cross)"):
         ids = golden.take("captions").astype(np.int32)
@@ -147,7 +147,7 @@ def check_discriminators(
         The discriminators by their number.
     """
     discriminators = {
-        index: make_discriminator(golden.take_state(f"D{index}/"))
+        index: load_discriminator(golden.take_state(f"D{index}/"))
         for index in sorted(
             {int(key[1:].split("/")[0]) for key in golden.keys(r"D\d+/param/")}
         )
@@ -180,7 +180,7 @@ def glam_inputs(golden: GoldenFile) -> dict[str, np.ndarray]:
 
 def check_glam(golden: GoldenFile, report: Report) -> None:
     """GLAM's images, attention maps and condition, in each mode of the file."""
-    glam = make_glam(golden.take_state())
+    glam = load_glam(golden.take_state())
     inputs = glam_inputs(golden)
     if golden.keys("eval/"):
         _compare_made(glam(**inputs), "eval", golden, report)
