@@ -1,4 +1,4 @@
-"""The original's PyTorch checkpoints into a workdir.
+"""Converts the original's PyTorch checkpoints to a workdir.
 
 python -m mirrorgan_tf.convert --dataset=cub --text_encoder=text_encoder200.pth
 --image_encoder=image_encoder200.pth --captions_pickle=captions.pickle
@@ -6,9 +6,10 @@ python -m mirrorgan_tf.convert --dataset=cub --text_encoder=text_encoder200.pth
 --discriminators=netD0.pth,netD1.pth,netD2.pth] [--caption_cnn=cnn_encoder.ckpt
 --caption_rnn=rnn_decoder.ckpt]
 
-What it makes, `train`, `generate`, `evaluate` and `python -m export` take as a run of
-our own. .pth (.pt, .ckpt, ...) needs PyTorch, .npz and .safetensors do not. Sizes are
-read off the files; the rest is what flags and --flagfile say, else flags/<dataset>.cfg.
+`train`, `generate`, `evaluate` and `export` use the workdir like one of their own.
+.pth (.pt, .ckpt, ...) needs PyTorch and .safetensors the package of that name; both are
+in the extra `torch`. .npz needs neither. The sizes of the networks come from the files,
+other settings from flags and --flagfile, else from the recipe of --dataset.
 """
 
 import shlex
@@ -28,7 +29,7 @@ from mirrorgan_tf.errors import UserError
 
 __all__ = ["define_flags", "main", "pick_file", "read_settings"]
 
-# What no checkpoint tells and differs between data sets.
+# Settings that differ between data sets and are not in checkpoints.
 _RECIPE_SETTINGS = ("max_words", "stem_steps", "stream_steps", "glam_steps")
 _FILES = {
     "generator": "netG*.pth of AttnGAN or MirrorGAN.",
@@ -40,18 +41,18 @@ _FILES_NAMED_LIKE_SETTINGS = ("text_encoder", "image_encoder")
 
 
 def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
-    """Defines the command's flags; not at import, where commands would collide."""
+    """Defines the command's flags."""
     config_flags.define_flags(flag_values)
     into = {"flag_values": flag_values}
-    define_path("workdir", None, "Folder to make.", **into)
+    define_path("workdir", None, "Folder to create.", **into)
     for name, text in _FILES.items():
         define_path(name, "", text, **into)
     for name in _FILES_NAMED_LIKE_SETTINGS:
         define_multi_path(
             name,
             [],
-            f"AttnGAN's {name}*.pth (DAMSM). In a flagfile it names a network, as "
-            "elsewhere; that is ignored here.",
+            f"AttnGAN's {name}*.pth (DAMSM). The name of a network that a "
+            "flagfile has for this flag is ignored.",
             allow_override=True,
             **into,
         )
@@ -61,85 +62,86 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     flags.DEFINE_integer(
         "generator_step",
         None,
-        "Steps that the generator has behind it; default: --glam_steps, so that "
-        "nothing is left to train.",
+        "Training steps of the generator so far; default: --glam_steps, so that its "
+        "training is complete.",
         lower_bound=0,
         **into,
     )
 
 
 def main() -> None:
-    """Reads, converts, and says how to go on."""
-    asked = flags.FLAGS
-    if not asked.workdir:
-        raise UserError("--workdir is missing; give the folder to make")
-    config, given = read_settings(asked)
-    # It takes seconds: not before --help and wrong flags are answered.
+    """Converts the files, and logs the next commands."""
+    values = flags.FLAGS
+    if not values.workdir:
+        raise UserError("--workdir is missing; give the folder to create")
+    config, explicit_settings = read_settings(values)
+    # Importing Keras takes seconds; wrong flags are reported before.
     commands.start_keras()
     from mirrorgan_tf.convert.conversion import convert
     from mirrorgan_tf.convert.parts import Checkpoints
 
     checkpoints = Checkpoints(
-        **{name: pick_file(asked[name].value) for name in _FILES_NAMED_LIKE_SETTINGS},
-        discriminators=tuple(asked.discriminators),
-        **{name: asked[name].value for name in _FILES},
+        **{name: pick_file(values[name].value) for name in _FILES_NAMED_LIKE_SETTINGS},
+        discriminators=tuple(values.discriminators),
+        **{name: values[name].value for name in _FILES},
     )
-    made = convert(
+    is_new = convert(
         checkpoints,
         config,
-        Path(asked.workdir),
-        given=given,
-        generator_step=asked.generator_step,
+        Path(values.workdir),
+        explicit_settings=explicit_settings,
+        generator_step=values.generator_step,
     )
-    logging.info("%s: %s", asked.workdir, "made" if made else "is there already")
+    logging.info("%s: %s", values.workdir, "written" if is_new else "exists already")
     flagfile, workdir = (
-        shlex.quote(f"--flagfile={asked.workdir}/flags.cfg"),
-        shlex.quote(f"--workdir={asked.workdir}"),
+        shlex.quote(f"--flagfile={values.workdir}/flags.cfg"),
+        shlex.quote(f"--workdir={values.workdir}"),
     )
     logging.info(
-        "to train what is left, or on to a larger --glam_steps: "
+        "to continue training, for example to a larger --glam_steps: "
         "python -m mirrorgan_tf.train %s %s --data_dir=...",
         flagfile,
         workdir,
     )
     if checkpoints.generator:
         logging.info(
-            "to make images: python -m mirrorgan_tf.generate %s "
+            "to generate images: python -m mirrorgan_tf.generate %s "
             "--captions='a red bird'",
             workdir,
         )
 
 
-def read_settings(asked: flags.FlagValues) -> tuple[Config, frozenset[str]]:
-    """The configuration, and the settings that the user has given.
+def read_settings(values: flags.FlagValues) -> tuple[Config, frozenset[str]]:
+    """Returns the configuration, and the names of the settings that the user has set.
 
     Raises:
-        UserError: there is no --dataset, no recipe of it nor the settings that one
-            would have, or a value is bad.
+        UserError: --dataset is missing, or has no recipe and settings are missing, or
+            a value is invalid.
     """
     names = {setting.flag for setting in SETTINGS}
     names -= set(_FILES_NAMED_LIKE_SETTINGS)
-    given = frozenset(name for name in names if asked[name].present)
-    if "dataset" not in given:
-        raise UserError("--dataset is missing; give the one that was trained on")
-    if asked.dataset in recipe_names():
-        recipe = recipe_path(asked.dataset)
+    explicit = frozenset(name for name in names if values[name].present)
+    if "dataset" not in explicit:
+        raise UserError("--dataset is missing; give that of the networks' training")
+    if values.dataset in recipe_names():
+        recipe = recipe_path(values.dataset)
         config = config_flags.read_config(recipe, ignored=["workdir"])
     else:
-        # The defaults are CUB's.
-        missing = [f"--{name}" for name in _RECIPE_SETTINGS if name not in given]
+        # The default values are CUB's and may be wrong here.
+        missing = [f"--{name}" for name in _RECIPE_SETTINGS if name not in explicit]
         if missing:
             raise UserError(
-                f"there is no recipe for --dataset={asked.dataset}; set "
+                f"there is no recipe for --dataset={values.dataset}; set "
                 f"{', '.join(missing)}, or name a --recipe or --flagfile"
             )
         config = Config()
-    return config.replace(**{name: asked[name].value for name in given}), given
+    settings = {name: values[name].value for name in explicit}
+    return config.replace(**settings), explicit
 
 
 def pick_file(values: list[str]) -> str:
-    """The file among a flag's values; flagfiles add names of networks."""
-    # The imports take seconds, and only this needs them.
+    """Returns the last value of a flag that is a file, not the name of a network."""
+    # Importing these takes seconds.
     from mirrorgan_tf.models.backbones import BACKBONES
     from mirrorgan_tf.networks import TEXT_ENCODERS
 
