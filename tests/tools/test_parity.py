@@ -9,14 +9,14 @@ from tools.parity import __main__ as parity
 from tools.parity.golden import Report
 
 
-def _copy(reference, folder, *names):
+def copy_files(reference, folder, *names):
     for name in names:
         shutil.copyfile(reference / name, folder / name)
     return folder
 
 
-def _edit(path, **changes):
-    """Sets arrays of an .npz file; None takes one out."""
+def edit_arrays(path, **changes):
+    """Changes arrays of an .npz file; None removes one."""
     with np.load(path) as archive:
         arrays = dict(archive)
     for key, value in changes.items():
@@ -27,14 +27,14 @@ def _edit(path, **changes):
 
 
 @pytest.fixture(scope="module")
-def whole(reference):
+def full_report(reference):
     return parity.check_folder(reference)
 
 
-def test_all_golden_tensors_agree(whole):
-    assert not whole.failures
-    assert not whole.gaps
-    assert whole.passed
+def test_all_golden_tensors_are_within_tolerance(full_report):
+    assert not full_report.failures
+    assert not full_report.gaps
+    assert full_report.passed
 
 
 @pytest.mark.parametrize(
@@ -55,8 +55,10 @@ def test_all_golden_tensors_agree(whole):
         ("adversarial/gradnorm/", 60),
     ],
 )
-def test_each_part_is_compared_at_its_tolerance(whole, part, number):
-    lines = [line for line in whole.lines if line.name.startswith(part)]
+def test_each_part_has_its_number_of_quantities_and_tolerance(
+    full_report, part, number
+):
+    lines = [line for line in full_report.lines if line.name.startswith(part)]
     assert len(lines) == number
     exact = ("tokenizer/", "stream_decoder/packed_targets", "stream_decoder/greedy")
     for line in lines:
@@ -68,22 +70,22 @@ def test_each_part_is_compared_at_its_tolerance(whole, part, number):
 
 
 def test_a_wrong_number_fails(reference, tmp_path, capsys):
-    _copy(reference, tmp_path, "stem.npz", "damsm.npz")
+    copy_files(reference, tmp_path, "stem.npz", "damsm.npz")
     words = np.load(reference / "stem.npz")["out/words"]
     loss = np.load(reference / "damsm.npz")["class/sent_loss1"]
-    _edit(tmp_path / "stem.npz", **{"out/words": words * 1.0002})
-    _edit(tmp_path / "damsm.npz", **{"class/sent_loss1": loss + 0.001})
+    edit_arrays(tmp_path / "stem.npz", **{"out/words": words * 1.0002})
+    edit_arrays(tmp_path / "damsm.npz", **{"class/sent_loss1": loss + 0.001})
     report = parity.check_folder(tmp_path)
     assert report.failures == ["stem/words", "damsm/class/sent_loss1"]
     assert not report.passed
     assert capsys.readouterr().out.count("FAIL") == 2
 
 
-def test_what_is_not_compared_is_named(reference, tmp_path, capsys):
-    _copy(reference, tmp_path, "stem.npz")
+def test_files_and_arrays_without_a_check_are_named(reference, tmp_path, capsys):
+    copy_files(reference, tmp_path, "stem.npz")
     (tmp_path / "FACTS.md").write_text("no tensors")
     assert parity.check_folder(tmp_path).passed
-    _edit(tmp_path / "stem.npz", **{"out/paragraph": np.ones(3)})
+    edit_arrays(tmp_path / "stem.npz", **{"out/paragraph": np.ones(3)})
     (tmp_path / "other.npz").write_bytes(b"")
     (tmp_path / "folder").mkdir()
     report = parity.check_folder(tmp_path)
@@ -94,8 +96,8 @@ def test_what_is_not_compared_is_named(reference, tmp_path, capsys):
 
 
 def test_parameters_that_do_not_fit_are_named(reference, tmp_path):
-    _copy(reference, tmp_path, "stem.npz")
-    _edit(
+    copy_files(reference, tmp_path, "stem.npz")
+    edit_arrays(
         tmp_path / "stem.npz",
         **{"param/rnn.bias_hh_l0": None, "param/rnn.extra": np.ones(2)},
     )
@@ -106,8 +108,8 @@ def test_parameters_that_do_not_fit_are_named(reference, tmp_path):
     assert "out/words" in gaps
 
 
-def test_discriminators_alone_want_the_generator(reference, tmp_path):
-    _copy(reference, tmp_path, "adversarial.npz")
+def test_losses_without_the_generators_file_are_reported(reference, tmp_path):
+    copy_files(reference, tmp_path, "adversarial.npz")
     report = parity.check_folder(tmp_path)
     assert not report.failures
     assert {line.name for line in report.lines} == {
@@ -120,12 +122,12 @@ def test_discriminators_alone_want_the_generator(reference, tmp_path):
         assert part in gaps
 
 
-def test_gradient_norms_must_be_right_and_complete(reference, tmp_path):
+def test_wrong_missing_and_unknown_gradient_norms_are_reported(reference, tmp_path):
     names = ("adversarial.npz", "glam.npz", "stream_decoder.npz")
-    _copy(reference, tmp_path, *names)
+    copy_files(reference, tmp_path, *names)
     bias = "gradnorm/h_net1.upsample1.2.bias"
     norm = np.load(reference / names[0])[bias]
-    _edit(
+    edit_arrays(
         tmp_path / names[0],
         **{
             bias: norm * 1.002,
@@ -147,7 +149,7 @@ def test_wrong_tokens_fail(tmp_path):
     assert "tokenizer/words" in parity.check_folder(tmp_path).failures
 
 
-def test_tokens_with_more_or_nothing_beside_are_named(tmp_path):
+def test_unknown_keys_and_empty_token_files_are_reported(tmp_path):
     path = tmp_path / "tokenizer.json"
     path.write_text(json.dumps([{"caption": "A bird", "tokens": ["a", "bird"]}]))
     assert parity.check_folder(tmp_path).passed
@@ -169,13 +171,13 @@ def test_tokens_with_more_or_nothing_beside_are_named(tmp_path):
         ("tokenizer.json", b'[{"caption": "a"}]'),
     ],
 )
-def test_a_broken_file_is_a_user_error(tmp_path, name, content):
+def test_damaged_files_are_user_errors(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=name):
         parity.check_folder(tmp_path)
 
 
-def test_no_folder_and_an_empty_folder_are_user_errors(tmp_path):
+def test_missing_and_empty_folders_are_user_errors(tmp_path):
     with pytest.raises(UserError, match="is no folder"):
         parity.check_folder(tmp_path / "gone")
     with pytest.raises(UserError, match="nothing to compare"):
@@ -183,13 +185,13 @@ def test_no_folder_and_an_empty_folder_are_user_errors(tmp_path):
 
 
 def test_exit_status(reference, tmp_path):
-    _copy(reference, tmp_path, "damsm.npz")
+    copy_files(reference, tmp_path, "damsm.npz")
     assert parity.main(str(tmp_path)) == 0
     (tmp_path / "extra.bin").write_bytes(b"")
     assert parity.main(str(tmp_path)) == 1
 
 
-def test_a_few_wrong_elements_do_not_hide():
+def test_few_wrong_elements_of_a_large_tensor_fail():
     theirs = np.ones(10**6)
     ours = theirs.copy()
     ours[3] = 1.05

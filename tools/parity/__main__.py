@@ -2,14 +2,14 @@
 
 Usage: python -m tools.parity FOLDER
 
-FOLDER holds any of stem.npz, glam.npz, adversarial.npz, stream_decoder.npz,
-damsm.npz and tokenizer.json: random parameters of the original networks with what
-goes in and comes out. Every size is read off the arrays. One line a quantity: name,
-relative error, tolerance, ok or FAIL. Documents (.md) are passed over. The exit
-status is 1 if a quantity fails or anything in the folder was not compared.
+FOLDER has any of stem.npz, glam.npz, adversarial.npz, stream_decoder.npz, damsm.npz
+and tokenizer.json: random parameters of the original networks with their inputs and
+outputs. All sizes are read from the arrays. Prints a line per quantity: name, relative
+error, tolerance, ok or FAIL. Documents (.md) are ignored. The exit status is 1 if a
+quantity fails or anything in the folder is not compared.
 """
 
-# Before Keras and TensorFlow.
+# To be imported before Keras and TensorFlow.
 import mirrorgan_tf.keras_settings  # noqa: F401
 
 # isort: split
@@ -49,16 +49,16 @@ _DOCUMENTS = (".md", ".rst")
 
 
 def check_folder(folder: str | Path) -> Report:
-    """Compares everything in a folder, printing as it goes.
+    """Compares everything in a folder, and prints a line per quantity.
 
-    In full precision: TF32 alone would fail tolerances, by up to 2e-2.
+    Computes in full precision: the errors of TF32 are up to 2e-2.
 
     Raises:
         UserError: the folder or a file in it cannot be read.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise UserError(f"{folder}: is no folder; give one with golden .npz files")
+        raise UserError(f"{folder}: is no folder; give a folder of golden .npz files")
     report = Report()
     goldens = {}
     for path in sorted(folder.iterdir()):
@@ -67,7 +67,7 @@ def check_folder(folder: str | Path) -> Report:
         elif path.name == _TOKENIZER:
             _check_tokenizer(path, report)
         elif path.suffix not in _DOCUMENTS:
-            report.gap(f"{path.name}: nothing is known of such a file")
+            report.gap(f"{path.name}: there is no check for such a file")
     for name, check in _CHECKS.items():
         if name not in goldens:
             continue
@@ -76,12 +76,12 @@ def check_folder(folder: str | Path) -> Report:
         with full_float32():
             _run(name, lambda: check(goldens[name], *arguments, report), report)  # noqa: B023
         if len(report.lines) == before:
-            report.gap(f"{name}.npz: nothing in it was compared")
+            report.gap(f"{name}.npz: no quantity of it was compared")
     for name, golden in goldens.items():
-        for key in golden.untaken():
+        for key in golden.unused():
             report.gap(f"{name}.npz: {key}")
     if not report.lines and not report.gaps:
-        raise UserError(f"{folder}: holds nothing to compare")
+        raise UserError(f"{folder}: contains nothing to compare")
     return report
 
 
@@ -91,9 +91,9 @@ def _run(name: str, check: Callable[[], None], report: Report) -> None:
     except (MissingGoldenError, UserError) as error:
         report.gap(f"{name}.npz: {error}")
     except (ValueError, TypeError, IndexError, tf.errors.OpError) as error:
-        # Arrays that contradict each other end up in any of these.
+        # Arrays of contradictory shapes raise any of these.
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        report.gap(f"{name}.npz: its arrays do not go together: {reason}")
+        report.gap(f"{name}.npz: its arrays contradict each other: {reason}")
 
 
 def _check_tokenizer(path: Path, report: Report) -> None:
@@ -127,7 +127,7 @@ def _check_tokenizer(path: Path, report: Report) -> None:
 
 
 def main(folder: str) -> int:
-    """Compares, prints what was compared, and returns the exit status."""
+    """Compares a folder, prints a summary, and returns the exit status."""
     report = check_folder(folder)
     print(
         f"{len(report.lines)} quantities, {len(report.failures)} failed, "

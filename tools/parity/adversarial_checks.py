@@ -1,4 +1,4 @@
-"""Discriminators, errD, errG and the generator's gradients, compared."""
+"""Compares discriminators, errD, errG and the generator's gradients."""
 
 import re
 
@@ -33,20 +33,20 @@ _LAMBDA = r"loss/errG_lambda(\d+(?:\.\d+)?)"
 def check_adversarial(
     golden: GoldenFile, others: dict[str, GoldenFile], report: Report
 ) -> None:
-    """Everything in adversarial.npz.
+    """Compares everything in adversarial.npz.
 
     Args:
-        golden: the file.
+        golden: adversarial.npz.
         others: all files of the folder by name; images come from "glam", captions
             and their decoder from "stream_decoder".
-        report: gets the lines.
+        report: collects the results.
     """
     discriminators = check_discriminators(golden, report)
     for index, discriminator in discriminators.items():
         _check_discriminator_loss(index, discriminator, golden, others, report)
     if "glam" not in others:
         raise MissingGoldenError(
-            "errD and the losses need the generator of glam.npz, which is not there"
+            "errD and the losses need the generator of glam.npz, which is missing"
         )
     if golden.keys("loss/|gradnorm/"):
         _check_generator_loss(discriminators, golden, others, report)
@@ -82,7 +82,7 @@ def _discriminator_loss(discriminator, real, fake, sentence):
 
 
 class _PooledDecoder:
-    """Stands for STREAM: mean colours of a grid, projected, and the decoder."""
+    """Stands in for STREAM: projected mean colours of a grid, and the decoder."""
 
     def __init__(self, projection: np.ndarray, decoder: keras.Model):
         self._projection = projection
@@ -110,21 +110,23 @@ def _check_generator_loss(discriminators, golden, others, report):
             f"has {glam.stages} images"
         )
     with tf.GradientTape() as tape:
-        made = glam(**inputs)
+        outputs = glam(**inputs)
         losses = {
             "adversarial": sum(
                 adversarial_loss(
                     discriminator, images, sentence, mean=global_mean, training=False
                 )
                 for discriminator, images in zip(
-                    discriminators.values(), made["images"], strict=True
+                    discriminators.values(), outputs["images"], strict=True
                 )
             ),
-            "kl": tf.reduce_mean(kl_to_standard_normal(made["mu"], made["log_var"])),
+            "kl": tf.reduce_mean(
+                kl_to_standard_normal(outputs["mu"], outputs["log_var"])
+            ),
         }
         if "stream_decoder" in others:
             losses["caption"] = _caption_loss(
-                made["images"][-1], golden, others["stream_decoder"]
+                outputs["images"][-1], golden, others["stream_decoder"]
             )
             losses["errG"] = (
                 losses["adversarial"] + weight * losses["caption"] + losses["kl"]
@@ -137,7 +139,7 @@ def _check_generator_loss(discriminators, golden, others, report):
             )
     if "errG" not in losses:
         raise MissingGoldenError(
-            "its generator loss needs stream_decoder.npz, which is not there"
+            "its generator loss needs stream_decoder.npz, which is missing"
         )
     if golden.keys("gradnorm/"):
         gradients = tape.gradient(losses["errG"], glam.trainable_variables)
@@ -168,6 +170,6 @@ def _compare_gradients(glam, gradients, golden, report):
             report.gap(f"adversarial.npz has no {key}, but the parameter is trained")
             continue
         gradient = by_variable[id(entry.variable)]
-        # Nothing may depend on a parameter: one word leaves attention no choice.
+        # With captions of one word nothing depends on attention's parameters.
         norm = 0.0 if gradient is None else np.linalg.norm(numpy(gradient))
         report.compare(f"adversarial/{key}", norm, golden.take(key), GRADIENT_TOLERANCE)

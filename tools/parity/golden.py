@@ -1,4 +1,4 @@
-"""A folder of golden tensors: reading it, and what of it was compared."""
+"""Reads golden tensors, and records which of them were compared."""
 
 import dataclasses
 import re
@@ -12,19 +12,19 @@ from mirrorgan_tf.terminal import one_line
 __all__ = ["GoldenFile", "Line", "MissingGoldenError", "Report"]
 
 _PARAMETER = "param/"
-# Of their largest number; rounding in batch statistics stays far below.
-_LARGEST_ELEMENT = 1e-2
+# Relative to the largest element; rounding in batch statistics stays far below.
+_LARGEST_ELEMENT_ERROR = 1e-2
 
 
 class MissingGoldenError(Exception):
-    """A tensor or a file that a quantity needs is not in the folder."""
+    """A tensor or file that a quantity needs is missing."""
 
 
 class GoldenFile:
-    """The arrays of one .npz file; remembers which were asked for.
+    """The arrays of one .npz file; records which of them were used.
 
     Args:
-        path: of the file.
+        path: the file.
 
     Raises:
         UserError: the file cannot be read.
@@ -33,7 +33,7 @@ class GoldenFile:
     def __init__(self, path: Path):
         self.name = path.stem
         self._arrays = read_npz(path)
-        self._taken = set()
+        self._used = set()
 
     def __contains__(self, key: str) -> bool:
         return key in self._arrays
@@ -43,14 +43,14 @@ class GoldenFile:
         return [key for key in self._arrays if re.match(pattern, key)]
 
     def take(self, key: str) -> np.ndarray:
-        """An array, float32 if it holds floats, and notes that it was used.
+        """Returns an array, floats as float32, and records its use.
 
         Raises:
             MissingGoldenError: the file has no such array.
         """
         if key not in self._arrays:
             raise MissingGoldenError(f"{self.name}.npz has no {key}")
-        self._taken.add(key)
+        self._used.add(key)
         array = self._arrays[key]
         return array.astype(np.float32) if array.dtype.kind == "f" else array
 
@@ -63,14 +63,14 @@ class GoldenFile:
             if key.startswith(start)
         }
 
-    def untaken(self) -> list[str]:
-        """Keys that nothing asked for."""
-        return [key for key in self._arrays if key not in self._taken]
+    def unused(self) -> list[str]:
+        """Keys of the arrays that no check used."""
+        return [key for key in self._arrays if key not in self._used]
 
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """One quantity: its relative error and the largest to pass."""
+    """One quantity with its relative error and the tolerance."""
 
     name: str
     error: float
@@ -78,12 +78,12 @@ class Line:
 
     @property
     def passed(self) -> bool:
-        """Whether the error is small enough."""
+        """Whether the error is within the tolerance."""
         return bool(self.error <= self.tolerance)
 
 
 class Report:
-    """Prints a line for each quantity; counts failures and gaps."""
+    """Prints a line per quantity; collects failures and gaps."""
 
     def __init__(self) -> None:
         self.lines: list[Line] = []
@@ -91,26 +91,26 @@ class Report:
 
     @property
     def failures(self) -> list[str]:
-        """Names of the quantities that don't agree."""
+        """Names of the quantities beyond their tolerances."""
         return [line.name for line in self.lines if not line.passed]
 
     @property
     def passed(self) -> bool:
-        """Whether everything was compared and agreed."""
+        """Whether everything was compared and is within its tolerance."""
         return bool(self.lines) and not self.failures and not self.gaps
 
     def compare(self, name: str, ours, theirs, tolerance: float) -> None:
         """Compares floats.
 
-        The error is the norm of the difference over the norm of theirs. Where a
-        single element is off by more than a hundredth of their largest, it is that
-        element's: a few wrong ones don't hide in a big tensor.
+        The error is the norm of the difference divided by the norm of theirs. If one
+        element differs by more than a hundredth of their largest element, it is the
+        error of that element: large tensors must not hide a few wrong elements.
 
         Args:
-            name: of the quantity.
-            ours: array.
-            theirs: array of the same shape.
-            tolerance: largest error to pass.
+            name: name of the quantity.
+            ours: array of this package.
+            theirs: array of the original, of the same shape.
+            tolerance: largest error that passes.
         """
         ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
         if ours.shape != theirs.shape:
@@ -126,32 +126,32 @@ class Report:
             with np.errstate(divide="ignore"):
                 error = np.linalg.norm(difference) / np.linalg.norm(theirs)
                 largest = difference.max() / np.abs(theirs).max()
-                if largest > _LARGEST_ELEMENT:
+                if largest > _LARGEST_ELEMENT_ERROR:
                     error = max(error, largest)
         self._line(name, error, tolerance)
 
     def compare_exactly(self, name: str, ours, theirs) -> None:
-        """Compares sequences of anything; the error is the share that differs."""
+        """Compares sequences; the error is the share of elements that differ."""
         ours, theirs = list(ours), list(theirs)
         if len(ours) != len(theirs):
-            self._line(name, np.inf, 0, f"{len(ours)} of them, theirs {len(theirs)}")
+            self._line(name, np.inf, 0, f"{len(ours)} elements, theirs {len(theirs)}")
             return
-        wrong = [
+        different = [
             i
             for i, pair in enumerate(zip(ours, theirs, strict=True))
             if pair[0] != pair[1]
         ]
-        note = f"first at {wrong[0]}" if wrong else ""
-        self._line(name, len(wrong) / max(len(ours), 1), 0, note)
+        note = f"first at {different[0]}" if different else ""
+        self._line(name, len(different) / max(len(ours), 1), 0, note)
 
     def gap(self, text: str) -> None:
-        """Notes something that was not compared, with the reason."""
+        """Records something that was not compared, with the reason."""
         self.gaps.append(text)
         print(f"NOT COMPARED  {one_line(text)}")
 
     def _line(self, name, error, tolerance, note=""):
         line = Line(name, float(error), tolerance)
         self.lines.append(line)
-        verdict = "ok" if line.passed else "FAIL"
+        result = "ok" if line.passed else "FAIL"
         note = f"  ({note})" if note else ""
-        print(f"{name:<58} {error:9.2e}  {tolerance:7.0e}  {verdict}{note}")
+        print(f"{name:<58} {error:9.2e}  {tolerance:7.0e}  {result}{note}")

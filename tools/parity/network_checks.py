@@ -1,4 +1,4 @@
-"""What each golden file holds, computed by our networks and compared."""
+"""Computes the outputs in each golden file by our networks and compares them."""
 
 import re
 
@@ -37,7 +37,7 @@ __all__ = [
 
 TOLERANCE = 1e-4
 
-# AttnGAN's configurations, where the file does not say otherwise.
+# AttnGAN's values, for files without them.
 _GAMMAS = {"gamma1": 4.0, "gamma2": 5.0, "gamma3": 10.0}
 
 
@@ -67,9 +67,9 @@ def check_stem(golden: GoldenFile, report: Report) -> None:
     for name in ours:
         if f"out/{name}" in golden:
             theirs = golden.take(f"out/{name}")
-            # They stop at the longest caption of the batch.
-            part = ours[name][..., : theirs.shape[-1]]
-            report.compare(f"stem/{name}", part, theirs, TOLERANCE)
+            # The original pads only to the longest caption of the batch.
+            values = ours[name][..., : theirs.shape[-1]]
+            report.compare(f"stem/{name}", values, theirs, TOLERANCE)
 
 
 def check_stream_decoder(golden: GoldenFile, report: Report) -> None:
@@ -141,10 +141,10 @@ def check_damsm(golden: GoldenFile, report: Report) -> None:
 def check_discriminators(
     golden: GoldenFile, report: Report
 ) -> dict[int, Discriminator]:
-    """Features and probabilities of real images in adversarial.npz.
+    """Compares features and probabilities of the real images in adversarial.npz.
 
     Returns:
-        The discriminators by their number.
+        The discriminators by number.
     """
     discriminators = {
         index: load_discriminator(golden.take_state(f"D{index}/"))
@@ -183,17 +183,17 @@ def check_glam(golden: GoldenFile, report: Report) -> None:
     glam = load_glam(golden.take_state())
     inputs = glam_inputs(golden)
     if golden.keys("eval/"):
-        _compare_made(glam(**inputs), "eval", golden, report)
+        _compare_outputs(glam(**inputs), "eval", golden, report)
     if golden.keys("masked/"):
         mask = golden.take("masked/mask")
-        some = {name: array[: len(mask)] for name, array in inputs.items()}
-        _compare_made(glam(**some, padding_mask=mask), "masked", golden, report)
-    # Last: this moves the running statistics.
+        rows = {name: array[: len(mask)] for name, array in inputs.items()}
+        _compare_outputs(glam(**rows, padding_mask=mask), "masked", golden, report)
+    # Must be last, since training updates the running statistics.
     if golden.keys("train/"):
-        _compare_made(glam(**inputs, training=True), "train", golden, report)
+        _compare_outputs(glam(**inputs, training=True), "train", golden, report)
 
 
-def _compare_made(made, mode, golden, report):
+def _compare_outputs(outputs, mode, golden, report):
     for key in golden.keys(f"{mode}/"):
         match = re.fullmatch(
             r"(image|attention)(\d+)(?:_first)?|mu|logvar", key.removeprefix(f"{mode}/")
@@ -202,13 +202,13 @@ def _compare_made(made, mode, golden, report):
             continue
         kind, index = match[1] or match[0], int(match[2] or 0)
         tensors = {
-            "image": made["images"],
-            "attention": made["word_attention"],
-            "mu": [made["mu"]],
-            "logvar": [made["log_var"]],
+            "image": outputs["images"],
+            "attention": outputs["word_attention"],
+            "mu": [outputs["mu"]],
+            "logvar": [outputs["log_var"]],
         }[kind]
         if index >= len(tensors):
-            # Stays untaken, and so is named in the end.
+            # Stays unused, and is reported as not compared.
             continue
         theirs = golden.take(key)
         ours = numpy(tensors[index])[: len(theirs)]
@@ -221,7 +221,7 @@ def _compare_made(made, mode, golden, report):
 
 
 def _packed_order(lengths):
-    """Rows and places of the true words, time-major, longest caption first."""
+    """Rows and positions of the words, time-major, longest caption first."""
     order = np.argsort(-lengths, kind="stable")
     pairs = [
         (row, word)
