@@ -1,7 +1,8 @@
 """Loads a SavedModel in a process with TensorFlow and TF Text's op libraries alone.
 
 consumer.py VERSION_FOLDER OUT.npy: this package, Keras and Keras Hub can't be imported,
-and XLA is disabled, as in TensorFlow Serving. Writes the images of signature `seeded`.
+and XLA is disabled, as in TensorFlow Serving. The model is loaded twice: as an object,
+and like TensorFlow Serving as a graph in a session. Writes the images of `seeded`.
 """
 
 import sys
@@ -58,9 +59,23 @@ for name, signature in model.signatures.items():
         images[name] = outputs["image"].numpy()
 
 # Unseeded signatures use new noise at each call and for each row.
-second_call = model.signatures["serving_default"](caption=INPUTS["caption"])[
-    "image"
-].numpy()
-assert (second_call != images["serving_default"]).any((1, 2, 3)).all()
+repeated = model.signatures["serving_default"](caption=INPUTS["caption"])["image"]
+assert (repeated.numpy() != images["serving_default"]).any((1, 2, 3)).all()
+
+values = {key: tensor.numpy() for key, tensor in INPUTS.items()}
+with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+    meta_graph = tf.compat.v1.saved_model.load(session, ["serve"], sys.argv[1])
+    for name in model.signatures:
+        definition = meta_graph.signature_def[name]
+        fetches = {key: info.name for key, info in definition.outputs.items()}
+        for rows in (4, 0):
+            feeds = {
+                info.name: values[key][:rows] for key, info in definition.inputs.items()
+            }
+            outputs = session.run(fetches, feeds)
+            assert all(len(output) == rows for output in outputs.values()), name
+            if rows and name in ("seeded", "redescribe", "best_of", "interpolate"):
+                np.testing.assert_array_equal(outputs["image"], images[name])
+
 assert not {name.split(".")[0] for name in sys.modules} & BLOCKED
 np.save(sys.argv[2], images["seeded"])

@@ -91,13 +91,6 @@ def test_compiled_functions_are_written_with_xla(tmp_path):
     assert save(tmp_path, is_compiled, xla=True) == tmp_path / "1"
 
 
-def test_graph_reads_no_files_and_calls_no_python(nodes):
-    # Saving and restoring of weights, outside the signatures.
-    restoring = {"MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFilename"}
-    ops = {node.op for node in nodes} - restoring
-    assert not {op for op in ops if "File" in op or "PyFunc" in op or "Print" in op}
-
-
 def test_signatures_assign_no_variables_and_only_unseeded_ones_use_random_ops(loaded):
     for name, signature in loaded.signatures.items():
         graph = signature.graph.as_graph_def()

@@ -73,16 +73,6 @@ def test_int8_channel_of_zeros_stays_zero(model):
     assert np.isfinite(read).all() and not read[..., 2].any()
 
 
-@pytest.mark.parametrize("quantize", [None, "int8"])
-def test_saved_model_equals_the_module(model, quantize, tmp_path):
-    served = Served(model, quantize)
-    tf.saved_model.save(served, tmp_path, signatures={"serve": served.serve})
-    loaded = tf.saved_model.load(tmp_path)
-    np.testing.assert_array_equal(
-        loaded.signatures["serve"](x=tf.constant(X))["y"], served.serve(X)["y"]
-    )
-
-
 def test_other_quantisations_are_refused(model):
     with pytest.raises(ValueError, match="quantize='int4'"):
         StoredWeights([model], "int4")
