@@ -10,7 +10,7 @@ from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import open_regular, read_bytes
 from mirrorgan_tf.generate import read_captions
 from mirrorgan_tf.pickles.reading import load_plain_pickle
-from mirrorgan_tf.serving.tls import read_certificates
+from mirrorgan_tf.serving.clients import read_certificates
 from mirrorgan_tf.text.vocabulary import Vocabulary
 
 

@@ -23,7 +23,7 @@ from mirrorgan_tf.serving.retries import (
     join_lines,
 )
 
-__all__ = ["Client", "GrpcClient", "RestClient"]
+__all__ = ["Client", "GrpcClient", "RestClient", "read_certificates"]
 
 
 class Client(abc.ABC):
@@ -138,19 +138,28 @@ class Client(abc.ABC):
         return call_with_retries(call, self._server, deadline, self._retries)
 
 
-def _read_certificates(tls, tls_ca):
+def _trusted_certificates(tls, tls_ca):
     """The certificates to trust as PEM text; None: the client's default."""
     if not tls_ca:
         return None
     if not tls:
         raise UserError("--tls_ca is for --tls; give both, or an https:// address")
+    return read_certificates(tls_ca)
+
+
+def read_certificates(path: str | Path) -> str:
+    """Reads a PEM file of trusted certificates.
+
+    Raises:
+        UserError: it can't be read or has no certificate.
+    """
     try:
-        certificates = read_bytes(tls_ca).decode("ascii")
+        certificates = read_bytes(path).decode("ascii")
         ssl.create_default_context(cadata=certificates)
     # ssl.SSLError is an OSError; text that is not ASCII raises a ValueError.
     except (OSError, ValueError) as error:
         raise UserError(
-            f"--tls_ca={tls_ca}: is no readable PEM file of certificates ({error})"
+            f"--tls_ca={path}: is no readable PEM file of certificates ({error})"
         ) from None
     return certificates
 
@@ -185,7 +194,7 @@ class GrpcClient(Client):
         options = [("grpc.max_receive_message_length", -1)]
         if address.is_loopback:
             options.append(("grpc.enable_http_proxy", 0))
-        certificates = _read_certificates(tls, tls_ca)
+        certificates = _trusted_certificates(tls, tls_ca)
         if tls:
             credentials = grpc.ssl_channel_credentials(
                 certificates and certificates.encode()
@@ -252,7 +261,7 @@ class RestClient(Client):
             raise UserError(f"{server}: --tls needs an address with https://")
         self._address = parse_server(server, scheme="https" if tls else "http")
         is_encrypted = self._address.scheme == "https"
-        certificates = _read_certificates(is_encrypted, tls_ca)
+        certificates = _trusted_certificates(is_encrypted, tls_ca)
         # Only for https://: creating a context reads the system's certificates.
         self._tls_context = (
             ssl.create_default_context(cadata=certificates) if is_encrypted else None

@@ -11,8 +11,8 @@ from mirrorgan_tf.commands import quiet
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import whole_folder
 from mirrorgan_tf.mirrorgan import MirrorGAN, TextToImage
-from mirrorgan_tf.models.attention import padding_mask_from_lengths
 from mirrorgan_tf.models.folding import fold_batch_norm
+from mirrorgan_tf.models.text_encoder import TextEncoder
 
 __all__ = ["MODEL_FILE", "TOKENIZER_FILE", "convert_to_litert", "export_litert"]
 
@@ -33,7 +33,8 @@ def export_litert(model: MirrorGAN, out: Path, *, quantize: str = "none") -> Pat
 
     Raises:
         ValueError: `quantize` is something else.
-        UserError: the folder holds something, or can't be written.
+        UserError: the folder is not empty or can't be written, or the text encoder has
+            a tokenizer of its own.
     """
     taken = UserError(
         f"--out={out}: is not an empty folder, and nothing is overwritten; choose "
@@ -75,7 +76,13 @@ def convert_to_litert(model: MirrorGAN, *, quantize: str = "none") -> bytes:
 
     Raises:
         ValueError: `quantize` is something else.
+        UserError: the text encoder has a tokenizer of its own.
     """
+    if type(model.stem).text_inputs is not TextEncoder.text_inputs:
+        raise UserError(
+            "--format=litert: LiteRT has no operations for strings, which this model's "
+            "text encoder needs"
+        )
     if quantize not in ("none", "int8"):
         raise ValueError(f"quantize={quantize!r}; expected 'none' or 'int8'")
     module = _GeneratorModule(model)
@@ -110,8 +117,8 @@ class _GeneratorModule(tf.Module):
         ]
 
         def generate(ids, lengths, noise):
-            words, sentence = model.stem(ids, lengths)
-            padding_mask = padding_mask_from_lengths(lengths, max_words)
+            text = model.stem.text_inputs(None, ids, lengths)
+            words, sentence, padding_mask = model.stem(**text)
             outputs = text_to_image.draw(
                 words, sentence, noise, padding_mask=padding_mask
             )

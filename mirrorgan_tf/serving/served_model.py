@@ -7,8 +7,8 @@ import tensorflow as tf
 from mirrorgan_tf.mirrorgan import TextToImage
 from mirrorgan_tf.models.folding import fold_batch_norm
 from mirrorgan_tf.models.glam import Glam
-from mirrorgan_tf.models.stem import Stem
 from mirrorgan_tf.models.stream import Stream
+from mirrorgan_tf.models.text_encoder import TextEncoder
 from mirrorgan_tf.serving.signatures import Signatures
 from mirrorgan_tf.serving.weights import StoredWeights
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
@@ -61,7 +61,7 @@ class ServedModel(tf.Module):
     def __init__(
         self,
         tokenizer: CaptionTokenizer,
-        stem: Stem,
+        stem: TextEncoder,
         glam: Glam,
         stream: Stream | None = None,
         *,
