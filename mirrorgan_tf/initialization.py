@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 from absl import logging
 
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.mirrorgan import MirrorGAN
 from mirrorgan_tf.presets.files import open_preset
 from mirrorgan_tf.text.vocabulary import Vocabulary
@@ -37,9 +38,16 @@ class Initialization:
         self._is_workdir = (folder / FLAGS_FILE).is_file() and (
             folder / "glam"
         ).is_dir()
-        self._model: MirrorGAN = (
-            open_workdir(folder) if self._is_workdir else open_preset(source)
-        )
+        if self._is_workdir:
+            self._model: MirrorGAN = open_workdir(folder)
+            return
+        try:
+            self._model = open_preset(source)
+        except UserError as error:
+            raise UserError(
+                f"--init_from={source}: neither the workdir of a training with a "
+                f"generator nor a preset ({error})"
+            ) from None
 
     def initialize(self, stage: Stage, vocabulary: Vocabulary) -> None:
         """Sets the weights of a stage that has not begun; logs what was taken."""
@@ -84,7 +92,7 @@ class Initialization:
 
     @functools.cached_property
     def _discriminators(self) -> dict[str, keras.Model]:
-        """Those of the workdir by name."""
+        """Those of the workdir by name; converted generators may come without."""
         config = self._model.config.replace(
             image_encoder_weights="none", stream_encoder_weights="none"
         )
@@ -95,7 +103,11 @@ class Initialization:
             for name, value in stage.checkpointed.items()
             if name in ("discriminators", "feature_discriminators")
         }
-        restore_part(self._model.path / "glam", parts)
+        try:
+            restore_part(self._model.path / "glam", parts)
+        except UserError as error:
+            logging.warning("%s", error)
+            return {}
         return _networks(parts)
 
 
