@@ -46,18 +46,18 @@ def measure(
     Returns:
         seconds of `first` step (tracing and compiling) and of the fastest `step`,
         `peak` memory in GiB, `operations` of a step in GFLOP, see
-        `estimates.step_gflop`.
+        `benchmarks.gflop`.
     """
     start = time.perf_counter()
     keep_jax_out()
     import keras
     import tensorflow as tf
 
+    from benchmarks.gflop import step_gflop
     from benchmarks.glam_networks import VOCABULARY_SIZE, build_networks, glam_config
     from mirrorgan_tf.networks import build_image_encoder
     from mirrorgan_tf.ops.selection import set_kernels
     from mirrorgan_tf.training.dry_run import random_batch
-    from mirrorgan_tf.training.estimates import step_gflop
     from mirrorgan_tf.training.glam_stage import GlamStage
     from mirrorgan_tf.training.loop import compile_step
     from mirrorgan_tf.training.memory import free_memory, peak_gib

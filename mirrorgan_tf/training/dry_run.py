@@ -17,7 +17,6 @@ from mirrorgan_tf.training.estimates import (
     MeasuredStep,
     describe_epoch,
     estimate,
-    step_gflop,
     table,
 )
 from mirrorgan_tf.training.glam_stage import GlamStage
@@ -28,9 +27,9 @@ from mirrorgan_tf.training.stream_stage import StreamStage
 
 __all__ = ["dry_run", "random_batch"]
 
-# Of AttnGAN's vocabularies; that of birdlets is about as large, that of a folder is
-# not known.
-_VOCABULARY_SIZES = {"birdlets": 200, "cub": 5_450, "coco": 27_297, "folder": 5_450}
+# Words of AttnGAN's vocabularies; other data sets are assumed to be like CUB.
+_VOCABULARY_SIZES = {"birdlets": 200, "coco": 27_297}
+_DEFAULT_VOCABULARY_SIZE = 5_450
 _BATCH = 2
 # The first, which traces, and those that are timed.
 _STEPS = 3
@@ -47,13 +46,14 @@ def dry_run(config: Config, strategy: tf.distribute.Strategy) -> None:
         config = config.replace(image_encoder_weights="none")
     if config.encoders.stream_encoder_weights != "stem":
         config = config.replace(stream_encoder_weights="none")
-    words = _VOCABULARY_SIZES[config.data.dataset] + 1
+    words = 1 + _VOCABULARY_SIZES.get(config.data.dataset, _DEFAULT_VOCABULARY_SIZE)
     with strategy.scope():
         stages = _build_stages(config, words)
     _log_parameters(stages["glam"])
     batch_size = _BATCH * config.run.accumulate_steps * strategy.num_replicas_in_sync
     logging.info(
-        "a few steps a stage, batch %d, %d words in the vocabulary, %d replica(s), "
+        "a few steps of each stage, batch %d, %d words in the vocabulary, %d "
+        "replica(s), "
         "float32 multiplied in %s",
         batch_size,
         words - 1,
@@ -105,7 +105,7 @@ def _build_stages(config, words):
 
 def _log_parameters(stage):
     parts = {
-        "STEM": stage.stem,
+        "text encoder": stage.stem,
         "DAMSM image encoder": stage.image_encoder,
         "STREAM": stage.stream,
         "generator (GLAM)": stage.glam,
@@ -115,6 +115,10 @@ def _log_parameters(stage):
             stage.config.sizes, stage.discriminators, strict=True
         )
     }
+    for size, discriminator in zip(
+        stage.config.feature_sizes, stage.feature_discriminators, strict=True
+    ):
+        parts[f"features of {size} px"] = discriminator
     for name, network in parts.items():
         logging.info(
             "%-22s %12s trainable of %12s parameters",
@@ -145,14 +149,14 @@ def _run_steps(name, stage, config, strategy, batch_size, words):
         peak_gib(),
         "  ".join(f"{key} {value:.3f}" for key, value in losses.items()),
     )
-    return MeasuredStep(batch_size, seconds, step_gflop(train_step, batches))
+    return MeasuredStep(batch_size, seconds)
 
 
 def _time_step(train_step, batches):
     """Seconds of a step, and its losses."""
-    begun = time.monotonic()
+    start_s = time.monotonic()
     losses = {key: float(value) for key, value in train_step(batches).items()}
-    return time.monotonic() - begun, losses
+    return time.monotonic() - start_s, losses
 
 
 def random_batch(config: Config, batch_size: int, words: int) -> dict:

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Iterable
-from typing import Any
 
 from mirrorgan_tf.config import Config
 
@@ -11,7 +10,6 @@ __all__ = [
     "MeasuredStep",
     "describe_epoch",
     "estimate",
-    "step_gflop",
     "table",
 ]
 
@@ -28,12 +26,10 @@ class MeasuredStep:
     Args:
         images: number in its batch.
         seconds: its time.
-        gflop: of its convolutions and matrix products, see `step_gflop`.
     """
 
     images: int
     seconds: float
-    gflop: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,55 +42,6 @@ class Estimate:
     batch_size: int
     epoch_s: float
     all_steps_s: float
-
-
-def step_gflop(train_step: Any, *arguments) -> float:
-    """GFLOP of a step's convolutions and matrix products, on all its replicas.
-
-    Counts operations that the step's results need and whose shapes are known; the body
-    of a loop counts once (for the LSTMs, one word). TensorFlow's own profiler counts
-    products of transposed batches wrongly.
-
-    Args:
-        train_step: a `tf.function`, traced for `arguments`.
-        *arguments: of the step.
-    """
-    graph = train_step.get_concrete_function(*arguments).graph
-    # A step compiled by XLA is a function that the graph calls, as a loop's body is.
-    called = [function.graph for function in graph._functions.values()]
-    return sum(_operations(part) for part in (graph, *called)) / 1e9
-
-
-def _operations(graph):
-    waiting = [tensor.op for tensor in graph.outputs] + list(graph.control_outputs)
-    needed = set()
-    while waiting:
-        operation = waiting.pop()
-        if operation not in needed:
-            needed.add(operation)
-            waiting += [tensor.op for tensor in operation.inputs]
-            waiting += operation.control_inputs
-    return sum(_multiplications(operation) for operation in needed) * 2
-
-
-def _multiplications(operation):
-    """Number of results times the products summed in each; 0 for unknown shapes."""
-    inputs = [tensor.shape for tensor in operation.inputs]
-    outputs = [tensor.shape for tensor in operation.outputs]
-    if operation.type in ("MatMul", "BatchMatMulV2"):
-        transposed = "transpose_a" if operation.type == "MatMul" else "adj_x"
-        results = outputs[0]
-        # A slice keeps the TensorShape, which knows its number of elements.
-        summed = inputs[0][-2:-1] if operation.get_attr(transposed) else inputs[0][-1:]
-    elif operation.type == "Conv2D":
-        results, summed = outputs[0], inputs[1][:3]
-    elif operation.type == "Conv2DBackpropInput":
-        results, summed = inputs[2], inputs[1][:3]
-    elif operation.type == "Conv2DBackpropFilter":
-        results, summed = inputs[2], outputs[0][:3]
-    else:
-        return 0
-    return (results.num_elements() or 0) * (summed.num_elements() or 0)
 
 
 def estimate(config: Config, stage: str, measured: MeasuredStep) -> Estimate:
@@ -133,15 +80,12 @@ def _epoch_images(config):
 
 def table(estimates: Iterable[Estimate]) -> list[str]:
     """A header, and a line for each stage."""
-    rows = [["stage", "s/step", "GFLOP/step", "GFLOP/s", "epoch", "all steps", "take"]]
+    rows = [["stage", "s/step", "epoch", "all steps", "take"]]
     for stage in estimates:
-        measured = stage.measured
         rows.append(
             [
                 stage.stage,
-                f"{measured.seconds:.3g}",
-                f"{measured.gflop:.3g}",
-                f"{measured.gflop / measured.seconds:.3g}",
+                f"{stage.measured.seconds:.3g}",
                 _duration(stage.epoch_s),
                 f"{stage.steps:,} of {stage.batch_size}",
                 _duration(stage.all_steps_s),
