@@ -68,7 +68,7 @@ def test_one_command_trains_all_stages_and_goes_on(road):
     folder, _, first, second = road
     assert first.returncode == 0, first.stderr
     for stage in ("backbone 4/4", "stem 4/4", "stream 4/4", "glam 2/2"):
-        assert re.search(rf"{stage} \| ETA .* images/s \| ", first.stderr), stage
+        assert re.search(rf"{stage} steps \| ETA .* images/s \| ", first.stderr), stage
     assert second.returncode == 0, second.stderr
     assert "glam: going on from step 2" in second.stderr
     assert "stem 4/4" not in second.stderr

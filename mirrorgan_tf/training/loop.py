@@ -19,7 +19,7 @@ from mirrorgan_tf.training.distribution import (
     num_workers,
 )
 from mirrorgan_tf.training.memory import free_memory
-from mirrorgan_tf.training.progress import Progress, StageSummaries, StartUpTimes
+from mirrorgan_tf.training.progress import StageProgress, StageSummaries, StartUpTimes
 from mirrorgan_tf.training.signals import StopSignals
 from mirrorgan_tf.training.stage import Observer, Stage
 
@@ -135,15 +135,15 @@ def run_stage(
     start_up.record_time("building")
     try:
         while start is not None:
-            progress = Progress(
+            with StageProgress(
                 stage.name,
                 summaries,
                 start=start,
                 steps=steps,
                 batch_size=batch_size,
                 start_up=start_up,
-            )
-            start = loop.run(start, make_dataset, progress)
+            ) as progress:
+                start = loop.run(start, make_dataset, progress)
     finally:
         summaries.close()
 

@@ -1,7 +1,6 @@
 """What a training reports while it runs: log lines, TensorBoard, pictures."""
 
 import contextlib
-import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,11 +10,14 @@ import tensorflow as tf
 from absl import logging
 
 from mirrorgan_tf.pictures import save_image
+from mirrorgan_tf.progress import Progress
 from mirrorgan_tf.training.stage import Observation
 
-__all__ = ["Progress", "StageSummaries", "StartUpTimes", "warn_if_unwritable"]
+__all__ = ["StageProgress", "StageSummaries", "StartUpTimes", "warn_if_unwritable"]
 
 _TENSORBOARD_LOG = "TensorBoard's log"
+# Losses that contain the others.
+_TOTALS = ("generator", "total", "cross_entropy")
 
 
 class StageSummaries:
@@ -121,8 +123,8 @@ class StartUpTimes:
         )
 
 
-class Progress:
-    """Log lines of a stage with its speed and the time that is left."""
+class StageProgress:
+    """Log lines of a stage, on a terminal a line that is rewritten, and TensorBoard."""
 
     def __init__(
         self,
@@ -138,43 +140,40 @@ class Progress:
         self._stage = stage
         self._summaries = summaries
         self._start_up = start_up
-        self._steps = steps
         self._batch_size = batch_size
-        self._restart_clock(start)
+        self._progress = Progress(
+            stage,
+            steps,
+            done=start,
+            unit="steps",
+            speed_factor=batch_size,
+            speed_unit="images",
+            seconds_between_lines=0,
+        )
 
-    def _restart_clock(self, step):
-        """Leaves out of the speed what was no training (tracing, pictures)."""
-        self._clock_start_s = time.monotonic()
-        self._clock_start_step = step
+    def __enter__(self) -> "StageProgress":
+        self._progress.__enter__()
+        return self
+
+    def __exit__(self, *error) -> None:
+        self._progress.__exit__(*error)
 
     def report(self, step: int, losses: dict[str, float]) -> None:
-        """Logs and summarises the means of the losses."""
-        seconds = max(time.monotonic() - self._clock_start_s, 1e-9)
-        rate = (step - self._clock_start_step) / seconds
-        left_s = (self._steps - step) / rate if rate else math.inf
-        images_per_second = rate * self._batch_size
-        self._summaries.write_scalars(
-            losses | {"images_per_second": images_per_second}, step
-        )
-        logging.info(
-            "%s %d/%d | ETA %s | %.1f images/s | %s",
-            self._stage,
+        """Reports the means of the losses since the last report."""
+        # A terminal may have room for the first ones alone.
+        first = {name: losses[name] for name in _TOTALS if name in losses}
+        self._progress.update(
             step,
-            self._steps,
-            _clock(left_s),
-            images_per_second,
-            _numbers(losses),
-            extra={
-                "fields": {
-                    "stage": self._stage,
-                    "step": step,
-                    "steps": self._steps,
-                    "eta_s": round(left_s, 1) if rate else None,
-                    "images_per_second": round(images_per_second, 2),
-                    "losses": losses,
-                }
+            first | losses,
+            {
+                "stage": self._stage,
+                "step": step,
+                "steps": self._progress.total,
+                "losses": losses,
             },
         )
+        speed = self._progress.items_per_second * self._batch_size
+        self._summaries.write_scalars(losses | {"images_per_second": speed}, step)
         self._start_up.report(self._stage)
 
     def show(self, observation: Observation, step: int) -> None:
@@ -182,27 +181,8 @@ class Progress:
         figures, pictures = observation
         self._summaries.write_scalars(figures, step)
         if figures:
+            text = "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
             fields = {"stage": self._stage, "step": step, "figures": figures}
-            logging.info(
-                "%s %d: %s",
-                self._stage,
-                step,
-                _numbers(figures),
-                extra={"fields": fields},
-            )
+            logging.info("%s %d: %s", self._stage, step, text, extra={"fields": fields})
         self._summaries.write_pictures(pictures, step)
-        self._restart_clock(step)
-
-
-def _numbers(values):
-    return "  ".join(f"{name} {value:.3f}" for name, value in values.items())
-
-
-def _clock(seconds):
-    if math.isinf(seconds):
-        return "?"
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return (
-        f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
-    )
+        self._progress.restart_clock(step)
