@@ -150,16 +150,6 @@ def test_dry_run_needs_no_data(name, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("name", ["birdlets", "cub", "coco"])
-def test_flagfiles_are_valid(name, tmp_path):
-    lines = (ROOT / "flags" / f"{name}.cfg").read_text().splitlines(keepends=True)
-    # The one flag that is no setting: a workdir does not hold its own name.
-    settings = [line for line in lines if not line.startswith("--workdir=")]
-    assert len(settings) == len(lines) - 1
-    (tmp_path / "flags.cfg").write_text("".join(settings))
-    assert read_config(tmp_path / "flags.cfg").data.dataset == name
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
