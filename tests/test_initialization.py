@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
 
 from mirrorgan_tf import networks
 from mirrorgan_tf.data.pipeline import make_dataset
@@ -18,19 +17,13 @@ from mirrorgan_tf.training.captions import with_encoder_text
 from mirrorgan_tf.training.checkpoints import StageCheckpoints
 from mirrorgan_tf.training.glam_stage import GlamStage
 from mirrorgan_tf.training.stream_stage import StreamStage
+from tests.color_folders import write_color_folder
 
-COLORS = {"red": (200, 40, 40), "blue": (40, 40, 200), "green": (40, 160, 60)}
 SEED = tf.constant([0, 0])
 
 
 def _folder_config(config, folder, words):
-    """A folder set of images of one colour, with a caption each."""
-    for split in ("train", "val"):
-        (folder / split).mkdir(parents=True)
-        for i, (name, color) in enumerate(COLORS.items()):
-            Image.new("RGB", (40, 40), color).save(folder / split / f"{i}.png")
-            caption = " ".join([words[0], name, *words[1:]])
-            (folder / split / f"{i}.txt").write_text(caption)
+    write_color_folder(folder, words)
     return config.replace(dataset="folder", data_dir=str(folder))
 
 

@@ -1,0 +1,48 @@
+import keras
+import numpy as np
+import pytest
+
+from mirrorgan_tf import fid_observer
+from mirrorgan_tf.data.sources import open_dataset
+from mirrorgan_tf.text.tokenizer import CaptionTokenizer
+from mirrorgan_tf.text.vocabulary import Vocabulary
+from mirrorgan_tf.training.glam_stage import GlamStage
+from tests.color_folders import write_color_folder
+
+
+class MeanColors:
+    """Stands for the autoencoder: its features are mean colours."""
+
+    def __call__(self, images):
+        return {"features": images.mean(axis=(1, 2)).astype(np.float32)}
+
+
+def test_fid_is_that_of_averaged_generator_and_validation_images(
+    tiny_config, tmp_path, monkeypatch
+):
+    write_color_folder(tmp_path / "data", ["a", "bird"])
+    config = tiny_config.replace(dataset="folder", data_dir=str(tmp_path / "data"))
+    splits = open_dataset(config)
+    vocabulary = Vocabulary(["a", "bird", "red", "blue", "green"])
+    keras.utils.set_random_seed(0)
+    stage = GlamStage.from_config(config, len(vocabulary) + 1)
+    monkeypatch.setattr(
+        fid_observer, "open_autoencoder", lambda folder, index, size: MeanColors()
+    )
+    observer = fid_observer.FidObserver(
+        stage,
+        CaptionTokenizer(vocabulary, config.text.max_words),
+        splits,
+        networks_folder=tmp_path / "networks",
+        every=5,
+    )
+    figures, pictures = observer()
+    assert figures == observer()[0] and not pictures
+    # |m - m'|² + tr(C) where all generated images have one colour.
+    for weight in stage.glam_ema.weights:
+        weight.assign(np.zeros(weight.shape))
+    real = np.array([(200, 40, 40), (40, 40, 200), (40, 160, 60)], float)
+    gray = np.full(3, 128)
+    expected = np.sum((real.mean(0) - gray) ** 2) + np.trace(np.cov(real.T))
+    assert observer()[0]["fid"] == pytest.approx(expected, rel=0.02)
+    assert figures["fid"] != pytest.approx(expected, rel=0.02)
