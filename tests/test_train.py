@@ -1,4 +1,4 @@
-"""The road from nothing to a served image, each command as a user runs it."""
+"""From an empty folder to a served image, each command run as users do."""
 
 import os
 import re
@@ -54,18 +54,18 @@ def run(module, *arguments):
 
 
 @pytest.fixture(scope="module")
-def road(tmp_path_factory):
-    """A small run, stopped after two steps of GLAM and gone on with."""
-    folder = tmp_path_factory.mktemp("road")
-    where = [f"--workdir={folder}/run", f"--data_dir={folder}/data"]
-    first = run("mirrorgan_tf.train", *SMALL, *where, "--glam_steps=2")
-    second = run("mirrorgan_tf.train", *SMALL, *where, "--glam_steps=5")
-    return folder, where, first, second
+def finished_run(tmp_path_factory):
+    """A small run, trained to step 2 of stage glam and then to step 5."""
+    folder = tmp_path_factory.mktemp("run")
+    paths = [f"--workdir={folder}/run", f"--data_dir={folder}/data"]
+    first = run("mirrorgan_tf.train", *SMALL, *paths, "--glam_steps=2")
+    second = run("mirrorgan_tf.train", *SMALL, *paths, "--glam_steps=5")
+    return folder, paths, first, second
 
 
 @pytest.mark.slow
-def test_one_command_trains_all_stages_and_goes_on(road):
-    folder, _, first, second = road
+def test_one_command_trains_all_stages_and_continues(finished_run):
+    folder, _, first, second = finished_run
     assert first.returncode == 0, first.stderr
     for stage in ("backbone 4/4", "stem 4/4", "stream 4/4", "glam 2/2"):
         assert re.search(rf"{stage} steps \| ETA .* images/s \| ", first.stderr), stage
@@ -87,19 +87,19 @@ def test_one_command_trains_all_stages_and_goes_on(road):
 
 
 @pytest.mark.slow
-def test_a_finished_run_has_nothing_left(road):
-    _, where, _, _ = road
-    again = run("mirrorgan_tf.train", *SMALL, *where, "--glam_steps=5")
-    assert again.returncode == 0
-    assert "nothing left to train" in again.stderr
+def test_finished_run_has_nothing_left_to_train(finished_run):
+    _, paths, _, _ = finished_run
+    third = run("mirrorgan_tf.train", *SMALL, *paths, "--glam_steps=5")
+    assert third.returncode == 0
+    assert "nothing left to train" in third.stderr
 
 
 @pytest.mark.slow
-def test_other_flags_on_a_workdir_are_refused(road):
-    folder, where, _, _ = road
+def test_other_settings_for_a_workdir_are_refused(finished_run):
+    folder, paths, _, _ = finished_run
     before = (folder / "run" / "flags.cfg").read_text()
     refused = run(
-        "mirrorgan_tf.train", *SMALL, *where, "--generator_width=6", "--seed=5"
+        "mirrorgan_tf.train", *SMALL, *paths, "--generator_width=6", "--seed=5"
     )
     assert refused.returncode == 1
     assert "--generator_width=6 (was 4), --seed=5 (was 1)" in refused.stderr
@@ -108,17 +108,17 @@ def test_other_flags_on_a_workdir_are_refused(road):
 
 
 @pytest.mark.slow
-def test_the_run_draws_is_judged_and_is_served(road):
-    folder, where, _, _ = road
-    drawn = run(
+def test_finished_run_generates_and_is_exported(finished_run):
+    folder, paths, _, _ = finished_run
+    generated = run(
         "mirrorgan_tf.generate",
-        where[0],
+        paths[0],
         "--captions=a red bird with black wings",
         f"--out={folder}/grid.png",
     )
-    assert drawn.returncode == 0, drawn.stderr
+    assert generated.returncode == 0, generated.stderr
     assert np.asarray(Image.open(folder / "grid.png")).std() > 0
-    served = run("export", where[0], f"--out={folder}/served")
+    served = run("export", paths[0], f"--out={folder}/served")
     assert served.returncode == 0, served.stderr
     assert (folder / "served" / "1" / "saved_model.pb").is_file()
     opened = open_workdir(folder / "run")
@@ -130,14 +130,13 @@ def test_the_run_draws_is_judged_and_is_served(road):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["cub", "birdlets"])
-def test_dry_run_needs_no_data(name, tmp_path):
+def test_dry_run_needs_no_data(tmp_path):
     small = ["--generator_width=2", "--discriminator_width=2", "--residual_blocks=1"]
     backbones = ["--image_encoder=small", "--stream_encoder=small"]
     batches = [f"--{stage}_batch_size=2" for stage in STAGES]
     done = run(
         "mirrorgan_tf.train",
-        f"--flagfile=flags/{name}.cfg",
+        "--recipe=birdlets",
         f"--workdir={tmp_path}/run",
         "--dry_run",
         *small,
@@ -167,7 +166,7 @@ def test_bad_flags_are_one_clear_line(arguments, words, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_workdir_remembers_its_flags(tmp_path):
+def test_workdir_keeps_its_settings(tmp_path):
     config = Config.from_flags(seed=3)
     start_workdir(tmp_path / "run", config)
     assert read_config(tmp_path / "run" / "flags.cfg") == config.replace(
@@ -180,7 +179,7 @@ def test_a_workdir_remembers_its_flags(tmp_path):
         start_workdir(tmp_path / "run", Config.from_flags(seed=4))
 
 
-def test_until_a_stage_has_begun_flags_may_change(tmp_path):
+def test_settings_may_change_until_a_stage_has_begun(tmp_path):
     start_workdir(tmp_path, Config.from_flags(seed=3))
     (tmp_path / "vocabulary.txt").write_text("old\n")
     start_workdir(tmp_path, Config.from_flags(seed=4))
@@ -188,7 +187,7 @@ def test_until_a_stage_has_begun_flags_may_change(tmp_path):
     assert not (tmp_path / "vocabulary.txt").exists()
 
 
-def test_opening_what_is_no_run_says_so(tmp_path):
+def test_folder_without_a_trained_run_is_refused(tmp_path):
     with pytest.raises(UserError, match="no flags.cfg in it"):
         open_workdir(tmp_path)
     start_workdir(tmp_path, Config())

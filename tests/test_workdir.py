@@ -32,7 +32,7 @@ def without(pattern):
     return damage
 
 
-def told(text):
+def flags_line(text):
     return lambda path: (path / "flags.cfg").open("a").write(f"{text}\n")
 
 
@@ -46,8 +46,11 @@ def no_text(path):
         (only_flags, "train stage stem first"),
         (without("flags.cfg"), "give the --workdir of a training"),
         (no_text, "flags.cfg: .*mend it"),
-        (told("--of_another_version=1"), "of_another_version.*version that wrote it"),
-        (told("--generator_width=8"), "other networks"),
+        (
+            flags_line("--of_another_version=1"),
+            "of_another_version.*version that wrote it",
+        ),
+        (flags_line("--generator_width=8"), "other networks"),
         (without("vocabulary.txt"), "vocabulary can't be read"),
         (halved("glam/*.data-*"), "cannot be read"),
         (halved("glam/*.index"), "cannot be read"),
@@ -82,7 +85,7 @@ def test_one_workdir_takes_one_training_at_a_time(tmp_path):
 
 
 @pytest.mark.parametrize("path", ["/proc/run", "/dev/null/run", "/dev/null"])
-def test_a_workdir_that_cannot_be_written_is_told(path):
+def test_a_workdir_that_cannot_be_written_is_flags_line(path):
     with (
         pytest.raises(UserError, match=f"--workdir={path}: cannot be written"),
         lock_workdir(Path(path)),
@@ -90,7 +93,7 @@ def test_a_workdir_that_cannot_be_written_is_told(path):
         pytest.fail("held")
 
 
-def test_a_disk_that_became_read_only_is_told(tmp_path):
+def test_a_disk_that_became_read_only_is_flags_line(tmp_path):
     mount = ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", tmp_path]
     mounted = subprocess.run(mount, capture_output=True, text=True)
     if mounted.returncode:

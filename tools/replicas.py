@@ -254,9 +254,9 @@ def start(folder, case, runs, steps):
 def free_ports(count):
     """Ports of loopback that nobody listens on."""
     sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
-    ports = [taken.getsockname()[1] for taken in sockets]
-    for taken in sockets:
-        taken.close()
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
     return ports
 
 

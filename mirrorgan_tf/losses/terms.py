@@ -106,7 +106,7 @@ class DiscriminatorLossInputs:
         real: unconditional logits of real images.
         fake: of generated images.
         real_matching: conditional logits of real images with their own sentences.
-        fake_matching: of generated images with the sentences they were made of.
+        fake_matching: of generated images with their own sentences.
         real_mismatching: of real images with the next image's sentences.
         mismatching_weights: as `real_mismatching`, 0 where there is no next image.
         image_gradient: logits to the gradient of their sum with respect to the real

@@ -19,7 +19,7 @@ _ADVICE = {
 
 @contextlib.contextmanager
 def memory_errors(stage: str) -> Iterator[None]:
-    """Turns running out of memory into a UserError that says which flags save some.
+    """Turns running out of memory into a UserError that names flags that save memory.
 
     Args:
         stage: the one that is built and trained inside.

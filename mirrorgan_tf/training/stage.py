@@ -13,7 +13,7 @@ Observation = tuple[dict[str, float], dict[str, np.ndarray]]
 
 
 class Stage(abc.ABC):
-    """One part of the training: some networks and the step that updates them.
+    """One part of the training: networks and the step that updates them.
 
     Constructed inside the strategy's scope.
 

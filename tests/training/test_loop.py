@@ -133,8 +133,8 @@ def test_mirrored_and_one_device_strategies_restore_each_others_checkpoints(tmp_
     _run(straight, tmp_path / "straight", 20)
     expected = straight.model.variables + straight.optimizer.variables
     for stage in ends:
-        found = stage.model.variables + stage.optimizer.variables
-        for a, b in zip(found, expected, strict=True):
+        variables = stage.model.variables + stage.optimizer.variables
+        for a, b in zip(variables, expected, strict=True):
             np.testing.assert_array_equal(a.numpy(), b.numpy())
 
 
@@ -158,8 +158,8 @@ def test_worker_with_another_checkpoint_than_the_first_worker_is_refused(
 
 def test_finished_stage_is_not_trained_again(tmp_path):
     _run(Line(), tmp_path, 4)
-    again = Line()
-    assert _run(again, tmp_path, 3) == 0
+    resumed = Line()
+    assert _run(resumed, tmp_path, 3) == 0
     assert saved_step(tmp_path / "line") == 4
 
 
@@ -182,12 +182,14 @@ def test_best_weights_are_restored_at_the_end(tmp_path):
     # Of steps 1, which does not count, 5, 10, 15, 20, 22.
     errors = Errors(stage, [0.0, 3.0, 2.0, 1.0, 2.0, 2.0])
     _run(stage, tmp_path, 22, observers=[errors])
-    for found, best in zip(stage.model.get_weights(), errors.weights[3], strict=True):
-        np.testing.assert_array_equal(found, best)
-    again = Line()
-    _run(again, tmp_path, 22)
-    for found, best in zip(again.model.get_weights(), errors.weights[3], strict=True):
-        np.testing.assert_array_equal(found, best)
+    for weight, best in zip(stage.model.get_weights(), errors.weights[3], strict=True):
+        np.testing.assert_array_equal(weight, best)
+    resumed = Line()
+    _run(resumed, tmp_path, 22)
+    for weight, best in zip(
+        resumed.model.get_weights(), errors.weights[3], strict=True
+    ):
+        np.testing.assert_array_equal(weight, best)
 
 
 def test_patience_ends_a_stage_early_and_permanently(tmp_path):
@@ -243,7 +245,7 @@ def test_start_up_time_counts_from_the_given_start(caplog):
     ],
 )
 def test_nan_stops_the_training_and_is_not_saved(tmp_path, broken, message):
-    # At the last step whose loss is read before a checkpoint the weights break.
+    # The weights break at the last step before a checkpoint, after its loss is read.
     begin = {"loss": 6, "weights": 7}[broken]
     with pytest.raises(UserError, match=message):
         _run(Line(_from_step(begin), broken), tmp_path, 20)
@@ -266,7 +268,7 @@ def test_rollback_continues_from_the_checkpoint_with_another_seed(tmp_path, capl
     assert calls[0][1] == 1 != calls[1][1]
     assert "back to step 4 with a new seed (rollback 1 of 3)" in caplog.text
     assert saved_step(tmp_path / "line") == 14
-    # A run that is taken up again keeps to the new seed.
+    # A resumed run keeps the new seed.
     _run(Line(_from_step(6, seed=1)), tmp_path, 18, on_nan="rollback", data=data)
     assert calls[2] == (14, calls[1][1])
 
@@ -370,8 +372,8 @@ def test_step_is_traced_once():
 
 
 def test_stop_in_a_destructor_is_raised_at_the_next_stage(monkeypatch):
-    told = []
-    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    unraisable = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
 
     class Dropped:
         def __del__(self):
@@ -383,4 +385,4 @@ def test_stop_in_a_destructor_is_raised_at_the_next_stage(monkeypatch):
         assert signals.requested
         with pytest.raises(Stopped), signals.deferred():
             pass
-    assert not told
+    assert not unraisable
