@@ -21,6 +21,8 @@ SMALL = [
     "--flagfile=flags/birdlets.cfg",
     "--birdlets_train_images=48",
     "--birdlets_val_images=24",
+    # With two channels oneDNN's bfloat16 convolutions are wrong.
+    "--mixed_precision=none",
     "--scales=2",
     "--generator_width=4",
     "--discriminator_width=2",
