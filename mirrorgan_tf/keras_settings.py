@@ -29,8 +29,8 @@ _LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 def _prepare_environment():
     """Sets the variables that Keras and TensorFlow read when they are imported."""
     os.environ.setdefault(_LOG_LEVEL, "2")
-    # Allocate GPU memory as it is needed. TensorFlow would otherwise allocate nearly all
-    # of it at the start, and an evaluation would not fit beside a training.
+    # Allocate GPU memory as it is needed. TensorFlow would otherwise allocate nearly
+    # all of it at the start, and an evaluation would not fit beside a training.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     for name in list(os.environ):
         # KERAS_HOME is the folder of downloaded weights.
