@@ -1,11 +1,11 @@
-"""Imports Keras and TensorFlow with the settings that the commands need.
+"""Keras and TensorFlow with the settings that the commands need; import it before them.
 
-Import this module before Keras and TensorFlow. Keras reads environment variables such
-as KERAS_BACKEND, and ~/.keras/keras.json, when it or TensorFlow is imported. The
-commands need its TensorFlow backend, float32 and images with channels last, whatever
-those say. In a program that has already imported Keras only the backend is checked.
+Keras reads the shell's KERAS_BACKEND and the like, and ~/.keras/keras.json, when it is
+imported, which TensorFlow does too. The commands need TensorFlow as its backend,
+float32 and images with channels last, whatever those say. A program that has imported
+Keras before keeps its settings: only its backend is checked.
 
-The networks in `mirrorgan_tf.models` do not need this: they run on every backend.
+The networks in `mirrorgan_tf.models` need none of this: they run on every backend.
 """
 
 import os
@@ -19,7 +19,7 @@ from mirrorgan_tf.native_messages import (
 
 __all__ = ["GPU_PROBLEM"]
 
-# Why a GPU of this machine is not used, or None; `mirrorgan_tf.commands` logs it.
+# Why a GPU that is there is not used, for `mirrorgan_tf.commands` to log; else None.
 GPU_PROBLEM: str | None = None
 
 _FILE = "keras.json"
@@ -27,19 +27,19 @@ _LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
 def _prepare_environment():
-    """Sets the variables that Keras and TensorFlow read when they are imported."""
+    """Sets what Keras and TensorFlow read when they are imported."""
     os.environ.setdefault(_LOG_LEVEL, "2")
-    # Allocate GPU memory as it is needed. TensorFlow would otherwise allocate nearly
-    # all of it at the start, and an evaluation would not fit beside a training.
+    # Take GPU memory as it is needed: TensorFlow would otherwise take nearly all of it
+    # at the start, and an evaluation would not fit beside a training.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     for name in list(os.environ):
-        # KERAS_HOME is the folder of downloaded weights.
+        # KERAS_HOME says where downloaded weights are.
         if name.startswith("KERAS_") and name != "KERAS_HOME":
             del os.environ[name]
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    # keras.json may switch on NNX, which only the JAX backend has.
+    # keras.json may switch on what the JAX backend alone has.
     os.environ["KERAS_NNX_ENABLED"] = "false"
-    # It would make tf.keras Keras 2.
+    # Makes tf.keras Keras 2.
     os.environ.pop("TF_USE_LEGACY_KERAS", None)
 
 
@@ -62,10 +62,10 @@ def _start():
     """Imports Keras and TensorFlow without their native log lines.
 
     Returns:
-        Why a GPU of this machine can't be used, or None.
+        Why a GPU that is there can't be used, or None.
     """
     if _LOG_LEVEL in os.environ:
-        # The user wants to read them.
+        # Who sets it wants to read them.
         _prepare_environment()
         _import_keras()
         return None
@@ -74,7 +74,7 @@ def _start():
         _import_keras()
         import tensorflow as tf
 
-        # Start CUDA now; its messages would otherwise appear at the first operation.
+        # CUDA is started here, not at an operation between lines of ours.
         has_gpu = bool(tf.config.list_physical_devices("GPU"))
     return None if has_gpu else describe_unusable_gpu(messages[0])
 
