@@ -1,11 +1,11 @@
-"""Keras and TensorFlow with the settings that the commands need; import it before them.
+"""Imports Keras and TensorFlow with the settings that the commands need.
 
-Keras reads the shell's KERAS_BACKEND and the like, and ~/.keras/keras.json, when it is
-imported, which TensorFlow does too. The commands need TensorFlow as its backend,
-float32 and images with channels last, whatever those say. A program that has imported
-Keras before keeps its settings: only its backend is checked.
+Import this module before Keras and TensorFlow. Keras reads environment variables such
+as KERAS_BACKEND, and ~/.keras/keras.json, when it or TensorFlow is imported. The
+commands need its TensorFlow backend, float32 and images with channels last, whatever
+those say. In a program that has already imported Keras only the backend is checked.
 
-The networks in `mirrorgan_tf.models` need none of this: they run on every backend.
+The networks in `mirrorgan_tf.models` do not need this: they run on every backend.
 """
 
 import os
@@ -19,7 +19,7 @@ from mirrorgan_tf.native_messages import (
 
 __all__ = ["GPU_PROBLEM"]
 
-# Why a GPU that is there is not used, for `mirrorgan_tf.commands` to log; else None.
+# Why a GPU of this machine is not used, or None; `mirrorgan_tf.commands` logs it.
 GPU_PROBLEM: str | None = None
 
 _FILE = "keras.json"
@@ -27,19 +27,19 @@ _LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
 def _prepare_environment():
-    """Sets what Keras and TensorFlow read when they are imported."""
+    """Sets the variables that Keras and TensorFlow read when they are imported."""
     os.environ.setdefault(_LOG_LEVEL, "2")
-    # Take GPU memory as it is needed: TensorFlow would otherwise take nearly all of it
-    # at the start, and an evaluation would not fit beside a training.
+    # Allocate GPU memory as it is needed. TensorFlow would otherwise allocate nearly
+    # all of it at the start, and an evaluation would not fit beside a training.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     for name in list(os.environ):
-        # KERAS_HOME says where downloaded weights are.
+        # KERAS_HOME is the folder of downloaded weights.
         if name.startswith("KERAS_") and name != "KERAS_HOME":
             del os.environ[name]
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    # keras.json may switch on what the JAX backend alone has.
+    # keras.json may switch on NNX, which only the JAX backend has.
     os.environ["KERAS_NNX_ENABLED"] = "false"
-    # Makes tf.keras Keras 2.
+    # It would make tf.keras Keras 2.
     os.environ.pop("TF_USE_LEGACY_KERAS", None)
 
 
@@ -62,10 +62,10 @@ def _start():
     """Imports Keras and TensorFlow without their native log lines.
 
     Returns:
-        Why a GPU that is there can't be used, or None.
+        Why a GPU of this machine can't be used, or None.
     """
     if _LOG_LEVEL in os.environ:
-        # Who sets it wants to read them.
+        # The user wants to read them.
         _prepare_environment()
         _import_keras()
         return None
@@ -74,7 +74,7 @@ def _start():
         _import_keras()
         import tensorflow as tf
 
-        # CUDA is started here, not at an operation between lines of ours.
+        # Start CUDA now; its messages would otherwise appear at the first operation.
         has_gpu = bool(tf.config.list_physical_devices("GPU"))
     return None if has_gpu else describe_unusable_gpu(messages[0])
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 __all__ = ["describe_float32", "full_float32", "use_tf32"]
 
-# Compute capability of NVIDIA's first GPUs with TF32 (A100).
+# Compute capability of the first NVIDIA GPUs with TF32 (A100).
 _FIRST_CAPABILITY = 8, 0
 
 
@@ -16,8 +16,8 @@ def use_tf32(on: bool) -> None:
     """Sets how this process multiplies float32 on GPUs.
 
     Args:
-        on: in TF32, which keeps 10 of float32's 23 bits of mantissa and is several
-            times as fast, on GPUs that have it; else in full precision.
+        on: whether to use TF32 on GPUs that have it. It keeps 10 of float32's 23 bits
+            of mantissa and is several times as fast as full precision.
     """
     tf.config.experimental.enable_tensor_float_32_execution(on)
 
@@ -36,7 +36,7 @@ def full_float32() -> Iterator[None]:
 def describe_float32() -> str:
     """How this process multiplies float32: `TF32` or `full precision`."""
     enabled = tf.config.experimental.tensor_float_32_execution_enabled()
-    # NVIDIA's libraries overrule TensorFlow by this variable.
+    # This variable of NVIDIA's libraries overrides TensorFlow's setting.
     if os.environ.get("NVIDIA_TF32_OVERRIDE") == "0":
         enabled = False
     capabilities = [

@@ -94,7 +94,7 @@ def test_usage_mistakes_are_one_line_with_a_hint_and_write_nothing(tmp_path):
         ("train", "--recipe=coc"): "did you mean coco?",
         ("train", "--glam_step=3"): "Did you mean: glam_steps",
         ("train", "--recipe=coco", "--scales=9"): "--scales=9",
-        ("export",): "--workdir is missing",
+        ("export",): "--workdir",
     }
     results = run_without_tensorflow(tmp_path, *lines)
     for (_, out, error), (arguments, hint) in zip(results, lines.items(), strict=True):

@@ -1,4 +1,4 @@
-"""Flags that name files and folders: `~` is expanded, quotes are refused."""
+"""Flags for files and folders: `~` is expanded, quotes are refused."""
 
 import os
 from typing import Any
@@ -13,31 +13,30 @@ __all__ = [
     "expand_path",
 ]
 
+# The kind of value that `--help` names for these flags.
+PATH = "a path"
+
 
 def expand_path(text: str) -> str:
-    """The path that a user has written, with `~` and `~name` expanded.
+    """Replaces `~` and `~name` at the beginning of a path by home folders.
 
-    Shells expand neither in `--name=~/...`, and flagfiles know no quotes.
+    Shells do not do that in `--name=~/...`, nor do flagfiles.
 
     Raises:
-        ValueError: the path has quotes around it, or no such user has a home folder.
+        ValueError: the path has quotes around it, or there is no such user.
     """
     if text and (text[0] in "\"'" or text[-1] in "\"'"):
         raise ValueError(
-            "has quotes at its ends, which would be part of the name; leave them out, "
-            "as spaces need none in a flagfile"
+            "the quotes would be part of the name; leave them out (a flagfile needs "
+            "none for spaces)"
         )
     expanded = os.path.expanduser(text)
     if text.startswith("~") and expanded == text:
         raise ValueError(
-            "has no home folder that '~' could stand for; write the folder's full "
-            "name, or ./~ for a name that begins with '~'"
+            "there is no home folder for '~'; write the full path, or ./~ for a name "
+            "that begins with '~'"
         )
     return expanded
-
-
-# What these flags call their values.
-PATH = "a path"
 
 
 class _PathParser(flags.ArgumentParser):
@@ -53,19 +52,19 @@ class _PathListParser(flags.ListParser):
 
 
 def define_path(name: str, default: str | None, text: str, **options: Any) -> None:
-    """As `flags.DEFINE_string`."""
+    """Defines a flag with one path, like `flags.DEFINE_string`."""
     flags.DEFINE(_PathParser(), name, default, text, **options)
 
 
 def define_multi_path(name: str, default: list, text: str, **options: Any) -> None:
-    """As `flags.DEFINE_multi_string`."""
+    """Defines a flag that may be repeated, like `flags.DEFINE_multi_string`."""
     flags.DEFINE_multi(
         _PathParser(), flags.ArgumentSerializer(), name, default, text, **options
     )
 
 
 def define_path_list(name: str, default: list, text: str, **options: Any) -> None:
-    """As `flags.DEFINE_list`."""
+    """Defines a flag with paths separated by commas, like `flags.DEFINE_list`."""
     flags.DEFINE(
         _PathListParser(),
         name,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from mirrorgan_tf.commands import quiet
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import whole_folder
+from mirrorgan_tf.logs import quiet
 from mirrorgan_tf.mirrorgan import MirrorGAN, TextToImage
 from mirrorgan_tf.models.folding import fold_batch_norm
 from mirrorgan_tf.models.text_encoder import TextEncoder
