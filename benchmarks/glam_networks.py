@@ -10,8 +10,8 @@ from mirrorgan_tf.networks import (
     build_discriminators,
     build_glam,
     build_image_encoder,
-    build_stem,
     build_stream,
+    build_text_encoder,
 )
 
 __all__ = ["VOCABULARY_SIZE", "Pooled", "build_networks", "glam_config"]
@@ -56,7 +56,7 @@ def build_networks(config: Config, *, cnn: bool) -> dict[str, Any]:
     """The networks of a step by name; the image encoder only if the step needs it."""
     stream = build_stream(config, VOCABULARY_SIZE)
     networks = {
-        "stem": build_stem(config, VOCABULARY_SIZE),
+        "stem": build_text_encoder(config, VOCABULARY_SIZE),
         "stream": stream if cnn else Pooled(stream.decoder),
         "glam": build_glam(config),
         "glam_ema": build_glam(config),

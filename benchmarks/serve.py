@@ -45,7 +45,7 @@ def export_all(folder: Path) -> None:
     import keras
 
     from mirrorgan_tf.config import Config
-    from mirrorgan_tf.networks import build_glam, build_stem
+    from mirrorgan_tf.networks import build_glam, build_text_encoder
     from mirrorgan_tf.serving.served_model import ServedModel
     from mirrorgan_tf.serving.versions import save_version
     from mirrorgan_tf.text.tokenizer import CaptionTokenizer
@@ -56,7 +56,7 @@ def export_all(folder: Path) -> None:
     words = _CAPTION.split()
     words += [f"w{i}" for i in range(_VOCABULARY - 1 - len(words))]
     tokenizer = CaptionTokenizer(Vocabulary(words), config.text.max_words)
-    stem, glam = build_stem(config, _VOCABULARY), build_glam(config)
+    stem, glam = build_text_encoder(config, _VOCABULARY), build_glam(config)
     for name, options in _VARIANTS.items():
         model = ServedModel(tokenizer, stem, glam, **options)
         xla = options.get("xla", False)

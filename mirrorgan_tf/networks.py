@@ -27,7 +27,6 @@ __all__ = [
     "build_glam",
     "build_image_encoder",
     "build_label_classifier",
-    "build_stem",
     "build_stream",
     "check_encoders",
     "count_parameters",
@@ -93,10 +92,6 @@ def build_text_encoder(config: Config, vocabulary_size: int) -> TextEncoder:
     text = encoder.text_inputs(np.array([""]), _ids(config), np.ones((1,), np.int32))
     encoder(**text)
     return encoder
-
-
-# Its name before there were several.
-build_stem = build_text_encoder
 
 
 def build_image_encoder(config: Config) -> ImageEncoder:

@@ -101,8 +101,8 @@ def trained_workdir(tmp_path_factory, tiny_config):
     from mirrorgan_tf.networks import (
         build_glam,
         build_image_encoder,
-        build_stem,
         build_stream,
+        build_text_encoder,
     )
     from mirrorgan_tf.text.vocabulary import Vocabulary
     from mirrorgan_tf.training.checkpoints import StageCheckpoints
@@ -114,7 +114,7 @@ def trained_workdir(tmp_path_factory, tiny_config):
     path = tmp_path_factory.mktemp("trained")
     start_workdir(path, config)
     words.save(path / VOCABULARY_FILE)
-    stem = build_stem(config, len(words) + 1)
+    stem = build_text_encoder(config, len(words) + 1)
     for stage, parts in (
         ("stem", {"stem": stem, "image_encoder": build_image_encoder(config)}),
         ("stream", {"stream": build_stream(config, len(words) + 1)}),

@@ -93,7 +93,7 @@ def convert(
 def _build_stages(config, parts, vocabulary_size):
     """The stages that have files, with their networks' weights."""
     by_flag = {part.flag: part for part in parts}
-    stem = networks.build_stem(config, vocabulary_size)
+    stem = networks.build_text_encoder(config, vocabulary_size)
     image_encoder = networks.build_image_encoder(config)
     _load(stem, by_flag["text_encoder"])
     _load(image_encoder, by_flag["image_encoder"])

@@ -15,7 +15,7 @@ from mirrorgan_tf.config.config_flags import read_config, write_config
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import whole_file
 from mirrorgan_tf.mirrorgan import MirrorGAN
-from mirrorgan_tf.networks import build_glam, build_stem, build_stream
+from mirrorgan_tf.networks import build_glam, build_stream, build_text_encoder
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
 from mirrorgan_tf.workdir import FLAGS_FILE, VOCABULARY_FILE
@@ -49,7 +49,7 @@ def open_preset(name: str | Path) -> MirrorGAN:
     vocabulary = Vocabulary.load(folder / VOCABULARY_FILE)
     words = len(vocabulary) + 1
     networks = {
-        "stem": build_stem(config, words),
+        "stem": build_text_encoder(config, words),
         "stream": build_stream(config, words),
         "glam": build_glam(config),
     }

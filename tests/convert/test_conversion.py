@@ -29,8 +29,8 @@ from mirrorgan_tf.networks import (
     build_discriminators,
     build_glam,
     build_image_encoder,
-    build_stem,
     build_stream,
+    build_text_encoder,
 )
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
@@ -61,7 +61,7 @@ def networks(original_config, tiny_backbones):
     size = len(WORDS) + 1
     stream = build_stream(original_config, size)
     networks = {
-        "text_encoder": build_stem(original_config, size),
+        "text_encoder": build_text_encoder(original_config, size),
         "image_encoder": build_image_encoder(original_config),
         "generator": build_glam(original_config),
         "caption_cnn": stream.encoder,

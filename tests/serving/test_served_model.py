@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from mirrorgan_tf.mirrorgan import TextToImage
-from mirrorgan_tf.networks import build_glam, build_stem
+from mirrorgan_tf.networks import build_glam, build_text_encoder
 from mirrorgan_tf.serving.served_model import ServedModel
 from mirrorgan_tf.workdir import open_workdir
 
@@ -195,7 +195,7 @@ def test_networks_without_attention_and_stream_have_fewer_outputs(model, tiny_co
     config = tiny_config.replace(word_attention=False, sentence_attention=False)
     served = ServedModel(
         model.tokenizer,
-        build_stem(config, 7),
+        build_text_encoder(config, 7),
         build_glam(config),
         max_batch=2,
         default_signature="png",

@@ -64,7 +64,7 @@ class _Run:
             def __init__(self):
                 policy = _policy(config)
                 self.models = {
-                    "stem": networks.build_stem(config, words),
+                    "stem": networks.build_text_encoder(config, words),
                     "image_encoder": networks.build_image_encoder(config),
                     "stream": networks.build_stream(config, words),
                 }
