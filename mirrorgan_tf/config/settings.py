@@ -4,7 +4,7 @@ import dataclasses
 import math
 from typing import Any
 
-from mirrorgan_tf.config import groups
+from mirrorgan_tf.config import groups, stage_groups
 from mirrorgan_tf.errors import UserError
 
 __all__ = ["GROUP_TITLES", "SETTINGS", "STAGES", "Config", "Setting", "StageSettings"]
@@ -14,10 +14,10 @@ __all__ = ["GROUP_TITLES", "SETTINGS", "STAGES", "Config", "Setting", "StageSett
 STAGES = ("backbone", "stem", "stream", "glam")
 
 StageSettings = (
-    groups.BackboneStageSettings
-    | groups.StemStageSettings
-    | groups.StreamStageSettings
-    | groups.GlamStageSettings
+    stage_groups.BackboneStageSettings
+    | stage_groups.StemStageSettings
+    | stage_groups.StreamStageSettings
+    | stage_groups.GlamStageSettings
 )
 
 
@@ -39,11 +39,11 @@ class Config:
     discriminators: groups.DiscriminatorSettings = groups.DiscriminatorSettings()
     encoders: groups.EncoderSettings = groups.EncoderSettings()
     losses: groups.LossSettings = groups.LossSettings()
-    backbone: groups.BackboneStageSettings = groups.BackboneStageSettings()
-    stem: groups.StemStageSettings = groups.StemStageSettings()
-    stream: groups.StreamStageSettings = groups.StreamStageSettings()
-    glam: groups.GlamStageSettings = groups.GlamStageSettings()
-    run: groups.RunSettings = groups.RunSettings()
+    backbone: stage_groups.BackboneStageSettings = stage_groups.BackboneStageSettings()
+    stem: stage_groups.StemStageSettings = stage_groups.StemStageSettings()
+    stream: stage_groups.StreamStageSettings = stage_groups.StreamStageSettings()
+    glam: stage_groups.GlamStageSettings = stage_groups.GlamStageSettings()
+    run: stage_groups.RunSettings = stage_groups.RunSettings()
 
     def __post_init__(self) -> None:
         values = self.to_flags()
@@ -191,7 +191,7 @@ def _all_settings() -> tuple[Setting, ...]:
             name=field.name,
             type=field.type,
             default=field.default,
-            **field.metadata,
+            **field.metadata | {"flag": field.metadata["flag"] or field.name},
         )
         for group in dataclasses.fields(Config)
         for field in dataclasses.fields(group.type)
