@@ -1,4 +1,4 @@
-"""`python -m export --workdir=runs/birdlets --out=served/birdlets`.
+"""Exports a model for serving: `mirrorgan export --workdir=runs/cub --out=served/cub`.
 
 Writes a trained run or a preset as a SavedModel for TensorFlow Serving, in the next
 version folder of --out, or (--format=litert) as a LiteRT model for phones and browsers.

@@ -1,10 +1,9 @@
-"""`python -m mirrorgan_tf.prepare --dataset=coco --data_dir=... --out=...`.
+"""Packs a data set for slow disks: `mirrorgan prepare --recipe=coco --out=data/packed`.
 
-Packs a data set into TFRecord shards for slow or remote disks: images cropped to their
-boxes, their shorter side 76/64 of the training's largest image (256 px: 304), with
-captions, ids and checksums. Give --data_dir the packed folder to train on it. The
-flagfile of a training may be given. The same command goes on after an interruption,
-and mends shards that were damaged.
+Writes TFRecord shards with captions, ids, checksums, and images cropped to their boxes,
+whose shorter side is 76/64 of the generator's largest image (304 px for 256 px). To
+train on them, set --data_dir to the packed folder. All settings of a training are
+accepted. The same command continues after an interruption and repairs damaged shards.
 """
 
 from absl import flags

@@ -1,4 +1,4 @@
-"""`python -m mirrorgan_tf.ablation --flagfile=flags/ablation.cfg`: compares variants.
+"""Compares variants of the model: `mirrorgan ablation --recipe=ablation`.
 
 Trains STEM and STREAM once, then stage glam for each variant and seed, evaluates each
 run, and writes report.md and report.json into --workdir after every run. Variants are
@@ -6,8 +6,6 @@ the lines of a sweep file: a name, a description, and the flags in which it diff
 from the recipe. An interrupted ablation is resumed by the same command.
 """
 
-import shlex
-import sys
 from pathlib import Path
 
 from absl import flags, logging
@@ -104,9 +102,8 @@ def main() -> None:
             )
         except Stopped:
             logging.info(
-                "stopped; what is done is saved, to resume: "
-                "python -m mirrorgan_tf.ablation %s",
-                shlex.join(sys.argv[1:]),
+                "stopped; all progress is saved; continue with: %s",
+                commands.command_line(),
             )
 
 

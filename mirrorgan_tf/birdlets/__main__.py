@@ -1,22 +1,22 @@
-"""`python -m mirrorgan_tf.birdlets --data_dir=...`: draws a data set of birds.
+"""Draws a data set of synthetic birds: `mirrorgan birdlets --data_dir=data/birdlets`.
 
-Pictures of 256 px with captions and, as ground truth, every attribute of every
-bird: colours of body, wings, belly, head and beak, length of beak and tail,
-direction, size, pose, shape, crest, wing pattern, perch and background. They are
-independent of each other. The same flags give the same bytes.
+Writes images of 256 px, captions and, as ground truth, all attributes of every bird:
+colours of body, wings, belly, head and beak, length of beak and tail, direction, size,
+pose, shape, crest, wing pattern, perch and background. They are independent of each
+other. The same flags give the same bytes.
 
-What is written is COCO 2014's layout, which `--dataset=coco` reads as well:
+The layout is that of COCO 2014, which `--dataset=coco` reads as well:
 
-  annotations/captions_train2014.json    captions; `states` of a caption tells
-                                         which attributes it mentions
+  annotations/captions_train2014.json    captions; `states` of a caption lists
+                                         the attributes that it mentions
   annotations/attributes_train2014.json  all attributes of all images
   train2014/COCO_train2014_000000000001.jpg ...
   (the same for val2014)
   birdlets.json                          the flags of the set
 
-The folder appears when it is whole. If it holds the very same set already, nothing
-is done; if anything else, the command refuses. A command that was killed leaves
-only a hidden folder beside it, .NAME.partial-..., which may be deleted.
+The folder appears when it is complete. Nothing is done if it already holds the same
+data set; a folder that holds anything else is refused. A command that was killed leaves
+a hidden folder beside it, .NAME.partial-..., which may be deleted.
 """
 
 from absl import flags

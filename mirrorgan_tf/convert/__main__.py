@@ -1,6 +1,6 @@
 """Converts the original's PyTorch checkpoints to a workdir.
 
-python -m mirrorgan_tf.convert --dataset=cub --text_encoder=text_encoder200.pth
+mirrorgan convert --dataset=cub --text_encoder=text_encoder200.pth
 --image_encoder=image_encoder200.pth --captions_pickle=captions.pickle
 --workdir=runs/cub_official [--generator=netG_epoch_600.pth
 --discriminators=netD0.pth,netD1.pth,netD2.pth] [--caption_cnn=cnn_encoder.ckpt
@@ -99,16 +99,12 @@ def main() -> None:
     )
     logging.info(
         "to continue training, for example to a larger --glam_steps: "
-        "python -m mirrorgan_tf.train %s %s --data_dir=...",
+        "mirrorgan train %s %s --data_dir=...",
         flagfile,
         workdir,
     )
     if checkpoints.generator:
-        logging.info(
-            "to generate images: python -m mirrorgan_tf.generate %s "
-            "--captions='a red bird'",
-            workdir,
-        )
+        logging.info("to generate images: mirrorgan generate %s 'a red bird'", workdir)
 
 
 def read_settings(values: flags.FlagValues) -> tuple[Config, frozenset[str]]:

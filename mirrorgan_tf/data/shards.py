@@ -38,7 +38,7 @@ __all__ = [
 
 MANIFEST = "packed.json"
 VERSION = 1
-_AGAIN = "run `python -m mirrorgan_tf.prepare` again"
+_AGAIN = "run `mirrorgan prepare` again"
 _COLUMNS = ("captions", "class_ids", "image_ids", "offsets")
 
 

@@ -256,7 +256,7 @@ def _load_weights(network, architecture, weights):
     if weights == "imagenet" and not spec.downloads:
         raise ValueError(
             f"weights={weights!r}: {architecture} has none to download; convert the "
-            "original's checkpoints (python -m mirrorgan_tf.convert), or give none or "
+            "original's checkpoints (mirrorgan convert), or give none or "
             "the path of a Keras weights file"
         )
     try:

@@ -39,7 +39,7 @@ def load_saved_model(
     if signature not in loaded.signatures:
         raise UserError(
             f"--{flag}={path}: has no signature {signature}; export it with "
-            "`python -m export`"
+            "`mirrorgan export`"
         )
     return loaded, folder
 
@@ -56,6 +56,6 @@ def _newest(path, flag):
     if not versions:
         raise UserError(
             f"--{flag}={path}: no SavedModel there; give a folder that "
-            "`python -m export` wrote"
+            "`mirrorgan export` wrote"
         )
     return max(versions, key=lambda version: int(version.name))

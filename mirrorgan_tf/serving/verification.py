@@ -62,7 +62,7 @@ def _max_batch(folder):
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(
             f"--verify={folder}: no readable {MANIFEST_FILE} there; give a version "
-            "that `python -m export` wrote"
+            "that `mirrorgan export` wrote"
         ) from None
 
 

@@ -141,7 +141,7 @@ def check_trained(folder: Path) -> None:
     if not _checkpoints(folder):
         raise UserError(
             f"{folder}: no checkpoint; train stage {folder.name} first "
-            f"(python -m mirrorgan_tf.train --stages={folder.name} ...)"
+            f"(mirrorgan train --stages={folder.name} ...)"
         )
 
 
