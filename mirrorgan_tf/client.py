@@ -1,4 +1,4 @@
-"""Queries TensorFlow Serving: `mirrorgan client --server=HOST:8500 --captions='a bird'`.
+"""Queries TensorFlow Serving: `mirrorgan client --server=HOST --captions='a bird'`.
 
 Requests images of captions from TensorFlow Serving, by gRPC or (--rest) by HTTP, and
 writes one file per caption; or (--verify) compares a server with an exported version.

@@ -13,13 +13,14 @@ from absl import flags, logging
 
 from mirrorgan_tf import interrupts
 from mirrorgan_tf.command_help import help_level, help_text, program_name
-from mirrorgan_tf.config.flagfiles import expand_flagfiles, recipe_names
+from mirrorgan_tf.config.config_flags import settings_are_given
+from mirrorgan_tf.config.flagfiles import expand_flagfiles, list_recipes, recipe_names
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.logs import hide_tensorflow_warnings, start_logging
 from mirrorgan_tf.out_of_memory import is_out_of_memory
 from mirrorgan_tf.terminal import escaped_streams, one_line
 
-__all__ = ["command_line", "run", "start_keras"]
+__all__ = ["command_line", "require_settings", "run", "start_keras"]
 
 # The status of a process that SIGPIPE has ended, as shells report it.
 _BROKEN_PIPE_STATUS = 141
@@ -78,6 +79,21 @@ def start_keras() -> None:
     settings = importlib.import_module("mirrorgan_tf.keras_settings")
     if settings.GPU_PROBLEM:
         logging.warning("%s", settings.GPU_PROBLEM)
+
+
+def require_settings(command: str) -> None:
+    """Prints the recipes of a command if no setting is given.
+
+    Raises:
+        UserError: no setting is given.
+    """
+    if settings_are_given():
+        return
+    print(f"Recipes:\n{list_recipes(command)}")
+    raise UserError(
+        "no settings; choose a recipe, such as "
+        f"--recipe={recipe_names(command)[0]} (--help lists all settings)"
+    )
 
 
 def command_line() -> str:

@@ -12,7 +12,6 @@ from absl import flags, logging
 
 from mirrorgan_tf import commands
 from mirrorgan_tf.config import STAGES, config_flags
-from mirrorgan_tf.config.flagfiles import list_recipes
 from mirrorgan_tf.config.path_flags import define_path
 from mirrorgan_tf.errors import UserError
 
@@ -41,12 +40,7 @@ def main() -> None:
     """Trains the stages that the flags name."""
     config = config_flags.config_from_flags()
     chosen = _chosen_stages(config)
-    if not config_flags.settings_are_given():
-        print(f"Recipes:\n{list_recipes('train')}")
-        raise UserError(
-            "no settings; choose a recipe, such as --recipe=birdlets (--help lists all "
-            "settings)"
-        )
+    commands.require_settings("train")
     # TensorFlow takes seconds to import: --help and wrong flags are answered before.
     commands.start_keras()
     import tensorflow as tf

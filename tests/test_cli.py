@@ -90,6 +90,7 @@ def test_usage_mistakes_are_one_line_with_a_hint_and_write_nothing(tmp_path):
         ("trian",): "did you mean train?",
         ("train",): "choose a recipe",
         ("train", "--workdir=here"): "choose a recipe",
+        ("ablation",): "choose a recipe, such as --recipe=ablation",
         ("train", "coco"): "write --recipe=coco",
         ("train", "--recipe=coc"): "did you mean coco?",
         ("train", "--glam_step=3"): "Did you mean: glam_steps",

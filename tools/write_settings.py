@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from mirrorgan_tf.config import SETTINGS, Setting
-from mirrorgan_tf.config.flagfiles import recipe_names, recipe_path
+from mirrorgan_tf.config.flagfiles import describe_recipe, recipe_names
 from mirrorgan_tf.config.settings import GROUP_TITLES
-from mirrorgan_tf.encoding import read_text
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 
@@ -44,8 +43,7 @@ def page() -> str:
     """The text of docs/settings.md."""
     text = _INTRODUCTION
     for name in recipe_names():
-        about = read_text(recipe_path(name)).splitlines()[0].lstrip("# ")
-        text += f"| `{name}` | {about} |\n"
+        text += f"| `{name}` | {describe_recipe(name)} |\n"
     for group, title in GROUP_TITLES.items():
         text += f"\n## {title}\n\n`config.{group}`\n\n"
         text += "| flag | field | default | values | meaning |\n"

@@ -68,6 +68,7 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
 def main() -> None:
     """Plans the runs and does what is left of them."""
     values = flags.FLAGS
+    commands.require_settings("ablation")
     recipe = config_flags.config_from_flags(values)
     workdir = Path(values.workdir)
     if (workdir / "flags.cfg").exists():

@@ -9,6 +9,7 @@ from mirrorgan_tf.encoding import read_text
 from mirrorgan_tf.errors import UserError
 
 __all__ = [
+    "describe_recipe",
     "expand_flagfiles",
     "list_recipes",
     "read_flagfile",
@@ -45,9 +46,19 @@ def read_flagfile(path: str | Path) -> list[str]:
     return _read(Path(path), opened=())
 
 
-def recipe_names() -> list[str]:
-    """Names of all recipes, sorted."""
-    return sorted(path.stem for path in _FOLDER.glob("*.cfg"))
+def recipe_names(command: str | None = None) -> list[str]:
+    """Names of recipes, sorted.
+
+    Args:
+        command: `train` or `ablation`, for the recipes of one command; the second line
+            of a recipe's file names it.
+    """
+    paths = sorted(_FOLDER.glob("*.cfg"))
+    return [
+        path.stem
+        for path in paths
+        if command is None or f"mirrorgan {command} " in _first_lines(path)[1]
+    ]
 
 
 def recipe_path(name: str) -> Path:
@@ -65,24 +76,27 @@ def recipe_path(name: str) -> Path:
 
 
 def list_recipes(command: str) -> str:
-    """Names of the recipes of a command with a line about each.
+    """The recipes of a command, each with a line that says what it is for."""
+    return "\n".join(
+        f"  --recipe={name:<16} {describe_recipe(name)}"
+        for name in recipe_names(command)
+    )
 
-    Args:
-        command: `train` or `ablation`; the second line of a recipe's file names it.
-    """
-    lines = []
-    for name in recipe_names():
-        # The first line says what the recipe is for.
-        about, usage, *_ = read_text(recipe_path(name)).splitlines()
-        if f"mirrorgan {command} " in usage:
-            lines.append(f"  --recipe={name:<16} {about.lstrip('# ')}")
-    return "\n".join(lines)
+
+def describe_recipe(name: str) -> str:
+    """What a recipe is for: the first line of its file."""
+    return _first_lines(recipe_path(name))[0]
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
     """`, did you mean ...?` if a known word is close to a misspelt one, or nothing."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f", did you mean {close[0]}?" if close else ""
+
+
+def _first_lines(path):
+    """The two lines of comments with which each recipe begins."""
+    return [line.lstrip("# ") for line in read_text(path).splitlines()[:2]]
 
 
 def _expand(arguments, opened):
