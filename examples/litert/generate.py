@@ -16,7 +16,9 @@ from tokenizer import CaptionTokenizer
 try:
     from ai_edge_litert.interpreter import Interpreter
 except ImportError:
-    from tensorflow.lite import Interpreter
+    import tensorflow
+
+    Interpreter = tensorflow.lite.Interpreter
 
 
 def generate(folder: Path, caption: str, seed: int) -> np.ndarray:
