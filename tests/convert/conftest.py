@@ -9,7 +9,7 @@ from mirrorgan_tf.models import backbones, torchvision
 
 @contextlib.contextmanager
 def _replaced(**builds):
-    """Other networks, (side, build), in the place of torchvision's."""
+    """Replaces torchvision's networks by others, (side, build)."""
     with pytest.MonkeyPatch.context() as patch:
         for name, (size_px, build) in builds.items():
             architecture = backbones._FROZEN_NETWORKS[name]._replace(
@@ -33,10 +33,10 @@ def thin_backbones():
 
 
 def _tiny_inception(side):
-    """Nothing of it but names: it takes seconds to build."""
+    """A small network with some of Inception's names, which builds quickly."""
     images = x = layers.Input((side, side, 3))
     for name in ("Conv2d_1a_3x3", "Mixed_6e"):
-        # The largest of the feature maps; it has no weights.
+        # The largest feature map; it has no weights.
         if name == "Mixed_6e":
             x = layers.Identity(name="Mixed_5d")(x)
         x = layers.Conv2D(4, 3, 2, use_bias=False, name=f"{name}.conv")(x)
@@ -47,7 +47,7 @@ def _tiny_inception(side):
 
 @pytest.fixture(scope="module")
 def tiny_backbones():
-    """Stand-ins with some of torchvision's names, for all that is not about them."""
+    """Small networks with some of torchvision's names, for tests of other parts."""
     with _replaced(
         inception_v3_torchvision=(16, _tiny_inception),
         resnet152_torchvision=(

@@ -1,7 +1,7 @@
-"""torchvision's networks written from their definition, over two sets of operations.
+"""torchvision's networks by their definition, with two sets of operations.
 
-`TensorFlow` has plain tf.nn with every padding spelled out; `Torch` has PyTorch's own.
-Both read parameters by torchvision's names, and give every stage's features by name.
+`TensorFlow` has tf.nn's operations with explicit padding, `Torch` has PyTorch's. Both
+read parameters by torchvision's names. The networks return features by stage.
 """
 
 import numpy as np
@@ -9,24 +9,24 @@ import tensorflow as tf
 
 
 def random_state(shapes, seed=0):
-    """Parameters that keep features of about one size, and no two batch norms alike."""
+    """Random parameters with which features keep their scale through all layers."""
     random = np.random.default_rng(seed)
 
-    def draw(name, shape):
+    def sample(name, shape):
         if name.endswith("running_var"):
             return random.uniform(0.5, 1.5, shape)
         if name.endswith(".weight") and len(shape) == 1:
-            # Where a block's branch is added to its input, it has to be the smaller.
+            # The branch of a residual block must be smaller than its input.
             return random.uniform(0.5, 1.5, shape) * (0.2 if ".bn3." in name else 1)
         if name.endswith(".weight"):
             return random.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape)
         return random.normal(0, 0.1, shape)
 
-    return {name: draw(name, s).astype(np.float32) for name, s in shapes.items()}
+    return {name: sample(name, s).astype(np.float32) for name, s in shapes.items()}
 
 
 class TensorFlow:
-    """(B, h, w, C)."""
+    """Plain operations on (B, h, w, C)."""
 
     def __init__(self, state):
         self.state = state
@@ -72,7 +72,7 @@ class TensorFlow:
 
 
 class Torch:
-    """(B, C, h, w) inside."""
+    """PyTorch's operations on (B, C, h, w)."""
 
     def __init__(self, state):
         import torch
@@ -123,8 +123,8 @@ class Torch:
         return self.torch.cat(parts, dim=1)
 
 
-# Branches of each kind of block: (name, stride, padding) one after the other; None is
-# the pooling that comes before, a tuple of chains goes on from the same features.
+# The branches of each kind of block: chains of convolutions (name, stride, padding)
+# and poolings.
 _1 = (1, (0, 0))
 _A = [
     [("branch1x1", *_1)],
@@ -202,10 +202,10 @@ _BLOCKS = {
 
 
 def inception_v3(net, x):
-    """Every stage's features by torchvision's name of it."""
+    """Features of every stage, by torchvision's names."""
     stages = {}
 
-    def run(x, chain, prefix, seen=None):
+    def run(x, chain, prefix, outputs=None):
         for link in chain:
             if link == "max":
                 x = net.max_pool(x)
@@ -215,8 +215,8 @@ def inception_v3(net, x):
                 name, stride, padding = link
                 x = net.conv(x, f"{prefix}{name}.conv", stride, padding)
                 x = net.relu(net.norm(x, f"{prefix}{name}.bn", 0.001))
-                if seen is not None:
-                    seen[name] = x
+                if outputs is not None:
+                    outputs[name] = x
         return x
 
     x = run(x, _STEM, "", stages)
@@ -227,7 +227,7 @@ def inception_v3(net, x):
 
 
 def resnet(net, x, blocks):
-    """Every stage's features; the modules are named by their places, as in STREAM."""
+    """Features of every stage; modules are named by position, as in STREAM."""
     conv1, bn1, *layers = (f"resnet.{place}" for place in (0, 1, 4, 5, 6, 7))
     stages = {}
     x = net.relu(net.norm(net.conv(x, conv1, 2, (3, 3)), bn1, 1e-5))
