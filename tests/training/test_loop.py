@@ -1,5 +1,4 @@
 import os
-import resource
 import signal
 import sys
 import time
@@ -16,7 +15,7 @@ from mirrorgan_tf.training import loop
 from mirrorgan_tf.training.checkpoints import saved_step
 from mirrorgan_tf.training.distribution import global_mean
 from mirrorgan_tf.training.loop import compile_step, run_stage
-from mirrorgan_tf.training.progress import StageSummaries, StartUpTimes
+from mirrorgan_tf.training.progress import StartUpTimes
 from mirrorgan_tf.training.signals import Stopped, StopSignals
 from mirrorgan_tf.training.stage import Observer, Stage
 
@@ -324,38 +323,6 @@ def test_unwritable_log_does_not_stop_the_training(tmp_path, blocked, caplog):
     _run(Line(), tmp_path, 8)
     assert saved_step(tmp_path / "line") == 8
     assert caplog.text.count("cannot be written, the training goes on without") == 1
-
-
-def test_log_on_a_full_disk_does_not_stop_the_training(tmp_path, caplog):
-    summaries = StageSummaries(tmp_path, "line")
-    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
-    try:
-        noise = np.random.default_rng(0).integers(0, 255, (99, 99, 3), np.uint8)
-        summaries.write_pictures({"noise": noise}, 1)
-        summaries.write_scalars({"loss": 1.0}, 2)
-        summaries.close()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-    for what in ("TensorBoard's log", "pictures"):
-        assert f"{what} cannot be written, the training goes on" in caplog.text
-
-
-def test_checkpoint_of_another_network_is_refused(tmp_path):
-    _run(Line(), tmp_path, 4)
-    other = Line()
-    other.model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(2)])
-    other.checkpointed = {"model": other.model, "optimizer": other.optimizer}
-    with pytest.raises(UserError, match="checkpoint is of other networks"):
-        _run(other, tmp_path, 8)
-
-
-def test_damaged_checkpoint_is_a_user_error(tmp_path):
-    _run(Line(), tmp_path, 4)
-    for path in (tmp_path / "line").glob("ckpt-*.data*"):
-        path.write_bytes(b"\0" * path.stat().st_size)
-    with pytest.raises(UserError, match="cannot be read"):
-        _run(Line(), tmp_path, 8)
 
 
 def test_step_is_traced_once():
