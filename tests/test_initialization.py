@@ -46,8 +46,9 @@ def _train_stream(config, stage_of, steps):
         max_words=config.text.max_words,
     )
     text_inputs = networks.text_encoder_class(config).text_inputs
+    step = tf.function(stage.step, autograph=False)
     losses = [
-        float(stage.step(with_encoder_text(batch, text_inputs), SEED)["cross_entropy"])
+        float(step(with_encoder_text(batch, text_inputs), SEED)["cross_entropy"])
         for batch in dataset.take(steps)
     ]
     return losses, stage, tokenizer
