@@ -3,7 +3,7 @@
 pip install ai-edge-litert numpy pillow
 python examples/litert/generate.py FOLDER 'a red bird' bird.png [SEED]
 
-FOLDER is what `python -m export --format=litert --out=FOLDER` wrote.
+FOLDER is what `mirrorgan export --format=litert --out=FOLDER` wrote.
 """
 
 import sys

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class CaptionTokenizer:
-    """Reads the `tokenizer.json` of `python -m export --format=litert`.
+    """Reads the `tokenizer.json` of `mirrorgan export --format=litert`.
 
     Args:
         path: of the file.
