@@ -144,8 +144,8 @@ class SmallBackbone(layers.Layer):
                 conv(channels, 3, strides=strides, dtype=policy) for strides in (2, 1)
             ]
         self.norms = [batch_normalization(dtype=policy) for _ in self.convs]
-        self.reading = dense(self.pooled_dim, dtype=policy)
-        self.reading_norm = batch_normalization(dtype=policy)
+        self.code_dense = dense(self.pooled_dim, dtype=policy)
+        self.code_norm = batch_normalization(dtype=policy)
 
     def build(self, input_shape):
         channels = input_shape[-1]
@@ -153,8 +153,8 @@ class SmallBackbone(layers.Layer):
             convolution.build((None, None, None, channels))
             channels = convolution.filters
             norm.build((None, None, None, channels))
-        self.reading.build((None, 4 * 4 * channels))
-        self.reading_norm.build((None, self.pooled_dim))
+        self.code_dense.build((None, 4 * 4 * channels))
+        self.code_norm.build((None, self.pooled_dim))
         self.built = True
 
     def call(self, images, training=False):
@@ -173,8 +173,8 @@ class SmallBackbone(layers.Layer):
 
     def from_maps(self, maps, training=False):
         """The result of a call, from that of `feature_maps`."""
-        last = ops.reshape(maps[-1], (-1, self.reading.kernel.shape[0]))
-        code = self.reading_norm(self.reading(last), training=training)
+        last = ops.reshape(maps[-1], (-1, self.code_dense.kernel.shape[0]))
+        code = self.code_norm(self.code_dense(last), training=training)
         return maps[2], ops.relu(code)
 
     @property

@@ -51,9 +51,9 @@ class BatchNormalization(layers.BatchNormalization):
             batches=batches,
             synchronized=self.synchronized,
         )
-        for i in range(batches):
-            self._move(self.moving_mean, means[i])
-            self._move(self.moving_variance, variances[i])
+        for mean, variance in zip(means, variances, strict=True):
+            self._move(self.moving_mean, mean)
+            self._move(self.moving_variance, variance)
         return output
 
     def _move(self, average, moment):

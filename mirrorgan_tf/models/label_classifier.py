@@ -29,17 +29,19 @@ class LabelClassifier(keras.Model):
         self.values = dict(values)
         self.width = width
         self.backbone = build_backbone("small", width=width, dtype=self.dtype_policy)
-        self.reading = layers.Dense(sum(self.values.values()), dtype=self.dtype_policy)
+        self.output_layer = layers.Dense(
+            sum(self.values.values()), dtype=self.dtype_policy
+        )
 
     def build(self, input_shape):
         self.backbone.build(input_shape)
-        self.reading.build((None, self.backbone.pooled_dim))
+        self.output_layer.build((None, self.backbone.pooled_dim))
         self.built = True
 
     def call(self, images, training=False):
         """Images (B, H, W, 3) in [-1, 1] to label -> logits (B, values), float32."""
         _, pooled = self.backbone(images, training=training)
-        logits = full_precision(self.reading(pooled))
+        logits = full_precision(self.output_layer(pooled))
         ends = list(itertools.accumulate(self.values.values()))
         return dict(zip(self.values, ops.split(logits, ends[:-1], axis=1), strict=True))
 

@@ -29,8 +29,8 @@ def batch_norm(x, scale, offset, *, epsilon: float, batches: int, synchronized: 
         synchronized: take the moments over all replicas, whose batches are of one size.
 
     Returns:
-        Outputs like `x`; means and variances, each (batches, C) and at least float32.
-        The variance is the batch's own, divided by n.
+        Outputs like `x`, and the batches' means and variances, tuples of (C,), at least
+        float32. The variance is the batch's own, divided by n.
     """
     parts = ops.split(x, batches) if batches > 1 else [x]
     dtype = keras.backend.standardize_dtype(x.dtype)
@@ -40,7 +40,7 @@ def batch_norm(x, scale, offset, *, epsilon: float, batches: int, synchronized: 
         results = plain_batch_norm(parts, scale, offset, epsilon, synchronized)
     outputs, means, variances = zip(*results, strict=True)
     output = ops.concatenate(outputs) if batches > 1 else outputs[0]
-    return output, ops.stack(means), ops.stack(variances)
+    return output, means, variances
 
 
 def plain_batch_norm(parts, scale, offset, epsilon, synchronized=False):

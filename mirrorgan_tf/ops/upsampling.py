@@ -8,6 +8,7 @@ multiplications.
 
 from keras import backend, ops
 
+from mirrorgan_tf.ops.convolution import conv2d
 from mirrorgan_tf.ops.selection import Operation, is_fast
 
 __all__ = ["plain_upsample_conv2d", "upsample_conv2d", "upsample_conv2d_by_subpixels"]
@@ -38,7 +39,7 @@ def upsample_conv2d(x, kernel, bias=None, activation=None):
 def plain_upsample_conv2d(x, kernel, bias=None, activation=None):
     """The plain version."""
     x = ops.repeat(ops.repeat(x, 2, axis=1), 2, axis=2)
-    return _add_bias_and_activate(ops.conv(x, kernel, padding="same"), bias, activation)
+    return _add_bias_and_activate(conv2d(x, kernel), bias, activation)
 
 
 def upsample_conv2d_by_subpixels(x, kernel, bias=None, activation=None):
