@@ -27,6 +27,8 @@ class Adam(keras.optimizers.Adam):
 
     def apply(self, grads, trainable_variables=None):
         """As Keras' `apply`."""
+        # Keras adds up gradients of embeddings wrongly over several replicas.
+        grads = [None if x is None else tf.convert_to_tensor(x) for x in grads]
         self._fast = is_fast(Operation.ADAM)
         if self._fast:
             # Numbers of this update by dtype; Keras would track a plain dict.
@@ -45,7 +47,6 @@ class Adam(keras.optimizers.Adam):
         if dtype not in by_dtype:
             by_dtype[dtype] = self._read_hyperparameters(learning_rate, dtype)
         averages = self._momentums[index].value, self._velocities[index].value
-        gradient = tf.convert_to_tensor(gradient)
         if gradient.dtype != dtype:
             _compiled_update(variable, *averages, gradient, by_dtype[dtype])
             return

@@ -25,9 +25,10 @@ def _closed_form(x, gradients, rates):
     return x, m, v
 
 
-@pytest.mark.parametrize("kernels", ["auto", "reference"])
+# Keras rounds its hyperparameters to float32: 1 - 0.999 has an error of 1.3e-5.
+@pytest.mark.parametrize("kernels, rtol", [("auto", 1e-12), ("reference", 2e-5)])
 @pytest.mark.parametrize("replicas", [1, 2])
-def test_updates_match_the_closed_form(replicas, kernels, two_replicas):
+def test_updates_match_the_closed_form(replicas, kernels, rtol, two_replicas):
     strategy = two_replicas if replicas == 2 else tf.distribute.get_strategy()
     schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5, staircase=True)
     with strategy.scope():
@@ -50,10 +51,10 @@ def test_updates_match_the_closed_form(replicas, kernels, two_replicas):
     gradients = [_gradient(number) for number in STEPS]
     x, m, v = _closed_form(START, gradients, (0.1, 0.1, 0.05, 0.05))
     assert optimizer.iterations.numpy() == len(STEPS)
-    np.testing.assert_allclose(dense.numpy(), x, rtol=1e-7)
-    np.testing.assert_allclose(rows.numpy()[:, 0], x, rtol=1e-7)
-    np.testing.assert_allclose(optimizer._momentums[0].numpy(), m, rtol=1e-12)
-    np.testing.assert_allclose(optimizer._velocities[0].numpy(), v, rtol=1e-12)
+    np.testing.assert_allclose(dense.numpy(), x, rtol=max(rtol, 1e-7))
+    np.testing.assert_allclose(rows.numpy()[:, 0], x, rtol=max(rtol, 1e-7))
+    np.testing.assert_allclose(optimizer._momentums[0].numpy(), m, rtol=rtol)
+    np.testing.assert_allclose(optimizer._velocities[0].numpy(), v, rtol=rtol)
 
 
 @pytest.mark.parametrize(
