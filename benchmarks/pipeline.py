@@ -19,7 +19,6 @@ from pathlib import Path
 from absl import app, flags
 
 from benchmarks.coco_tree import write_coco
-from mirrorgan_tf import commands  # noqa: F401  (quiets TensorFlow before its import)
 
 _IMAGES = flags.DEFINE_integer("images", 82_783, "Images of the epoch.", lower_bound=1)
 _PHOTOS = flags.DEFINE_integer("photos", 192, "Different photographs.", lower_bound=16)

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from benchmarks.processes import in_a_process, keep_jax_out
 from benchmarks.rates import rates_table
-from mirrorgan_tf import commands  # noqa: F401  (quiets TensorFlow before its import)
 
 # Seconds of the original's generator for one image, fp32 and 2 threads, on a machine of
 # these rates.

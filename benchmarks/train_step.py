@@ -13,7 +13,6 @@ import time
 
 from benchmarks.processes import in_a_process, keep_jax_out
 from benchmarks.rates import rates_table
-from mirrorgan_tf import commands  # noqa: F401  (quiets TensorFlow before its import)
 
 # Seconds of the original's step of 4 images, without the caption CNN, fp32, 2 threads,
 # and its peak memory, on a machine of these rates.

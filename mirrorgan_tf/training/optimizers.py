@@ -28,11 +28,12 @@ def make_optimizer(
     rate = learning_rate(config, network)
     match network:
         case "generator" | "discriminator":
-            optimizer = Adam(rate, beta_1=config.glam.adam_beta1)
+            beta_1 = config.glam.adam_beta1
         case "stem":
-            optimizer = keras.optimizers.Adam(rate, beta_1=0.5)
+            beta_1 = 0.5
         case _:
-            optimizer = keras.optimizers.Adam(rate)
+            beta_1 = 0.9
+    optimizer = Adam(rate, beta_1=beta_1)
     optimizer.build(variables)
     return optimizer
 
