@@ -42,7 +42,8 @@ def run(
         define_flags: defines the command's flags in `flags.FLAGS`. They are removed
             when `run` ends, so that a command can run twice in a process.
         operands: names of main's arguments. All are required, except that a last name
-            with `...` at its end stands for any number of arguments.
+            with `...` at its end stands for any number of texts. Several texts of one
+            word each are refused: their quotes are probably missing.
 
     Exit status: what `main` returns (None is 0), 1 for a `UserError`, a wrong flag, too
     little memory or output that can't be written, 130 after Ctrl-C, 141 if nobody
@@ -147,6 +148,13 @@ def _check_operands(arguments, operands):
         if argument in recipe_names():
             hint = f"write --recipe={argument}"
         raise UserError(f"unexpected argument {argument!r}; {hint}")
+    if any_number and len(arguments) > 1 and not any(" " in text for text in arguments):
+        # Most likely one text that was typed without quotes.
+        name = operands[-1].removesuffix("...")
+        raise UserError(
+            f"{len(arguments)} arguments of one word; write quotes around each {name}: "
+            f"{' '.join(arguments)!r}"
+        )
 
 
 def _fail(message):

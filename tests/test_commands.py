@@ -83,8 +83,13 @@ def test_json_log_has_an_object_a_line_errors_included():
 
 
 def test_arguments_that_are_not_flags_reach_the_command():
-    done = run("a red bird", "--do=print captions", "--", "--steps")
-    assert done.stdout == "('a red bird', '--steps')\n"
+    done = run("a red bird", "--do=print captions", "--", "--a bird")
+    assert done.stdout == "('a red bird', '--a bird')\n"
+    unquoted = run("a", "red", "bird", "--do=print captions")
+    assert unquoted.stderr == (
+        "error: 3 arguments of one word; write quotes around each CAPTION: "
+        "'a red bird'\n"
+    )
     script = COMMAND.replace('["CAPTION..."]', '["FOLDER"]')
     missing, unexpected = run(script=script), run("a", "b", script=script)
     assert missing.stderr == "error: FOLDER is missing\n"
