@@ -1,12 +1,15 @@
-"""`python -m mirrorgan_tf.generate --captions='a red bird' [--workdir=runs/birdlets]`.
+"""`python -m mirrorgan_tf.generate 'a red bird' [--workdir=RUN] [--seeds=0-7]`.
 
-Draws an image for each caption into one grid and prints what the redescription
-network reads back from it. --captions may be given many times; --captions_file holds
-one caption a line ('-' is standard input, empty lines are passed over). The same
-caption and seed give the same image, whatever the other captions are. Without
---workdir a small trained model of the package draws, --preset.
+Generates images for captions and prints how the redescription network describes each.
+The same caption and seed give the same image, whatever the other captions are. Without
+--workdir, a small trained model that is part of the package is used: see --preset.
+
+Captions are arguments. More can come from --captions_file, one a line ('-' is standard
+input, empty lines are skipped). --out=FILE is one picture with all images and captions;
+--out=FOLDER/ writes a PNG for each caption and seed, both of which are in its metadata.
 """
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from absl import flags, logging
 
-from mirrorgan_tf import commands
+from mirrorgan_tf import __version__, commands
 from mirrorgan_tf.config.groups import KERNELS
 from mirrorgan_tf.config.path_flags import define_path
 from mirrorgan_tf.encoding import REPLACEMENT, decode_lines
@@ -27,12 +30,13 @@ from mirrorgan_tf.pictures import (
     save_image,
     stack_sheets,
 )
+from mirrorgan_tf.presets import DEFAULT_PRESET
 
-__all__ = ["define_flags", "draw_sheet", "main", "read_captions"]
+__all__ = ["define_flags", "draw_sheet", "main", "parse_seeds", "read_captions"]
 
-_DEFAULT_PRESET = "birdlets_64"
-# Letters of a caption that a grid shows.
-_SHOWN = 300
+_MAX_SHOWN_LETTERS = 300
+_MAX_SEEDS = 10_000
+_SEED_RANGE = re.compile(r"(-?\d+)(?:-(-?\d+))?")
 
 
 def define_flags() -> None:
@@ -41,29 +45,36 @@ def define_flags() -> None:
     define_path(
         "preset",
         None,
-        "A trained model of the package, or the folder of a preset; default without "
-        f"--workdir: {_DEFAULT_PRESET}.",
+        "Name of a trained model of the package, folder of a preset, or a KerasHub "
+        "handle such as hf://owner/model; default without --workdir: "
+        f"{DEFAULT_PRESET}.",
     )
-    flags.DEFINE_multi_string("captions", [], "A caption; may be repeated.")
+    flags.DEFINE_multi_string(
+        "captions", [], "A caption, like the arguments; may be repeated."
+    )
     define_path(
         "captions_file", None, "File of captions, one a line; - is standard input."
     )
-    flags.DEFINE_integer(
-        "seed", 0, "Fixes the noise.", lower_bound=-(2**63), upper_bound=2**63 - 1
+    flags.DEFINE_string(
+        "seeds",
+        "0",
+        "Seeds of the noise, one image each: 7, 0-7 or 1,5,10-12.",
     )
+    flags.DEFINE_alias("seed", "seeds")
     define_path(
         "out",
         "grid.png",
-        "The image to write: PNG, or what its ending says, such as .jpg.",
+        "Picture to write; its ending is the format, such as .png or .jpg. Or a "
+        "folder, with / at its end, for a PNG an image.",
     )
     flags.DEFINE_bool("scales", False, "Show the images of every scale.")
     flags.DEFINE_bool(
-        "attention", False, "Show below the grid where each word is looked at."
+        "attention", False, "Show below the images which words each region attends to."
     )
     flags.DEFINE_bool(
         "tf32",
         None,
-        "Multiply float32 in TF32 where a GPU has it; default: as the training did.",
+        "Multiply float32 in TF32 where a GPU has it; default: as in the training.",
     )
     flags.DEFINE_enum(
         "kernels",
@@ -74,22 +85,47 @@ def define_flags() -> None:
     )
 
 
-def read_captions(given: Sequence[str], path: str | None) -> list[str]:
-    """The captions of the flags, then those of the file.
+def parse_seeds(text: str) -> list[int]:
+    """The seeds of --seeds, in order.
 
-    Bytes that are no UTF-8 become U+FFFD, with a warning; a byte order mark may
+    Raises:
+        UserError: it is no list of seeds and ranges, or of too many.
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        match = _SEED_RANGE.fullmatch(part.strip())
+        if not match:
+            raise UserError(
+                f"--seeds={text}: {part!r} is not a seed; write 7, 0-7 or 1,5,10-12"
+            )
+        first = int(match[1])
+        last = int(match[2] or first)
+        if not -(2**63) <= first <= last < 2**63:
+            raise UserError(
+                f"--seeds={text}: {part!r} must rise and have at most 64 bits"
+            )
+        if len(seeds) + last - first >= _MAX_SEEDS:
+            raise UserError(f"--seeds={text}: more than {_MAX_SEEDS} seeds")
+        seeds += range(first, last + 1)
+    return seeds
+
+
+def read_captions(arguments: Sequence[str], path: str | None) -> list[str]:
+    """The captions of the command line, then those of the file.
+
+    Bytes that are not UTF-8 become U+FFFD, with a warning; a byte order mark may
     announce UTF-16 or UTF-32 in the file.
 
     Raises:
-        UserError: there is none, or the file can't be read or holds NUL characters.
+        UserError: there is no caption, or the file can't be read or has NUL characters.
     """
     captions, broken = [], []
-    for caption in given:
-        # Command lines hold such bytes as lone surrogates.
+    for caption in arguments:
+        # Python represents such bytes of the command line as lone surrogates.
         raw = caption.encode("utf-8", "surrogateescape")
         captions.append(raw.decode("utf-8", "replace"))
         if REPLACEMENT in captions[-1]:
-            broken.append(f"--captions={captions[-1]}")
+            broken.append(repr(captions[-1]))
     if path is not None:
         try:
             content = sys.stdin.buffer.read() if path == "-" else read_bytes(path)
@@ -102,7 +138,7 @@ def read_captions(given: Sequence[str], path: str | None) -> list[str]:
         captions += [line.strip() for line in lines if line.strip()]
         broken += [f"{source}: line {number}" for number in broken_lines]
     if not captions:
-        raise UserError("no caption; give --captions='a red bird' or --captions_file")
+        raise UserError("no caption; write it as an argument: 'a red bird'")
     if broken:
         logging.warning(
             "captions with characters that can't be read (not UTF-8?): %d, first %s",
@@ -113,37 +149,37 @@ def read_captions(given: Sequence[str], path: str | None) -> list[str]:
 
 
 def draw_sheet(
-    made: dict,
+    descriptions: dict,
     captions: Sequence[str],
     *,
-    scales: bool,
-    attention: bool,
+    scales: bool = False,
+    attention: bool = False,
 ) -> np.ndarray:
-    """The grid, with attention maps below where asked for.
+    """The grid of images with captions, and attention maps below.
 
     Args:
-        made: what `MirrorGAN.describe` gives for N captions.
+        descriptions: what `MirrorGAN.describe` returns for N captions.
         captions: N strings, shown with the redescriptions.
-        scales: all scales side by side instead of the last one.
-        attention: adds a sheet for each caption and attending stage.
+        scales: show all scales side by side instead of the last one.
+        attention: add a sheet for each image and attending stage.
 
     Returns:
         (H, W, 3) uint8.
     """
-    shown = made["images"] if scales else made["images"][-1:]
+    images = descriptions["images"]
     labels = [_shorten(caption) for caption in captions]
-    if "redescription" in made:
+    if "redescription" in descriptions:
         labels = [
-            f"{label}\nreads: {redescription}"
-            for label, redescription in zip(labels, made["redescription"], strict=True)
+            f"{label}\nreads: {text}"
+            for label, text in zip(labels, descriptions["redescription"], strict=True)
         ]
-    cells = list(zip(*shown, strict=True))
+    cells = list(zip(*(images if scales else images[-1:]), strict=True))
     sheets = [caption_grid(cells, labels, columns=2 if scales else 4)]
     if attention:
         sheets += [
-            attention_sheet(made["images"][-1][row], maps[row], made["words"][row])
+            attention_sheet(images[-1][row], maps[row], descriptions["words"][row])
             for row in range(len(captions))
-            for maps in made["word_attention"]
+            for maps in descriptions["word_attention"]
         ]
     return stack_sheets(sheets)
 
@@ -151,47 +187,114 @@ def draw_sheet(
 def _shorten(caption):
     """A caption on one line, of bounded length."""
     caption = " ".join(caption.split())
-    return caption if len(caption) <= _SHOWN else caption[: _SHOWN - 1] + "…"
+    if len(caption) <= _MAX_SHOWN_LETTERS:
+        return caption
+    return caption[: _MAX_SHOWN_LETTERS - 1] + "…"
 
 
-def main() -> None:
-    """Opens the run, draws, prints."""
-    asked = flags.FLAGS
-    if asked.workdir and asked.preset:
-        raise UserError("--workdir and --preset: give one of them")
-    check_image_path("out", asked.out)
-    captions = read_captions(asked.captions, asked.captions_file)
-    # It takes seconds: not before --help and wrong flags are answered.
+def main(*arguments: str) -> None:
+    """Generates images of the captions."""
+    values = flags.FLAGS
+    if values.workdir and values.preset:
+        raise UserError("--workdir and --preset: give only one of them")
+    is_folder = values.out.endswith("/") or Path(values.out).is_dir()
+    if is_folder and (values.scales or values.attention):
+        raise UserError(
+            f"--out={values.out}: --scales and --attention need one picture; give a "
+            "file name such as --out=grid.png"
+        )
+    if not is_folder:
+        check_image_path("out", values.out)
+    captions = read_captions([*arguments, *values.captions], values.captions_file)
+    seeds = parse_seeds(values.seeds)
+    model = _open_model(values)
+    if values.attention and not (
+        model.config.generator.word_attention and model.config.generator.scales > 1
+    ):
+        raise UserError(
+            f"--attention: the generator of {model.path} has no word attention"
+        )
+    _warn_of_unknown_words(captions, model.tokenizer.vocabulary)
+    try:
+        if is_folder:
+            _write_images(model, captions, seeds, Path(values.out))
+        else:
+            _write_sheet(model, captions, seeds, values)
+    except OSError as error:
+        raise UserError(f"--out={values.out}: can't be written ({error})") from None
+    logging.info("%d image(s): %s", len(captions) * len(seeds), values.out)
+
+
+def _open_model(values):
+    # Importing TensorFlow takes seconds: --help and wrong flags are answered before.
     commands.start_keras()
     from mirrorgan_tf.ops.selection import set_kernels
     from mirrorgan_tf.presets.files import open_preset
     from mirrorgan_tf.tf32 import use_tf32
     from mirrorgan_tf.workdir import open_workdir
 
-    if asked.workdir:
-        run = open_workdir(asked.workdir)
+    if values.workdir:
+        model = open_workdir(values.workdir)
     else:
-        run = open_preset(asked.preset or _DEFAULT_PRESET)
-    use_tf32(run.config.run.tf32 if asked.tf32 is None else asked.tf32)
-    set_kernels(asked.kernels)
-    if asked.attention and not (
-        run.config.generator.word_attention and run.config.generator.scales > 1
-    ):
-        raise UserError(
-            f"--attention: the generator of {run.path} has no word attention"
-        )
-    # One at a time: rounding may differ between batch sizes.
-    made = run.describe(captions, seed=asked.seed)
-    sheet = draw_sheet(made, captions, scales=asked.scales, attention=asked.attention)
-    try:
-        save_image(sheet, Path(asked.out))
-    except OSError as error:
-        raise UserError(f"--out={asked.out}: can't be written ({error})") from None
-    for row, caption in enumerate(captions):
-        reads = f" -> {made['redescription'][row]}" if "redescription" in made else ""
-        print(f"{_shorten(caption)}{reads}")
-    logging.info("%d image(s): %s", len(captions), asked.out)
+        model = open_preset(values.preset or DEFAULT_PRESET)
+    use_tf32(model.config.run.tf32 if values.tf32 is None else values.tf32)
+    set_kernels(values.kernels)
+    return model
+
+
+def _warn_of_unknown_words(captions, vocabulary):
+    from mirrorgan_tf.text.splitting import unknown_words
+
+    words = dict.fromkeys(
+        word for caption in captions for word in unknown_words(caption, vocabulary)
+    )
+    if words:
+        shown = ", ".join(list(words)[:10]) + (", …" if len(words) > 10 else "")
+        logging.warning("words that the model does not know and ignores: %s", shown)
+
+
+def _write_sheet(model, captions, seeds, values):
+    """One picture with an image for each caption and seed."""
+    rows = [(caption, seed) for caption in captions for seed in seeds]
+    texts = [caption for caption, _ in rows]
+    descriptions = model.describe(texts, seed=[seed for _, seed in rows])
+    labels = texts
+    if len(seeds) > 1:
+        labels = [f"{_shorten(caption)} (seed {seed})" for caption, seed in rows]
+    sheet = draw_sheet(
+        descriptions, labels, scales=values.scales, attention=values.attention
+    )
+    save_image(sheet, Path(values.out))
+    for row, label in enumerate(labels):
+        _print_result(label, descriptions.get("redescription", {row: None})[row])
+
+
+def _write_images(model, captions, seeds, folder):
+    """A PNG for each caption and seed, each written before the next is generated."""
+    from mirrorgan_tf.text.splitting import split_all
+
+    digits = len(str(len(captions)))
+    for number, caption in enumerate(captions, start=1):
+        words = "-".join(split_all([caption])[0])[:40]
+        for seed in seeds:
+            description = model.describe(caption, seed=seed)
+            path = folder / f"{number:0{digits}d}-{words}-seed{seed}.png"
+            metadata = {
+                "caption": caption,
+                "seed": str(seed),
+                "model": f"{model.path}, step {model.step}",
+                "Software": f"mirrorgan_tf {__version__}",
+            }
+            save_image(description["images"][-1], path, metadata)
+            _print_result(f"{path.name}: {caption}", description.get("redescription"))
+
+
+def _print_result(label, redescription):
+    print(
+        _shorten(label) + ("" if redescription is None else f" -> {redescription}"),
+        flush=True,
+    )
 
 
 if __name__ == "__main__":
-    commands.run(main, define_flags)
+    commands.run(main, define_flags, operands=["caption..."])

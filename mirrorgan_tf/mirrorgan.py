@@ -25,7 +25,13 @@ from mirrorgan_tf.models.text_encoder import TextEncoder
 from mirrorgan_tf.text.splitting import unknown_words
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 
-__all__ = ["MirrorGAN", "TextToImage", "seeded_noise"]
+__all__ = [
+    "MirrorGAN",
+    "TextToImage",
+    "check_captions",
+    "check_seeds",
+    "seeded_noise",
+]
 
 _SEEDS = range(-(2**63), 2**63)
 
@@ -217,8 +223,8 @@ class MirrorGAN:
         """Loads a preset: a small folder with everything that a trained model needs.
 
         Args:
-            preset: the name of a preset of this package ("birdlets_64"), or a folder
-                that `save_to_preset` wrote.
+            preset: the name of a preset of this package ("birdlets_64"), a folder that
+                `save_to_preset` wrote, or what KerasHub takes: kaggle://… or hf://….
 
         Raises:
             ValueError: there is no such preset, or it is damaged.
@@ -283,8 +289,8 @@ class MirrorGAN:
             ValueError: an argument is out of its range, or the number of seeds is not
                 that of the captions.
         """
-        texts, is_single = _check_captions(captions)
-        seeds = _check_seeds(seed, len(texts))
+        texts, is_single = check_captions(captions)
+        seeds = check_seeds(seed, len(texts))
         repeats = 1 if num_images is None else num_images
         _check_positive("num_images", repeats)
         images = self._in_batches(
@@ -331,8 +337,8 @@ class MirrorGAN:
         Raises:
             TypeError, ValueError: see `generate`.
         """
-        texts, is_single = _check_captions(captions)
-        seeds = _check_seeds(seed, len(texts))
+        texts, is_single = check_captions(captions)
+        seeds = check_seeds(seed, len(texts))
         outputs = self._in_batches(self._describe, texts, seeds, batch_size)
         words = self.tokenizer.get_vocabulary()
         ids, lengths = outputs.pop("ids"), outputs.pop("lengths")
@@ -361,7 +367,7 @@ class MirrorGAN:
         Raises:
             TypeError: captions are no strings.
         """
-        texts, is_single = _check_captions(captions)
+        texts, is_single = check_captions(captions)
         embedded = self._text_to_image.embed(tf.constant(texts, tf.string))
         outputs = {
             name: embedded[name].numpy() for name in ("words", "sentence", "lengths")
@@ -398,20 +404,24 @@ class MirrorGAN:
             return []
         return self._texts(self._redescribe(tf.constant(images)).numpy())
 
-    def save_to_preset(self, path: str | Path) -> None:
-        """Saves the model as a preset, which `from_preset` loads.
+    def save_to_preset(self, path: str | Path, *, dtype: str = "float32") -> None:
+        """Saves the model as a preset, which `from_preset` and KerasHub load.
 
         Args:
             path: the folder to write. A README.md in it stays as it is.
+            dtype: of the weights in the file: "float32", or "float16" for half the
+                size and images that differ by rounding.
 
         Raises:
-            ValueError: the model has no STREAM, or the folder cannot be written.
+            ValueError: the dtype is another, or the folder cannot be written.
         """
         from mirrorgan_tf.presets.files import save_preset
 
         _check_path("path", path)
+        if dtype not in ("float32", "float16"):
+            raise ValueError(f"dtype={dtype!r}; expected 'float32' or 'float16'")
         try:
-            save_preset(self, path)
+            save_preset(self, path, dtype)
         except UserError as error:
             raise ValueError(_api_message(error, "out", path)) from None
 
@@ -496,8 +506,12 @@ class MirrorGAN:
         )
 
 
-def _check_captions(captions):
-    """The captions as a list of bytes, and whether a single string was passed."""
+def check_captions(captions: str | Sequence[str]) -> tuple[list[bytes], bool]:
+    """The captions as a list of bytes, and whether a single string was passed.
+
+    Raises:
+        TypeError: they are no strings.
+    """
     is_single = isinstance(captions, str | bytes)
     try:
         listed = [captions] if is_single else list(captions)
@@ -516,8 +530,13 @@ def _check_captions(captions):
     return texts, is_single
 
 
-def _check_seeds(seed, count):
-    """One seed for each of `count` captions."""
+def check_seeds(seed: int | Sequence[int] | None, count: int) -> list[int]:
+    """One seed for each of `count` captions; see `MirrorGAN.generate`.
+
+    Raises:
+        TypeError: a seed is no int.
+        ValueError: a seed has more than 64 bits, or there are not `count` of them.
+    """
     if seed is None:
         return [secrets.randbits(63) for _ in range(count)]
     if isinstance(seed, str | bytes) or np.ndim(seed) > 1:

@@ -81,13 +81,22 @@ def text_encoder_class(config: Config) -> type[TextEncoder]:
     return TEXT_ENCODERS[name]
 
 
-def build_text_encoder(config: Config, vocabulary_size: int) -> TextEncoder:
-    """The text encoder of the run; `vocabulary_size` includes id 0."""
+def build_text_encoder(
+    config: Config, vocabulary_size: int, dtype=None
+) -> TextEncoder:
+    """The text encoder of the run.
+
+    Args:
+        config: settings of the run.
+        vocabulary_size: of the captions, id 0 included.
+        dtype: policy; None: Keras' global one.
+    """
     encoder = text_encoder_class(config)(
         vocabulary_size,
         embedding_dim=config.encoders.embedding_dim,
         words_dim=config.encoders.words_dim,
         dropout=config.stem.dropout,
+        dtype=dtype,
     )
     text = encoder.text_inputs(np.array([""]), _ids(config), np.ones((1,), np.int32))
     encoder(**text)
@@ -110,7 +119,7 @@ def build_image_encoder(config: Config) -> ImageEncoder:
     return encoder
 
 
-def build_stream(config: Config, vocabulary_size: int) -> Stream:
+def build_stream(config: Config, vocabulary_size: int, dtype=None) -> Stream:
     """STREAM's encoder and decoder; `vocabulary_size` includes id 0.
 
     The caller sets weights "stem".
@@ -123,22 +132,24 @@ def build_stream(config: Config, vocabulary_size: int) -> Stream:
             weights="none" if weights == "stem" else weights,
             width=config.encoders.small_width,
             feature_dim=config.encoders.stream_embedding_dim,
+            dtype=dtype,
         )
     decoder = StreamDecoder(
         vocabulary_size,
         embedding_dim=config.encoders.stream_embedding_dim,
         hidden_dim=config.encoders.stream_hidden_dim,
         long_memory=config.encoders.stream_long_memory,
+        dtype=dtype,
     )
-    stream = Stream(encoder, decoder)
+    stream = Stream(encoder, decoder, dtype=dtype)
     stream(_image(config.sizes[-1]), _ids(config))
     if weights == "stem" and config.encoders.image_encoder_weights == "backbone":
         stream.encoder.backbone.trainable = False
     return stream
 
 
-def build_glam(config: Config) -> Glam:
-    """GLAM with conditioning augmentation."""
+def build_glam(config: Config, dtype=None) -> Glam:
+    """GLAM with conditioning augmentation; `dtype` is a policy."""
     glam = Glam(
         base_size=config.generator.base_size,
         stages=config.generator.scales,
@@ -148,6 +159,7 @@ def build_glam(config: Config) -> Glam:
         condition_dim=config.generator.condition_dim,
         word_attention=config.generator.word_attention,
         sentence_attention=config.generator.sentence_attention,
+        dtype=dtype,
     )
     glam(
         ops.zeros((1, config.text.max_words, config.encoders.words_dim)),

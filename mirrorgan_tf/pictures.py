@@ -2,11 +2,11 @@
 
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from mirrorgan_tf.errors import UserError
 
@@ -181,19 +181,27 @@ def check_image_path(flag: str, path: str | Path) -> None:
         )
 
 
-def save_image(image: np.ndarray, path: Path) -> None:
+def save_image(
+    image: np.ndarray, path: Path, metadata: Mapping[str, str] | None = None
+) -> None:
     """Writes an image in the format that the path's ending names; makes the folder.
 
     Args:
         image: (H, W, 3) uint8.
         path: ends as `check_image_path` wants it; without any ending it becomes a PNG.
+        metadata: text by keyword, which PNG files alone hold.
 
     Raises:
         OSError: it can't be written, or is too large for its format.
     """
     content = io.BytesIO()
+    options = dict(_FORMATS[path.suffix.lower() or ".png"])
+    if metadata and options["format"] == "PNG":
+        options["pnginfo"] = PngImagePlugin.PngInfo()
+        for keyword, text in metadata.items():
+            options["pnginfo"].add_itxt(keyword, text)
     try:
-        Image.fromarray(image).save(content, **_FORMATS[path.suffix.lower() or ".png"])
+        Image.fromarray(image).save(content, **options)
     except ValueError as error:
         # So do some of Pillow's formats say that an image is too large for them.
         raise OSError(str(error)) from None

@@ -1,7 +1,8 @@
-"""`python -m mirrorgan_tf.demo --saved_model=served/birdlets`.
+"""`python -m mirrorgan_tf.demo [--workdir=RUN | --preset=NAME | --saved_model=EXPORT]`.
 
-Opens a web page at http://127.0.0.1:8000: type a caption, see its image, where each
-word was looked at, and what the model reads back from the image.
+Serves a web page at http://127.0.0.1:8000: type a caption, see its image, which regions
+attend to each word, and how the redescription network describes the image. Without a
+model's flag, a small trained model that is part of the package is used.
 """
 
 from absl import flags, logging
@@ -10,10 +11,20 @@ from mirrorgan_tf import commands
 from mirrorgan_tf.config.path_flags import define_path
 from mirrorgan_tf.demo.bounded_server import Limits
 from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.presets import DEFAULT_PRESET
+
+_MODEL_FLAGS = ("workdir", "preset", "saved_model")
 
 
 def define_flags() -> None:
     """Defines the command's flags."""
+    define_path("workdir", None, "Folder of a trained run.")
+    define_path(
+        "preset",
+        None,
+        "Name of a trained model of the package, folder of a preset, or a KerasHub "
+        f"handle; default without another model: {DEFAULT_PRESET}.",
+    )
     define_path(
         "saved_model",
         None,
@@ -22,69 +33,87 @@ def define_flags() -> None:
     flags.DEFINE_bool(
         "tf32", True, "Multiply float32 in TF32 where a GPU has it (A100 and later)."
     )
-    flags.DEFINE_string("host", "127.0.0.1", "Address to listen at.")
+    flags.DEFINE_string("host", "127.0.0.1", "Address to listen on.")
     flags.DEFINE_integer(
-        "port", 8000, "0 takes any free one.", lower_bound=0, upper_bound=65535
+        "port",
+        8000,
+        "Port to listen on; 0: any free one.",
+        lower_bound=0,
+        upper_bound=65535,
     )
     flags.DEFINE_list(
         "allowed_hosts",
         [],
-        "Names that browsers reach the demo by, such as a proxy's, besides --host, "
-        "localhost, the machine's name and its address; all others are refused.",
+        "Further host names that browsers may use for the demo, such as a proxy's; "
+        "--host, localhost, the machine's name and its address are always allowed.",
     )
     flags.DEFINE_integer(
         "max_connections",
         Limits.connections,
-        "Open connections; further ones are answered 503.",
+        "Open connections; further ones get status 503.",
         lower_bound=1,
     )
     flags.DEFINE_integer(
         "max_captions",
         Limits.captions,
-        "Captions that are drawn (one at a time) or wait; further ones are answered "
-        "503.",
+        "Captions that may be in work (one at a time) or waiting; further ones get "
+        "status 503.",
         lower_bound=1,
     )
     flags.DEFINE_float(
         "idle_timeout_s",
         Limits.idle_timeout_s,
-        "Seconds after which a connection without a whole request is closed.",
+        "Seconds after which a connection without a complete request is closed.",
         lower_bound=0.1,
     )
 
 
 def main() -> None:
     """Loads the model and serves until Ctrl-C."""
-    asked = flags.FLAGS
-    if not asked.saved_model:
-        raise UserError(
-            "--saved_model is missing; give what `python -m mirrorgan_tf.export` wrote"
-        )
-    # It takes seconds: not before --help and wrong flags are answered.
+    values = flags.FLAGS
+    named = [name for name in _MODEL_FLAGS if values[name].value]
+    if len(named) > 1:
+        raise UserError(f"--{named[0]} and --{named[1]}: give only one of them")
+    # Importing TensorFlow takes seconds: --help and wrong flags are answered before.
     commands.start_keras()
     from mirrorgan_tf.demo.model import DemoModel
     from mirrorgan_tf.demo.server import make_server
     from mirrorgan_tf.tf32 import use_tf32
 
-    use_tf32(asked.tf32)
-    model = DemoModel(asked.saved_model)
+    use_tf32(values.tf32)
+    model = DemoModel(_open_source(values))
+    limits = Limits(values.max_connections, values.max_captions, values.idle_timeout_s)
     try:
-        limits = Limits(asked.max_connections, asked.max_captions, asked.idle_timeout_s)
         server = make_server(
             model,
-            asked.host,
-            asked.port,
+            values.host,
+            values.port,
             limits=limits,
-            allowed_hosts=asked.allowed_hosts,
+            allowed_hosts=values.allowed_hosts,
         )
     except OSError as error:
         raise UserError(
-            f"--host={asked.host} --port={asked.port}: can't listen there "
+            f"--host={values.host} --port={values.port}: can't listen there "
             f"({error.strerror}); choose another --port"
         ) from None
     with server:
-        logging.info("http://%s:%d (Ctrl-C ends)", asked.host, server.server_port)
+        logging.info("http://%s:%d (Ctrl-C ends)", values.host, server.server_port)
         server.serve_forever()
+
+
+def _open_source(values):
+    """What generates the images, as the flags say."""
+    from mirrorgan_tf.demo.model import SavedModelSource, TrainedModelSource
+    from mirrorgan_tf.presets.files import open_preset
+    from mirrorgan_tf.serving.loading import load_saved_model
+    from mirrorgan_tf.workdir import open_workdir
+
+    if values.saved_model:
+        loaded, _ = load_saved_model(values.saved_model, "explain")
+        return SavedModelSource(loaded)
+    if values.workdir:
+        return TrainedModelSource(open_workdir(values.workdir))
+    return TrainedModelSource(open_preset(values.preset or DEFAULT_PRESET))
 
 
 if __name__ == "__main__":

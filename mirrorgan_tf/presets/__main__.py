@@ -1,4 +1,7 @@
-"""`python -m mirrorgan_tf.presets --workdir=runs/mine --out=mine`: saves a preset."""
+"""`python -m mirrorgan_tf.presets --workdir=runs/mine --out=mine`: saves a preset.
+
+`--preset=mine` of other commands uses it, and so does KerasHub.
+"""
 
 from absl import flags, logging
 
@@ -11,20 +14,26 @@ def define_flags() -> None:
     """Defines the command's flags."""
     define_path("workdir", None, "Folder of a trained run.")
     define_path("out", None, "Folder of the preset to write.")
+    flags.DEFINE_enum(
+        "dtype",
+        "float16",
+        ["float16", "float32"],
+        "Type of the weights in the file; float16 is half as large.",
+    )
 
 
 def main() -> None:
-    """Writes a preset of a run."""
-    asked = flags.FLAGS
+    """Saves a preset of a run."""
+    values = flags.FLAGS
     for name in ("workdir", "out"):
-        if not asked[name].value:
+        if not values[name].value:
             raise UserError(f"--{name} is missing")
     commands.start_keras()
     from mirrorgan_tf.presets.files import save_preset
     from mirrorgan_tf.workdir import open_workdir
 
-    save_preset(open_workdir(asked.workdir), asked.out)
-    logging.info("preset: %s", asked.out)
+    save_preset(open_workdir(values.workdir), values.out, values.dtype)
+    logging.info("preset: %s", values.out)
 
 
 if __name__ == "__main__":

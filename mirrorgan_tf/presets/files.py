@@ -1,118 +1,128 @@
-"""Opening and saving presets.
+"""Opening and saving presets, which are KerasHub's: `keras_hub_task`."""
 
-A preset holds what makes images and reads them back: STEM, the averaged generator and
-STREAM, in half precision, with the vocabulary and the settings of their training.
-"""
-
-from collections.abc import Mapping
+import tempfile
 from pathlib import Path
 
-import keras
 import numpy as np
 
-from mirrorgan_tf.config import Config
-from mirrorgan_tf.config.config_flags import read_config, write_config
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.files import whole_file
+from mirrorgan_tf.files import move_whole
+from mirrorgan_tf.keras_hub_task import (
+    MirrorGANBackbone,
+    MirrorGANTextToImage,
+    MirrorGANTextToImagePreprocessor,
+    portable_settings,
+)
 from mirrorgan_tf.mirrorgan import MirrorGAN
-from mirrorgan_tf.networks import build_glam, build_stream, build_text_encoder
-from mirrorgan_tf.text.tokenizer import CaptionTokenizer
-from mirrorgan_tf.text.vocabulary import Vocabulary
-from mirrorgan_tf.workdir import FLAGS_FILE, VOCABULARY_FILE
 
-__all__ = ["open_preset", "save_preset"]
+__all__ = ["keras_hub_task", "open_preset", "preset_handle", "save_preset"]
 
 _PRESETS = Path(__file__).parent
-_WEIGHTS_FILE = "weights.npz"
-_NETWORKS = ("stem", "stream", "glam")
+_CONFIG_FILE = "config.json"
 
 
-def open_preset(name: str | Path) -> MirrorGAN:
-    """Opens a preset for making images, as `open_workdir` opens a model.
+def preset_handle(name: str | Path) -> str:
+    """What KerasHub's `from_preset` takes for the name of a preset.
 
     Args:
-        name: of a preset of the package, or a folder that `save_preset` wrote.
+        name: of a preset of this package, a folder that `save_preset` wrote, or a
+            handle of KerasHub such as hf://owner/model.
 
     Raises:
-        UserError: there is no such preset, or it is damaged or of other networks.
+        UserError: it is none of them.
     """
-    folder = _PRESETS / name
-    if not (folder / _WEIGHTS_FILE).is_file():
-        folder = Path(name)
-    if not (folder / _WEIGHTS_FILE).is_file():
-        names = sorted(path.parent.name for path in _PRESETS.glob(f"*/{_WEIGHTS_FILE}"))
-        raise UserError(
-            f"--preset={name}: there is no such preset; choose from "
-            f"{', '.join(names)}, or give a folder with a {_WEIGHTS_FILE}"
-        )
-    config = read_config(folder / FLAGS_FILE)
-    vocabulary = Vocabulary.load(folder / VOCABULARY_FILE)
-    words = len(vocabulary) + 1
-    networks = {
-        "stem": build_text_encoder(config, words),
-        "stream": build_stream(config, words),
-        "glam": build_glam(config),
-    }
-    step = _load_weights(folder / _WEIGHTS_FILE, networks)
-    return MirrorGAN(
-        path=folder,
-        config=config,
-        tokenizer=CaptionTokenizer(vocabulary, config.text.max_words),
-        step=step,
-        **networks,
+    if "://" in str(name):
+        return str(name)
+    for folder in (_PRESETS / name, Path(name)):
+        if (folder / _CONFIG_FILE).is_file():
+            return str(folder)
+    names = sorted(path.parent.name for path in _PRESETS.glob(f"*/{_CONFIG_FILE}"))
+    raise UserError(
+        f"--preset={name}: there is no such preset; choose from {', '.join(names)}, or "
+        f"give a folder with a {_CONFIG_FILE}"
     )
 
 
-def save_preset(model: MirrorGAN, folder: str | Path) -> None:
-    """Writes a preset of a trained run; its README.md, if there is one, stays.
+def open_preset(name: str | Path) -> MirrorGAN:
+    """Opens a preset for generating images.
 
     Args:
-        model: with a STREAM.
-        folder: new, or that of a preset, which is replaced.
+        name: see `preset_handle`.
 
     Raises:
-        UserError: the run has no STREAM, or the folder cannot be written.
+        UserError: there is no such preset, or it is damaged or of another version.
+    """
+    handle = preset_handle(name)
+    try:
+        task = MirrorGANTextToImage.from_preset(handle, dtype="float32")
+    except Exception as error:
+        # KerasHub, h5py and the hubs' clients raise many kinds.
+        raise UserError(
+            f"--preset={name}: cannot be loaded ({_first_line(error)}); save it again "
+            "with this version, or bring its files back"
+        ) from None
+    backbone = task.backbone
+    return MirrorGAN(
+        task.preprocessor.tokenizer,
+        backbone.stem,
+        backbone.glam,
+        backbone.stream,
+        config=backbone.training_config,
+        step=backbone.step,
+        path=None if "://" in handle else Path(handle),
+    )
+
+
+def keras_hub_task(model: MirrorGAN, dtype: str = "float32") -> MirrorGANTextToImage:
+    """A KerasHub task with a copy of a model's weights.
+
+    Args:
+        model: a trained model.
+        dtype: policy of the task's networks.
+    """
+    backbone = MirrorGANBackbone(
+        model.tokenizer.vocabulary_size(),
+        portable_settings(model.config),
+        step=model.step,
+        with_stream=model.stream is not None,
+        dtype=dtype,
+    )
+    for target, source in (
+        (backbone.stem, model.stem),
+        (backbone.glam, model.glam),
+        (backbone.stream, model.stream),
+    ):
+        if source is not None:
+            target.set_weights([np.asarray(weight) for weight in source.weights])
+    return MirrorGANTextToImage(
+        backbone, MirrorGANTextToImagePreprocessor(model.tokenizer)
+    )
+
+
+def save_preset(model: MirrorGAN, folder: str | Path, dtype: str = "float32") -> None:
+    """Writes a preset of a model.
+
+    Args:
+        model: a trained model.
+        folder: new, or that of a preset, which is replaced; its README.md stays.
+        dtype: of the weights in the file: float32, or float16 for half the size.
+
+    Raises:
+        UserError: the folder cannot be written.
     """
     folder = Path(folder)
-    if model.stream is None:
-        raise UserError(f"{model.path}: has no STREAM, which a preset needs")
-    arrays = {"step": np.asarray(model.step)}
-    for name in _NETWORKS:
-        for i, weight in enumerate(getattr(model, name).weights):
-            arrays[f"{name}/{i}"] = weight.numpy().astype(np.float16)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Where the data lay is of no use elsewhere.
-        data_dir = Config().data.data_dir
-        config = model.config.replace(data_dir=data_dir, captions_pickle="")
-        write_config(config, folder / FLAGS_FILE)
-        model.tokenizer.vocabulary.save(folder / VOCABULARY_FILE)
-        with whole_file(folder / _WEIGHTS_FILE) as partial:
-            np.savez(partial, **arrays)
+        with tempfile.TemporaryDirectory(dir=folder) as partial:
+            keras_hub_task(model, dtype).save_to_preset(partial)
+            for path in sorted(Path(partial).rglob("*")):
+                if path.is_file():
+                    target = folder / path.relative_to(partial)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    move_whole(path, target)
     except OSError as error:
-        raise UserError(f"--out={folder}: cannot be written: {error}") from None
+        raise UserError(f"--out={folder}: cannot be written ({error})") from None
 
 
-def _load_weights(path: Path, networks: Mapping[str, keras.Model]) -> int:
-    """Sets the networks' weights; returns the steps that GLAM was trained for."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = dict(archive)
-    except Exception as error:
-        # NumPy raises many kinds for damaged archives.
-        raise UserError(f"{path}: cannot be read: {error}; install it again") from None
-    expected = {
-        f"{name}/{i}": weight
-        for name, network in networks.items()
-        for i, weight in enumerate(network.weights)
-    }
-    if set(arrays) != {"step", *expected} or any(
-        arrays[name].shape != tuple(weight.shape) for name, weight in expected.items()
-    ):
-        raise UserError(
-            f"{path}: is not of the networks that its settings describe; save the "
-            "preset again with this version"
-        )
-    for name, weight in expected.items():
-        weight.assign(arrays[name].astype(weight.dtype))
-    return int(arrays["step"])
+def _first_line(error):
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,200 @@
+"""MirrorGAN as a KerasHub task: `keras_hub.models.TextToImage.from_preset(folder)`.
+
+A preset of this package is a KerasHub preset of this task. Importing this module, or
+`MirrorGAN`, registers the classes that KerasHub looks up.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import keras
+import keras_nlp
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from mirrorgan_tf.config import SETTINGS, Config
+from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.mirrorgan import check_captions, check_seeds, seeded_noise
+from mirrorgan_tf.models.attention import padding_mask_from_lengths
+from mirrorgan_tf.networks import build_glam, build_stem, build_stream
+from mirrorgan_tf.text.tokenizer import CaptionTokenizer
+
+__all__ = [
+    "MirrorGANBackbone",
+    "MirrorGANTextToImage",
+    "MirrorGANTextToImagePreprocessor",
+    "portable_settings",
+]
+
+
+def portable_settings(config: Config) -> dict:
+    """The settings of a training without its paths, which mean nothing elsewhere."""
+    paths = {setting.flag for setting in SETTINGS if setting.path}
+    # Every weight comes from the preset.
+    config = config.replace(image_encoder_weights="none", stream_encoder_weights="none")
+    return {
+        flag: value for flag, value in config.to_flags().items() if flag not in paths
+    }
+
+
+@keras.saving.register_keras_serializable(package="mirrorgan_tf")
+class MirrorGANBackbone(keras_nlp.models.Backbone):
+    """The networks of a trained MirrorGAN: STEM, GLAM and STREAM.
+
+    Args:
+        vocabulary_size: rows of the word embeddings; counts id 0, padding.
+        settings: settings of the training, by flag names.
+        step: training steps of the generator.
+        with_stream: False: STREAM, which describes images, is left out.
+        dtype: policy of the networks; None: Keras' global one.
+
+    Raises:
+        ValueError: the settings are of another version.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        settings: Mapping[str, object],
+        step: int = 0,
+        with_stream: bool = True,
+        dtype=None,
+        **kwargs,
+    ):
+        super().__init__(dtype=dtype, **kwargs)
+        try:
+            self.training_config = Config.from_flags(**settings)
+        except (TypeError, UserError) as error:
+            raise ValueError(f"settings: {error}") from None
+        self.vocabulary_size = vocabulary_size
+        self.step = step
+        config, policy = self.training_config, self.dtype_policy
+        self.stem = build_stem(config, vocabulary_size, dtype=policy)
+        self.glam = build_glam(config, dtype=policy)
+        self.stream = (
+            build_stream(config, vocabulary_size, dtype=policy) if with_stream else None
+        )
+        self.built = True
+
+    def call(self, inputs):
+        """Generates images.
+
+        Args:
+            inputs: dictionary of `token_ids` (B, L) int32, `lengths` (B,) int32 and
+                `noise` (B, noise_dim + condition_dim) from N(0, 1).
+
+        Returns:
+            (B, S, S, 3) float32 in [-1, 1].
+        """
+        lengths, noise = inputs["lengths"], inputs["noise"]
+        words, sentence = self.stem(inputs["token_ids"], lengths)
+        return self.glam(
+            words,
+            sentence,
+            noise[:, : self.glam.noise_dim],
+            noise[:, self.glam.noise_dim :],
+            padding_mask=padding_mask_from_lengths(lengths, words.shape[1]),
+        )["images"][-1]
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return super().get_config() | {
+            "vocabulary_size": self.vocabulary_size,
+            "settings": portable_settings(self.training_config),
+            "step": self.step,
+            "with_stream": self.stream is not None,
+        }
+
+
+@keras.saving.register_keras_serializable(package="mirrorgan_tf")
+class MirrorGANTextToImagePreprocessor(keras_nlp.models.Preprocessor):
+    """Captions to word ids.
+
+    Args:
+        tokenizer: with the vocabulary of the training.
+    """
+
+    backbone_cls = MirrorGANBackbone
+    tokenizer_cls = CaptionTokenizer
+
+    def __init__(self, tokenizer: CaptionTokenizer, **kwargs):
+        super().__init__(**kwargs)
+        self.tokenizer = tokenizer
+
+    def generate_preprocess(self, captions) -> dict:
+        """Captions (B,) to `token_ids` (B, L) and `lengths` (B,), both int32."""
+        ids, lengths = self.tokenizer(tf.constant(captions, tf.string))
+        return {"token_ids": ids, "lengths": lengths}
+
+
+@keras.saving.register_keras_serializable(package="mirrorgan_tf")
+class MirrorGANTextToImage(keras_nlp.models.TextToImage):
+    """Captions to images.
+
+    Training is not part of it: use `mirrorgan_tf.fit` or the command `train`.
+
+    Args:
+        backbone: the networks.
+        preprocessor: the tokenizer.
+    """
+
+    backbone_cls = MirrorGANBackbone
+    preprocessor_cls = MirrorGANTextToImagePreprocessor
+
+    def __init__(
+        self,
+        backbone: MirrorGANBackbone,
+        preprocessor: MirrorGANTextToImagePreprocessor,
+        **kwargs,
+    ):
+        self.backbone = backbone
+        self.preprocessor = preprocessor
+        super().__init__(**kwargs)
+        # XLA would take longer to compile than to generate hundreds of images.
+        self.jit_compile = False
+        self.built = True
+
+    @property
+    def support_negative_prompts(self):
+        """MirrorGAN has none."""
+        return False
+
+    def get_compile_config(self):
+        """None: the constructor compiles, with no settings to save."""
+
+    def call(self, inputs):
+        """See `MirrorGANBackbone`."""
+        return self.backbone(inputs)
+
+    def generate_step(self, inputs):
+        """Images (B, S, S, 3) in [-1, 1] of what `MirrorGANBackbone` takes."""
+        return self.backbone(inputs)
+
+    def generate(
+        self,
+        inputs: str | Sequence[str] | Mapping[str, str | Sequence[str]],
+        seed: int | Sequence[int] | None = None,
+    ) -> np.ndarray:
+        """Generates images: the ones of `MirrorGAN.generate`, but for rounding.
+
+        Args:
+            inputs: a caption, N captions, or a dictionary with them as `prompts`.
+            seed: an int, one a caption, or None for other images at each call.
+
+        Returns:
+            uint8 images: (S, S, 3) for one caption, (N, S, S, 3) for N.
+
+        Raises:
+            TypeError, ValueError: see `MirrorGAN.generate`.
+        """
+        captions = inputs["prompts"] if isinstance(inputs, Mapping) else inputs
+        texts, is_single = check_captions(captions)
+        seeds = check_seeds(seed, len(texts))
+        glam = self.backbone.glam
+        noise = seeded_noise(
+            tf.constant(seeds, tf.int64), glam.noise_dim + glam.condition_dim
+        )
+        tokens = self.preprocessor.generate_preprocess(texts) | {"noise": noise}
+        batch = {name: ops.convert_to_tensor(value) for name, value in tokens.items()}
+        outputs = [self.make_generate_function()(batch)]
+        return self._normalize_generate_outputs(outputs, is_single)
