@@ -1,32 +1,32 @@
 import io
-import os
-import subprocess
 import sys
-from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import PIL.Image
 import pytest
 
+from mirrorgan_tf import commands
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.generate import draw_sheet, read_captions
+from mirrorgan_tf.generate import (
+    define_flags,
+    draw_sheet,
+    main,
+    parse_seeds,
+    read_captions,
+)
 from mirrorgan_tf.workdir import open_workdir
-from tests.conftest import OTHER_KERAS_SETTINGS, check_native_messages
-
-ROOT = Path(__file__).parents[1]
 
 
-def generate(*arguments, stdin=b""):
-    done = subprocess.run(
-        [sys.executable, "-m", "mirrorgan_tf.generate", *map(str, arguments)],
-        cwd=ROOT,
-        env=os.environ | OTHER_KERAS_SETTINGS,
-        input=stdin,
-        capture_output=True,
-        timeout=300,
-    )
-    check_native_messages(done.stderr.decode())
-    return done
+def generate(monkeypatch, *arguments, stdin=b""):
+    """Runs the command in this process; returns its exit status."""
+    monkeypatch.setattr(sys, "argv", ["generate", *map(str, arguments)])
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+    # The handlers of Ctrl-C would stay.
+    monkeypatch.setattr(commands, "interrupts", mock.Mock())
+    with pytest.raises(SystemExit) as caught:
+        commands.run(main, define_flags, operands=["caption..."])
+    return caught.value.code
 
 
 def test_captions_come_from_flags_then_file(tmp_path):
@@ -67,17 +67,29 @@ def test_undecodable_arguments_are_mended():
 
 
 def test_no_caption_is_a_mistake(tmp_path):
-    with pytest.raises(UserError, match="--captions="):
+    with pytest.raises(UserError, match="no caption"):
         read_captions([], None)
     with pytest.raises(UserError, match="none.txt"):
         read_captions([], str(tmp_path / "none.txt"))
 
 
-@pytest.fixture
-def made():
-    """Two captions' results of a cascade of two stages."""
+@pytest.mark.parametrize(
+    ("text", "seeds"),
+    [("7", [7]), ("0-3", [0, 1, 2, 3]), ("-2-1", [-2, -1, 0, 1]), ("1,5-6", [1, 5, 6])],
+)
+def test_seeds_are_numbers_and_ranges(text, seeds):
+    assert parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["", "x", "1,", "3-1", "0-99999", str(2**63)])
+def test_wrong_seeds_are_named(text):
+    with pytest.raises(UserError, match=f"--seeds={text}: "):
+        parse_seeds(text)
+
+
+def test_the_sheet_grows_with_scales_and_attention():
     rng = np.random.default_rng(0)
-    return {
+    descriptions = {
         "images": [
             rng.integers(0, 256, (2, side, side, 3), dtype=np.uint8)
             for side in (16, 32)
@@ -86,31 +98,26 @@ def made():
         "redescription": ["a bird", ""],
         "words": [["red"], []],
     }
-
-
-def draw(made, **changes):
-    asked = {"scales": False, "attention": False, **changes}
-    return draw_sheet(made, ["a red bird", "x" * 999], **asked)
-
-
-def test_a_sheet_grows_by_what_is_asked_for(made):
-    plain, scales, attention = (
-        draw(made),
-        draw(made, scales=True),
-        draw(made, attention=True),
-    )
+    captions = ["a red bird", "x" * 999]
+    plain = draw_sheet(descriptions, captions)
+    scales = draw_sheet(descriptions, captions, scales=True)
+    attention = draw_sheet(descriptions, captions, attention=True)
     assert plain.dtype == np.uint8
     assert scales.shape[1] > 1.8 * plain.shape[1]
     assert attention.shape[0] > plain.shape[0] + 2 * 128
     np.testing.assert_array_equal(attention[: plain.shape[0], : plain.shape[1]], plain)
 
 
-def test_the_command_draws_and_prints(trained_workdir, tmp_path):
-    """Also: an image does not depend on the captions beside it."""
-    done = generate(
+def test_the_command_writes_a_sheet_and_prints_redescriptions(
+    trained_workdir, tmp_path, monkeypatch, capsys, caplog
+):
+    """An image does not depend on the captions beside it."""
+    caption = "a red bird with black wings"
+    status = generate(
+        monkeypatch,
+        caption,
+        "",
         f"--workdir={trained_workdir}",
-        "--captions=a red bird with black wings",
-        "--captions=",
         "--captions_file=-",
         "--seed=-7",
         "--attention",
@@ -118,33 +125,62 @@ def test_the_command_draws_and_prints(trained_workdir, tmp_path):
         f"--out={tmp_path / 'folder' / 'all.png'}",
         stdin=b"two zebras\n\xff\n",
     )
-    assert done.returncode == 0, done.stderr
-    run = open_workdir(trained_workdir)
-    caption = "a red bird with black wings"
-    alone = run.describe([caption], seed=-7)
-    lines = [line.split(" -> ") for line in done.stdout.decode().splitlines()]
+    assert not status
+    assert "does not know and ignores: two, zebras\n" in caplog.text
+    alone = open_workdir(trained_workdir).describe(caption, seed=-7)
+    lines = [line.split(" -> ") for line in capsys.readouterr().out.splitlines()]
     assert [line[0] for line in lines] == [caption, "", "two zebras", "\ufffd"]
-    assert lines[0][1] == alone["redescription"][0]
+    assert lines[0][1] == alone["redescription"]
     sheet = np.asarray(PIL.Image.open(tmp_path / "folder" / "all.png"))
     # Images start at a margin of 6 px, are 160 px wide and 6 px apart.
     for left, image in zip((6, 172), alone["images"], strict=True):
-        step = 160 // image.shape[1]
+        step = 160 // image.shape[0]
         drawn = sheet[6:166, left : left + 160][step // 2 :: step, step // 2 :: step]
-        np.testing.assert_array_equal(drawn, image[0])
+        np.testing.assert_array_equal(drawn, image)
     assert image.std() > 0
+
+
+def test_a_folder_gets_a_png_for_each_caption_and_seed(
+    trained_workdir, tmp_path, monkeypatch, capsys
+):
+    status = generate(
+        monkeypatch,
+        "a red bird",
+        "Vögel",
+        f"--workdir={trained_workdir}",
+        "--seeds=3-4",
+        f"--out={tmp_path}/images/",
+    )
+    assert not status
+    names = sorted(path.name for path in (tmp_path / "images").iterdir())
+    assert names == [
+        "1-a-red-bird-seed3.png",
+        "1-a-red-bird-seed4.png",
+        "2-vogel-seed3.png",
+        "2-vogel-seed4.png",
+    ]
+    assert len(capsys.readouterr().out.splitlines()) == 4
+    model = open_workdir(trained_workdir)
+    image = PIL.Image.open(tmp_path / "images" / "1-a-red-bird-seed4.png")
+    np.testing.assert_array_equal(image, model.generate("a red bird", seed=4))
+    assert image.text["caption"] == "a red bird" and image.text["seed"] == "4"
+    assert image.text["model"] == f"{trained_workdir}, step 7"
+    image = PIL.Image.open(tmp_path / "images" / "2-vogel-seed3.png")
+    assert image.text["caption"] == "Vögel"
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--captions=a", "--preset=x"], b"error: --preset=x: there is no such preset"),
-        (["--preset=x", "--workdir=y"], b"error: --workdir and --preset: give one of"),
-        (["--workdir=nowhere"], b"error: no caption"),
-        (["--workdir=nowhere", "--captions=a"], b"error: --workdir=nowhere: no "),
+        (["a", "--preset=x"], "--preset=x: there is no such preset"),
+        (["a", "--preset=x", "--workdir=y"], "--workdir and --preset: give only one"),
+        (["--workdir=nowhere"], "no caption"),
+        (["a", "--workdir=nowhere"], "--workdir=nowhere: no "),
+        (["a", "--out=x/", "--scales"], "--out=x/: --scales and --attention need"),
+        (["a", "--out=x.gif"], "--out=x.gif: images are not written as .gif"),
     ],
 )
-def test_mistakes_are_one_line(arguments, message):
-    done = generate(*arguments)
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith(message)
-    assert b"Traceback" not in done.stderr
+def test_wrong_flags_are_one_line(monkeypatch, capsys, arguments, message):
+    assert generate(monkeypatch, *arguments) == 1
+    last_line = capsys.readouterr().err.splitlines()[-1]
+    assert last_line.startswith(f"error: {message}")

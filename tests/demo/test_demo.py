@@ -18,9 +18,11 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from mirrorgan_tf.demo.model import DemoModel
+from mirrorgan_tf import MirrorGAN
+from mirrorgan_tf.demo.model import DemoModel, SavedModelSource, TrainedModelSource
 from mirrorgan_tf.demo.server import make_server
 from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.serving.loading import load_saved_model
 from tests.conftest import OTHER_KERAS_SETTINGS, ROOT
 
 CAPTION = "a red bird with black wings"
@@ -28,7 +30,7 @@ CAPTION = "a red bird with black wings"
 
 @pytest.fixture(scope="module")
 def model(exported):
-    return DemoModel(exported.parent)
+    return DemoModel(SavedModelSource(load_saved_model(exported.parent, "explain")[0]))
 
 
 @pytest.fixture
@@ -76,6 +78,22 @@ def test_the_api_tells_what_the_model_does(address, loaded):
     assert answer["log_likelihood"] == pytest.approx(float(read["log_likelihood"][0]))
 
 
+def test_a_trained_model_answers_as_its_export_does(model, trained_workdir):
+    trained = MirrorGAN.from_workdir(trained_workdir)
+    demo = DemoModel(TrainedModelSource(trained))
+    # Warmed up: the first request traces nothing.
+    traces = trained._describe.experimental_get_tracing_count()
+    for options in ({}, {"best": True}):
+        ours = demo.generate(CAPTION, 3, **options)
+        theirs = model.generate(CAPTION, 3, **options)
+        assert ours["images"] == theirs["images"] and ours["seed"] == theirs["seed"]
+        assert ours["words"] == theirs["words"]
+        assert ours["redescription"] == theirs["redescription"]
+        assert ours["log_likelihood"] == pytest.approx(theirs["log_likelihood"])
+        assert ours["attention"].keys() == theirs["attention"].keys()
+    assert trained._describe.experimental_get_tracing_count() == traces == 1
+
+
 def test_the_best_is_the_models_choice(address, loaded):
     best = loaded.signatures["best_of"](
         caption=tf.constant([CAPTION]), seed=tf.constant([2**62], tf.int64)
@@ -114,17 +132,17 @@ def test_wrong_models_are_one_line(tmp_path, exported):
         (tmp_path, "no SavedModel there"),
     ):
         with pytest.raises(UserError, match=said):
-            DemoModel(path)
+            load_saved_model(path, "explain")
     broken = tmp_path / "2"
     shutil.copytree(exported, broken)
     (broken / "saved_model.pb").write_bytes(b"nonsense")
     with pytest.raises(UserError, match="can't be loaded"):
-        DemoModel(tmp_path)
+        load_saved_model(tmp_path, "explain")
     plain = tf.Module()
     plain.serve = tf.function(lambda x: x, input_signature=[tf.TensorSpec([None])])
     tf.saved_model.save(plain, tmp_path / "3", signatures=plain.serve)
     with pytest.raises(UserError, match="no signature explain"):
-        DemoModel(tmp_path)
+        load_saved_model(tmp_path, "explain")
 
 
 @pytest.fixture(scope="module")

@@ -1,47 +1,75 @@
 import numpy as np
 import pytest
 
+from mirrorgan_tf import MirrorGAN
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.presets.files import open_preset, save_preset
+from mirrorgan_tf.presets.files import open_preset, preset_handle, save_preset
 from mirrorgan_tf.workdir import open_workdir
 
 CAPTIONS = ["a red bird", "two black wings"]
 
 
-def test_preset_draws_the_images_of_its_workdir(trained_workdir, tmp_path):
-    run = open_workdir(trained_workdir)
-    save_preset(run, tmp_path / "preset")
-    preset = open_preset(tmp_path / "preset")
-    assert preset.step == run.step
-    for ours, theirs in zip(
-        preset.describe(CAPTIONS, seed=[7, 8])["images"],
-        run.describe(CAPTIONS, seed=[7, 8])["images"],
-        strict=True,
+def test_a_float16_preset_generates_the_images_of_its_workdir(
+    trained_workdir, tmp_path
+):
+    model = open_workdir(trained_workdir)
+    (tmp_path / "README.md").write_text("card")
+    save_preset(model, tmp_path, "float16")
+    preset = open_preset(tmp_path)
+    assert (preset.step, preset.path) == (model.step, tmp_path)
+    assert preset.config.generator == model.config.generator
+    expected = model.describe(CAPTIONS, seed=[7, 8])["images"]
+    for images, theirs in zip(
+        preset.describe(CAPTIONS, seed=[7, 8])["images"], expected, strict=True
     ):
         assert theirs.std() > 0
-        # Weights are rounded to half precision.
-        assert np.abs(ours.astype(int) - theirs).max() <= 1
-    assert "data_dir=data/birdlets" in (tmp_path / "preset/flags.cfg").read_text()
+        # The weights are rounded to half precision.
+        assert np.abs(images.astype(int) - theirs).max() <= 1
+    assert (tmp_path / "README.md").read_text() == "card"
+    assert str(trained_workdir) not in (tmp_path / "config.json").read_text()
 
 
-def test_damaged_or_unknown_presets_are_named(trained_workdir, tmp_path):
+def test_a_float32_preset_is_equal_bit_for_bit(trained_workdir, tmp_path):
+    model = MirrorGAN.from_workdir(trained_workdir)
+    model.save_to_preset(tmp_path / "preset")
+    preset = MirrorGAN.from_preset(tmp_path / "preset")
+    np.testing.assert_array_equal(
+        preset.generate(CAPTIONS, seed=1), model.generate(CAPTIONS, seed=1)
+    )
+    assert preset.redescribe(preset.generate("a", seed=1)) == model.redescribe(
+        model.generate("a", seed=1)
+    )
+
+
+def test_unknown_or_damaged_presets_are_named(trained_workdir, tmp_path):
     with pytest.raises(
         UserError, match="--preset=nothing: there is no such preset; ch"
     ):
-        open_preset("nothing")
+        preset_handle("nothing")
+    assert preset_handle("hf://owner/model") == "hf://owner/model"
     save_preset(open_workdir(trained_workdir), tmp_path)
-    weights = tmp_path / "weights.npz"
-    arrays = dict(np.load(weights))
-    np.savez(weights, **arrays | {"glam/0": np.zeros((3, 3))})
-    with pytest.raises(UserError, match="weights.npz: is not of the networks"):
-        open_preset(tmp_path)
+    config = tmp_path / "config.json"
+    text = config.read_text()
+    for damaged, message in (
+        (text.replace('"base_size"', '"bass_size"'), "there is no setting 'bass_size'"),
+        (text[:100], "cannot be loaded"),
+    ):
+        config.write_text(damaged)
+        (tmp_path / "task.json").unlink(missing_ok=True)
+        with pytest.raises(UserError, match=message) as caught:
+            open_preset(tmp_path)
+        assert "\n" not in str(caught.value)
+    config.write_text(text)
+    weights = tmp_path / "model.weights.h5"
     weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(UserError, match="weights.npz: cannot be read"):
-        open_preset(tmp_path)
+    with pytest.raises(ValueError, match=f"{tmp_path}: cannot be loaded"):
+        MirrorGAN.from_preset(tmp_path)
 
 
-def test_preset_of_the_package_paints_birds_in_the_stated_colour():
+def test_the_packages_preset_paints_birds_in_the_stated_colour():
     preset = open_preset("birdlets_64")
+    size = sum(f.stat().st_size for f in preset.path.rglob("*") if f.is_file())
+    assert size <= 8e6
     colors = ("red", "green", "blue")
     captions = [f"a {color} bird" for color in colors]
     counts = np.zeros((3, 3))

@@ -1,0 +1,54 @@
+import keras
+import keras_nlp
+import numpy as np
+import pytest
+
+from mirrorgan_tf import MirrorGAN
+from mirrorgan_tf.keras_hub_task import MirrorGANTextToImage
+from mirrorgan_tf.presets.files import keras_hub_task
+
+CAPTIONS = ["a red bird", "black wings", ""]
+
+
+@pytest.fixture(scope="module")
+def model(trained_workdir):
+    return MirrorGAN.from_workdir(trained_workdir)
+
+
+@pytest.fixture(scope="module")
+def task(model):
+    return keras_hub_task(model)
+
+
+def test_the_task_generates_the_models_images(model, task):
+    images = task.generate(CAPTIONS, seed=[1, 2, 3])
+    assert images.shape == (3, 32, 32, 3) and images.dtype == np.uint8
+    difference = images.astype(int) - model.generate(CAPTIONS, seed=[1, 2, 3])
+    # The batch norms are not folded here, and rows are computed together.
+    assert np.abs(difference).max() <= 1
+    np.testing.assert_array_equal(
+        task.generate({"prompts": CAPTIONS}, seed=[1, 2, 3]), images
+    )
+    assert task.generate("a red bird").shape == (32, 32, 3)
+    with pytest.raises(TypeError, match="captions=7"):
+        task.generate(7)
+
+
+def test_text_to_image_finds_the_class_of_a_saved_preset(task, tmp_path):
+    task.save_to_preset(str(tmp_path))
+    loaded = keras_nlp.models.TextToImage.from_preset(str(tmp_path))
+    assert type(loaded) is MirrorGANTextToImage
+    np.testing.assert_array_equal(
+        loaded.generate(CAPTIONS, seed=5), task.generate(CAPTIONS, seed=5)
+    )
+    backbone = keras_nlp.models.Backbone.from_preset(str(tmp_path))
+    for ours, theirs in zip(backbone.weights, task.backbone.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_saved_keras_file_generates_the_same(task, tmp_path):
+    task.save(tmp_path / "task.keras")
+    loaded = keras.saving.load_model(tmp_path / "task.keras")
+    np.testing.assert_array_equal(
+        loaded.generate(CAPTIONS, seed=5), task.generate(CAPTIONS, seed=5)
+    )
