@@ -87,7 +87,7 @@ class MirrorGANBackbone(keras_nlp.models.Backbone):
             (B, S, S, 3) float32 in [-1, 1].
         """
         lengths, noise = inputs["lengths"], inputs["noise"]
-        words, sentence = self.stem(inputs["token_ids"], lengths)
+        words, sentence = self.stem(inputs["token_ids"], lengths)[:2]
         return self.glam(
             words,
             sentence,
