@@ -1,4 +1,4 @@
-"""A threading web server that strangers can't exhaust, and that knows its own names."""
+"""A threading web server with limits, which accepts only its own host names."""
 
 import contextlib
 import dataclasses
@@ -14,19 +14,19 @@ from collections.abc import Iterable
 
 __all__ = ["BoundedServer", "Limits"]
 
-# Time that the accepting thread spends on a connection that it refuses.
+# Most time that the accepting thread spends on refusing a connection.
 _REFUSAL_S = 0.05
 
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What a server does at a time, at most.
+    """Limits of a server.
 
     Attributes:
         connections: open connections; each has a thread.
-        captions: captions that are drawn or wait for it.
-        idle_timeout_s: seconds until a request has to be there, whole, and in which
-            an answer has to be taken.
+        captions: captions in work or waiting.
+        idle_timeout_s: seconds in which a request must arrive completely, and in which
+            the client must read the answer.
     """
 
     connections: int = 32
@@ -35,15 +35,15 @@ class Limits:
 
 
 class BoundedServer(http.server.ThreadingHTTPServer):
-    """A thread a connection, but only so many; further ones are answered 503.
+    """One thread a connection; connections beyond the limit get status 503.
 
     A connection that sends its request too slowly is closed.
 
     Args:
-        address: host and port to listen at.
-        handler: of requests; calls `request_has_arrived` for each.
+        address: host and port to listen on.
+        handler: handles requests; must call `request_has_arrived` for each.
         limits: see `Limits`.
-        allowed_hosts: names that it is reached by, besides its own.
+        allowed_hosts: further host names that requests may use.
 
     Raises:
         OSError: it can't listen there.
@@ -59,7 +59,7 @@ class BoundedServer(http.server.ThreadingHTTPServer):
         self.limits = limits
         self._connections = threading.Semaphore(limits.connections)
         self._captions = threading.Semaphore(limits.captions)
-        # Connections whose request is not there yet -> when it has to be.
+        # Connections that wait for a complete request -> the time limit.
         self._deadlines: dict[socket.socket, float] = {}
         self._names = {address[0], socket.gethostname(), *allowed_hosts}
         super().__init__(address, handler)
@@ -70,7 +70,7 @@ class BoundedServer(http.server.ThreadingHTTPServer):
 
     @contextlib.contextmanager
     def caption_slot(self):
-        """Whether one of the `limits.captions` is free; it is taken for the block."""
+        """Context of one of `limits.captions` slots; False if all are in use."""
         is_free = self._captions.acquire(blocking=False)
         try:
             yield is_free
@@ -81,12 +81,12 @@ class BoundedServer(http.server.ThreadingHTTPServer):
     def is_own_name(self, netloc: str, connection: socket.socket) -> bool:
         """Whether a Host header names this server.
 
-        Any web page can have its own name resolve to this machine's address; its
-        requests then come from its visitors' browsers, with that name as their Host.
+        Any web page can let its own name resolve to this machine's address (DNS
+        rebinding); requests of its visitors' browsers then have that name as Host.
 
         Args:
-            netloc: name and port; the port is not looked at, for it may be forwarded.
-            connection: that it came by.
+            netloc: name and port; the port is ignored, since it may be forwarded.
+            connection: of the request.
         """
         try:
             host = urllib.parse.urlsplit(f"//{netloc}").hostname
@@ -120,20 +120,20 @@ class BoundedServer(http.server.ThreadingHTTPServer):
             self._connections.release()
 
     def handle_error(self, request, client_address):
-        """A client that has gone is no error."""
+        """A closed connection is not an error."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
     def service_actions(self):
-        """Ends connections without a request; `serve_forever` calls it by the second.
+        """Closes connections without a request; `serve_forever` calls it regularly.
 
-        A timeout of the socket alone would begin anew with every byte.
+        A timeout of the socket would start again with every byte.
         """
         now = time.monotonic()
         for connection, deadline in list(self._deadlines.items()):
             if now > deadline:
                 self._deadlines.pop(connection, None)
-                # Its thread may have closed it by now.
+                # Its thread may have closed it already.
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
 
@@ -147,6 +147,6 @@ class BoundedServer(http.server.ThreadingHTTPServer):
             request.settimeout(_REFUSAL_S)
             request.sendall(head.encode() + content)
             request.shutdown(socket.SHUT_WR)
-            # Closed with unread bytes, a connection would lose the answer.
+            # Closing with unread bytes would discard the answer.
             request.recv(65536)
         self.shutdown_request(request)

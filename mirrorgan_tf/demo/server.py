@@ -14,9 +14,9 @@ from mirrorgan_tf.demo.model import DemoModel
 
 __all__ = ["make_server"]
 
-_MOST_LETTERS = 2000
+_MAX_CAPTION_LETTERS = 2000
 _SEEDS = range(-(2**63), 2**63)
-# What browsers say of a request that no other site's page has made.
+# Values of Sec-Fetch-Site for requests that no other site's page makes.
 _OWN_SITES = {"same-origin", "none"}
 
 
@@ -28,15 +28,18 @@ def make_server(
     limits: Limits | None = None,
     allowed_hosts: Iterable[str] = (),
 ) -> BoundedServer:
-    """A server that is ready for `serve_forever`; OSError if it can't listen.
+    """Makes a server that is ready for `serve_forever`.
 
     Args:
-        model: answers captions.
-        host: address to listen at.
-        port: likewise; 0 takes any free one.
-        limits: what is done at a time; None: the defaults.
-        allowed_hosts: names that the server is reached by, besides `host`, the
+        model: generates the images.
+        host: address to listen on.
+        port: 0 chooses any free one.
+        limits: None: the defaults.
+        allowed_hosts: further host names that requests may use, besides `host`, the
             machine's name, its addresses and localhost.
+
+    Raises:
+        OSError: it can't listen there.
     """
     limits = limits or Limits()
     page = resources.files(__package__).joinpath("page.html").read_bytes()
@@ -46,7 +49,7 @@ def make_server(
 
         def do_GET(self):  # noqa: N802
             self.server.request_has_arrived(self.connection)
-            # A tab that was closed wants no answer any more.
+            # The browser may have closed the connection.
             with contextlib.suppress(ConnectionError):
                 self.route()
 
@@ -54,8 +57,8 @@ def make_server(
             try:
                 url = urllib.parse.urlsplit(self.path)
             except ValueError:
-                return self.answer_json(400, {"error": "that is no address"})
-            if problem := self.foreign(url):
+                return self.answer_json(400, {"error": "not a valid address"})
+            if problem := self.reason_to_refuse(url):
                 return self.answer_json(403, {"error": problem})
             if url.path == "/":
                 self.answer(200, "text/html; charset=utf-8", page)
@@ -66,27 +69,27 @@ def make_server(
             else:
                 self.answer_json(404, {"error": f"there is no {url.path[:100]}"})
 
-        def foreign(self, url):
-            """Why a request is not from the server's own page; None if it is."""
+        def reason_to_refuse(self, url):
+            """Returns None for requests of the server's own page."""
             hosts = self.headers.get_all("Host", [])
             named = {*hosts, url.netloc or "".join(hosts)}
             if len(hosts) != 1 or not all(
                 self.server.is_own_name(name, self.connection) for name in named
             ):
-                return "this is not a name of the demo; see --allowed_hosts"
+                return "the demo does not have this host name; see --allowed_hosts"
             own_origins = {f"{scheme}://{hosts[0]}" for scheme in ("http", "https")}
             from_page = own_origins.issuperset(self.headers.get_all("Origin", []))
             sites = self.headers.get_all("Sec-Fetch-Site", [])
-            # A link from elsewhere may lead to the page, but not use the model.
+            # Links of other sites may open the page, but not use the model.
             is_link = self.headers.get("Sec-Fetch-Mode") == "navigate"
             if not _OWN_SITES.issuperset(sites) and not (is_link and url.path == "/"):
                 from_page = False
-            return None if from_page else "only the demo's own page may ask"
+            return None if from_page else "only the demo's own page may send requests"
 
         def generate(self, query):
             caption = query.get("caption", [""])[0]
-            if len(caption) > _MOST_LETTERS:
-                problem = f"the caption has more than {_MOST_LETTERS} letters"
+            if len(caption) > _MAX_CAPTION_LETTERS:
+                problem = f"the caption has more than {_MAX_CAPTION_LETTERS} letters"
                 return self.answer_json(400, {"error": problem})
             try:
                 seed = int(query.get("seed", ["0"])[0])
@@ -123,6 +126,6 @@ def make_server(
             self.wfile.write(content)
 
         def log_message(self, *args):
-            """Logs nothing: strangers' requests would fill the log."""
+            """Logs nothing: anyone's requests could fill the log."""
 
     return BoundedServer((host, port), Handler, limits, allowed_hosts)

@@ -1,4 +1,4 @@
-"""The demo's server before strangers: whom it answers, and how many at a time."""
+"""Which requests the demo's server answers, and how many at a time."""
 
 import contextlib
 import http.client
@@ -11,12 +11,12 @@ import pytest
 from mirrorgan_tf.demo.bounded_server import Limits
 from mirrorgan_tf.demo.server import make_server
 
-# Longer than anything takes here: a test that waits so long has failed.
+# Longer than any answer takes here.
 PATIENCE_S = 60
 
 
 class BlockedModel:
-    """Answers captions once `go_on` is set."""
+    """Answers captions when `go_on` is set."""
 
     signatures = ["explain"]
 
@@ -72,7 +72,7 @@ def ask(port, path="/api/model", **headers):
         socket.gethostname(),
     ],
 )
-def test_own_names_are_answered(port, host):
+def test_requests_to_the_servers_own_names_are_answered(port, host):
     assert ask(port, Host=host.format(port=port))[0] == 200
 
 
@@ -101,7 +101,7 @@ def test_own_names_are_answered(port, host):
     ],
 )
 @pytest.mark.parametrize("path", ["/api/model", "/api/generate?caption=a"])
-def test_other_names_and_other_pages_are_refused(port, path, headers):
+def test_requests_to_other_names_or_of_other_pages_get_403(port, path, headers):
     formatted = {
         name: value.format(port=port)
         if isinstance(value, str)
@@ -112,24 +112,24 @@ def test_other_names_and_other_pages_are_refused(port, path, headers):
     assert status == 403 and json.loads(content)["error"]
 
 
-def test_the_host_in_the_request_line_counts_too(port):
+def test_the_host_in_the_request_line_is_checked_too(port):
     assert ask(port, "http://evil.example/api/model")[0] == 403
     assert ask(port, f"http://localhost:{port}/api/model")[0] == 200
 
 
-def test_the_own_page_may_ask_and_links_lead_to_it(port):
+def test_requests_of_the_own_page_and_links_to_it_are_answered(port):
     for origin in (f"http://127.0.0.1:{port}", f"https://127.0.0.1:{port}"):
         assert ask(port, Origin=origin, Sec_Fetch_Site="same-origin")[0] == 200
     assert ask(port, "/", Sec_Fetch_Site="none", Sec_Fetch_Mode="navigate")[0] == 200
     from_elsewhere = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate"}
     assert ask(port, "/?caption=a", **from_elsewhere)[0] == 200
-    # Not as a part of another page, where the user would not see it.
+    # Not inside another page, where the user would not notice it.
     assert (
         ask(port, "/", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="no-cors")[0] == 403
     )
 
 
-def test_captions_beyond_the_bound_are_answered_503():
+def test_captions_beyond_the_limit_get_503():
     model = BlockedModel()
     with serving(model, Limits(captions=2)) as port:
         answers = []
@@ -145,7 +145,7 @@ def test_captions_beyond_the_bound_are_answered_503():
             assert model.started.acquire(timeout=PATIENCE_S)
         status, content = ask(port, "/api/generate?caption=b")
         assert status == 503 and "busy" in json.loads(content)["error"]
-        # All else is answered as before.
+        # Other requests are still answered.
         assert ask(port, "/")[0] == ask(port, "/api/model")[0] == 200
         model.go_on.set()
         for thread in threads:
@@ -154,7 +154,7 @@ def test_captions_beyond_the_bound_are_answered_503():
         assert ask(port, "/api/generate?caption=b")[0] == 200
 
 
-def test_connections_beyond_the_bound_are_answered_503():
+def test_connections_beyond_the_limit_get_503():
     threads_before = threading.active_count()
     limits = Limits(connections=3, idle_timeout_s=PATIENCE_S)
     with serving(BlockedModel(), limits) as port, contextlib.ExitStack() as open_ones:
@@ -173,7 +173,7 @@ def test_connections_beyond_the_bound_are_answered_503():
 
 
 @pytest.mark.parametrize("sends", [b"", b"GET / HTTP/1.1\r\nHost: localhost\r\n"])
-def test_a_request_that_does_not_arrive_ends_its_connection(sends):
+def test_a_connection_without_a_complete_request_is_closed(sends):
     with (
         serving(BlockedModel(), Limits(idle_timeout_s=0.3)) as port,
         socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as slow,
@@ -182,7 +182,7 @@ def test_a_request_that_does_not_arrive_ends_its_connection(sends):
         assert slow.recv(1000) == b""
 
 
-def test_a_request_byte_by_byte_ends_its_connection():
+def test_a_request_sent_byte_by_byte_is_closed_at_the_time_limit():
     stop = threading.Event()
     with (
         serving(BlockedModel(), Limits(idle_timeout_s=0.5)) as port,

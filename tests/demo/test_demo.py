@@ -57,7 +57,7 @@ def picture(url):
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))))
 
 
-def test_the_api_tells_what_the_model_does(address, loaded):
+def test_the_api_returns_the_signatures_outputs(address, loaded):
     answer = get(address, caption=f"{CAPTION} zebra", seed=-7)
     inputs = {"caption": tf.constant([CAPTION]), "seed": tf.constant([-7], tf.int64)}
     explained = loaded.signatures["explain"](**inputs)
@@ -67,11 +67,11 @@ def test_the_api_tells_what_the_model_does(address, loaded):
         )
     assert answer["words"] == CAPTION.split() and answer["seed"] == "-7"
     (maps,) = answer["attention"].values()
-    for word, told in enumerate(maps):
+    for word, attention in enumerate(maps):
         weights = explained["word_attention_16"][0, ..., word].numpy()
-        assert told["greatest"] == pytest.approx(weights.max())
+        assert attention["greatest"] == pytest.approx(weights.max())
         np.testing.assert_allclose(
-            picture(told["map"]), 255 * weights / weights.max(), atol=0.51
+            picture(attention["map"]), 255 * weights / weights.max(), atol=0.51
         )
     read = loaded.signatures["redescribe"](**inputs)
     assert answer["redescription"] == read["redescription"][0].numpy().decode()
@@ -94,7 +94,7 @@ def test_a_trained_model_answers_as_its_export_does(model, trained_workdir):
     assert trained._describe.experimental_get_tracing_count() == traces == 1
 
 
-def test_the_best_is_the_models_choice(address, loaded):
+def test_best_is_the_choice_of_signature_best_of(address, loaded):
     best = loaded.signatures["best_of"](
         caption=tf.constant([CAPTION]), seed=tf.constant([2**62], tf.int64)
     )
@@ -105,12 +105,12 @@ def test_the_best_is_the_models_choice(address, loaded):
 
 
 @pytest.mark.parametrize("caption", ["", "zebra", "日本", "\x00", "a" * 2000])
-def test_any_caption_has_a_picture(address, caption):
+def test_any_caption_gives_an_image(address, caption):
     assert picture(get(address, caption=caption, seed=1)["images"]["32"]).std() > 0
 
 
 @pytest.mark.parametrize(
-    "path, status, said",
+    "path, status, message",
     [
         ("/api/generate?caption=a&seed=x", 400, "seed"),
         ("/api/generate?caption=a&seed=9223372036854775808", 400, "64 bits"),
@@ -119,19 +119,19 @@ def test_any_caption_has_a_picture(address, caption):
         ("/page.html", 404, "there is no"),
     ],
 )
-def test_what_is_wrong_is_said(address, path, status, said):
+def test_wrong_requests_get_an_error_message(address, path, status, message):
     with pytest.raises(urllib.error.HTTPError) as failure:
         urllib.request.urlopen(address + path)
     assert failure.value.code == status
-    assert said in json.load(failure.value)["error"]
+    assert message in json.load(failure.value)["error"]
 
 
-def test_wrong_models_are_one_line(tmp_path, exported):
-    for path, said in (
+def test_wrong_saved_models_are_refused(tmp_path, exported):
+    for path, message in (
         (tmp_path / "none", "no SavedModel there"),
         (tmp_path, "no SavedModel there"),
     ):
-        with pytest.raises(UserError, match=said):
+        with pytest.raises(UserError, match=message):
             load_saved_model(path, "explain")
     broken = tmp_path / "2"
     shutil.copytree(exported, broken)
@@ -191,18 +191,18 @@ def red_of_overlay(page):
 
 
 @pytest.mark.slow
-def test_a_person_sees_image_attention_and_redescription(browser, address, loaded):
+def test_the_page_shows_image_attention_and_redescription(browser, address, loaded):
     from selenium.webdriver import ActionChains, Keys
 
     page = Page(browser, address)
-    # The caption has the focus: type, and Enter.
+    # The caption field has the focus: type, then press Enter.
     ActionChains(browser).send_keys(f"{CAPTION} Zébra", Keys.ENTER).perform()
     page.wait(lambda: page.one("#result").is_displayed())
     page.wait(lambda: page.run("document.getElementById('image').naturalWidth") == 32)
     expected = loaded.signatures["redescribe"](
         caption=tf.constant([CAPTION]), seed=tf.constant([1], tf.int64)
     )["redescription"][0]
-    # An untrained network may say nothing.
+    # The redescription of an untrained network may be empty.
     assert page.one("#redescription").text == (expected.numpy().decode() or "(nothing)")
     assert page.one("#words s").text == "zebra"
     assert page.one("#image").get_attribute("alt") == f"Image of: {CAPTION} Zébra"
@@ -227,13 +227,13 @@ def test_a_person_sees_image_attention_and_redescription(browser, address, loade
     # The address holds caption and seed.
     link = browser.current_url
     shown = page.one("#image").get_attribute("src")
-    again = Page(browser, link)
-    again.wait(lambda: again.one("#result").is_displayed())
-    assert again.one("#image").get_attribute("src") == shown
+    reopened = Page(browser, link)
+    reopened.wait(lambda: reopened.one("#result").is_displayed())
+    assert reopened.one("#image").get_attribute("src") == shown
 
 
 @pytest.mark.slow
-def test_a_person_is_told_what_went_wrong(browser, model):
+def test_the_page_shows_errors(browser, model):
     server = make_server(model, "127.0.0.1", 0)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     page = Page(browser, f"http://127.0.0.1:{server.server_port}")
@@ -248,11 +248,11 @@ def test_a_person_is_told_what_went_wrong(browser, model):
     assert page.one("#go").is_enabled()
 
 
-def test_a_malformed_address_is_answered(server, capfd):
+def test_a_malformed_address_gets_400(server, capfd):
     with socket.create_connection(server.server_address) as connection:
         connection.sendall(b"GET http://[ HTTP/1.0\r\n\r\n")
         reply = connection.makefile("rb").read()
-    assert b" 400 " in reply.splitlines()[0] and b"no address" in reply
+    assert b" 400 " in reply.splitlines()[0] and b"not a valid address" in reply
     assert "Traceback" not in capfd.readouterr().err
 
 
