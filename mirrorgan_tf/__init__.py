@@ -1,11 +1,12 @@
 """MirrorGAN (Qiao et al., CVPR 2019) for Keras 3 and TensorFlow."""
 
+import importlib
 import sys
 import time
 
 from mirrorgan_tf import interrupts
 
-__all__ = ["MirrorGAN", "__version__"]
+__all__ = ["Config", "MirrorGAN", "__version__", "fit"]
 
 __version__ = "0.1.0"
 
@@ -18,11 +19,17 @@ if sys.argv[:1] == ["-m"]:
     interrupts.exit_on_interrupt()
 
 
-def __getattr__(name: str) -> object:
-    # Importing TensorFlow takes seconds: only who uses the API waits for it.
-    if name == "MirrorGAN":
-        import mirrorgan_tf.keras_settings  # noqa: F401
-        from mirrorgan_tf.mirrorgan import MirrorGAN
+# Importing TensorFlow takes seconds: only programs that use these names wait for it.
+_LAZY_NAMES = {
+    "Config": "mirrorgan_tf.config",
+    "MirrorGAN": "mirrorgan_tf.mirrorgan",
+    "fit": "mirrorgan_tf.fitting",
+}
 
-        return MirrorGAN
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY_NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # Before Keras and TensorFlow.
+    importlib.import_module("mirrorgan_tf.keras_settings")
+    return getattr(importlib.import_module(_LAZY_NAMES[name]), name)

@@ -13,8 +13,8 @@ from mirrorgan_tf.evaluation.autoencoder import open_autoencoder
 from mirrorgan_tf.evaluation.image_sets import real_images
 from mirrorgan_tf.evaluation.sampling import choose_images, sample_captions
 from mirrorgan_tf.evaluation.training_fid import fid_of
-from mirrorgan_tf.mirrorgan import TextToImage, seeded_noise
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
+from mirrorgan_tf.text_to_image import TextToImage, seeded_noise
 from mirrorgan_tf.training.glam_stage import GlamStage
 from mirrorgan_tf.training.stage import Observation, Observer
 

@@ -14,10 +14,10 @@ from keras import ops
 
 from mirrorgan_tf.config import SETTINGS, Config
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.mirrorgan import check_captions, check_seeds, seeded_noise
-from mirrorgan_tf.models.attention import padding_mask_from_lengths
-from mirrorgan_tf.networks import build_glam, build_stem, build_stream
+from mirrorgan_tf.mirrorgan import check_captions, check_seeds
+from mirrorgan_tf.networks import build_glam, build_stream, build_text_encoder
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
+from mirrorgan_tf.text_to_image import seeded_noise
 
 __all__ = [
     "MirrorGANBackbone",
@@ -69,7 +69,7 @@ class MirrorGANBackbone(keras_nlp.models.Backbone):
         self.vocabulary_size = vocabulary_size
         self.step = step
         config, policy = self.training_config, self.dtype_policy
-        self.stem = build_stem(config, vocabulary_size, dtype=policy)
+        self.stem = build_text_encoder(config, vocabulary_size, dtype=policy)
         self.glam = build_glam(config, dtype=policy)
         self.stream = (
             build_stream(config, vocabulary_size, dtype=policy) if with_stream else None
@@ -80,20 +80,21 @@ class MirrorGANBackbone(keras_nlp.models.Backbone):
         """Generates images.
 
         Args:
-            inputs: dictionary of `token_ids` (B, L) int32, `lengths` (B,) int32 and
-                `noise` (B, noise_dim + condition_dim) from N(0, 1).
+            inputs: dictionary of `noise`, (B, noise_dim + condition_dim) from N(0, 1),
+                and what the text encoder's `text_inputs` returns.
 
         Returns:
             (B, S, S, 3) float32 in [-1, 1].
         """
-        lengths, noise = inputs["lengths"], inputs["noise"]
-        words, sentence = self.stem(inputs["token_ids"], lengths)[:2]
+        text = dict(inputs)
+        noise = text.pop("noise")
+        words, sentence, padding_mask = self.stem(**text)
         return self.glam(
             words,
             sentence,
             noise[:, : self.glam.noise_dim],
             noise[:, self.glam.noise_dim :],
-            padding_mask=padding_mask_from_lengths(lengths, words.shape[1]),
+            padding_mask=padding_mask,
         )["images"][-1]
 
     def get_config(self):
@@ -122,9 +123,9 @@ class MirrorGANTextToImagePreprocessor(keras_nlp.models.Preprocessor):
         self.tokenizer = tokenizer
 
     def generate_preprocess(self, captions) -> dict:
-        """Captions (B,) to `token_ids` (B, L) and `lengths` (B,), both int32."""
+        """Captions (B,) to word ids (B, L) and lengths (B,), both int32."""
         ids, lengths = self.tokenizer(tf.constant(captions, tf.string))
-        return {"token_ids": ids, "lengths": lengths}
+        return {"caption_ids": ids, "caption_lengths": lengths}
 
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
@@ -194,7 +195,11 @@ class MirrorGANTextToImage(keras_nlp.models.TextToImage):
         noise = seeded_noise(
             tf.constant(seeds, tf.int64), glam.noise_dim + glam.condition_dim
         )
-        tokens = self.preprocessor.generate_preprocess(texts) | {"noise": noise}
-        batch = {name: ops.convert_to_tensor(value) for name, value in tokens.items()}
+        tokens = self.preprocessor.generate_preprocess(texts)
+        text = self.backbone.stem.text_inputs(tf.constant(texts, tf.string), **tokens)
+        batch = {
+            name: ops.convert_to_tensor(value)
+            for name, value in (text | {"noise": noise}).items()
+        }
         outputs = [self.make_generate_function()(batch)]
         return self._normalize_generate_outputs(outputs, is_single)

@@ -1,8 +1,6 @@
-"""A trained MirrorGAN: captions to images, and images back to captions.
+"""Class `MirrorGAN`, the Python API: captions to images, and images to captions.
 
-`MirrorGAN` is the Python API. The commands, evaluation and serving use it too, so that
-caption → noise → image → redescription is written once. Its constructors and savers
-import the packages above this one when they are called.
+Its methods that load and save import the packages above this one when they are called.
 """
 
 import reprlib
@@ -19,11 +17,11 @@ from mirrorgan_tf.data.transforms import to_float, to_uint8
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.models.folding import fold_batch_norm
 from mirrorgan_tf.models.glam import Glam
-from mirrorgan_tf.models.redescription import greedy, log_likelihood
 from mirrorgan_tf.models.stream import Stream
 from mirrorgan_tf.models.text_encoder import TextEncoder
 from mirrorgan_tf.text.splitting import unknown_words
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
+from mirrorgan_tf.text_to_image import TextToImage, seeded_noise
 
 __all__ = [
     "MirrorGAN",
@@ -34,136 +32,16 @@ __all__ = [
 ]
 
 _SEEDS = range(-(2**63), 2**63)
-
-
-class TextToImage(tf.Module):
-    """The chain from caption strings to images, all in-graph."""
-
-    def __init__(
-        self,
-        tokenizer: CaptionTokenizer,
-        stem: TextEncoder,
-        glam: Glam,
-        *,
-        xla: bool = False,
-    ):
-        """Takes trained parts; `xla` compiles the generator, once a batch size."""
-        super().__init__(name="text_to_image")
-        self.tokenizer = tokenizer
-        self.stem = stem
-        self.glam = glam
-        self.xla = xla
-
-    @property
-    def noise_dim(self) -> int:
-        """Numbers that fix an image besides its caption: z and the condition's."""
-        return self.glam.noise_dim + self.glam.condition_dim
-
-    def __call__(self, captions: tf.Tensor, noise: tf.Tensor) -> dict:
-        """Makes images.
-
-        Args:
-            captions: (B,) strings.
-            noise: (B, noise_dim) from N(0, 1).
-
-        Returns:
-            What `Glam` returns, with what `embed` gives beside.
-        """
-        embedded = self.embed(captions)
-        made = self.draw(
-            embedded["words"],
-            embedded["sentence"],
-            noise,
-            padding_mask=embedded["padding_mask"],
-        )
-        return made | embedded
-
-    def embed(self, captions: tf.Tensor) -> dict:
-        """Captions (B,) to what the text encoder returns, by name.
-
-        Also `ids` (B, L) and `lengths` (B,) of the vocabulary's words.
-        """
-        ids, lengths = self.tokenizer(captions)
-        text = self.stem.text_inputs(captions, ids, lengths)
-        words, sentence, padding_mask = self.stem(**text)
-        return {
-            "ids": ids,
-            "lengths": lengths,
-            "words": words,
-            "sentence": sentence,
-            "padding_mask": padding_mask,
-        }
-
-    def interpolate(
-        self,
-        captions: tf.Tensor,
-        others: tf.Tensor,
-        weights: tf.Tensor,
-        noise: tf.Tensor,
-    ) -> dict:
-        """Makes images between two captions.
-
-        The sentences are mixed, and the words of both are attended to, each as much
-        as its caption weighs: the image moves without a jump from one to the other.
-
-        Args:
-            captions: (B,) strings.
-            others: (B,) strings.
-            weights: (B,) in [0, 1], the share of `others`.
-            noise: (B, noise_dim) from N(0, 1).
-
-        Returns:
-            What `Glam` returns; word attention is of 2L words.
-        """
-        shares = 1.0 - weights[:, None], weights[:, None]
-        ends = self.embed(captions), self.embed(others)
-        sentence = sum(
-            share * end["sentence"] for share, end in zip(shares, ends, strict=True)
-        )
-        word_weights = [
-            share * tf.cast(~end["padding_mask"], share.dtype)
-            for share, end in zip(shares, ends, strict=True)
-        ]
-        return self.draw(
-            tf.concat([end["words"] for end in ends], axis=1),
-            sentence,
-            noise,
-            word_weights=tf.concat(word_weights, axis=1),
-        )
-
-    def draw(
-        self, words: tf.Tensor, sentence: tf.Tensor, noise: tf.Tensor, **attending
-    ):
-        """Embeddings and noise (B, noise_dim) to what `Glam` returns."""
-
-        def glam(words, sentence, noise, attending):
-            return self.glam(
-                words,
-                sentence,
-                noise[:, : self.glam.noise_dim],
-                noise[:, self.glam.noise_dim :],
-                **attending,
-            )
-
-        if self.xla:
-            # A new one at each trace: what it captures belongs to the caller's graph.
-            glam = tf.function(glam, jit_compile=True, autograph=False)
-        return glam(words, sentence, noise, attending)
-
-
-def seeded_noise(seeds: tf.Tensor, dim: int) -> tf.Tensor:
-    """N(0, 1) of shape (B, dim); a row depends on its own seed alone.
-
-    Args:
-        seeds: (B,) int64, any value.
-        dim: numbers a row.
-    """
-    pairs = tf.stack([seeds, tf.zeros_like(seeds)], axis=1)
-    return tf.map_fn(
-        lambda pair: tf.random.stateless_normal([dim], pair),
-        pairs,
-        fn_output_signature=tf.TensorSpec([dim], tf.float32),
-    )
+# Outputs of the graph that `describe` returns.
+_DESCRIBED = (
+    "images",
+    "ids",
+    "lengths",
+    "word_attention",
+    "sentence_attention",
+    "redescription_ids",
+    "log_likelihood",
+)
 
 
 class MirrorGAN:
@@ -201,7 +79,9 @@ class MirrorGAN:
         self.step = step
         self.path = path
         # With the batch norms folded, as exported models are: both give equal images.
-        self._text_to_image = TextToImage(tokenizer, stem, fold_batch_norm(glam))
+        self._text_to_image = TextToImage(
+            tokenizer, stem, fold_batch_norm(glam), stream
+        )
         captions = tf.TensorSpec([None], tf.string)
         seeds = tf.TensorSpec([None], tf.int64)
         side = self.image_size
@@ -458,32 +338,15 @@ class MirrorGAN:
             raise ValueError(_api_message(error, "out", path)) from None
 
     def _image_graph(self, captions, seeds):
-        return to_uint8(self._outputs(captions, seeds)["images"][-1])
+        return to_uint8(self._text_to_image.from_seeds(captions, seeds)["images"][-1])
 
     def _description_graph(self, captions, seeds):
-        outputs = self._outputs(captions, seeds)
-        description = {
-            name: outputs[name]
-            for name in ("ids", "lengths", "word_attention", "sentence_attention")
-        }
-        description["images"] = [to_uint8(images) for images in outputs["images"]]
-        if self.stream is not None:
-            features = self.stream.encoder(outputs["images"][-1])
-            decoder = self.stream.decoder
-            max_words = self.tokenizer.max_words
-            description["redescription_ids"] = greedy(decoder, features, max_words)
-            description["log_likelihood"] = log_likelihood(
-                decoder, features, outputs["ids"]
-            )
-        return description
+        outputs = self._text_to_image.describe(captions, seeds)
+        outputs["images"] = [to_uint8(images) for images in outputs["images"]]
+        return {name: outputs[name] for name in _DESCRIBED if name in outputs}
 
     def _redescription_graph(self, images):
-        features = self.stream.encoder(to_float(images))
-        return greedy(self.stream.decoder, features, self.tokenizer.max_words)
-
-    def _outputs(self, captions, seeds):
-        noise = seeded_noise(seeds, self._text_to_image.noise_dim)
-        return self._text_to_image(captions, noise)
+        return self._text_to_image.redescribe(to_float(images))
 
     def _texts(self, ids):
         return [text.decode() for text in self.tokenizer.detokenize(ids).numpy()]

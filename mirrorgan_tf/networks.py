@@ -81,9 +81,7 @@ def text_encoder_class(config: Config) -> type[TextEncoder]:
     return TEXT_ENCODERS[name]
 
 
-def build_text_encoder(
-    config: Config, vocabulary_size: int, dtype=None
-) -> TextEncoder:
+def build_text_encoder(config: Config, vocabulary_size: int, dtype=None) -> TextEncoder:
     """The text encoder of the run.
 
     Args:

@@ -47,7 +47,7 @@ from mirrorgan_tf.training.hyperparameters import write_hyperparameters
 from mirrorgan_tf.training.loop import run_stage
 from mirrorgan_tf.training.memory import memory_errors
 from mirrorgan_tf.training.precision import set_mixed_precision
-from mirrorgan_tf.training.progress import StartUpTimes
+from mirrorgan_tf.training.progress import Callback, StartUpTimes
 from mirrorgan_tf.training.signals import StopSignals
 from mirrorgan_tf.training.stem_stage import StemStage
 from mirrorgan_tf.training.stream_stage import StreamStage
@@ -67,6 +67,7 @@ class Training:
         workdir: Path,
         strategy: tf.distribute.Strategy,
         signals: StopSignals | None = None,
+        callbacks: Sequence[Callback] = (),
     ):
         """Opens the data set, drawing it if needed, and fixes the vocabulary."""
         self._start_up = StartUpTimes(IMPORTED_S)
@@ -75,6 +76,7 @@ class Training:
         self.workdir = workdir
         self.strategy = strategy
         self.signals = signals
+        self.callbacks = callbacks
         self.dataset = find_dataset(config)
         self._check_dataset()
         self.splits = open_dataset(config)
@@ -167,6 +169,7 @@ class Training:
             observers=stage_observers,
             signals=self.signals,
             start_up=start_up,
+            callbacks=self.callbacks,
         )
 
     def save_data_picture(self) -> None:
@@ -368,6 +371,7 @@ def train(
     chosen: Sequence[str],
     strategy: tf.distribute.Strategy,
     signals: StopSignals | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> None:
     """Trains stages of a run.
 
@@ -377,6 +381,7 @@ def train(
         chosen: names of the stages; empty trains those that are not finished.
         strategy: of `prepare_devices`.
         signals: what stops the training between two steps.
+        callbacks: get the losses and figures that are logged.
 
     Raises:
         UserError: data, checkpoints or memory do not allow it.
@@ -388,12 +393,12 @@ def train(
     with lock_workdir(workdir) if chief else contextlib.nullcontext():
         if chief:
             start_workdir(workdir, config)
-            training = Training(config, workdir, strategy, signals)
+            training = Training(config, workdir, strategy, signals, callbacks)
         if num_workers(strategy) > 1:
             # The others wait until the first has written the vocabulary.
             make_vote(strategy)(False)
         if not chief:
-            training = Training(config, workdir, strategy, signals)
+            training = Training(config, workdir, strategy, signals, callbacks)
         chosen, unfinished = _stages_to_train(config, workdir, chosen)
         if not set(chosen) & set(unfinished):
             if unfinished:

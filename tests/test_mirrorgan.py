@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 from mirrorgan_tf import MirrorGAN
-from mirrorgan_tf.mirrorgan import TextToImage, seeded_noise
 from mirrorgan_tf.models.redescription import greedy, log_likelihood
+from mirrorgan_tf.text_to_image import TextToImage, seeded_noise
 
 ROOT = Path(__file__).parents[1]
 CAPTION = "a red bird with black wings"

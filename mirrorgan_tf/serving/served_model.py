@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from mirrorgan_tf.mirrorgan import TextToImage
 from mirrorgan_tf.models.folding import fold_batch_norm
 from mirrorgan_tf.models.glam import Glam
 from mirrorgan_tf.models.stream import Stream
@@ -12,6 +11,7 @@ from mirrorgan_tf.models.text_encoder import TextEncoder
 from mirrorgan_tf.serving.signatures import Signatures
 from mirrorgan_tf.serving.weights import StoredWeights
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
+from mirrorgan_tf.text_to_image import TextToImage
 
 __all__ = ["DEFAULT_SIGNATURES", "ServedModel"]
 

@@ -19,7 +19,12 @@ from mirrorgan_tf.training.distribution import (
     num_workers,
 )
 from mirrorgan_tf.training.memory import free_memory
-from mirrorgan_tf.training.progress import StageProgress, StageSummaries, StartUpTimes
+from mirrorgan_tf.training.progress import (
+    Callback,
+    StageProgress,
+    StageSummaries,
+    StartUpTimes,
+)
 from mirrorgan_tf.training.signals import StopSignals
 from mirrorgan_tf.training.stage import Observer, Stage
 
@@ -84,6 +89,7 @@ def run_stage(
     observers: Sequence[Observer] = (),
     signals: StopSignals | None = None,
     start_up: StartUpTimes | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> None:
     """Trains a stage to `steps` steps, from its latest checkpoint if it has one.
 
@@ -100,6 +106,7 @@ def run_stage(
             `best_figure`, by which the best weights are kept.
         signals: checked after every step.
         start_up: times until here; reported after the first step.
+        callbacks: get the losses and figures that are logged.
 
     Raises:
         UserError: a loss is not finite, or a checkpoint does not fit.
@@ -129,7 +136,10 @@ def run_stage(
         signals=signals or StopSignals(),
     )
     summaries = StageSummaries(
-        workdir, stage.name, writes=strategy.extended.should_save_summary
+        workdir,
+        stage.name,
+        writes=strategy.extended.should_save_summary,
+        callbacks=callbacks,
     )
     start_up = start_up or StartUpTimes()
     start_up.record_time("building")

@@ -12,7 +12,6 @@ import tensorflow as tf
 from mirrorgan_tf.data.transforms import to_uint8
 from mirrorgan_tf.losses.caption import append_end, mean_word_loss
 from mirrorgan_tf.losses.damsm import sentence_similarity
-from mirrorgan_tf.mirrorgan import TextToImage, seeded_noise
 from mirrorgan_tf.models.label_classifier import LabelClassifier
 from mirrorgan_tf.models.redescription import greedy
 from mirrorgan_tf.models.stream import Stream
@@ -23,6 +22,7 @@ from mirrorgan_tf.pictures import (
     save_image,
 )
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
+from mirrorgan_tf.text_to_image import TextToImage
 from mirrorgan_tf.training.captions import first_captions
 from mirrorgan_tf.training.distribution import global_mean
 from mirrorgan_tf.training.glam_stage import GlamStage
@@ -204,17 +204,15 @@ class GlamObserver(Observer):
         self._tokenizer = tokenizer
         captions = batch["captions"][:_GRID_IMAGES, 0]
         self._captions = _texts(captions)
-        text_to_image = TextToImage(tokenizer, stage.stem, stage.glam_ema)
-        stream = stage.stream
+        text_to_image = TextToImage(tokenizer, stage.stem, stage.glam_ema, stage.stream)
         seeds = tf.range(len(self._captions), dtype=tf.int64) + _FIRST_SEED
 
         @tf.function(autograph=False)
         def generate():
-            noise = seeded_noise(seeds, text_to_image.noise_dim)
-            outputs = text_to_image(captions, noise)
-            features = stream.encoder(outputs["images"][-1])
-            ids = greedy(stream.decoder, features, tokenizer.max_words)
-            outputs["redescription"] = tokenizer.detokenize(ids)
+            outputs = text_to_image.describe(captions, seeds)
+            outputs["redescription"] = tokenizer.detokenize(
+                outputs["redescription_ids"]
+            )
             outputs["images"] = [to_uint8(images) for images in outputs["images"]]
             return outputs
 

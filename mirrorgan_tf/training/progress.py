@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,16 @@ from mirrorgan_tf.pictures import save_image
 from mirrorgan_tf.progress import Progress
 from mirrorgan_tf.training.stage import Observation
 
-__all__ = ["StageProgress", "StageSummaries", "StartUpTimes", "warn_if_unwritable"]
+__all__ = [
+    "Callback",
+    "StageProgress",
+    "StageSummaries",
+    "StartUpTimes",
+    "warn_if_unwritable",
+]
+
+# Gets the stage's name, the step, and losses or figures by name.
+Callback = Callable[[str, int, dict[str, float]], None]
 
 _TENSORBOARD_LOG = "TensorBoard's log"
 # Losses that contain the others.
@@ -21,14 +30,22 @@ _TOTALS = ("generator", "total", "cross_entropy")
 
 
 class StageSummaries:
-    """TensorBoard's files and the folder of pictures of one stage.
+    """TensorBoard's files, the folder of pictures and the callbacks of one stage.
 
     If they cannot be written, the training warns once and continues.
     """
 
-    def __init__(self, workdir: Path, stage: str, *, writes: bool = True):
+    def __init__(
+        self,
+        workdir: Path,
+        stage: str,
+        *,
+        writes: bool = True,
+        callbacks: Sequence[Callback] = (),
+    ):
         """Opens `logs/<stage>/`; without `writes` nothing is written at all."""
         self._stage = stage
+        self._callbacks = callbacks
         self._pictures = workdir / "pictures"
         self._warned = set()
         self._writer = None
@@ -40,6 +57,8 @@ class StageSummaries:
 
     def write_scalars(self, values: dict[str, float], step: int) -> None:
         """Adds numbers by name."""
+        for callback in self._callbacks:
+            callback(self._stage, step, values)
         self._write(tf.summary.scalar, values, step)
 
     def write_pictures(self, pictures: dict[str, np.ndarray], step: int) -> None:

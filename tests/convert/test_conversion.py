@@ -23,7 +23,6 @@ from mirrorgan_tf.data.transforms import to_uint8
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.evaluation.open_extractors import judge_openers
 from mirrorgan_tf.generate import draw_sheet
-from mirrorgan_tf.mirrorgan import TextToImage, seeded_noise
 from mirrorgan_tf.models.redescription import greedy
 from mirrorgan_tf.networks import (
     build_discriminators,
@@ -34,6 +33,7 @@ from mirrorgan_tf.networks import (
 )
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
+from mirrorgan_tf.text_to_image import TextToImage, seeded_noise
 from mirrorgan_tf.training.checkpoints import saved_step
 from mirrorgan_tf.training.distribution import make_strategy
 from mirrorgan_tf.training_run import Training

@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mirrorgan_tf import MirrorGAN, fit
+from mirrorgan_tf.training.checkpoints import saved_step
+
+STEPS = {"stem_steps": 2, "stream_steps": 1, "glam_steps": 1}
+BATCHES = {f"{stage}_batch_size": 2 for stage in ("stem", "stream", "glam")}
+
+
+def examples(count, **changes):
+    """A dataset of noise with captions."""
+    rng = np.random.default_rng(0)
+    columns = {
+        "image": rng.integers(0, 256, (count, 40, 48, 3), np.uint8),
+        "captions": [[f"a red bird {i}", "black\nwings"] for i in range(count)],
+    } | changes
+    return tf.data.Dataset.from_tensor_slices(columns)
+
+
+@pytest.fixture(scope="module")
+def fitted(tiny_config, tmp_path_factory):
+    """A model of a few steps, its workdir, and what the callback got."""
+    workdir = tmp_path_factory.mktemp("fit") / "run"
+    reports = []
+    model = fit(
+        tiny_config,
+        dataset=examples(8),
+        validation_dataset=examples(2),
+        workdir=workdir,
+        callbacks=[lambda *report: reports.append(report)],
+        strategy="one_device",
+        log_every=1,
+        **STEPS,
+        **BATCHES,
+    )
+    return model, workdir, reports
+
+
+def test_fit_trains_every_stage_and_reports_its_losses(fitted):
+    model, workdir, reports = fitted
+    assert model.step == 1 and model.generate("a red bird").shape == (32, 32, 3)
+    assert set(model.tokenizer.vocabulary.words) >= {"red", "wings", "7"}
+    steps = {stage: step for stage, step, _ in reports}
+    assert steps == {"stem": 2, "stream": 1, "glam": 1}
+    assert all(np.isfinite(v) for _, _, values in reports for v in values.values())
+    assert len(list((workdir / "dataset" / "train").glob("*.png"))) == 8
+    caption = (workdir / "dataset" / "val" / "00000001.txt").read_text()
+    assert caption == "a red bird 1\nblack wings\n"
+
+
+def test_fit_continues_where_it_was(fitted, tiny_config):
+    _, workdir, _ = fitted
+    before = MirrorGAN.from_workdir(workdir)
+    reports = []
+    # The examples are those that were written at first.
+    model = fit(
+        tiny_config,
+        dataset=examples(1),
+        workdir=workdir,
+        callbacks=[lambda *report: reports.append(report[:2])],
+        strategy="one_device",
+        log_every=1,
+        **STEPS | {"glam_steps": 2},
+        **BATCHES,
+    )
+    assert model.step == 2 and saved_step(workdir / "stem") == 2
+    assert {stage for stage, _ in reports} == {"glam"}
+    np.testing.assert_array_equal(model.stem.weights[0], before.stem.weights[0])
+
+
+@pytest.mark.parametrize(
+    ("dataset", "settings", "error", "message"),
+    [
+        ([1], {}, TypeError, r"dataset=\[1\]; expected a tf.data.Dataset"),
+        (examples(2).repeat(), {}, ValueError, "dataset is infinite"),
+        (examples(2).batch(2), {}, ValueError, "dataset has elements"),
+        (examples(2, image=np.zeros((2, 8, 8, 3))), {}, ValueError, "has elements"),
+        (examples(2, captions=["", ""]), {}, ValueError, "example 0 has no caption"),
+        (examples(2).take(0), {}, ValueError, "dataset is empty"),
+        (examples(2), {"glam_steppes": 3}, TypeError, "no setting 'glam_steppes'"),
+        (examples(2), {"glam_steps": -1}, ValueError, "--glam_steps=-1"),
+    ],
+)
+def test_unfit_arguments_are_named(
+    tiny_config, tmp_path, dataset, settings, error, message
+):
+    with pytest.raises(error, match=message):
+        fit(tiny_config, dataset=dataset, workdir=tmp_path / "run", **settings)
+    assert not (tmp_path / "run" / "dataset").exists()
+
+
+def test_unknown_recipes_are_named(tmp_path):
+    with pytest.raises(ValueError, match="no such recipe"):
+        fit("birdlings", dataset=examples(2), workdir=tmp_path / "run")
