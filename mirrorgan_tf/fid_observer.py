@@ -14,7 +14,7 @@ from mirrorgan_tf.evaluation.image_sets import real_images
 from mirrorgan_tf.evaluation.sampling import choose_images, sample_captions
 from mirrorgan_tf.evaluation.training_fid import fid_of
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
-from mirrorgan_tf.text_to_image import TextToImage, seeded_noise
+from mirrorgan_tf.text_to_image import TextToImage
 from mirrorgan_tf.training.glam_stage import GlamStage
 from mirrorgan_tf.training.stage import Observation, Observer
 
@@ -73,8 +73,7 @@ class FidObserver(Observer):
 
         @tf.function(autograph=False, reduce_retracing=True)
         def generate(captions, seeds):
-            noise = seeded_noise(seeds, text_to_image.noise_dim)
-            return to_uint8(text_to_image(captions, noise)["images"][-1])
+            return to_uint8(text_to_image.from_seeds(captions, seeds)["images"][-1])
 
         self._generate = generate
 

@@ -21,14 +21,12 @@ from mirrorgan_tf.models.stream import Stream
 from mirrorgan_tf.models.text_encoder import TextEncoder
 from mirrorgan_tf.text.splitting import unknown_words
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
-from mirrorgan_tf.text_to_image import TextToImage, seeded_noise
+from mirrorgan_tf.text_to_image import TextToImage
 
 __all__ = [
     "MirrorGAN",
-    "TextToImage",
     "check_captions",
     "check_seeds",
-    "seeded_noise",
 ]
 
 _SEEDS = range(-(2**63), 2**63)

@@ -59,7 +59,7 @@ class TextToImage(tf.Module):
             What `Glam` and `embed` return.
         """
         embedded = self.embed(captions)
-        outputs = self.draw(
+        outputs = self.from_embeddings(
             embedded["words"],
             embedded["sentence"],
             noise,
@@ -71,12 +71,15 @@ class TextToImage(tf.Module):
         """Generates images with the noise of seeds, (B,) int64; see `__call__`."""
         return self(captions, seeded_noise(seeds, self.noise_dim))
 
-    def describe(self, captions: tf.Tensor, seeds: tf.Tensor) -> dict:
+    def describe(
+        self, captions: tf.Tensor, seeds: tf.Tensor, *, redescribe: bool = True
+    ) -> dict:
         """Generates images and describes them by STREAM.
 
         Args:
             captions: (B,) strings.
             seeds: (B,) int64.
+            redescribe: False leaves out the redescription, which takes a step a word.
 
         Returns:
             What `from_seeds` returns. With a STREAM also `redescription_ids`, (B, L)
@@ -87,10 +90,12 @@ class TextToImage(tf.Module):
             return outputs
         features = self.stream.encoder(outputs["images"][-1])
         decoder = self.stream.decoder
-        return outputs | {
-            "redescription_ids": greedy(decoder, features, self.tokenizer.max_words),
-            "log_likelihood": log_likelihood(decoder, features, outputs["ids"]),
-        }
+        if redescribe:
+            outputs["redescription_ids"] = greedy(
+                decoder, features, self.tokenizer.max_words
+            )
+        likelihood = log_likelihood(decoder, features, outputs["ids"])
+        return outputs | {"log_likelihood": likelihood}
 
     def redescribe(self, images: tf.Tensor) -> tf.Tensor:
         """Images (B, s, s, 3) in [-1, 1] to the word ids of STREAM's captions."""
@@ -143,14 +148,14 @@ class TextToImage(tf.Module):
             share * tf.cast(~end["padding_mask"], share.dtype)
             for share, end in zip(shares, ends, strict=True)
         ]
-        return self.draw(
+        return self.from_embeddings(
             tf.concat([end["words"] for end in ends], axis=1),
             sentence,
             noise,
             word_weights=tf.concat(word_weights, axis=1),
         )
 
-    def draw(
+    def from_embeddings(
         self, words: tf.Tensor, sentence: tf.Tensor, noise: tf.Tensor, **attention
     ):
         """Generates images of embeddings.

@@ -10,9 +10,10 @@ import tensorflow as tf
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import whole_folder
 from mirrorgan_tf.logs import quiet
-from mirrorgan_tf.mirrorgan import MirrorGAN, TextToImage
+from mirrorgan_tf.mirrorgan import MirrorGAN
 from mirrorgan_tf.models.folding import fold_batch_norm
 from mirrorgan_tf.models.text_encoder import TextEncoder
+from mirrorgan_tf.text_to_image import TextToImage
 
 __all__ = ["MODEL_FILE", "TOKENIZER_FILE", "convert_to_litert", "export_litert"]
 
@@ -119,7 +120,7 @@ class _GeneratorModule(tf.Module):
         def generate(ids, lengths, noise):
             text = model.stem.text_inputs(None, ids, lengths)
             words, sentence, padding_mask = model.stem(**text)
-            outputs = text_to_image.draw(
+            outputs = text_to_image.from_embeddings(
                 words, sentence, noise, padding_mask=padding_mask
             )
             return {"image": outputs["images"][-1]}

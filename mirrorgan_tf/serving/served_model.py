@@ -84,8 +84,8 @@ class ServedModel(tf.Module):
         glam = fold_batch_norm(glam, dtype)
         models = [stem, glam] if stream is None else [stem, glam, stream]
         self._weights = StoredWeights(models, quantize)
-        text_to_image = TextToImage(tokenizer, stem, glam, xla=xla)
-        signatures = Signatures(text_to_image, stream, candidates)
+        text_to_image = TextToImage(tokenizer, stem, glam, stream, xla=xla)
+        signatures = Signatures(text_to_image, candidates)
         self.batch_sizes = _powers_of_two(max_batch) if xla else []
 
         def batched(signature):

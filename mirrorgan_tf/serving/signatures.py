@@ -3,9 +3,7 @@
 import tensorflow as tf
 
 from mirrorgan_tf.data.transforms import to_uint8
-from mirrorgan_tf.mirrorgan import TextToImage, seeded_noise
-from mirrorgan_tf.models.redescription import greedy, log_likelihood
-from mirrorgan_tf.models.stream import Stream
+from mirrorgan_tf.text_to_image import TextToImage, seeded_noise
 
 __all__ = ["Signatures"]
 
@@ -16,16 +14,12 @@ class Signatures:
     """One method a signature: tensors of at least one row to a dict of outputs.
 
     Args:
-        text_to_image: tokenizer, STEM and the generator.
-        stream: for `redescribe` and `best_of`; None if they are not served.
+        text_to_image: with a STREAM, if `redescribe` and `best_of` are served.
         candidates: images that `best_of` chooses from.
     """
 
-    def __init__(
-        self, text_to_image: TextToImage, stream: Stream | None, candidates: int
-    ) -> None:
+    def __init__(self, text_to_image: TextToImage, candidates: int) -> None:
         self._text_to_image = text_to_image
-        self._stream = stream
         self._candidates = candidates
 
     def image(self, caption: tf.Tensor) -> dict:
@@ -52,7 +46,8 @@ class Signatures:
 
     def seeded(self, caption: tf.Tensor, seed: tf.Tensor) -> dict:
         """Images that caption and seed determine."""
-        return {"image": to_uint8(self._generate(caption, seed)["images"][-1])}
+        outputs = self._text_to_image.from_seeds(caption, seed)
+        return {"image": to_uint8(outputs["images"][-1])}
 
     def interpolate(
         self,
@@ -73,7 +68,7 @@ class Signatures:
 
     def explain(self, caption: tf.Tensor, seed: tf.Tensor) -> dict:
         """Images of every scale, attention maps and the known words."""
-        generated = self._generate(caption, seed)
+        generated = self._text_to_image.from_seeds(caption, seed)
         outputs = {
             f"image_{images.shape[1]}": to_uint8(images)
             for images in generated["images"]
@@ -89,12 +84,12 @@ class Signatures:
 
     def redescribe(self, caption: tf.Tensor, seed: tf.Tensor) -> dict:
         """Images, STREAM's captions of them, and the given captions' likelihood."""
-        image, feature, ids = self._generate_and_encode(caption, seed)
-        redescription = greedy(self._stream.decoder, feature, ids.shape[1])
+        outputs = self._text_to_image.describe(caption, seed)
+        tokenizer = self._text_to_image.tokenizer
         return {
-            "image": image,
-            "redescription": self._text_to_image.tokenizer.detokenize(redescription),
-            "log_likelihood": log_likelihood(self._stream.decoder, feature, ids),
+            "image": to_uint8(outputs["images"][-1]),
+            "redescription": tokenizer.detokenize(outputs["redescription_ids"]),
+            "log_likelihood": outputs["log_likelihood"],
         }
 
     def best_of(self, caption: tf.Tensor, seed: tf.Tensor) -> dict:
@@ -104,10 +99,10 @@ class Signatures:
         """
 
         def score(candidate_seed):
-            image, feature, ids = self._generate_and_encode(
-                caption, candidate_seed[tf.newaxis]
+            outputs = self._text_to_image.describe(
+                caption, candidate_seed[tf.newaxis], redescribe=False
             )
-            return image[0], log_likelihood(self._stream.decoder, feature, ids)[0]
+            return to_uint8(outputs["images"][-1][0]), outputs["log_likelihood"][0]
 
         seeds = seed[0] + tf.range(self._candidates, dtype=tf.int64)
         side = self._text_to_image.glam.sizes[-1]
@@ -135,16 +130,6 @@ class Signatures:
             "sentence": embeddings["sentence"],
             "length": embeddings["lengths"],
         }
-
-    def _generate(self, caption, seed):
-        noise = seeded_noise(seed, self._text_to_image.noise_dim)
-        return self._text_to_image(caption, noise)
-
-    def _generate_and_encode(self, caption, seed):
-        """Images as uint8, STREAM's features of them, and the captions' ids."""
-        outputs = self._generate(caption, seed)
-        images = outputs["images"][-1]
-        return to_uint8(images), self._stream.encoder(images), outputs["ids"]
 
 
 def _concentration(weights):

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mirrorgan_tf.mirrorgan import TextToImage
 from mirrorgan_tf.serving.litert import export_litert
+from mirrorgan_tf.text_to_image import TextToImage
 from mirrorgan_tf.workdir import open_workdir
 from tests.conftest import ROOT
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mirrorgan_tf.mirrorgan import TextToImage
 from mirrorgan_tf.networks import build_glam, build_text_encoder
 from mirrorgan_tf.serving.served_model import ServedModel
+from mirrorgan_tf.text_to_image import TextToImage
 from mirrorgan_tf.workdir import open_workdir
 
 CAPTIONS = ["a red bird with black wings", "", "a bird", "black"]
@@ -170,15 +170,15 @@ def test_xla_compiles_few_batch_sizes_and_gives_the_same_images(
     model, call, monkeypatch
 ):
     batch_sizes = []
-    draw = TextToImage.draw
+    from_embeddings = TextToImage.from_embeddings
 
-    def recording_draw(self, words, *arguments, **options):
+    def recording_from_embeddings(self, words, *arguments, **options):
         tf.py_function(
             lambda size: batch_sizes.append(int(size)), [tf.shape(words)[0]], []
         )
-        return draw(self, words, *arguments, **options)
+        return from_embeddings(self, words, *arguments, **options)
 
-    monkeypatch.setattr(TextToImage, "draw", recording_draw)
+    monkeypatch.setattr(TextToImage, "from_embeddings", recording_from_embeddings)
     served = ServedModel(model.tokenizer, model.stem, model.glam, max_batch=5, xla=True)
     inputs = {"caption": CAPTIONS, "seed": SEEDS}
     images = call_endpoint(served.endpoints["seeded"], **inputs)["image"]
