@@ -118,7 +118,7 @@ def _write_examples(folder, dataset, validation_dataset):
 
 
 def _write_split(folder, name, dataset):
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     number = -1
     for number, example in enumerate(dataset.as_numpy_iterator()):
         captions = [
