@@ -24,11 +24,12 @@ GPU_PROBLEM: str | None = None
 
 _FILE = "keras.json"
 _LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+_ERRORS_ONLY = "2"
 
 
 def _prepare_environment():
     """Sets the variables that Keras and TensorFlow read when they are imported."""
-    os.environ.setdefault(_LOG_LEVEL, "2")
+    os.environ.setdefault(_LOG_LEVEL, _ERRORS_ONLY)
     # Allocate GPU memory as it is needed. TensorFlow would otherwise allocate nearly
     # all of it at the start, and an evaluation would not fit beside a training.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
@@ -64,7 +65,8 @@ def _start():
     Returns:
         Why a GPU of this machine can't be used, or None.
     """
-    if _LOG_LEVEL in os.environ:
+    # Processes that this one starts inherit the level that it sets.
+    if os.environ.get(_LOG_LEVEL, _ERRORS_ONLY) != _ERRORS_ONLY:
         # The user wants to read them.
         _prepare_environment()
         _import_keras()
