@@ -1,11 +1,11 @@
-"""Two ways to train, told apart by their loss curves or not.
+"""Compares the loss curves of two ways to train.
 
     python -m benchmarks.loss_curves --ours=RUN1,RUN2 --theirs=RUN3,RUN4 --steps=500
 
-Reads stage glam's losses from the runs' TensorBoard logs: runs of one way that differ
-in their seeds, and one or more of another. For each loss: the mean over the last half
-of the steps of both ways, the standard deviation over the seeds, and how many of these
-the ways lie apart (of both, pooled, where there are several of theirs).
+Reads the losses of stage glam from TensorBoard logs: of runs of one way with several
+seeds, and of one or more runs of another way. Prints for each loss the mean over the
+last half of the steps, the standard deviation over seeds, and the difference of the two
+ways in standard deviations (pooled, if there are several runs of the other way).
 """
 
 import statistics
@@ -25,19 +25,19 @@ define_path_list("ours", None, "Workdirs of one way, two at least.")
 define_path_list("theirs", None, "Workdirs of the other.")
 _STEPS = flags.DEFINE_integer("steps", 500, "Steps that are compared.", lower_bound=2)
 _MOST = flags.DEFINE_float(
-    "most", None, "Exit status 1 if a loss lies more deviations apart than this."
+    "most", None, "Exit status 1 if the ways differ by more standard deviations."
 )
 
 
 def main(_) -> int:
     """Prints a Markdown table; returns the exit status."""
-    asked = flags.FLAGS
-    if len(asked.ours) < 2:
-        raise app.UsageError("--ours: two runs at least, or nothing is known of seeds")
-    # TensorBoard tells of every file that it opens.
+    values = flags.FLAGS
+    if len(values.ours) < 2:
+        raise app.UsageError("--ours: give at least two runs with different seeds")
+    # TensorBoard logs every file that it opens.
     logging.set_verbosity(logging.WARNING)
     ours, theirs = (
-        [_means(Path(run)) for run in runs] for runs in (asked.ours, asked.theirs)
+        [_means(Path(run)) for run in runs] for runs in (values.ours, values.theirs)
     )
     print("| loss | ours | theirs | deviations apart |")
     print("| --- | --- | --- | --- |")
@@ -48,11 +48,11 @@ def main(_) -> int:
         variances = [statistics.variance(values) for values in both if len(values) > 1]
         apart = abs(mine - other) / statistics.fmean(variances) ** 0.5
         farthest = max(farthest, apart)
-        print(f"| {name} | {' | '.join(map(_told, both))} | {apart:.1f} |")
+        print(f"| {name} | {' | '.join(map(_format, both))} | {apart:.1f} |")
     return int(_MOST.value is not None and farthest > _MOST.value)
 
 
-def _told(values):
+def _format(values):
     mean = f"{statistics.fmean(values):.3f}"
     return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.3f}"
 
@@ -63,7 +63,7 @@ def _means(run):
     log = EventAccumulator(str(folder), size_guidance={TENSORS: 0})
     if folder.is_dir():
         log.Reload()
-    found = {}
+    means = {}
     for tag in log.Tags()[TENSORS]:
         values = [
             tensor_util.make_ndarray(event.tensor_proto).item()
@@ -72,13 +72,13 @@ def _means(run):
             and not event.tensor_proto.tensor_shape.dim
         ]
         if values:
-            found[tag.removeprefix("glam/")] = statistics.fmean(values)
-    if not found:
+            means[tag.removeprefix("glam/")] = statistics.fmean(values)
+    if not means:
         sys.exit(
             f"error: {folder}: no losses of steps {_STEPS.value // 2 + 1} to "
             f"{_STEPS.value}; give the --workdir of a training that has come so far"
         )
-    return found
+    return means
 
 
 if __name__ == "__main__":

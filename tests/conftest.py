@@ -50,7 +50,7 @@ def _group(item):
     if "exported" in item.fixturenames:
         return "export"
     fixtures = item._fixtureinfo.name2fixturedefs.values()
-    if any(fixture.scope == "module" for found in fixtures for fixture in found):
+    if any(fixture.scope == "module" for group in fixtures for fixture in group):
         return str(item.path)
     return item.nodeid
 

@@ -1,10 +1,10 @@
 """`python -m tools.older_tensorflow VERSION_FOLDER 2.20 2.19 ...`.
 
-Asks an exported model under older releases of TensorFlow.
+Calls all signatures of an export with older releases of TensorFlow.
 
-Each release gets a virtual environment of its own from PyPI, removed afterwards, in
-which tests/export/consumer.py runs; its seeded images are compared with those of this
-TensorFlow. Prints a Markdown table.
+For each release, tests/serving/consumer.py runs in a temporary virtual environment, and
+its seeded images are compared with those of the installed TensorFlow. Prints a Markdown
+table.
 """
 
 import subprocess
@@ -18,21 +18,21 @@ import numpy as np
 _CONSUMER = Path(__file__).parents[1] / "tests" / "serving" / "consumer.py"
 
 
-def _ask(python, folder, out):
-    done = subprocess.run(
+def _call_signatures(python, folder, out):
+    process = subprocess.run(
         [python, _CONSUMER, folder, "ops", out], capture_output=True, text=True
     )
-    if done.returncode:
-        return None, done.stderr.strip().splitlines()[-1][:160]
+    if process.returncode:
+        return None, process.stderr.strip().splitlines()[-1][:160]
     with np.load(out) as answers:
         return dict(answers), ""
 
 
-def _judge(release, folder, here):
-    with tempfile.TemporaryDirectory() as place:
-        place = Path(place)
-        venv.create(place / "venv", with_pip=True)
-        python = place / "venv" / "bin" / "python"
+def _compare(release, folder, reference):
+    with tempfile.TemporaryDirectory() as temporary:
+        temporary = Path(temporary)
+        venv.create(temporary / "venv", with_pip=True)
+        python = temporary / "venv" / "bin" / "python"
         wanted = [f"tensorflow=={release}.*", f"tensorflow-text=={release}.*"]
         installed = subprocess.run(
             [python, "-m", "pip", "install", "-q", "--no-cache-dir", *wanted],
@@ -40,11 +40,11 @@ def _judge(release, folder, here):
             text=True,
         )
         if installed.returncode:
-            return "not to be installed: " + installed.stderr.strip().splitlines()[-1]
-        answers, error = _ask(python, folder, place / "answers.npz")
+            return "can't be installed: " + installed.stderr.strip().splitlines()[-1]
+        answers, error = _call_signatures(python, folder, temporary / "answers.npz")
     if answers is None:
         return error
-    differences = np.abs(answers["seeded"].astype(int) - here["seeded"])
+    differences = np.abs(answers["seeded"].astype(int) - reference["seeded"])
     return (
         f"loads, all signatures answer; seeded images differ by at most "
         f"{differences.max()} of 255"
@@ -54,13 +54,15 @@ def _judge(release, folder, here):
 def main() -> None:
     """Prints the table."""
     folder, *releases = sys.argv[1:]
-    with tempfile.TemporaryDirectory() as place:
-        here, error = _ask(sys.executable, folder, Path(place) / "here.npz")
-    if here is None:
-        sys.exit(f"this TensorFlow itself: {error}")
+    with tempfile.TemporaryDirectory() as temporary:
+        reference, error = _call_signatures(
+            sys.executable, folder, Path(temporary) / "reference.npz"
+        )
+    if reference is None:
+        sys.exit(f"error: with the installed TensorFlow: {error}")
     print("| TensorFlow | result |\n| --- | --- |", flush=True)
     for release in releases:
-        print(f"| {release} | {_judge(release, folder, here)} |", flush=True)
+        print(f"| {release} | {_compare(release, folder, reference)} |", flush=True)
 
 
 if __name__ == "__main__":

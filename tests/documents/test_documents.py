@@ -163,8 +163,8 @@ def test_paths_of_the_repository_exist():
         if document.name in NAME_OTHER_FILES:
             continue
         pattern = rf"(?<![\w/.@:-])(?<!--out=)(?:{OWN_FOLDERS})/[\w./*-]*"
-        for found in re.findall(pattern, read(document)):
-            path = found.rstrip(".-")
+        for match in re.findall(pattern, read(document)):
+            path = match.rstrip(".-")
             exists = list(ROOT.glob(path)) if "*" in path else (ROOT / path).exists()
             if not exists:
                 missing.append(f"{document.relative_to(ROOT)}: {path}")

@@ -1,10 +1,10 @@
-"""Data sets as people have them, from the check to an export that answers.
+"""Runs all commands on every layout of a data set that can be read.
 
-    python tools/roads.py --steps=200
+    python tools/data_layouts.py --steps=200
 
-For every layout that the readers know: check, prepare, train (as many steps of each
-stage, at reduced width, half from raw files and half from shards), evaluate, export,
-and a caption asked of the export. Each is the command that a user gives.
+For each layout: check, prepare, train (so many steps of each stage, with small networks,
+half from image files and half from shards), evaluate, export, and one image of the
+export. Each is the command that a user would type.
 """
 
 import argparse
@@ -44,8 +44,17 @@ SMALL = [
     "--log_every=50",
     "--picture_every=1000",
 ]
+USE_EXPORT = """
+import sys
+import tensorflow as tf
+import tensorflow_text
+seeded = tf.saved_model.load(sys.argv[1]).signatures["seeded"]
+seed = tf.constant([7], tf.int64)
+image = seeded(caption=tf.constant(["a red bird"]), seed=seed)["image"]
+assert image.shape == (1, 32, 32, 3) and image.numpy().std() > 0
+"""
 STAGES = ("stem", "stream", "glam")
-# R-precision asks for a hundred images of the validation split, of other classes.
+# R-precision needs 100 validation images of other classes.
 COCO = {"train_images": 60, "val_images": 110}
 CUB = {"images_per_class": 110}
 TREES = {
@@ -63,8 +72,8 @@ TREES = {
 }
 
 
-def go(name: str, folder: Path, steps: int) -> None:
-    """The whole road of one tree; raises at the first command that fails."""
+def run_commands(name: str, folder: Path, steps: int) -> None:
+    """Runs all commands on one layout; RuntimeError at the first that fails."""
     dataset, make = TREES[name]
     raw = make(folder / name)
     workdir, shards, served = (folder / part for part in ("run", "shards", "served"))
@@ -73,8 +82,8 @@ def go(name: str, folder: Path, steps: int) -> None:
     _run("mirrorgan_tf.check", *from_raw, f"--out={folder / 'check.png'}")
     _run("mirrorgan_tf.prepare", *from_raw, f"--out={shards}")
     train = ["mirrorgan_tf.train", f"--workdir={workdir}", *SMALL]
-    for place, done in ((from_raw, steps // 2), (from_shards, steps)):
-        _run(*train, *place, *(f"--{stage}_steps={done}" for stage in STAGES))
+    for source, last_step in ((from_raw, steps // 2), (from_shards, steps)):
+        _run(*train, *source, *(f"--{stage}_steps={last_step}" for stage in STAGES))
     _run(
         "mirrorgan_tf.evaluate",
         f"--workdir={workdir}",
@@ -84,12 +93,7 @@ def go(name: str, folder: Path, steps: int) -> None:
         "--diversity_seeds=2",
     )
     _run("export", f"--workdir={workdir}", f"--out={served}")
-    asked = "import tensorflow as tf, tensorflow_text, sys; "
-    asked += "ask = tf.saved_model.load(sys.argv[1]).signatures['seeded']; "
-    asked += "made = ask(caption=tf.constant(['a red bird']), "
-    asked += "seed=tf.constant([7], tf.int64))['image']; "
-    asked += "assert made.shape == (1, 32, 32, 3) and made.numpy().std() > 0"
-    _call(sys.executable, "-c", asked, str(served / "1"))
+    _call(sys.executable, "-c", USE_EXPORT, str(served / "1"))
 
 
 def _run(module, *arguments):
@@ -97,22 +101,24 @@ def _run(module, *arguments):
 
 
 def _call(*command):
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    if done.returncode:
-        told = f"{' '.join(command)}\nended with {done.returncode}:\n{done.stdout}"
-        raise RuntimeError(told + done.stderr)
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if process.returncode:
+        raise RuntimeError(
+            f"{' '.join(command)}\nended with {process.returncode}:\n"
+            f"{process.stdout}{process.stderr}"
+        )
 
 
 def main() -> None:
-    """Goes every road asked for and says how long each took."""
+    """Runs the chosen layouts and prints how long each took."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trees", nargs="+", default=list(TREES), choices=TREES)
     parser.add_argument("--steps", type=int, default=200, help="of each stage")
-    asked = parser.parse_args()
-    for name in asked.trees:
+    options = parser.parse_args()
+    for name in options.trees:
         start = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
-            go(name, Path(folder), asked.steps)
+            run_commands(name, Path(folder), options.steps)
         print(f"{name}: {time.monotonic() - start:.0f} s", flush=True)
 
 
