@@ -2,9 +2,9 @@
 
     python tools/data_layouts.py --steps=200
 
-For each layout: check, prepare, train (so many steps of each stage, with small networks,
-half from image files and half from shards), evaluate, export, and one image of the
-export. Each is the command that a user would type.
+For each layout: check, prepare, train (so many steps of each stage, with small
+networks, half from image files and half from shards), evaluate, export, and one image
+of the export. Each is the command that a user would type.
 """
 
 import argparse
