@@ -235,3 +235,11 @@ def test_nothing_is_left_to_be_filled_in():
     pattern = r"TODO|FIXME|PLACEHOLDER|REPLICAS_TABLE|@[A-Z]{3,}@"
     documents = [path.name for path in DOCUMENTS if re.search(pattern, read(path))]
     assert not documents
+
+
+def test_citation_file_has_the_required_keys_and_the_packages_version():
+    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
+    source = (ROOT / "mirrorgan_tf" / "__init__.py").read_text("utf-8")
+    assert f'__version__ = "{citation["version"]}"' in source
