@@ -10,6 +10,9 @@ import pytest
 
 from mirrorgan_tf import client
 
+# On a busy machine the first call of a signature takes longer than the default.
+LONG_TIMEOUT_S = 600
+
 CLIENTS = {"grpc": client.GrpcClient, "rest": client.RestClient}
 
 

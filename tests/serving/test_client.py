@@ -17,7 +17,7 @@ from mirrorgan_tf import client as client_command  # noqa: E402
 from mirrorgan_tf.client import GrpcClient, RestClient  # noqa: E402
 from mirrorgan_tf.errors import UserError  # noqa: E402
 from tests.conftest import OTHER_KERAS_SETTINGS, ROOT  # noqa: E402
-from tests.serving.conftest import CLIENTS, free_port  # noqa: E402
+from tests.serving.conftest import CLIENTS, LONG_TIMEOUT_S, free_port  # noqa: E402
 from tests.serving.fake_server import Backend, serve_grpc  # noqa: E402
 
 CAPTIONS = ["a red bird with black wings", "", "black"]
@@ -26,7 +26,7 @@ SEEDS = np.array([7, -3, 2**63 - 1])
 
 @pytest.fixture
 def client(kind, addresses):
-    return CLIENTS[kind](addresses[kind], "birdlets")
+    return CLIENTS[kind](addresses[kind], "birdlets", timeout_s=LONG_TIMEOUT_S)
 
 
 @pytest.fixture
@@ -34,6 +34,7 @@ def fake_client(kind, fake_addresses):
     """Creates clients of the server that can fail and wait."""
 
     def fake_client(**options):
+        options = {"timeout_s": LONG_TIMEOUT_S} | options
         return CLIENTS[kind](fake_addresses[kind], "birdlets", **options)
 
     return fake_client
@@ -108,11 +109,11 @@ def test_refused_requests_are_one_line(client, signature, inputs, message):
 
 @pytest.mark.parametrize("model, version", [("parrots", None), ("birdlets", 9)])
 def test_unknown_models_and_versions_are_named(kind, addresses, model, version):
+    options = {"timeout_s": LONG_TIMEOUT_S}
+    unknown = CLIENTS[kind](addresses[kind], model, version, **options)
     with pytest.raises(UserError, match=f"(NOT_FOUND|404).*{version or model}"):
-        CLIENTS[kind](addresses[kind], model, version).predict(
-            "png", {"caption": ["a"]}
-        )
-    known = CLIENTS[kind](addresses[kind], "birdlets", 1)
+        unknown.predict("png", {"caption": ["a"]})
+    known = CLIENTS[kind](addresses[kind], "birdlets", 1, **options)
     assert known.predict("png", {"caption": ["a"]})
 
 
@@ -213,7 +214,7 @@ def test_grpc_replies_may_exceed_4_mb(tmp_path):
     signatures = {"serving_default": model.serve.get_concrete_function()}
     tf.saved_model.save(model, tmp_path, signatures=signatures)
     with serve_grpc(Backend(tmp_path, signatures)) as port:
-        client = GrpcClient(f"127.0.0.1:{port}", "birdlets")
+        client = GrpcClient(f"127.0.0.1:{port}", "birdlets", timeout_s=LONG_TIMEOUT_S)
         outputs = client.predict("serving_default", {"caption": ["a"]})
     assert outputs["image"].nbytes == 6_000_000
 
@@ -226,6 +227,7 @@ def test_command_writes_one_file_per_caption(fake_addresses, backend, tmp_path):
         "--captions_file=-",
         "--batch_size=2",
         f"--out={tmp_path}",
+        f"--timeout_s={LONG_TIMEOUT_S}",
     ]
     process = subprocess.run(
         [sys.executable, "-m", "export.client", *arguments],
@@ -234,7 +236,7 @@ def test_command_writes_one_file_per_caption(fake_addresses, backend, tmp_path):
         input="a red bird\nblack\n\nWings!\n",
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=LONG_TIMEOUT_S,
     )
     assert process.returncode == 0, process.stderr
     assert backend.requests == 2
@@ -263,6 +265,7 @@ def test_command_interpolates_between_two_captions(
         "--steps=3",
         "--seed=7",
         f"--out={tmp_path}",
+        f"--timeout_s={LONG_TIMEOUT_S}",
     )
     assert status == 0, err
     expected = loaded.signatures["interpolate"](

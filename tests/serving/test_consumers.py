@@ -33,7 +33,7 @@ def test_process_with_tensorflow_alone_gives_the_same_images(
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     assert process.returncode == 0, process.stderr
     np.testing.assert_array_equal(np.load(out), images)

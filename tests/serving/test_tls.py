@@ -8,7 +8,7 @@ pytest.importorskip("tensorflow_serving", reason="extra serving is not installed
 
 from mirrorgan_tf import client as client_command  # noqa: E402
 from mirrorgan_tf.errors import UserError  # noqa: E402
-from tests.serving.conftest import CLIENTS  # noqa: E402
+from tests.serving.conftest import CLIENTS, LONG_TIMEOUT_S  # noqa: E402
 from tests.serving.fake_server import serve_grpc, serve_rest  # noqa: E402
 
 FOLDER = Path(__file__).with_name("tls")
@@ -33,8 +33,10 @@ def port(kind, ports):
     return ports[kind]
 
 
-def request_lengths(kind, server, **options):
-    client = CLIENTS[kind](server, "birdlets", retries=0, timeout_s=20, **options)
+def request_lengths(kind, server, timeout_s=LONG_TIMEOUT_S, **options):
+    client = CLIENTS[kind](
+        server, "birdlets", retries=0, timeout_s=timeout_s, **options
+    )
     captions = {"caption": ["red", "", "a bird"]}
     return client.predict("embed", captions)["length"].tolist()
 
@@ -58,7 +60,7 @@ def test_server_with_trusted_certificate_answers(kind, port, name):
 )
 def test_untrusted_server_is_an_error_of_one_line(kind, port, host, options, message):
     with pytest.raises(UserError, match=f"^{host}:{port}: .*{message}") as failure:
-        request_lengths(kind, f"{host}:{port}", **options)
+        request_lengths(kind, f"{host}:{port}", timeout_s=60, **options)
     assert "\n" not in str(failure.value)
 
 
@@ -92,6 +94,7 @@ def test_command_uses_tls(run_command, kind, port, tmp_path):
         f"--out={tmp_path}",
         "--tls",
         f"--tls_ca={CERTIFICATE}",
+        f"--timeout_s={LONG_TIMEOUT_S}",
     ]
     status, _, err = run_command(client_command, *arguments)
     assert status == 0, err

@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from mirrorgan_tf import client as client_command
+from tests.serving.conftest import LONG_TIMEOUT_S
 
 
 @pytest.fixture
@@ -16,6 +17,7 @@ def verify(run_command, kind):
             f"--verify={folder}",
             f"--server={addresses[kind]}",
             f"--rest={kind == 'rest'}",
+            f"--timeout_s={LONG_TIMEOUT_S}",
             *arguments,
         )
         return status, dict(line.split(": ", 1) for line in out), (err or [""])[-1]
