@@ -1,4 +1,4 @@
-"""Tells a file from what failed downloads leave under its name."""
+"""Recognises what failed downloads leave in place of a file."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ _TEXT = re.compile(r"[^\x00-\x08\x0e-\x1f\x7f]+")
 
 
 def describe_placeholder(head: bytes) -> str | None:
-    """What stands in place of a file: a web page, or a pointer of Git LFS or annex.
+    """Recognises web pages and pointers of Git LFS or git-annex in place of a file.
 
     Args:
         head: the file's first bytes, 512 or so.
@@ -59,7 +59,7 @@ def find_placeholder(folder: Path, pattern: str) -> str | None:
 
 
 def check_weights_file(path: str | Path) -> None:
-    """Refuses what no reader of weights can make sense of.
+    """Refuses files that can't hold weights.
 
     Raises:
         UserError: the file can't be read, is empty, a placeholder or a text.

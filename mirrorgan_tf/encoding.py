@@ -1,7 +1,7 @@
-"""Text that people wrote, in whatever encoding their editor chose, to str.
+"""Decodes text files of users, in whatever encoding their editor chose.
 
 UTF-8 is expected; a byte order mark announces UTF-16 or UTF-32. NUL characters are
-never text: they are what UTF-16 without its mark, or a damaged file, looks like.
+refused: they come from UTF-16 without a byte order mark, or from a damaged file.
 """
 
 import codecs
@@ -12,11 +12,11 @@ from mirrorgan_tf.files import read_bytes
 
 __all__ = ["REPLACEMENT", "decode_lines", "decode_text", "read_text"]
 
-# What stands where a decoder gave up, here or in the program that wrote the text.
+# Stands for undecodable bytes, here or in the program that wrote the text.
 REPLACEMENT = "\ufffd"
 
-# UTF-32's little-endian mark begins with UTF-16's: it is looked for first.
-_MARKS = (
+# UTF-32's little-endian mark begins with UTF-16's, and so must come first.
+_BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF32_LE, "UTF-32-LE"),
     (codecs.BOM_UTF32_BE, "UTF-32-BE"),
     (codecs.BOM_UTF16_LE, "UTF-16-LE"),
@@ -36,16 +36,17 @@ def decode_text(
 
     Args:
         content: the bytes.
-        source: what to call them in an error.
-        encoding: where there is no mark.
-        errors: of bytes that don't fit: "strict", or "replace" by U+FFFD.
+        source: the name of the file or flag, for errors.
+        encoding: of text without a byte order mark.
+        errors: what to do about undecodable bytes: "strict", or "replace" by U+FFFD.
 
     Raises:
-        UserError: names the line of bytes that don't fit, or of a NUL character.
+        UserError: names the line of undecodable bytes or of a NUL character.
     """
-    for mark, marked_encoding in _MARKS:
-        if content.startswith(mark):
-            content, encoding = content[len(mark) :], marked_encoding
+    for byte_order_mark, marked_encoding in _BYTE_ORDER_MARKS:
+        if content.startswith(byte_order_mark):
+            content = content[len(byte_order_mark) :]
+            encoding = marked_encoding
             break
     try:
         text = content.decode(encoding, errors)
@@ -65,7 +66,7 @@ def decode_text(
 
 
 def decode_lines(content: bytes, source: str | Path) -> tuple[list[str], list[int]]:
-    """Decodes lines of captions: bytes that don't fit become U+FFFD.
+    """Decodes lines of captions; undecodable bytes become U+FFFD.
 
     Returns:
         The lines, and the numbers, from 1, of those that hold a U+FFFD.

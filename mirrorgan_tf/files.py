@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and folders that one process holds."""
+"""Reads regular files only, writes files whole or not at all, and locks folders."""
 
 import contextlib
 import errno
@@ -32,7 +32,7 @@ _PARTIAL = ".partial-"
 
 
 def open_regular(path: str | Path) -> BinaryIO:
-    """Opens a file for reading, but never waits and never reads without an end.
+    """Opens a regular file for reading.
 
     A pipe without a writer would block for ever, and a device such as /dev/zero has
     no end; a link to one may lie among a user's files.
@@ -82,7 +82,7 @@ def file_sha256(path: str | Path) -> str:
 
 
 def lock_folder(folder: Path) -> int:
-    """Descriptor that holds a folder's lock; the lock dies with its process.
+    """Locks a folder; closing the descriptor, or the end of the process, unlocks it.
 
     Raises:
         BlockingIOError: another process holds it.
@@ -99,12 +99,12 @@ def lock_folder(folder: Path) -> int:
 
 @contextlib.contextmanager
 def hold_folder(path: Path, *, flag: str, activity: str) -> Iterator[None]:
-    """Makes a folder where there is none, and keeps other processes out of it.
+    """Makes a folder if there is none, and locks it for the block.
 
     Args:
         path: the folder.
-        flag: that named it, for errors.
-        activity: what goes on in it, for errors: "training".
+        flag: the flag that names it, for errors.
+        activity: what is done in it, for errors, such as "training".
 
     Raises:
         UserError: another process holds it, or it cannot be written.
@@ -135,8 +135,11 @@ def hold_folder(path: Path, *, flag: str, activity: str) -> Iterator[None]:
 def whole_folder(target: Path) -> Iterator[Path]:
     """A folder to make, which gets its name when the block ends: whole or not at all.
 
-    It begins under a hidden name beside `target`. What processes that were killed
-    left there is removed.
+    It is made under a hidden name beside `target`; what killed processes left there is
+    removed.
+
+    Yields:
+        The path to make it at.
 
     Raises:
         OSError: it cannot be written; EEXIST or ENOTEMPTY: `target` is there, and

@@ -1,4 +1,4 @@
-"""Pictures for people: captioned grids and attention over an image."""
+"""Pictures for people: grids of images with captions, and attention maps."""
 
 import io
 import textwrap
@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 _JPEG = {"format": "JPEG", "quality": 95, "subsampling": 0}
-# By a file name's ending: what Pillow is asked for.
+# Arguments of Pillow's `save` by the ending of the file's name.
 _FORMATS = {
     ".png": {"format": "PNG"},
     ".jpg": _JPEG,
@@ -50,7 +50,7 @@ def caption_grid(
         rows: one (H, W, 3) uint8 image a cell, or several to stand side by side.
         captions: one a cell; line breaks are kept.
         columns: cells in a row.
-        image_px: side of an image as drawn.
+        image_px: side of each image in the picture.
 
     Returns:
         (H, W, 3) uint8.
@@ -97,7 +97,7 @@ def column_grid(
         rows: (H, W, 3) uint8 images, one a column, for each caption.
         names: one a column; underscores may become line breaks.
         captions: one a row.
-        image_px: side of an image as drawn.
+        image_px: side of each image in the picture.
 
     Returns:
         (H, W, 3) uint8.
@@ -132,14 +132,14 @@ def attention_sheet(
     *,
     image_px: int = 128,
 ) -> np.ndarray:
-    """The image, then for each word where the generator looked at it.
+    """The image, and for each word its attention map over the image.
 
     Args:
         image: (H, W, 3) uint8.
         attention: (h, w, L), at least as many maps as words; each is scaled to
             its own maximum, which is printed.
         words: the caption's words.
-        image_px: side of an image as drawn.
+        image_px: side of each image in the picture.
     """
     cells, labels = [image], ["image"]
     base = np.asarray(_scaled(image, image_px), np.float32)
@@ -203,7 +203,7 @@ def save_image(
     try:
         Image.fromarray(image).save(content, **options)
     except ValueError as error:
-        # So do some of Pillow's formats say that an image is too large for them.
+        # Pillow's way to say that an image is too large for a format.
         raise OSError(str(error)) from None
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content.getvalue())

@@ -63,7 +63,7 @@ def main() -> None:
             remarks=verdict.remarks,
             progress=progress,
         )
-    print(f"{values.out}: {written} shards written, the others were whole")
+    print(f"{values.out}: {written} shards written, the others were there already")
 
 
 if __name__ == "__main__":

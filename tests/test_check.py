@@ -46,7 +46,7 @@ def row(text, name):
         (trees.make_folder, "folder"),
     ],
 )
-def test_every_layout_is_known_and_fit_to_train_on(tmp_path, make, dataset):
+def test_every_layout_is_recognised_without_errors(tmp_path, make, dataset):
     data_dir = make(tmp_path / "set")
     assert guess_dataset(data_dir) == dataset
     text, stops = report(data_dir)
@@ -54,7 +54,7 @@ def test_every_layout_is_known_and_fit_to_train_on(tmp_path, make, dataset):
     assert "can't be decoded" not in text
 
 
-def test_the_numbers_are_right(tmp_path):
+def test_the_report_has_the_right_figures(tmp_path):
     texts = {
         "train/a": ["a red bird", "a red bird", "one two three four five six 7 8 9"],
         "train/b": ["日本"],
@@ -88,7 +88,7 @@ def test_the_numbers_are_right(tmp_path):
     assert text.count("warning: ") == 4
 
 
-def test_images_that_cant_be_decoded_stop(tmp_path):
+def test_undecodable_images_are_an_error(tmp_path):
     trees.make_folder(tmp_path, images=6, val_images=1)
     (tmp_path / "train" / "shelf0" / "bird 0.jpg").write_bytes(b"")
     text, stops = report(tmp_path)
@@ -101,7 +101,7 @@ def test_images_that_cant_be_decoded_stop(tmp_path):
     assert row(text, "images decoded") == ["5", "1"]
 
 
-def test_a_few_bad_images_that_are_skipped_do_not_stop(tmp_path):
+def test_few_skipped_bad_images_are_a_warning(tmp_path):
     trees.make_folder(tmp_path, images=100, val_images=1)
     for number, stops in ((0, False), (1, True)):
         (tmp_path / "train" / f"shelf{number}" / f"bird {number * 5}.jpg").write_bytes(
@@ -113,14 +113,14 @@ def test_a_few_bad_images_that_are_skipped_do_not_stop(tmp_path):
         assert f"{kind}: train: images that can't be decoded: {number + 1} (" in text
 
 
-def test_captions_of_no_known_word_stop(tmp_path):
+def test_captions_without_known_words_are_an_error(tmp_path):
     trees.make_folder(tmp_path, images=4)
     text, stops = report(tmp_path, min_word_count=1000)
     assert stops
     assert "error: train: no caption has a known word" in text
 
 
-def test_images_may_be_left_alone(tmp_path):
+def test_decode_none_decodes_no_image(tmp_path):
     trees.make_folder(tmp_path, images=9, val_images=1)
     (tmp_path / "train" / "shelf0" / "bird 0.jpg").write_bytes(b"")
     text, stops = report(tmp_path, decode=0)
@@ -129,7 +129,7 @@ def test_images_may_be_left_alone(tmp_path):
     assert row(report(tmp_path, decode=3)[0], "images decoded") == ["2", "1"]
 
 
-def test_the_official_words_are_compared(tmp_path):
+def test_words_of_captions_pickle_are_compared(tmp_path):
     birds = trees.make_cub_preprocessed(tmp_path)
     path = birds / "CUB_200_2011" / "images.txt"
     key = path.read_text().split()[1].removesuffix(".jpg")
@@ -138,7 +138,7 @@ def test_the_official_words_are_compared(tmp_path):
     assert "val: captions without a known word: 10 ('zebra'" in text
 
 
-def test_the_histogram_adds_up():
+def test_the_histogram_counts_every_caption():
     words = np.random.default_rng(1).integers(0, 50, 1000)
     lines = length_histogram(words)
     assert len(lines) == 10
@@ -152,7 +152,7 @@ def test_the_histogram_adds_up():
     assert length_histogram(np.zeros(3, int))[0].split()[1] == "3"
 
 
-def test_samples_show_boxes_and_leave_bad_images_out(tmp_path):
+def test_examples_show_boxes_and_omit_bad_images(tmp_path):
     path = tmp_path / "a.png"
     PIL.Image.new("RGB", (160, 80), "blue").save(path)
     (tmp_path / "bad.png").write_bytes(b"")
@@ -171,7 +171,7 @@ def test_samples_show_boxes_and_leave_bad_images_out(tmp_path):
     assert columns[-1] - columns[0] == 60
 
 
-def test_images_that_nothing_can_be_shown_of_are_left_out(tmp_path, monkeypatch):
+def test_examples_omit_images_that_pillow_cannot_show(tmp_path, monkeypatch):
     """Whatever Pillow raises, and if no image is left."""
     path = tmp_path / "a.gif"
     trees.write_image(path)
@@ -185,12 +185,12 @@ def test_images_that_nothing_can_be_shown_of_are_left_out(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("text", ["", "some", "-1", "1.5"])
-def test_a_bad_number_of_images_is_told(text):
+def test_an_invalid_decode_flag_is_a_user_error(text):
     with pytest.raises(UserError, match=f"--decode={text}: must be all, none or"):
         parse_decode(text)
 
 
-def test_the_command_tells_and_draws(tmp_path):
+def test_the_command_prints_a_report_and_writes_a_picture(tmp_path):
     cub = trees.make_cub_original(tmp_path / "CUB_200_2011")
     next((cub / "images").rglob("*.jpg")).write_bytes(b"no image")
     out = tmp_path / "pictures" / "check.png"

@@ -36,7 +36,7 @@ PLACEHOLDERS = [
         (None, "no such file"),
     ],
 )
-def test_what_a_failed_download_leaves_is_named(tmp_path, content, message):
+def test_web_pages_pointers_and_texts_are_recognised(tmp_path, content, message):
     path = tmp_path / "netG.pth"
     if content is not None:
         path.write_bytes(content)
@@ -47,7 +47,7 @@ def test_what_a_failed_download_leaves_is_named(tmp_path, content, message):
         assert message in find_placeholder(tmp_path, "*.pth")
 
 
-def test_weights_pass(tmp_path):
+def test_files_of_weights_are_accepted(tmp_path):
     path = tmp_path / "weights.npz"
     np.savez(path, a=np.zeros(3))
     check_weights_file(path)

@@ -16,14 +16,14 @@ MARKED = {
 
 
 @pytest.mark.parametrize("encoding", MARKED)
-def test_a_byte_order_mark_decides(tmp_path, encoding):
+def test_a_byte_order_mark_sets_the_encoding(tmp_path, encoding):
     path = tmp_path / "text.txt"
     path.write_bytes(MARKED[encoding] + TEXT.encode(encoding))
     assert read_text(path) == TEXT
     assert decode_lines(path.read_bytes(), path) == (TEXT.splitlines(), [])
 
 
-def test_without_a_mark_it_is_utf_8():
+def test_text_without_a_byte_order_mark_is_utf_8():
     assert decode_text(TEXT.encode(), "text") == TEXT
     assert decode_text(b"", "text") == ""
 
@@ -47,7 +47,7 @@ def test_without_a_mark_it_is_utf_8():
         ("one\ntw\0".encode("utf-16"), "line 2: a NUL character"),
     ],
 )
-def test_what_does_not_fit_is_refused_by_line(content, message):
+def test_undecodable_bytes_are_refused_with_their_line(content, message):
     with pytest.raises(UserError, match=f"^words.txt: {message}.*save the file as"):
         decode_text(content, "words.txt")
 

@@ -33,7 +33,7 @@ def test_columns_have_their_names_above_and_rows_their_captions_below():
     assert ink_of[1] > ink_of[0] > 0
 
 
-def test_attention_is_bright_where_it_looks():
+def test_attention_maps_are_bright_where_the_weights_are_high():
     image = np.zeros((16, 16, 3), np.uint8)
     attention = np.zeros((4, 4, 1))
     attention[0, 0] = 0.7
@@ -65,12 +65,12 @@ def test_an_image_is_written_in_the_format_of_its_ending(tmp_path, name, expecte
         np.testing.assert_allclose(np.asarray(saved.convert("RGB")), image, atol=4)
 
 
-def test_an_ending_that_is_no_image_is_refused():
+def test_an_unknown_ending_is_refused():
     with pytest.raises(UserError, match="--out=a.txt: images are not written as .txt"):
         pictures.check_image_path("out", "a.txt")
 
 
-def test_an_image_too_large_for_its_format_leaves_the_file_before(tmp_path):
+def test_a_failed_write_leaves_the_existing_file(tmp_path):
     path = tmp_path / "a.webp"
     path.write_bytes(b"before")
     with pytest.raises(OSError):

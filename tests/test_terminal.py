@@ -38,7 +38,7 @@ def test_one_line_escapes_all_controls():
 
 
 @hypothesis.given(st.text(st.characters()))
-def test_no_text_leaves_controls(text):
+def test_no_text_keeps_control_characters(text):
     assert obeyed(escape_controls(text)) <= set("\n\t\u200c\u200d")
     assert obeyed(one_line(text)) <= set("\u200c\u200d")
 

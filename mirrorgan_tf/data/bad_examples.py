@@ -1,6 +1,6 @@
 """Images that can't be read, and what is done about them: `--on_bad_example`.
 
-The pipeline tells `BadExamples` of every image that fails. "fail" stops at the first;
+The pipeline reports every image that fails to `BadExamples`. "fail" stops at the first;
 "skip" logs its name once and goes on, until more than 1 % of the images are bad.
 """
 
@@ -41,7 +41,7 @@ class BadExamples:
         policy: "fail" or "skip".
 
     Attributes:
-        rows: those found so far.
+        rows: the bad ones so far.
     """
 
     def __init__(self, index: CaptionedImages, policy: str = "fail"):
@@ -53,9 +53,9 @@ class BadExamples:
         self._lock = threading.Lock()
 
     def check(self, sample: int = _SAMPLE) -> None:
-        """A quick look before a long run: no file is empty, a sample can be decoded.
+        """Checks before a long run that no file is empty and a sample can be decoded.
 
-        Takes about a second for COCO; `mirrorgan_tf.check` decodes everything.
+        It takes about a second for COCO; `mirrorgan_tf.check` decodes everything.
 
         Raises:
             UserError: an image is bad and the policy is to fail, or too many are.
@@ -74,7 +74,7 @@ class BadExamples:
             self.report([row])
 
     def report(self, rows: Sequence[int], *, exhausted: bool = False) -> None:
-        """Takes note of images that failed.
+        """Reports images that failed.
 
         Args:
             rows: of the index, in the order in which they were tried.
@@ -91,7 +91,7 @@ class BadExamples:
                 continue
             text = f"{self.index.name(row)}: {self._why(row)}"
             if self.policy == "fail":
-                raise UserError(f"{text}; mend it, or give --on_bad_example=skip")
+                raise UserError(f"{text}; replace it, or give --on_bad_example=skip")
             logging.warning("bad image left out, %d so far: %s", len(self.rows), text)
             if are_too_many(len(self.rows), len(self.index)):
                 raise UserError(
@@ -146,10 +146,10 @@ def data_errors() -> Iterator[None]:
     try:
         yield
     except tf.errors.OpError as error:
-        told = re.search(rf"^.*{UserError.__name__}: (.*)$", error.message, re.M)
-        if told is None:
+        match = re.search(rf"^.*{UserError.__name__}: (.*)$", error.message, re.M)
+        if match is None:
             raise
-        raise UserError(told[1]) from None
+        raise UserError(match[1]) from None
 
 
 def _why_bad(index: CaptionedImages, row: int) -> str | None:

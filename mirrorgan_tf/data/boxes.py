@@ -1,4 +1,4 @@
-"""Boxes against the images that they lie in."""
+"""Checks boxes against the sizes of their images."""
 
 import concurrent.futures
 import warnings
@@ -12,7 +12,7 @@ from mirrorgan_tf.files import open_regular
 __all__ = ["boxes_outside"]
 
 _THREADS = 16
-# Boxes are rounded to pixels by some tools, up or down.
+# Annotation tools may round boxes to pixels, up or down.
 _TOLERANCE_PX = 1.0
 # Boxes in parts of the image's size, from 0 to 1, are below it.
 _SMALLEST_PX = 1.5
@@ -21,8 +21,8 @@ _SMALLEST_PX = 1.5
 def boxes_outside(index: CaptionedImages) -> tuple[Remark, ...]:
     """Remarks on boxes that training can't crop to as they are.
 
-    Reads the heads of all image files of a set with boxes; images that can't be read
-    are passed over, for whoever decodes them names them.
+    Reads the headers of all image files of a set with boxes. Images that can't be read
+    are skipped, because decoding them reports them.
     """
     if index.boxes is None or index.offsets is not None:
         return ()

@@ -1,4 +1,4 @@
-"""All captions of an index as word ids, made once and held as four tensors."""
+"""All captions of an index as word ids, tokenized once and kept in four tensors."""
 
 import dataclasses
 
@@ -10,7 +10,7 @@ from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 
 __all__ = ["TokenizedCaptions", "tokenize_captions"]
 
-_AT_ONCE = 16_384
+_CAPTIONS_AT_ONCE = 16_384
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -32,14 +32,14 @@ class TokenizedCaptions:
     def __len__(self) -> int:
         return len(self.starts) - 1
 
-    def pick(self, row: tf.Tensor, draw: tf.Tensor) -> tf.Tensor:
-        """One of an image's captions, as its number; `draw` in [0, 1)."""
+    def pick(self, row: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
+        """The number of one of an image's captions, by a number in [0, 1)."""
         start, end = self.starts[row], self.starts[row + 1]
-        step = tf.cast(draw * tf.cast(end - start, tf.float32), tf.int64)
+        step = tf.cast(uniform * tf.cast(end - start, tf.float32), tf.int64)
         return tf.minimum(start + step, end - 1)
 
     def after(self, row: tf.Tensor, caption: tf.Tensor, places: int) -> tf.Tensor:
-        """The caption so many places after one of image `row`, round its captions."""
+        """The caption `places` after one of image `row`; the first follows the last."""
         start, end = self.starts[row], self.starts[row + 1]
         return start + (caption - start + places) % (end - start)
 
@@ -51,17 +51,17 @@ class TokenizedCaptions:
 def tokenize_captions(
     index: CaptionedImages, tokenizer: CaptionTokenizer
 ) -> TokenizedCaptions:
-    """Splits and looks up every caption; COCO's 414,113 take some seconds.
+    """Tokenizes every caption; COCO's 414,113 take a few seconds.
 
-    Share the result between the `make_dataset`s of one index.
+    The calls of `make_dataset` for one index can share the result.
     """
     texts = [caption for captions in index.captions for caption in captions]
     counts = [len(captions) for captions in index.captions]
     with tf.device("CPU:0"):
-        # In parts, for the memory that splitting takes.
+        # In parts, because splitting takes much memory.
         parts = [
-            tokenizer.tokenize(texts[start : start + _AT_ONCE])
-            for start in range(0, len(texts), _AT_ONCE)
+            tokenizer.tokenize(texts[start : start + _CAPTIONS_AT_ONCE])
+            for start in range(0, len(texts), _CAPTIONS_AT_ONCE)
         ]
         ids = tf.concat(parts, 0)
         return TokenizedCaptions(

@@ -30,7 +30,7 @@ _LARGEST_SAMPLE_PX = 1024
 def check(
     splits: dict[str, CaptionedImages], config: Config, *, decode: int | None = None
 ) -> tuple[str, bool]:
-    """Looks at everything.
+    """Checks captions and files, and decodes images.
 
     Args:
         splits: "train" and "val".
@@ -79,7 +79,7 @@ def check(
 
 
 def show_samples(index: CaptionedImages, count: int = _SAMPLES) -> np.ndarray | None:
-    """Images spread over a split, boxes drawn, with captions.
+    """Images spread over a split, with their captions and outlines of their boxes.
 
     Returns:
         (H, W, 3) uint8, without the images that are bad; None if all are.
@@ -103,16 +103,18 @@ def show_samples(index: CaptionedImages, count: int = _SAMPLES) -> np.ndarray | 
 
 
 def _spread(length, count):
-    """`count` rows of so many, all if None, as far apart as they can be."""
+    """`count` of `length` rows, evenly spread; None: all."""
     count = length if count is None else min(count, length)
     return np.linspace(0, length - 1, count).astype(int).tolist()
 
 
-def _table(*findings: dict[str, Findings]) -> list[str]:
-    rows = [["", *findings[0]]]
-    for by_split in findings:
+def _table(*groups: dict[str, Findings]) -> list[str]:
+    rows = [["", *groups[0]]]
+    for by_split in groups:
         for name in next(iter(by_split.values())).rows:
-            rows.append([name, *(found.rows[name] for found in by_split.values())])
+            rows.append(
+                [name, *(findings.rows[name] for findings in by_split.values())]
+            )
     rows.insert(1, ["---"] * len(rows[0]))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [

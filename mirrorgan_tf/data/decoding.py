@@ -6,7 +6,7 @@ CMYK, other formats. Either way the pixels are those of Pillow's `exif_transpose
 `convert("RGB")`, to the last bit, but for 16-bit greyscale, which Pillow cuts off at
 255 and we divide. So transparency is dropped, not composed with a background, and an
 animation's first frame is taken. Images of more pixels than Pillow's limit are refused
-by all of this module's functions.
+by all functions of this module.
 """
 
 import functools
@@ -119,7 +119,7 @@ def decode_view(
         tf.errors.OpError: as `decode_image`, even if only unseen parts are missing.
     """
     shape = _jpeg_shape(content)
-    # Without the end mark, something may be missing.
+    # Without the marker of its end, a part of the JPEG may be missing.
     ended = tf.strings.substr(content, -2, 2) == b"\xff\xd9"
     in_parts = _is_plain(shape) & ended & ~_is_turned(content)
     in_parts &= ~_is_too_big(shape[:2])

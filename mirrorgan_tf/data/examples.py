@@ -1,4 +1,4 @@
-"""From a place in the order to an example, and from places to a batch, in the graph."""
+"""Examples of one image and its captions, and batches of them, in the graph."""
 
 import dataclasses
 
@@ -12,27 +12,28 @@ from mirrorgan_tf.text.tokenizer import sample_words
 
 __all__ = ["EvaluationExamples", "TrainingExamples", "make_batch", "stateless_seed"]
 
+# Streams of random numbers.
 _AUGMENT, _WORDS, _REPLACE, _MORE_WORDS = 1, 2, 3, 4
-# Bad images in a row that are put up with; of at most 1 % bad ones.
+# Images that are tried in the place of a bad one; at most 1 % of all may be bad.
 _ATTEMPTS = 8
 
 Example = dict[str, tf.Tensor]
 
 
 def stateless_seed(seed: int, stream: int, position: tf.Tensor) -> tf.Tensor:
-    """Stateless seed (2,); each stream of draws has its own."""
+    """Stateless seed (2,) for one purpose, `stream`, at one position in the order."""
     return tf.stack([tf.constant(stream << 32 | seed, tf.int64), position])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Examples:
-    """What examples are made of.
+    """The parts of an example that training and evaluation share.
 
     Attributes:
         images: of the index.
         captions: of the index.
         class_ids: (N,) int32.
-        bad_examples: is told of images that fail.
+        bad_examples: counts the images that fail.
         size: side of the crops in px.
         max_words: L.
     """
@@ -81,12 +82,12 @@ class _Examples:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TrainingExamples(_Examples):
-    """Random crop, flip, caption and words, all drawn from (seed, position).
+    """Random crop, flip, caption and words, which depend on (seed, position) alone.
 
     Attributes:
-        seed: of all draws.
+        seed: of all random numbers.
         flip: mirror every second image.
-        captions_each: k, captions of an example: the one drawn and those after it.
+        captions_each: k, captions of an example: a random one and those after it.
     """
 
     seed: int
@@ -95,55 +96,57 @@ class TrainingExamples(_Examples):
 
     def quick(self, position: tf.Tensor, row: tf.Tensor) -> Example:
         """An example; raises if its image is bad."""
-        draws = self._draw(position)
-        return self._drawn(position, row, draws, self._random_crop(row, draws))
+        random_numbers = self._random_numbers(position)
+        return self._assemble(
+            position, row, random_numbers, self._random_crop(row, random_numbers)
+        )
 
     def careful(self, position: tf.Tensor, row: tf.Tensor) -> tuple[Example, tf.Tensor]:
-        """The same; others are drawn in the place of a bad image. True with it."""
-        draws = self._draw(position)
-        others = tf.random.stateless_uniform(
+        """The same, but random other images replace a bad one; and True."""
+        random_numbers = self._random_numbers(position)
+        replacements = tf.random.stateless_uniform(
             (_ATTEMPTS - 1,),
             stateless_seed(self.seed, _REPLACE, position),
             maxval=len(self.captions),
             dtype=tf.int64,
         )
-        rows = tf.concat([[row], others], 0)
+        rows = tf.concat([[row], replacements], 0)
         failed, image = self._first_good(
-            rows, _ATTEMPTS, lambda row: self._random_crop(row, draws)
+            rows, _ATTEMPTS, lambda row: self._random_crop(row, random_numbers)
         )
-        # Raises where all have failed.
+        # This raises an error if all of them failed.
         self.bad_examples.report_in_graph(
             rows[:failed], exhausted=tf.equal(failed, _ATTEMPTS)
         )
         row = rows[tf.minimum(failed, _ATTEMPTS - 1)]
-        return self._drawn(position, row, draws, image), tf.constant(True)
+        return self._assemble(position, row, random_numbers, image), tf.constant(True)
 
-    def _draw(self, position):
+    def _random_numbers(self, position):
         return tf.random.stateless_uniform(
             (4,), stateless_seed(self.seed, _AUGMENT, position)
         )
 
-    def _random_crop(self, row, draws):
+    def _random_crop(self, row, random_numbers):
         def corner(whole):
-            return transforms.random_corner(whole, self.size, draws[:2])
+            return transforms.random_corner(whole, self.size, random_numbers[:2])
 
-        return self._crop(row, corner, self.flip & (draws[2] < 0.5))
+        return self._crop(row, corner, self.flip & (random_numbers[2] < 0.5))
 
-    def _drawn(self, position, row, draws, image):
-        drawn = self.captions.pick(row, draws[3])
-        captions = [drawn] + [
-            self.captions.after(row, drawn, places)
+    def _assemble(self, position, row, random_numbers, image):
+        first = self.captions.pick(row, random_numbers[3])
+        captions = [first] + [
+            self.captions.after(row, first, places)
             for places in range(1, self.captions_each)
         ]
         # Each caption has a random stream of its own.
         streams = [_WORDS, *range(_MORE_WORDS + 1, _MORE_WORDS + self.captions_each)]
         words = [
-            self._some_words(caption, stream, position)
+            self._sample_words(caption, stream, position)
             for caption, stream in zip(captions, streams, strict=True)
         ]
         return self._example(row, image, captions, words)
 
-    def _some_words(self, caption, stream, position):
+    def _sample_words(self, caption, stream, position):
         return sample_words(
             self.captions.words(caption),
             self.max_words,
@@ -163,7 +166,7 @@ class EvaluationExamples(_Examples):
 
     def quick(self, _: tf.Tensor, row: tf.Tensor) -> Example:
         """An example; raises if its image is bad."""
-        return self._looked_up(row, self._middle(row))
+        return self._assemble(row, self._middle(row))
 
     def careful(self, _: tf.Tensor, row: tf.Tensor) -> tuple[Example, tf.Tensor]:
         """The same, and whether its image is good."""
@@ -171,14 +174,14 @@ class EvaluationExamples(_Examples):
         self.bad_examples.report_in_graph(
             tf.repeat(row, failed), exhausted=tf.constant(False)
         )
-        return self._looked_up(row, image), tf.equal(failed, 0)
+        return self._assemble(row, image), tf.equal(failed, 0)
 
     def _middle(self, row):
         return self._crop(
             row, lambda whole: transforms.center_corner(whole, self.size), False
         )
 
-    def _looked_up(self, row, image):
+    def _assemble(self, row, image):
         caption = self.captions.starts[row] + self.chosen[row]
         ids = self.captions.words(caption)[: self.max_words]
         return self._example(row, image, [caption], [ids])
@@ -192,14 +195,15 @@ def make_batch(
 ) -> Example:
     """A batch, in the graph.
 
-    Catching an error takes a dataset in the dataset. One a batch costs nothing to
-    speak of, one an example a fifth of all the time: only a batch in which something
-    failed is made again, with care. AutoGraph would take seconds.
+    Errors in a graph can only be caught by a dataset inside the dataset. One for each
+    example takes a fifth of the time, one for each batch hardly any. So the examples of
+    a batch are first made without a check of each; if one fails, all are made once
+    more with `careful`.
 
     Args:
         positions: (n,) int64.
         rows: (n,) int64, of the index.
-        examples: makes them.
+        examples: how to make them.
 
     Returns:
         The examples that are good, stacked.
@@ -207,15 +211,15 @@ def make_batch(
     pairs = tf.data.Dataset.from_tensor_slices((positions, rows))
     tried = pairs.map(examples.quick, tf.data.AUTOTUNE, deterministic=True)
     options = tf.data.Options()
-    # Cores are kept busy by examples; a product shared out among them waits for them.
+    # The examples keep all cores busy; threads of one operation would only wait.
     options.threading.max_intra_op_parallelism = 1
     batch = _stack(tried.ignore_errors().with_options(options))
 
-    def again():
-        cared = pairs.map(examples.careful).filter(lambda _, good: good)
-        return _stack(cared.map(lambda example, _: example))
+    def retry():
+        checked = pairs.map(examples.careful).filter(lambda _, good: good)
+        return _stack(checked.map(lambda example, _: example))
 
-    batch = tf.cond(tf.size(batch["index"]) == tf.size(rows), lambda: batch, again)
+    batch = tf.cond(tf.size(batch["index"]) == tf.size(rows), lambda: batch, retry)
     size = rows.shape[0]
     return tf.nest.map_structure(
         lambda values: tf.ensure_shape(values, (size, *values.shape[1:])), batch

@@ -100,12 +100,12 @@ class DecodedImages:
 def decode_images(
     index: CaptionedImages, size: int, bad_examples: BadExamples | None = None
 ) -> DecodedImages:
-    """Reads all images for crops of `size` px; share it between `make_dataset`s.
+    """Reads all images for crops of `size` px, for several calls of `make_dataset`.
 
     Args:
         index: the images.
         size: side of the crops.
-        bad_examples: is told of bad images; None: fail at the first.
+        bad_examples: counts the bad images; None: fail at the first.
 
     Raises:
         tf.errors.OpError: an image is bad and the policy is to fail; `data_errors`

@@ -22,9 +22,9 @@ _THREADS = 16
 def shared_images(train: CaptionedImages, val: CaptionedImages) -> tuple[Remark, ...]:
     """Remarks on validation images with the content of a training image.
 
-    Files are told apart by their sizes, then by a few bytes of their middle; only what
-    is still alike is read as a whole. Of many validation images some, evenly spread,
-    are compared. Shards are not looked into: what was packed was compared before.
+    Files are compared by size, then by a few bytes of their middle; only those that are
+    still alike are read as a whole. Of more than 2,000 validation images an evenly
+    spread sample is compared. Shards are not read: `prepare` compared the images.
     """
     if train.offsets is not None or val.offsets is not None:
         return ()
@@ -39,8 +39,8 @@ def shared_images(train: CaptionedImages, val: CaptionedImages) -> tuple[Remark,
     train_paths = [train.paths[row] for row in train_rows]
     val_paths = [val.paths[row] for row in val_rows]
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-        train_paths, val_paths, _ = _alike(pool, _middle, train_paths, val_paths)
-        _, val_paths, pairs = _alike(pool, _content, train_paths, val_paths)
+        train_paths, val_paths, _ = _keep_alike(pool, _middle, train_paths, val_paths)
+        _, val_paths, pairs = _keep_alike(pool, _content, train_paths, val_paths)
     return remark_on(
         "validation images that are training images too",
         [f"{path} = {pairs[path]}" for path in val_paths],
@@ -53,7 +53,7 @@ def file_sizes(paths: Sequence[str]) -> list[int]:
     def sizes_of(part):
         return [_size(path) for path in part]
 
-    # In parts: a task a file would take longer than the file.
+    # In parts: starting a task takes longer than asking for the size of a file.
     parts = [paths[start : start + 1000] for start in range(0, len(paths), 1000)]
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
         return [size for sizes in pool.map(sizes_of, parts) for size in sizes]
@@ -66,7 +66,7 @@ def _size(path):
         return 0
 
 
-def _alike(
+def _keep_alike(
     pool: concurrent.futures.Executor,
     key: Callable[[str], Any],
     train_paths: Sequence[str],
@@ -76,7 +76,7 @@ def _alike(
     train_keys = list(pool.map(key, train_paths))
     val_keys = list(pool.map(key, val_paths))
     first_of_key = dict(zip(reversed(train_keys), reversed(train_paths), strict=True))
-    wanted = {value for value in val_keys if value is not None}
+    shared_keys = {value for value in val_keys if value is not None}
     pairs = {
         path: first_of_key[value]
         for path, value in zip(val_paths, val_keys, strict=True)
@@ -85,7 +85,7 @@ def _alike(
     train_alike = [
         path
         for path, value in zip(train_paths, train_keys, strict=True)
-        if value in wanted
+        if value in shared_keys
     ]
     return train_alike, list(pairs), pairs
 

@@ -1,6 +1,6 @@
-"""One image of an index on the host: its bytes, its pixels, or why there are none.
+"""One image of an index outside of a graph: its bytes, its pixels, or what is wrong.
 
-All commands learn here what is wrong with an image, so that they agree.
+All commands use it, so that they agree about which images are bad.
 """
 
 import numpy as np

@@ -39,7 +39,7 @@ def pack(
     remarks: Sequence[Remark] = (),
     progress: Progress | None = None,
 ) -> int:
-    """Packs a data set; goes on where an interrupted packing of the same set was.
+    """Packs a data set; resumes an interrupted packing of the same set.
 
     Images are cropped to their boxes, resized so that a random crop of `size` px is
     cut from them as from the originals, and stored as JPEGs. A shard appears under
@@ -88,12 +88,12 @@ def pack(
         with hold_folder(out, flag="out", activity="packing"):
             _start(out, settings)
             written = writer.write(out, shards, progress)
-            told = {split: [] for split in splits}
+            written_shards = {split: [] for split in splits}
             for split, name, _ in shards:
-                told[split].append(read_json(out / f"{name}.json")["shard"])
+                written_shards[split].append(read_json(out / f"{name}.json")["shard"])
             manifest = {
                 "settings": settings,
-                "splits": told,
+                "splits": written_shards,
                 "notes": list(notes),
                 "remarks": [dataclasses.asdict(remark) for remark in remarks],
             }
@@ -198,11 +198,16 @@ def _record(index, row, jpeg, split):
 
 
 def _fingerprint(index):
-    """What tells a split from others: all that is packed but the pixels."""
+    """Identifies a split by all that is packed except the pixels."""
     boxes = None if index.boxes is None else index.boxes.tolist()
     names = [os.path.basename(path) for path in index.paths]
-    told = [names, index.captions, index.class_ids.tolist(), index.image_ids.tolist()]
-    text = json.dumps([*told, boxes])
+    columns = [
+        names,
+        index.captions,
+        index.class_ids.tolist(),
+        index.image_ids.tolist(),
+    ]
+    text = json.dumps([*columns, boxes])
     return {"images": len(index), "sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 
@@ -211,7 +216,7 @@ def _parts(count, most):
 
 
 def _start(out, settings):
-    """Makes the folder, or checks that it is of the same packing."""
+    """Makes the folder, or checks that it belongs to the same packing."""
     if out.is_dir() and any(out.iterdir()):
         if not (out / MANIFEST).is_file():
             raise UserError(f"--out={out}: is not empty and holds no packed set")
@@ -230,8 +235,8 @@ def _start(out, settings):
 
 def _is_whole(path):
     try:
-        told = read_json(path.with_name(f"{path.name}.json"))["shard"]
-        return file_sha256(path.with_name(told["file"])) == told["sha256"]
+        shard = read_json(path.with_name(f"{path.name}.json"))["shard"]
+        return file_sha256(path.with_name(shard["file"])) == shard["sha256"]
     # A ValueError is of a name that leads out of the folder.
     except (UserError, OSError, KeyError, TypeError, ValueError):
         return False

@@ -2,9 +2,9 @@
 
 Every training example has a global position p = step · batch_size + row. What it is
 (which image, caption, words, crop, flip) depends only on (seed, p), so a run that
-goes on at step k sees what it would have seen, whatever the number of threads, and
+resumes at step k gets the same examples, whatever the number of threads, and
 each of several workers makes just its rows of the same global batches. The place of an
-image that can't be read is taken by another, drawn from (seed, p) as well.
+image that can't be read is taken by another one, which depends on (seed, p) too.
 """
 
 import functools
@@ -28,8 +28,10 @@ from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 
 __all__ = ["make_dataset"]
 
-_ORDER = 0  # Stream of draws; examples have streams of their own.
-# Within a batch examples are made abreast; the second hides the end of the first.
+# Stream of random numbers; examples use others.
+_ORDER = 0
+# Examples of a batch are made in parallel; a second batch keeps all cores busy while
+# the last examples of the first are made.
 _BATCHES_AT_ONCE = 2
 
 
@@ -62,7 +64,7 @@ def make_dataset(
         index: the images and captions, N of them.
         tokenizer: captions to ids; or all captions' ids, from `tokenize_captions`,
             which several datasets of one index can share.
-        sizes: sides of the images wanted, ascending; the last one is cropped.
+        sizes: sides of the images in px, ascending; the last one is cropped.
         batch_size: B, the global batch.
         seed: from 0 to 2^31 - 1; unused when not training.
         training: see above.
@@ -74,7 +76,7 @@ def make_dataset(
         captions_each: training: k, captions of each image visited; the first is
             drawn, the others follow it in the index, round and round.
         caption_index: not training: which caption, for all images or for each one.
-        bad_examples: is told of images that can't be read; None: fail at the first.
+        bad_examples: counts images that can't be read; None: fail at the first.
         input_context: of a worker that makes only its rows of each global batch.
 
     Returns:

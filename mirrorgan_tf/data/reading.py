@@ -1,4 +1,4 @@
-"""What every reader does with names, files and captions."""
+"""What all readers of data sets share: names, files and captions."""
 
 import functools
 import os
@@ -36,10 +36,10 @@ UNREADABLE_CHARACTERS = "captions with characters that can't be read (not UTF-8?
 # Absolute, on a drive, upwards, or no name at all.
 _UNSAFE = re.compile(r"\A\Z|\A[/\\]|\A[A-Za-z]:|(?:\A|[/\\])\.\.(?:[/\\]|\Z)|\0")
 _HALF = re.compile("[\ud800-\udfff]")
-# Half a character, or what stands where a decoder gave up.
+# Lone surrogates, and the replacement character of decoders.
 _BROKEN = re.compile("[\ud800-\udfff\ufffd]+")
 _UNREADABLE = re.compile("[\0\ud800-\udfff\ufffd]")
-# How far, and among how many folders of a level, a data set is looked for.
+# How deep, and in how many folders of a level, a nested data set is searched for.
 _DEEPEST_LEVEL, _MOST_FOLDERS = 3, 300
 _LETTER_OR_DIGIT = re.compile(r"[^\W_]")
 
@@ -118,7 +118,7 @@ def image_suffixes() -> frozenset[str]:
         if image_format not in Image.OPEN:
             return False
         opener, _ = Image.OPEN[image_format]
-        # Pillow recognises some formats, but has no decoder for them.
+        # Pillow recognises a few formats without having a decoder for them.
         return not (
             isinstance(opener, type) and issubclass(opener, ImageFile.StubImageFile)
         )
@@ -136,7 +136,7 @@ def is_image_name(name: str) -> bool:
 def check_files(
     names: Sequence[str], folder: str | Path, source: str | Path
 ) -> list[str]:
-    """Every name is there: one listing a folder, not a look at each file.
+    """Checks that all files exist; lists each folder once, which is faster.
 
     Returns:
         The names of the other images in the same folders, sorted.
@@ -144,11 +144,11 @@ def check_files(
     Raises:
         UserError: the folder can't be read, or images that `source` lists are missing.
     """
-    wanted = defaultdict(list)
+    names_by_folder = defaultdict(list)
     for name in names:
-        wanted[os.path.dirname(name)].append(name)
-    missing, others = [], []
-    for subfolder, inside in wanted.items():
+        names_by_folder[os.path.dirname(name)].append(name)
+    missing, unlisted = [], []
+    for subfolder, inside in names_by_folder.items():
         try:
             with os.scandir(os.path.join(folder, subfolder)) as entries:
                 # Pipes and devices could never be read to their end.
@@ -164,13 +164,13 @@ def check_files(
                 f"({error.strerror}), but {source} lists images there"
             ) from None
         missing += [name for name in inside if name not in present]
-        others += filter(is_image_name, present.difference(inside))
+        unlisted += filter(is_image_name, present.difference(inside))
     if missing:
         raise UserError(
             f"{os.path.join(folder, missing[0])}: no such image, but {source} lists it"
             f" ({len(missing)} missing in all)"
         )
-    return sorted(others)
+    return sorted(unlisted)
 
 
 def index_captioned(
@@ -191,16 +191,16 @@ def index_captioned(
     Raises:
         UserError: no image is left.
     """
-    cleaned = [tuple(filter(None, map(clean_caption, some))) for some in captions]
-    kept = [row for row, some in enumerate(cleaned) if some]
+    cleaned = [tuple(filter(None, map(clean_caption, texts))) for texts in captions]
+    kept = [row for row, texts in enumerate(cleaned) if texts]
     if not kept:
         raise UserError(f"{source}: holds no image with a caption")
     empty = [
         f"of {path}"
-        for path, given, some in zip(paths, captions, cleaned, strict=True)
-        for _ in range(len(given) - len(some))
+        for path, texts, kept_texts in zip(paths, captions, cleaned, strict=True)
+        for _ in range(len(texts) - len(kept_texts))
     ]
-    without = [path for path, some in zip(paths, cleaned, strict=True) if not some]
+    without = [path for path, texts in zip(paths, cleaned, strict=True) if not texts]
     classes = np.arange(len(kept)) if class_ids is None else np.take(class_ids, kept)
     return CaptionedImages(
         paths=tuple(paths[row] for row in kept),
@@ -218,7 +218,7 @@ def index_captioned(
 
 
 def nearby(data_dir: Path, is_it: Callable[[Path], bool]) -> str:
-    """Where else a data set may lie, for an error's text: inside, or two levels up."""
+    """Where a data set lies instead, for an error: further inside, or two levels up."""
     if not data_dir.is_dir():
         return ": no such folder"
     place = find_inside(data_dir, is_it)
@@ -229,7 +229,7 @@ def nearby(data_dir: Path, is_it: Callable[[Path], bool]) -> str:
 
 
 def find_inside(data_dir: Path, is_it: Callable[[Path], bool]) -> Path | None:
-    """The first folder, level by level, for which `is_it`; looks at a few hundred."""
+    """The first subfolder for which `is_it` holds; checks a few hundred, by levels."""
     level = [data_dir]
     for _ in range(_DEEPEST_LEVEL):
         level = [path for folder in level for path in _subfolders(folder)][

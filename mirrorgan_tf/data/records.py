@@ -1,4 +1,4 @@
-"""What every reader hands to the pipeline."""
+"""The index of a data set, which every reader returns and the pipeline reads."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ class Remark:
     """What a reader left out, or what else people should know, of one kind.
 
     Attributes:
-        kind: what it is, such as "images without a caption, left out".
+        kind: such as "images without a caption, left out".
         count: how many, at least 1.
         first: the first one: a file, a line of it, a name.
     """
@@ -81,7 +81,7 @@ class CaptionedImages:
                     f"{name}: {length} entries; expected {len(self.paths)}, as paths"
                 )
         if not all(self.captions):
-            row = next(row for row, some in enumerate(self.captions) if not some)
+            row = next(row for row, texts in enumerate(self.captions) if not texts)
             raise ValueError(f"captions: none for image {row} ({self.paths[row]})")
 
     def __len__(self) -> int:

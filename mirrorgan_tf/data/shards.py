@@ -38,7 +38,7 @@ __all__ = [
 
 MANIFEST = "packed.json"
 VERSION = 1
-_AGAIN = "run `mirrorgan prepare` again"
+_PACK_AGAIN = "run `mirrorgan prepare` again"
 _COLUMNS = ("captions", "class_ids", "image_ids", "offsets")
 
 
@@ -55,7 +55,7 @@ def read_packed(
     Args:
         data_dir: its folder.
         dataset: what it must have been packed from.
-        shorter_px: the shorter side that images are wanted in.
+        shorter_px: the shorter side that training needs.
 
     Raises:
         UserError: it was packed from another set or for smaller images, is not
@@ -65,20 +65,20 @@ def read_packed(
     manifest = read_json(data_dir / MANIFEST)
     try:
         return _read_manifest(data_dir, manifest, dataset, shorter_px)
-    # A manifest that others wrote may hold anything where a name or a number belongs.
+    # A manifest from elsewhere may hold anything in the place of a name or a number.
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise UserError(
             f"{data_dir / MANIFEST}: not what `mirrorgan_tf.prepare` writes "
-            f"({type(error).__name__}: {error}); {_AGAIN}"
+            f"({type(error).__name__}: {error}); {_PACK_AGAIN}"
         ) from None
 
 
 def _read_manifest(data_dir, manifest, dataset, shorter_px):
     settings = manifest.get("settings", {})
     if settings.get("version") != VERSION:
-        raise UserError(f"{data_dir / MANIFEST}: not of this version; {_AGAIN}")
+        raise UserError(f"{data_dir / MANIFEST}: not of this version; {_PACK_AGAIN}")
     if "splits" not in manifest:
-        raise UserError(f"{data_dir}: packing was interrupted; {_AGAIN}")
+        raise UserError(f"{data_dir}: packing was interrupted; {_PACK_AGAIN}")
     if settings["dataset"] != dataset:
         raise UserError(
             f"--dataset={dataset}: {data_dir} was packed from {settings['dataset']}; "
@@ -87,7 +87,7 @@ def _read_manifest(data_dir, manifest, dataset, shorter_px):
     if settings["shorter_px"] < shorter_px:
         raise UserError(
             f"{data_dir}: packed with a shorter side of {settings['shorter_px']} px, "
-            f"but {shorter_px} px are needed; {_AGAIN} into another folder"
+            f"but {shorter_px} px are needed; {_PACK_AGAIN} into another folder"
         )
     notes = tuple(manifest.get("notes", ()))
     remarks = tuple(Remark(**remark) for remark in manifest.get("remarks", ()))
@@ -147,17 +147,18 @@ def _read_split(data_dir, shards):
         try:
             size = os.path.getsize(path)
         except OSError as error:
-            raise UserError(f"{path}: can't be read ({error}); {_AGAIN}") from None
+            raise UserError(f"{path}: can't be read ({error}); {_PACK_AGAIN}") from None
         if size != shard["bytes"]:
             raise UserError(
-                f"{path}: damaged, {size} bytes instead of {shard['bytes']}; {_AGAIN}"
+                f"{path}: damaged, {size} bytes instead of {shard['bytes']}; "
+                f"{_PACK_AGAIN}"
             )
         records = read_json(path.with_suffix(".json"))
         for name in _COLUMNS:
             if len(records[name]) != shard["images"]:
                 raise UserError(
                     f"{path.with_suffix('.json')}: damaged, {len(records[name])} "
-                    f"{name} of {shard['images']} images; {_AGAIN}"
+                    f"{name} of {shard['images']} images; {_PACK_AGAIN}"
                 )
             columns[name].extend(records[name])
         paths += [str(path)] * shard["images"]
@@ -180,7 +181,7 @@ def _plain_name(name):
     if os.path.basename(name) != name or name in ("", ".", "..") or "\\" in name:
         raise UserError(
             f"{MANIFEST} names the shard {name!r}; expected the name of a file in its "
-            f"folder; {_AGAIN}"
+            f"folder; {_PACK_AGAIN}"
         )
     return name
 

@@ -1,4 +1,4 @@
-"""Parts of an index: rows of it, training and validation."""
+"""Rows of an index, and its split into training and validation images."""
 
 import dataclasses
 import hashlib
@@ -15,7 +15,7 @@ __all__ = ["split_by_name", "take"]
 
 
 def take(index: CaptionedImages, rows: Sequence[int] | np.ndarray) -> CaptionedImages:
-    """The given rows, in the given order."""
+    """An index of these rows, in this order."""
     rows = np.asarray(rows, np.int64)
     columns = {}
     for field in dataclasses.fields(index):
@@ -30,7 +30,7 @@ def take(index: CaptionedImages, rows: Sequence[int] | np.ndarray) -> CaptionedI
 def split_by_name(
     index: CaptionedImages, folder: str | Path, *, val_share: float, seed: int
 ) -> dict[str, CaptionedImages]:
-    """Parts a set in two by its images' names alone.
+    """Splits a set in two by its images' names alone.
 
     An image is for validation where the SHA-256 of "seed:name", a number in [0, 1),
     is below the share: it stays there when others come or go. Neither part is empty.

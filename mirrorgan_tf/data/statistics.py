@@ -1,4 +1,4 @@
-"""What can be said about captions and images of a set, as rows and as problems."""
+"""Figures and problems of the captions and images of a split."""
 
 import dataclasses
 from collections import Counter
@@ -20,20 +20,20 @@ __all__ = [
     "repeated_images",
 ]
 
-_NAMED = 3
-# Above this share captions are most likely not those that the vocabulary is of.
+_EXAMPLES = 3
+# Above this share the vocabulary is most likely that of other captions.
 _MANY_UNKNOWN_WORDS = 0.2
 _BAR = 40
 
 
 @dataclasses.dataclass
 class Findings:
-    """Of one split, for people.
+    """Figures and problems of one split, for people.
 
     Attributes:
-        rows: what was measured, to what came out.
-        errors: what stops a training.
-        warnings: what does not.
+        rows: figures by their names.
+        errors: problems that stop a training.
+        warnings: other problems.
     """
 
     rows: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -45,7 +45,7 @@ def caption_findings(
     index: CaptionedImages, vocabulary: Vocabulary, max_words: int
 ) -> tuple[Findings, np.ndarray]:
     """Numbers of images and captions; also the known words of each caption, (C,)."""
-    found = Findings()
+    findings = Findings()
     captions = [caption for captions in index.captions for caption in captions]
     words, counts = split_all(captions)
     known = vocabulary.ids(words) > 0
@@ -53,13 +53,13 @@ def caption_findings(
         np.repeat(np.arange(len(captions)), counts)[known], minlength=len(captions)
     )
     classes = len(np.unique(index.class_ids))
-    found.rows = {
+    findings.rows = {
         "images": f"{len(index):,}",
         "classes": f"{classes:,}" if classes < len(index) else "each image its own",
         "boxes": "none" if index.boxes is None else "yes",
         "captions": f"{len(captions):,}",
-        "captions an image: min, median, max": _three(
-            np.array([len(some) for some in index.captions])
+        "captions an image: min, median, max": _min_median_max(
+            np.array([len(texts) for texts in index.captions])
         ),
         "words in the vocabulary": f"{known.mean() if len(known) else 0:.1%}",
         "such words a caption: median, 90 %, 99 %, max": ", ".join(
@@ -72,32 +72,36 @@ def caption_findings(
     unknown_share = 1 - known.mean() if len(known) else 0
     if unknown_share > _MANY_UNKNOWN_WORDS:
         first_unknown = words[int(np.argmin(known))]
-        found.warnings.append(
+        findings.warnings.append(
             f"{unknown_share:.0%} of the captions' words are not in the vocabulary, "
             f"first {first_unknown!r}; a run keeps the words that it began with, or "
-            "those of --captions_pickle: for other captions begin another --workdir"
+            "those of --captions_pickle: for other captions choose another --workdir"
         )
     wordless = [captions[row] for row in np.flatnonzero(lengths == 0)]
     if len(wordless) == len(captions):
-        found.errors.append(
+        findings.errors.append(
             "no caption has a known word; words are runs of ASCII letters and digits, "
             "of at least --min_word_count uses or from --captions_pickle"
         )
     else:
-        _tell(found.warnings, "captions without a known word", map(repr, wordless))
+        findings.warnings += _problem(
+            "captions without a known word", map(repr, wordless)
+        )
     mixed = (
         repr(caption)
         for caption, length in zip(captions, lengths.tolist(), strict=True)
         if length and loses_letters(caption)
     )
-    _tell(found.warnings, "captions that lose letters, which are not ASCII", mixed)
+    findings.warnings += _problem(
+        "captions that lose letters, which are not ASCII", mixed
+    )
     repeated = (
         path
-        for path, some in zip(index.paths, index.captions, strict=True)
-        if len(set(some)) < len(some)
+        for path, texts in zip(index.paths, index.captions, strict=True)
+        if len(set(texts)) < len(texts)
     )
-    _tell(found.warnings, "images with the same caption twice", repeated)
-    return found, lengths
+    findings.warnings += _problem("images with the same caption twice", repeated)
+    return findings, lengths
 
 
 def image_findings(
@@ -112,28 +116,26 @@ def image_findings(
 
     Args:
         paths: of the images that were decoded.
-        facts: on each of them.
-        size_px: side of the largest image that training wants.
+        facts: about each of them.
+        size_px: side of the largest image that training uses.
         images: of the split, decoded or not.
         on_bad_example: "fail", or "skip": then a few bad images are no error.
     """
-    found = Findings()
+    findings = Findings()
     pairs = list(zip(paths, facts, strict=True))
     sides = np.array([min(fact.width, fact.height) for fact in facts if fact.width])
     kinds = Counter(fact.kind for fact in facts if fact.kind)
-    found.rows = {
+    findings.rows = {
         "images decoded": f"{sum(not fact.problem for fact in facts):,}",
-        "shorter side in px: min, median, max": _three(sides),
+        "shorter side in px: min, median, max": _min_median_max(sides),
         "kinds": ", ".join(f"{kind} {count:,}" for kind, count in kinds.most_common()),
         "turned by EXIF": f"{sum(fact.turned for fact in facts):,}",
     }
     bad = [f"{path}: {fact.problem}" for path, fact in pairs if fact.problem]
     stops = on_bad_example == "fail" or are_too_many(len(bad), images)
-    _tell(
-        found.errors if stops else found.warnings, "images that can't be decoded", bad
-    )
-    _tell(
-        found.warnings,
+    problems = findings.errors if stops else findings.warnings
+    problems += _problem("images that can't be decoded", bad)
+    findings.warnings += _problem(
         f"images to enlarge, smaller than {size_px} px",
         (
             f"{path}: {fact.width}×{fact.height}"
@@ -141,7 +143,7 @@ def image_findings(
             if 0 < min(fact.width, fact.height) < size_px
         ),
     )
-    return found
+    return findings
 
 
 def repeated_images(paths: Sequence[str], facts: Sequence[ImageFacts]) -> list[str]:
@@ -152,9 +154,7 @@ def repeated_images(paths: Sequence[str], facts: Sequence[ImageFacts]) -> list[s
             before = first.setdefault((fact.checksum, fact.size), path)
             if before != path:
                 repeats.append(f"{path} = {before}")
-    warnings: list[str] = []
-    _tell(warnings, "images that repeat another", repeats)
-    return warnings
+    return _problem("images that repeat another", repeats)
 
 
 def length_histogram(words: np.ndarray, *, bins: int = 12) -> list[str]:
@@ -168,14 +168,16 @@ def length_histogram(words: np.ndarray, *, bins: int = 12) -> list[str]:
     ]
 
 
-def _three(values):
+def _min_median_max(values):
     if not len(values):
         return "–"
     return f"{values.min():.0f}, {np.median(values):.0f}, {values.max():.0f}"
 
 
-def _tell(problems, what, things):
-    things = list(things)
-    if things:
-        named = "; ".join(things[:_NAMED]) + ("; …" if len(things) > _NAMED else "")
-        problems.append(f"{what}: {len(things):,} ({named})")
+def _problem(kind, cases):
+    """A line with the number of cases and the first few; none without a case."""
+    cases = list(cases)
+    if not cases:
+        return []
+    examples = "; ".join(cases[:_EXAMPLES]) + "; …" * (len(cases) > _EXAMPLES)
+    return [f"{kind}: {len(cases):,} ({examples})"]

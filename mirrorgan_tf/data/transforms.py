@@ -1,7 +1,7 @@
-"""Pure image steps: same input and draw, same output.
+"""Image operations as pure functions.
 
-Images are (height, width, 3) uint8, RGB, unless said otherwise; random steps take
-their draws, uniform in [0, 1), as arguments.
+Images are (height, width, 3) uint8, RGB, unless stated otherwise. Random operations
+take uniform random numbers in [0, 1) as arguments.
 """
 
 import tensorflow as tf
@@ -40,17 +40,17 @@ def center_corner(shape: tf.Tensor, size_px: int) -> tf.Tensor:
     return (shape - size_px) // 2
 
 
-def random_corner(shape: tf.Tensor, size_px: int, draws: tf.Tensor) -> tf.Tensor:
+def random_corner(shape: tf.Tensor, size_px: int, uniform: tf.Tensor) -> tf.Tensor:
     """Top and left, (2,) int32, of a square anywhere inside, each place equally likely.
 
     Args:
         shape: (2,) int32, height and width, at least `size_px` each.
         size_px: side of the square.
-        draws: (2,) float32 in [0, 1), down and right.
+        uniform: (2,) float32 in [0, 1), down and right.
     """
     places = tf.cast(shape - size_px + 1, tf.float32)
-    # Rounding may carry a draw next to 1 up to the number of places.
-    return tf.cast(tf.minimum(tf.floor(draws * places), places - 1), tf.int32)
+    # In float32 a number just below 1 times the number of places may round up to it.
+    return tf.cast(tf.minimum(tf.floor(uniform * places), places - 1), tf.int32)
 
 
 def image_pyramid(images: tf.Tensor, sizes: tuple[int, ...]) -> tuple[tf.Tensor, ...]:

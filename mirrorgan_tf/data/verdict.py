@@ -20,7 +20,7 @@ __all__ = ["Verdict", "announce", "examine", "split_problems"]
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What there is to know about a data set before its images are decoded.
+    """What is known about a data set before its images are decoded.
 
     Attributes:
         notes: what the readers chose.
@@ -42,7 +42,7 @@ class Verdict:
 def examine(
     splits: dict[str, CaptionedImages], vocabulary: Vocabulary, max_words: int
 ) -> Verdict:
-    """Judges a data set by its index, its captions and its files; decodes nothing.
+    """Checks a data set's index, captions and files; decodes no image.
 
     Args:
         splits: "train" and "val", as `open_dataset` gives them.
@@ -74,8 +74,8 @@ def split_problems(kind: str, findings: dict[str, Findings]) -> list[str]:
     """The "errors" or "warnings" of every split, with the split's name before each."""
     return [
         f"{split}: {text}"
-        for split, found in findings.items()
-        for text in getattr(found, kind)
+        for split, of_split in findings.items()
+        for text in getattr(of_split, kind)
     ]
 
 

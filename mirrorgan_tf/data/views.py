@@ -1,4 +1,4 @@
-"""Crop, resize and mirror in one step: only pixels that are seen are computed.
+"""Crop, resize and mirror in one step: only the pixels of the crop are computed.
 
 A view says where in an image the pixels of a crop of the resized image lie. Taking it
 gives what resizing the whole image (bilinear, antialiased, as Pillow does it) and
@@ -24,7 +24,7 @@ class View(NamedTuple):
     Attributes:
         origin: (2,) float64, where in the image the crop's corner lies, in px.
         step: (2,) float64, px of the image between two pixels of the crop.
-        low: (2,) int32, first pixel that may be looked at.
+        low: (2,) int32, first pixel that may be read.
         high: (2,) int32, one past the last.
         shape: (2,) int32, height and width of the crop.
         flip: () bool, mirrored left and right.
@@ -75,15 +75,15 @@ class View(NamedTuple):
         )
 
     def reach(self, shape: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """First pixel, (2,) int32, and one past the last that taking it looks at.
+        """First pixel, (2,) int32, and one past the last that taking it reads.
 
         Args:
             shape: (2,) int32 of the image.
         """
         support = tf.maximum(self.step, 1.0)
         length = tf.cast(self.shape, tf.float64) * self.step + 2 * support
-        # The same for all places of a crop, and a round number: matrix products are
-        # prepared anew for every size, which takes longer than they do.
+        # The same for all places of a crop, and a round number, because preparing a
+        # matrix product for a new size takes longer than the product.
         length = tf.cast(tf.math.ceil(length), tf.int32) + 2 * _MARGIN_PX + 1
         length = tf.minimum(-(-length // _ROUND_PX) * _ROUND_PX, shape)
         first = tf.cast(tf.floor(self.origin - support), tf.int32) - _MARGIN_PX
@@ -180,10 +180,10 @@ def _resample(pixels, view):
 
 
 def _taps(view):
-    """What each pixel along an axis is made of, in blocks; both axes at once.
+    """The source pixels of each pixel along an axis, in blocks; both axes at once.
 
     Returns:
-        The source pixels that a block looks at, (2, blocks, taps) int32, and their
+        The source pixels that a block reads, (2, blocks, taps) int32, and their
         weights in each of its pixels, (2, blocks, 16, taps) float32. Blocks are as
         many as the longer axis has; what lies beyond an axis repeats its end.
     """
@@ -203,7 +203,7 @@ def _taps(view):
         tf.cast(edge, tf.float64)[:, tf.newaxis, tf.newaxis]
         for edge in (view.low, view.high)
     )
-    # What is many is float32, of small numbers.
+    # The large tensors are float32; their numbers are small.
     center = tf.cast(center - start - 0.5, tf.float32)[..., tf.newaxis]
     nearness = 1 / tf.cast(support, tf.float32)[:, tf.newaxis, tf.newaxis, tf.newaxis]
     distance = tf.abs(tf.range(tf.cast(taps, tf.float32)) - center)

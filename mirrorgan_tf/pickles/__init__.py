@@ -1,1 +1,1 @@
-"""Pickles from strangers, read at a bounded cost and without running anything."""
+"""Reads untrusted pickles at a bounded cost and without running anything."""

@@ -1,4 +1,4 @@
-"""What plain pickles name: NumPy's arrays and Python's containers, checked."""
+"""Checked versions of what plain pickles call: NumPy's arrays, Python's containers."""
 
 import collections
 import math
@@ -23,7 +23,7 @@ _DTYPE_CODE = re.compile(r"[<>|=]?(\?|[bBiufcSUO][0-9]{0,9})")
 
 
 class _DType(TakesState):
-    """A pickled dtype. NumPy's own believes a state that lies about objects."""
+    """A pickled dtype; NumPy's own would accept a state that hides objects."""
 
     def __init__(self, code: str, align: bool = False, copy: bool = False) -> None:
         if not isinstance(code, str) or not _DTYPE_CODE.fullmatch(code):
@@ -39,7 +39,7 @@ class _DType(TakesState):
 
 
 class _Array(TakesState, np.ndarray):
-    """An array whose state is checked before NumPy takes it."""
+    """An array that checks its pickled state before NumPy uses it."""
 
     def __setstate__(self, state: tuple) -> None:
         _, shape, dtype, fortran, values = state
@@ -64,22 +64,22 @@ def _size(shape):
 
 
 def most_rows(shape: tuple[int, ...]) -> int:
-    """Rows that one can go through: an array with a zero side may have many."""
+    """An upper bound of the rows of an array; one with a zero side may have many."""
     return math.prod(side for side in shape if side)
 
 
 def _fits(shape, dtype, values):
     count = _size(shape)
-    # Values of no bytes would let a short file claim any number of them.
+    # Values of zero bytes would let a short file claim any number of them.
     return count * dtype.numpy.itemsize == len(values) and count <= len(values)
 
 
 def _to_bytes(values):
-    # Python 2's byte strings have become str by now.
+    # The unpickler has turned Python 2's byte strings into str.
     if isinstance(values, str):
         return values.encode("latin1")
     if not isinstance(values, bytes | bytearray):
-        raise RefusedError(f"bytes made of a {type(values).__name__}")
+        raise RefusedError(f"bytes from a {type(values).__name__}")
     return bytes(values)
 
 
@@ -106,7 +106,7 @@ def _frombuffer(values, dtype, shape, order, axis_order=None):
 
 
 def _encode(text, encoding="latin1"):
-    # Python 3 writes bytes so for protocols that have none.
+    # How Python 3 writes bytes in protocols that have none.
     if encoding not in ("latin1", "latin-1"):
         raise RefusedError("text in another encoding than latin-1")
     return text.encode("latin1")

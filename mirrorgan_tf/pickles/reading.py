@@ -1,4 +1,4 @@
-"""Pickles from strangers: nothing that they name is run, and their cost is bounded."""
+"""Reads untrusted pickles: runs nothing that they name, at a bounded cost."""
 
 import io
 import os
@@ -28,7 +28,7 @@ def load_plain_pickle(path: str | Path) -> Any:
 
     Any protocol, of Python 2 (its byte strings become str, by latin-1) or 3, of
     NumPy 1 or 2. What a pickle names is never imported: the few names that plain
-    data needs stand for functions of this module that check what they are given.
+    data needs stand for functions of this package that check their arguments.
 
     Returns:
         What was pickled. To go through it, its references to the same value written
@@ -63,10 +63,10 @@ def load_plain_pickle(path: str | Path) -> Any:
 
 
 class _Inspection:
-    """Goes through values as through a tree, and refuses what is no plain data.
+    """Visits all values, and refuses what is not plain data.
 
-    A value that is referred to several times counts each time: that bounds the cost
-    of whatever is done with the values later. One that holds itself is endlessly deep.
+    A value that is referred to several times counts each time, which bounds the cost
+    of whatever is done with the values later. One that holds itself is too deep.
     """
 
     def __init__(self, allowance: int) -> None:

@@ -1,8 +1,8 @@
-"""Python's unpickler without classes of strangers, at a cost that a file bounds.
+"""Python's unpickler without classes from the file, at a cost that its size bounds.
 
 A pickle is a program: even without calls it can build, in a few hundred bytes, values
-that take hours to hash. What calls are given is counted, and keys of dictionaries and
-sets are text or small numbers, so that to hash or compare them is cheap.
+that take hours to hash. So the arguments of calls are counted, and keys of dictionaries
+and sets must be text or small numbers, which are cheap to hash and to compare.
 """
 
 import pickle
@@ -27,21 +27,20 @@ _LARGEST_MEMO_INDEX = 2**32 - 1
 
 
 class RefusedError(Exception):
-    """What a pickle holds that is not read; its text says what."""
+    """A pickle holds something that is not read; the text says what."""
 
 
 def describe(error: Exception) -> str:
     """An exception of an unpickler in one short line.
 
-    Its arguments may be values of the pickle, whose text can be as long as they like:
-    only text is quoted.
+    Its arguments may be huge values of the pickle, so only text is quoted.
     """
     quoted = [ascii(part[:200]) for part in error.args if isinstance(part, str)]
     return ": ".join([type(error).__name__, *quoted[:1]])
 
 
 class Function:
-    """Stands for what a pickle calls."""
+    """A function that pickles may call."""
 
     def __init__(self, function: Callable) -> None:
         self._function = function
@@ -52,7 +51,7 @@ class Function:
 
 
 class TakesState:
-    """Base of what a pickle may give a state, because it checks it."""
+    """Base of classes that check the state that a pickle sets."""
 
 
 # Instances of classes, copyreg's codes for classes, and buffers outside the file.
@@ -78,8 +77,9 @@ class PlainUnpickler(pickle._Unpickler):
 
     Args:
         file: of bytes in memory; its end bounds what a length in it can claim.
-        allowance: elements, characters and bytes that all calls together may be given.
-        names: (module, name) to what stands for it; all others are refused.
+        allowance: elements, characters and bytes that the arguments of all calls may
+            have together.
+        names: (module, name) to the object to use; all other names are refused.
     """
 
     dispatch = {
@@ -96,7 +96,7 @@ class PlainUnpickler(pickle._Unpickler):
         self._names = names
 
     def find_class(self, module: str, name: str) -> Any:
-        """What stands for a name; RefusedError for an unknown one."""
+        """The object of a name; RefusedError for an unknown name."""
         known = self._names.get((module, name))
         if known is None:
             raise RefusedError(ascii(f"{module}.{name}"[:200]))
@@ -107,7 +107,7 @@ class PlainUnpickler(pickle._Unpickler):
         raise RefusedError("a reference to something outside the file")
 
     def _charge(self, arguments):
-        """Counts what a call is given: none makes more than that of it."""
+        """Counts the arguments of a call; no call returns more than it received."""
         if type(arguments) is not tuple or len(arguments) > _MOST_ARGUMENTS:
             raise RefusedError("a call with other arguments")
         self._allowance -= sum(1 + _length(argument) for argument in arguments)
@@ -171,7 +171,7 @@ class PlainUnpickler(pickle._Unpickler):
         self.memo[index] = self.stack[-1]
 
     def _load_bytearray8(self):
-        # Python's own makes room for the length that the file claims.
+        # Python's own allocates the length that the file claims.
         length = int.from_bytes(self.read(8), "little")
         content = self.read(length)
         if len(content) != length:
@@ -201,13 +201,13 @@ def _length(value):
 
 
 def check_type(target: Any, expected: Any) -> None:
-    """Refuses a target of a call or an instruction that is not of a type."""
+    """Raises RefusedError unless an argument or the target of an opcode has a type."""
     if not isinstance(target, expected):
         raise RefusedError(f"something added to a {type(target).__name__}")
 
 
 def check_keys(keys: Iterable) -> None:
-    """Refuses keys that are slow to hash or to tell apart.
+    """Raises RefusedError for keys that are slow to hash or to compare.
 
     Tuples are hashed anew each time, and all multiples of 2**61 - 1 hash alike.
     """

@@ -19,7 +19,7 @@ _ASSET = "vocabulary.txt"
 class CaptionTokenizer(keras_nlp.tokenizers.Tokenizer):
     """Turns captions into word ids, padded with 0 to a fixed length.
 
-    Words are found by `split_words`. Words out of the vocabulary are dropped: there
+    `split_words` splits the captions. Words out of the vocabulary are dropped: there
     is no id for unknown words. A caption with no known word (empty, only
     punctuation, only unknown words) is valid and has length 0.
 
@@ -152,7 +152,7 @@ class CaptionTokenizer(keras_nlp.tokenizers.Tokenizer):
 
     def _set_vocabulary(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
-        # Made eagerly even when a graph is being traced: later graphs use them too.
+        # Eager even while a graph is traced, because later graphs use them too.
         with tf.init_scope():
             self._words = tf.constant(["", *vocabulary.words])
             initializer = tf.lookup.KeyValueTensorInitializer(
@@ -180,6 +180,6 @@ def sample_words(ids: tf.Tensor, max_words: int, seed: tf.Tensor) -> tf.Tensor:
 
     Source: the authors' training data, captions longer than L.
     """
-    draws = tf.random.stateless_uniform(tf.shape(ids), seed)
-    chosen = tf.argsort(draws, stable=True)[:max_words]
+    priorities = tf.random.stateless_uniform(tf.shape(ids), seed)
+    chosen = tf.argsort(priorities, stable=True)[:max_words]
     return tf.gather(ids, tf.sort(chosen))

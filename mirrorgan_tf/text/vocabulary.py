@@ -116,8 +116,8 @@ class Vocabulary:
 
     def ids(self, words: Sequence[str]) -> np.ndarray:
         """The ids of N words, (N,) int32; 0 for unknown ones."""
-        found = map(self._ids.get, words, itertools.repeat(0))
-        return np.fromiter(found, np.int32, len(words))
+        ids = map(self._ids.get, words, itertools.repeat(0))
+        return np.fromiter(ids, np.int32, len(words))
 
     def __len__(self) -> int:
         return len(self._words)

@@ -53,25 +53,29 @@ def take(dataset, count):
     return list(dataset.take(count).as_numpy_iterator())
 
 
-def test_failing_names_the_file_and_the_reason(index):
+def test_policy_fail_names_the_file_and_the_reason(index):
     for training in (True, False):
-        with pytest.raises(UserError) as told, data_errors():
+        with pytest.raises(UserError) as error, data_errors():
             take(make(index, training=training), COUNT // BATCH + 1)
-        assert any(index.paths[row] in str(told.value) for row in (CUT, MISSING, EMPTY))
-        assert "--on_bad_example=skip" in str(told.value)
-        assert "\n" not in str(told.value)
+        assert any(
+            index.paths[row] in str(error.value) for row in (CUT, MISSING, EMPTY)
+        )
+        assert "--on_bad_example=skip" in str(error.value)
+        assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
     ("row", "reason"),
     [(CUT, "truncated"), (MISSING, "can't be read"), (EMPTY, "is empty")],
 )
-def test_the_reason_is_told(index, row, reason):
+def test_the_error_says_what_is_wrong_with_the_image(index, row, reason):
     with pytest.raises(UserError, match=f"(?i){index.paths[row]}: .*{reason}"):
         BadExamples(index).report([row])
 
 
-def test_skipping_fills_batches_up_and_changes_nothing_else(sound, index, monkeypatch):
+def test_skipped_images_are_replaced_and_other_examples_stay_the_same(
+    sound, index, monkeypatch
+):
     steps = 2 * COUNT // BATCH
     before = take(make(sound), steps)
     bad_examples, names = BadExamples(index, "skip"), []
@@ -109,7 +113,7 @@ def test_skipping_fills_batches_up_and_changes_nothing_else(sound, index, monkey
         tf.nest.map_structure(np.testing.assert_array_equal, batch, other)
 
 
-def test_evaluation_leaves_bad_images_out(index):
+def test_evaluation_omits_bad_images(index):
     batches = take(make(index, "skip", training=False), 99)
     rows = np.concatenate([batch["index"] for batch in batches])
     good = [row for row in range(COUNT) if row not in (CUT, MISSING, EMPTY)]
@@ -118,7 +122,7 @@ def test_evaluation_leaves_bad_images_out(index):
     assert [int(batch["index"][0]) for batch in take(alone, 4)] == [9, 10, 12, 13]
 
 
-def test_images_in_memory_are_treated_alike(index):
+def test_images_in_memory_follow_the_same_policy(index):
     with pytest.raises(UserError, match="(?i)truncated"), data_errors():
         decode_images(index, 16)
     decoded = decode_images(index, 16, BadExamples(index, "skip"))
@@ -128,7 +132,7 @@ def test_images_in_memory_are_treated_alike(index):
         tf.nest.map_structure(np.testing.assert_array_equal, batch, other)
 
 
-def test_more_than_one_in_a_hundred_stops(index):
+def test_more_than_one_percent_of_bad_images_stop_a_run(index):
     few = CaptionedImages(
         index.paths[:240], index.captions[:240], np.arange(240), np.arange(240)
     )
@@ -137,7 +141,7 @@ def test_more_than_one_in_a_hundred_stops(index):
             take(make(few, "skip"), 240 // BATCH + 1)
 
 
-def test_a_disk_that_is_gone_is_one_clear_line(index):
+def test_a_missing_folder_is_a_user_error(index):
     paths = tuple(f"/gone/{row}.jpg" for row in range(5000))
     gone = CaptionedImages(paths, (("a",),) * 5000, np.arange(5000), np.arange(5000))
     with pytest.raises(UserError, match="images in a row are bad.*/gone/"):
@@ -145,7 +149,7 @@ def test_a_disk_that_is_gone_is_one_clear_line(index):
             take(make(gone, "skip"), 1)
 
 
-def test_a_quick_check_finds_what_is_missing_or_empty_and_bad_samples(index):
+def test_the_check_before_a_run_reports_missing_empty_and_bad_files(index):
     with pytest.raises(UserError, match="(?i)truncated"):
         BadExamples(index).check(sample=COUNT)
     quick = BadExamples(index, "skip")
@@ -155,11 +159,11 @@ def test_a_quick_check_finds_what_is_missing_or_empty_and_bad_samples(index):
     assert quick.rows == {MISSING, EMPTY, CUT}
 
 
-def test_other_errors_pass_through():
+def test_other_tensorflow_errors_are_not_changed():
     with pytest.raises(tf.errors.InvalidArgumentError), data_errors():
         raise tf.errors.InvalidArgumentError(None, None, "something else")
 
 
-def test_there_are_two_policies(index):
+def test_an_unknown_policy_is_refused(index):
     with pytest.raises(ValueError, match="policy='ignore'"):
         BadExamples(index, "ignore")

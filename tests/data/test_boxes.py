@@ -25,23 +25,23 @@ def index(paths, boxes):
     )
 
 
-def test_boxes_that_dont_fit_their_image_are_counted(tmp_path):
+def test_boxes_outside_their_image_are_counted_by_kind(tmp_path):
     path = tmp_path / "a.png"
     write_image(path, 40, 30)
-    found = boxes_outside(index([path] * len(BOXES), [box for box, _ in BOXES]))
+    remarks = boxes_outside(index([path] * len(BOXES), [box for box, _ in BOXES]))
     expected = [
         ("boxes outside of their image", 3, (40, 0, 5, 5)),
         ("boxes that reach out of their image, cut off", 3, (10, 10, 31.5, 5)),
         ("boxes of about a pixel, whole image used", 1, (0.1, 0.1, 0.8, 0.9)),
     ]
-    assert [(remark.kind, remark.count) for remark in found] == [
+    assert [(remark.kind, remark.count) for remark in remarks] == [
         (kind, count) for kind, count, _ in expected
     ]
-    for remark, (_, _, box) in zip(found[:2], expected, strict=False):
+    for remark, (_, _, box) in zip(remarks[:2], expected, strict=False):
         assert remark.first == f"{path}, 40×30 px: {[float(side) for side in box]}"
 
 
-def test_an_image_on_its_side_counts_as_it_is_seen(tmp_path):
+def test_boxes_are_compared_with_the_size_after_exif_rotation(tmp_path):
     exif = PIL.Image.Exif()
     exif[0x0112] = 6
     path = tmp_path / "a.jpg"
@@ -50,7 +50,7 @@ def test_an_image_on_its_side_counts_as_it_is_seen(tmp_path):
     assert boxes_outside(index([path], [(0, 0, 40, 30)]))
 
 
-def test_images_that_cant_be_read_are_passed_over(tmp_path):
+def test_unreadable_images_are_skipped(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"no image")
     paths = [tmp_path / "a.jpg", tmp_path / "none.jpg"]
     assert boxes_outside(index(paths, [(0, 0, 9, 9)] * 2)) == ()

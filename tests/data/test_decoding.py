@@ -160,7 +160,7 @@ def pillow_middle(image, size=SIDE):
     return np.asarray(image.crop((left, top, left + size, top + size)))
 
 
-def test_all_kinds_are_as_pillow_has_them(photo, decoders):
+def test_pixels_of_all_formats_equal_pillows(photo, decoders):
     whole, part = decoders
     for name, content in pictures(photo).items():
         expected = pillow(content)
@@ -170,14 +170,14 @@ def test_all_kinds_are_as_pillow_has_them(photo, decoders):
         assert error.max() <= 1 and error.mean() < 0.25, name
 
 
-def test_samples_of_turned_images_are_turned_in_pillow_too(photo):
+def test_pillow_also_rotates_the_examples_of_rotated_images(photo):
     for name, content in turned_elsewhere(photo).items():
         upright = np.asarray(PIL.Image.open(io.BytesIO(content)).convert("RGB"))
         assert not np.array_equal(np.asarray(pillow(content)), upright), name
         assert inspection.orientation(PIL.Image.open(io.BytesIO(content))) > 1, name
 
 
-def test_sixteen_bits_lose_their_lower_half(photo, decoders):
+def test_sixteen_bit_images_keep_their_upper_eight_bits(photo, decoders):
     values = np.asarray(photo.convert("L")).astype(np.uint16) * 251 + 77
     for kind in ("PNG", "TIFF"):
         decoded = decoders[0](encoded(PIL.Image.fromarray(values), kind)).numpy()
@@ -185,7 +185,7 @@ def test_sixteen_bits_lose_their_lower_half(photo, decoders):
         np.testing.assert_array_equal(decoded[..., 2], values >> 8)
 
 
-def test_what_is_missing_or_foreign_is_an_error(photo, decoders):
+def test_truncated_and_foreign_files_raise_an_error(photo, decoders):
     jpeg, png = encoded(photo, "JPEG"), encoded(photo, "PNG")
     cut = [jpeg[: len(jpeg) * part // 8] for part in (1, 4, 7)]
     for content in [*cut, jpeg[:-2], png[: len(png) // 2], b"", b"text", jpeg[2:]]:
@@ -195,7 +195,7 @@ def test_what_is_missing_or_foreign_is_an_error(photo, decoders):
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "TIFF"])
-def test_more_pixels_than_pillow_allows_are_refused(photo, monkeypatch, kind):
+def test_images_above_pillows_pixel_limit_are_refused(photo, monkeypatch, kind):
     content = encoded(photo, kind)
     # Pillow refuses what has more than twice as many.
     monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 157 * 119 // 2)
@@ -209,7 +209,7 @@ def test_more_pixels_than_pillow_allows_are_refused(photo, monkeypatch, kind):
     assert decode_bytes(content).shape == (119, 157, 3)
 
 
-def test_the_reason_is_one_line_whatever_pillow_raises(photo, monkeypatch):
+def test_any_error_of_pillow_becomes_one_line(photo, monkeypatch):
     content = encoded(photo, "GIF")
     for error in (StopIteration(), SyntaxError("two\nlines"), MemoryError("all")):
 
@@ -226,13 +226,13 @@ def test_the_reason_is_one_line_whatever_pillow_raises(photo, monkeypatch):
             decode_bytes(content)
 
 
-def test_bytes_after_the_end_do_no_harm(photo, decoders):
+def test_bytes_after_the_end_of_a_jpeg_are_ignored(photo, decoders):
     jpeg = encoded(photo, "JPEG")
     for decode in decoders:
         np.testing.assert_array_equal(decode(jpeg + b"more\0\0"), decode(jpeg))
 
 
-def test_any_crop_of_a_jpeg_is_the_resized_ones(photo):
+def test_crops_equal_crops_of_the_whole_resized_image(photo):
     """The part that is decoded never shows at the crop's edges."""
     content = encoded(photo, "JPEG", quality=95)
     resized = np.asarray(
@@ -261,7 +261,7 @@ def test_any_crop_of_a_jpeg_is_the_resized_ones(photo):
         assert np.abs(image - expected).max() <= 1
 
 
-def test_a_much_bigger_jpeg_is_decoded_smaller_but_not_too_small(photo):
+def test_large_jpegs_decoded_at_reduced_size_stay_close_to_full_decoding(photo):
     """What is lost by that is less than what JPEG's quality 90 loses."""
     for factor in (3, 7, 17):
         big = photo.resize((157 * factor, 119 * factor), PIL.Image.Resampling.BICUBIC)
@@ -284,13 +284,13 @@ def test_a_much_bigger_jpeg_is_decoded_smaller_but_not_too_small(photo):
         ((400, 10, 20, 20), (0, 0, 157, 119)),
     ],
 )
-def test_boxes_are_cropped_around(photo, box, expected):
+def test_box_window_is_the_square_of_the_original_loader(photo, box, expected):
     top, left, height, width = box_window((119, 157), tf.constant(box, tf.float32))
-    found = (int(left), int(top), int(left + width), int(top + height))
-    assert found == expected
+    corners = (int(left), int(top), int(left + width), int(top + height))
+    assert corners == expected
 
 
-def test_a_box_is_cropped_before_anything_else(photo):
+def test_images_are_cropped_to_the_box_before_resizing(photo):
     content, size = encoded(photo, "JPEG"), 16
 
     def find_view(shape):
@@ -303,8 +303,8 @@ def test_a_box_is_cropped_before_anything_else(photo):
     expected = cropped.resize((20, 20), PIL.Image.Resampling.BILINEAR)
     expected = np.asarray(expected.crop((3, 1, 19, 17))).astype(int)
     # At 1/2 the JPEG is no smaller than wanted, so that it is decoded so.
-    made = decode_view(content, find_view, 20).numpy().astype(int)
-    assert np.abs(made - expected).mean() < 2
+    reduced = decode_view(content, find_view, 20).numpy().astype(int)
+    assert np.abs(reduced - expected).mean() < 2
     exact = decode_view(encoded(photo, "PNG"), find_view, 20).numpy().astype(int)
     expected = photo.crop((30, 20, 90, 80)).resize(
         (20, 20), PIL.Image.Resampling.BILINEAR

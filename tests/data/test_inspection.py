@@ -9,7 +9,7 @@ from tests.data.trees import write_image
 
 
 def inspect(paths, progress=None):
-    """All of these files, as an index in which each has some caption."""
+    """All of these files, as an index with one caption each."""
     index = CaptionedImages(
         paths=tuple(map(str, paths)),
         captions=(("a bird",),) * len(paths),
@@ -47,7 +47,7 @@ def files(tmp_path):
     return {kind: tmp_path / name for kind, (name, _) in kinds.items()}
 
 
-def test_every_kind_is_decoded(files):
+def test_all_formats_are_decoded_and_described(files):
     paths = list(files.values())
     calls = []
     facts = inspect(paths, calls.append)
@@ -63,7 +63,7 @@ def test_every_kind_is_decoded(files):
         )
 
 
-def test_images_that_lie_on_their_side_are_told(tmp_path):
+def test_rotated_images_are_reported(tmp_path):
     for orientation in (1, 3, 6):
         for ending in ("jpg", "png"):
             path = tmp_path / f"{orientation}.{ending}"
@@ -72,7 +72,7 @@ def test_images_that_lie_on_their_side_are_told(tmp_path):
     assert [fact.turned for fact in inspect(paths)] == 2 * [False] + 4 * [True]
 
 
-def test_files_that_cant_be_decoded_are_told(tmp_path, files):
+def test_undecodable_files_are_reported_with_a_reason(tmp_path, files):
     whole = files["JPEG RGB"].read_bytes()
     png = files["PNG RGBA"].read_bytes()
     bad = {

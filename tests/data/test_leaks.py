@@ -32,11 +32,11 @@ def files(tmp_path):
     return paths
 
 
-def test_different_files_are_no_leak(files):
+def test_different_files_are_not_reported(files):
     assert shared_images(index(files[:12]), index(files[12:])) == ()
 
 
-def test_copies_and_links_are_a_leak_whatever_their_names(files, tmp_path):
+def test_copies_and_links_of_training_images_are_reported(files, tmp_path):
     copy, link, hard_link = (tmp_path / f"{name}.png" for name in "abc")
     shutil.copy(files[3], copy)
     link.symlink_to(files[4])
@@ -51,14 +51,14 @@ def test_copies_and_links_are_a_leak_whatever_their_names(files, tmp_path):
     )
 
 
-def test_missing_and_empty_files_are_no_leak(tmp_path):
+def test_missing_and_empty_files_are_not_reported(tmp_path):
     (tmp_path / "a").write_bytes(b"")
     paths = [tmp_path / "a", tmp_path / "none"]
     assert shared_images(index(paths), index(paths)) == ()
     assert file_sizes([str(path) for path in paths]) == [0, 0]
 
 
-def test_few_are_read_of_very_many(files, monkeypatch):
+def test_a_sample_of_many_validation_images_is_compared(files, monkeypatch):
     monkeypatch.setattr(leaks, "_MOST_COMPARED", 4)
     (remark,) = shared_images(index(files), index(files))
     assert remark.count == 4

@@ -30,7 +30,7 @@ SIZE = 32  # Crops; images are packed with a shorter side of 38 px.
 
 @pytest.fixture(scope="module")
 def splits(tmp_path_factory):
-    """Smooth pictures of several shapes, some with less than 38 px, with boxes."""
+    """Smooth pictures of several shapes, a few with less than 38 px, with boxes."""
     folder = tmp_path_factory.mktemp("pictures")
     random = np.random.default_rng(0)
     splits, first = {}, 0
@@ -82,7 +82,7 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_the_index_comes_back(splits, folder):
+def test_the_index_of_a_packed_set_equals_the_original(splits, folder):
     for split, index in read(folder).items():
         assert index.captions == splits[split].captions
         np.testing.assert_array_equal(index.class_ids, splits[split].class_ids)
@@ -90,7 +90,7 @@ def test_the_index_comes_back(splits, folder):
         assert index.boxes is None
 
 
-def test_batches_are_those_of_the_files(splits, folder):
+def test_batches_from_shards_are_close_to_batches_from_files(splits, folder):
     """The same examples in the same order; pixels but for what JPEG loses."""
     ours = batches(read(folder)["train"], 12)
     for batch, other in zip(batches(splits["train"], 12), ours, strict=True):
@@ -133,7 +133,7 @@ def test_any_tensorflow_program_reads_the_shards(splits, folder):
         assert min(tf.io.decode_jpeg(record["image/encoded"]).shape[:2]) == 38
 
 
-def test_an_interrupted_packing_goes_on(splits, folder, tmp_path):
+def test_an_interrupted_packing_is_resumed(splits, folder, tmp_path):
     class Stop(Exception):
         pass
 
@@ -161,7 +161,7 @@ def test_an_interrupted_packing_goes_on(splits, folder, tmp_path):
     assert done == [15, 20, 23, 28, 30]
 
 
-def test_damage_is_found_and_mended(splits, folder, tmp_path):
+def test_damaged_shards_are_reported_and_packed_again(splits, folder, tmp_path):
     out = Path(shutil.copytree(folder, tmp_path / "set"))
     shard, other = sorted(out.glob("train-*.tfrecord"))[1:3]
     content = bytearray(shard.read_bytes())
@@ -197,7 +197,9 @@ def edited(folder, out, edit, name=MANIFEST):
 @pytest.mark.parametrize(
     "name", ["../{file}", "/{folder}/{file}", "sub/{file}", "..", ".", "", "a\\{file}"]
 )
-def test_a_manifest_names_no_file_outside_its_folder(splits, folder, tmp_path, name):
+def test_a_manifest_that_names_files_outside_its_folder_is_refused(
+    splits, folder, tmp_path, name
+):
     def edit(manifest):
         shard = manifest["splits"]["train"][0]
         # They are there: it is the name that is refused.
@@ -212,7 +214,7 @@ def test_a_manifest_names_no_file_outside_its_folder(splits, folder, tmp_path, n
         read(out)
 
 
-def test_a_shard_may_be_a_link_that_its_owner_set(folder, tmp_path):
+def test_a_shard_may_be_a_symbolic_link(folder, tmp_path):
     out = Path(shutil.copytree(folder, tmp_path / "set"))
     for path in list(out.glob("train-00001*")):
         path.rename(tmp_path / path.name)
@@ -220,7 +222,7 @@ def test_a_shard_may_be_a_link_that_its_owner_set(folder, tmp_path):
     assert len(read(out)["train"]) == COUNTS["train"]
 
 
-def test_packing_does_not_follow_a_name_out_of_the_folder(splits, folder, tmp_path):
+def test_packing_ignores_shards_outside_its_folder(splits, folder, tmp_path):
     def edit(records):
         records["shard"]["file"] = "../elsewhere"
 
@@ -243,7 +245,7 @@ def test_packing_does_not_follow_a_name_out_of_the_folder(splits, folder, tmp_pa
         lambda manifest: manifest["settings"].update(shorter_px="many"),
     ],
 )
-def test_a_manifest_of_something_else_is_one_line(folder, tmp_path, edit):
+def test_an_invalid_manifest_is_a_user_error(folder, tmp_path, edit):
     out = edited(folder, tmp_path, edit)
     with pytest.raises(UserError, match="set") as caught:
         read(out)
@@ -259,7 +261,7 @@ def test_a_manifest_of_something_else_is_one_line(folder, tmp_path, edit):
         lambda records: [],
     ],
 )
-def test_records_of_something_else_are_one_line(folder, tmp_path, edit):
+def test_an_invalid_record_file_is_a_user_error(folder, tmp_path, edit):
     (name,) = (path.name for path in folder.glob("train-00000*.json"))
     out = edited(folder, tmp_path, edit, name)
     with pytest.raises(UserError, match="set") as caught:
@@ -267,13 +269,13 @@ def test_records_of_something_else_are_one_line(folder, tmp_path, edit):
     assert "\n" not in str(caught.value)
 
 
-def test_a_deeply_nested_manifest_is_one_line(tmp_path):
+def test_a_deeply_nested_manifest_is_a_user_error(tmp_path):
     (tmp_path / MANIFEST).write_text("[" * 100_000)
     with pytest.raises(UserError, match="can't be read"):
         read(tmp_path)
 
 
-def test_other_settings_and_other_sets_are_refused(splits, folder, tmp_path):
+def test_a_folder_with_another_packed_set_is_refused(splits, folder, tmp_path):
     before = contents(folder)
     for changes in ({"quality": 80}, {"size": 16}, {"dataset": "coco"}):
         with pytest.raises(UserError, match="packed with other settings"):
@@ -300,7 +302,7 @@ def test_a_packed_set_must_fit_the_training(folder):
     } == COUNTS
 
 
-def test_bad_images_are_named_or_left_out(splits, tmp_path):
+def test_packing_fails_at_bad_images_or_skips_them(splits, tmp_path):
     index = splits["train"]
     paths = (str(tmp_path / "nowhere.jpg"), *index.paths[1:], *index.paths * 5)
     bad = CaptionedImages(
@@ -340,10 +342,10 @@ def test_the_command_packs_what_training_reads(tmp_path):
     assert "COCO 2014" in done.stderr
     manifest = json.loads((out / MANIFEST).read_text())
     assert [shard["images"] for shard in manifest["splits"]["train"]] == [20, 10]
-    again = run("prepare", *birdlets, f"--out={out}", "--images_per_shard=30")
-    assert again.returncode == 1
-    assert "other settings (images_per_shard)" in again.stderr
-    assert "Traceback" not in again.stderr
+    second = run("prepare", *birdlets, f"--out={out}", "--images_per_shard=30")
+    assert second.returncode == 1
+    assert "other settings (images_per_shard)" in second.stderr
+    assert "Traceback" not in second.stderr
 
 
 def test_a_second_packing_of_a_folder_is_refused_while_the_first_runs(splits, tmp_path):

@@ -33,7 +33,7 @@ def index(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tokenizer(index):
-    texts = [text.replace("zebra", "") for some in index.captions for text in some]
+    texts = [text.replace("zebra", "") for texts in index.captions for text in texts]
     return CaptionTokenizer(Vocabulary.from_captions(texts), WORDS)
 
 
@@ -78,7 +78,7 @@ def run(index, tokenizer, decoded):
     return take(dataset, 8)
 
 
-def test_batches_have_the_promised_form(make):
+def test_batches_have_the_documented_keys_shapes_and_types(make):
     def spec(dataset):
         return {
             name: (value.shape.as_list(), value.dtype)
@@ -110,23 +110,23 @@ def test_each_epoch_visits_every_image_once(run):
 
 
 @pytest.mark.parametrize("start_step", [1, 2, 3, 5])
-def test_starting_later_is_skipping(make, run, start_step):
+def test_start_step_gives_the_batches_from_that_step_on(make, run, start_step):
     assert_same(take(make(start_step=start_step), 8 - start_step), run[start_step:])
 
 
-def test_a_far_start_costs_nothing(make):
+def test_a_large_start_step_is_fast(make):
     batch = take(make(start_step=10**12), 1)[0]
     assert batch["index"].shape == (BATCH,)
 
 
 @pytest.mark.parametrize("threads", [1, 7])
-def test_the_number_of_threads_changes_nothing(make, run, threads):
+def test_batches_do_not_depend_on_the_number_of_threads(make, run, threads):
     options = tf.data.Options()
     options.threading.private_threadpool_size = threads
     assert_same(take(make().with_options(options), 8), run)
 
 
-def test_the_batch_size_changes_no_example(make, run):
+def test_examples_do_not_depend_on_the_batch_size(make, run):
     singles = take(make(batch_size=1), 8)
     for position, single in enumerate(singles):
         batch = run[position // BATCH]
@@ -139,7 +139,7 @@ def test_the_batch_size_changes_no_example(make, run):
         )
 
 
-def test_seeds_differ(make, run):
+def test_seeds_give_different_batches(make, run):
     other = take(make(seed=4), 3)
     assert any(
         (a["index"] != b["index"]).any() for a, b in zip(run[:3], other, strict=True)
@@ -177,7 +177,7 @@ def test_crops_and_flips_vary(make):
     assert 0.3 < mirrored.mean() < 0.7
 
 
-def test_mirroring_can_be_left_out(make, run):
+def test_noflip_mirrors_no_image(make, run):
     batches = take(make(flip=False), 8)
     for batch, other in zip(batches, run, strict=True):
         pixels, mirrored = batch["images"][1], other["images"][1]
@@ -186,18 +186,18 @@ def test_mirroring_can_be_left_out(make, run):
             assert (image == maybe).all() or (image[:, ::-1] == maybe).all()
 
 
-def test_every_caption_is_drawn(make, index):
+def test_every_caption_of_an_image_is_used(make, index):
     drawn = {
         (int(row), caption.decode())
         for batch in take(make(), 200)
         for row, (caption,) in zip(batch["index"], batch["captions"], strict=True)
     }
     assert drawn == {
-        (row, caption) for row, some in enumerate(index.captions) for caption in some
+        (row, caption) for row, texts in enumerate(index.captions) for caption in texts
     }
 
 
-def test_further_captions_follow_the_one_drawn_and_change_nothing_else(
+def test_further_captions_follow_the_first_and_change_nothing_else(
     make, run, index, tokenizer
 ):
     batches = take(make(captions_each=3), len(run))
@@ -224,7 +224,7 @@ def test_further_captions_follow_the_one_drawn_and_change_nothing_else(
             np.testing.assert_array_equal(ids[short], expected[short])
 
 
-def test_short_captions_are_tokenised_and_long_ones_sampled(run, tokenizer):
+def test_words_of_long_captions_are_sampled_and_short_ones_kept(run, tokenizer):
     long_ids = tokenizer.tokenize([LONG]).to_list()[0]
     subsets = set()
     for batch in run:
@@ -239,14 +239,14 @@ def test_short_captions_are_tokenised_and_long_ones_sampled(run, tokenizer):
     assert len(subsets) > 2
 
 
-def test_class_ids_go_with_their_image(run, index):
+def test_class_ids_belong_to_their_images(run, index):
     for batch in run:
         np.testing.assert_array_equal(
             batch["class_ids"], index.class_ids[batch["index"]]
         )
 
 
-def test_evaluation_goes_through_once_in_order(make, tokenizer):
+def test_evaluation_visits_every_image_once_in_order(make, tokenizer):
     batches = take(make(training=False, cache=None), 99)
     assert [len(batch["index"]) for batch in batches] == [4, 4, 2]
     rows = np.concatenate([batch["index"] for batch in batches])
@@ -265,7 +265,7 @@ def test_evaluation_crops_the_middle(make, decoded):
     np.testing.assert_allclose(batch["images"][0][0], middle, atol=1e-6)
 
 
-def test_evaluation_takes_the_first_words_of_the_caption_asked_for(make, tokenizer):
+def test_evaluation_uses_the_first_words_of_the_chosen_caption(make, tokenizer):
     batches = take(make(training=False, caption_index=2), 99)
     first_words = tokenizer([LONG])[0].numpy()[0]
     for batch in batches:
@@ -287,7 +287,7 @@ def test_an_index_smaller_than_a_batch_still_trains(make):
 
 
 @pytest.mark.parametrize("workers", [2, 4])
-def test_workers_make_the_rows_of_the_same_global_batches(make, run, workers):
+def test_workers_batches_are_parts_of_the_global_batches(make, run, workers):
     parts = [
         take(
             make(
@@ -304,12 +304,12 @@ def test_workers_make_the_rows_of_the_same_global_batches(make, run, workers):
         tf.nest.map_structure(np.testing.assert_array_equal, joined, batch)
 
 
-def test_workers_must_get_equal_parts(make):
+def test_a_batch_that_workers_cannot_share_equally_is_refused(make):
     with pytest.raises(ValueError, match="batch_size=4; expected a multiple of the 3"):
         make(input_context=tf.distribute.InputContext(3, 0))
 
 
-def test_tokenised_captions_are_shared(make, run, index, tokenizer, decoded):
+def test_datasets_can_share_tokenized_captions(make, run, index, tokenizer, decoded):
     captions = tokenize_captions(index, tokenizer)
     dataset = make_dataset(
         index,
@@ -337,7 +337,7 @@ def test_tokenised_captions_are_shared(make, run, index, tokenizer, decoded):
         )
 
 
-def test_it_is_distributed_in_global_batches(make, run):
+def test_a_strategy_splits_global_batches(make, run):
     strategy = tf.distribute.MirroredStrategy(["CPU:0"])
     batches = iter(strategy.experimental_distribute_dataset(make()))
     assert_same([tf.nest.map_structure(lambda t: t.numpy(), next(batches))], run[:1])

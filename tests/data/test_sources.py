@@ -23,7 +23,7 @@ from mirrorgan_tf.training_run import Training
 from tests.data import trees
 
 
-def test_ones_own_json_is_split_by_share(tmp_path):
+def test_one_json_is_split_by_val_share(tmp_path):
     data_dir = trees.make_own_coco(tmp_path, images=40)
     config = Config.from_flags(
         dataset="coco",
@@ -43,7 +43,7 @@ def test_ones_own_json_is_split_by_share(tmp_path):
     assert open_dataset(other)["val"].paths != splits["val"].paths
 
 
-def test_ones_own_two_jsons_are_the_splits(tmp_path):
+def test_two_jsons_are_the_splits(tmp_path):
     trees.make_own_coco(tmp_path / "a", images=4)
     trees.make_own_coco(tmp_path / "b", images=3)
     config = Config.from_flags(
@@ -82,7 +82,7 @@ def folders_of(splits, parent):
 
 
 @pytest.mark.parametrize("images", ["pictures", "."])
-def test_each_json_has_the_images_beside_it(tmp_path, images):
+def test_images_are_read_from_the_folder_beside_each_json(tmp_path, images):
     config = own_coco_of_two_folders(tmp_path, "pictures")
     if images == ".":
         for split in ("train", "val"):
@@ -94,7 +94,7 @@ def test_each_json_has_the_images_beside_it(tmp_path, images):
     assert not shared_images(splits["train"], splits["val"])
 
 
-def test_validation_may_have_a_folder_of_its_own(tmp_path):
+def test_coco_val_images_names_the_folder_of_validation(tmp_path):
     config = own_coco_of_two_folders(tmp_path, "pictures")
     for split in ("train", "val"):
         (tmp_path / split / "pictures").rename(tmp_path / f"{split}_pictures")
@@ -109,7 +109,7 @@ def test_validation_may_have_a_folder_of_its_own(tmp_path):
     assert not shared_images(splits["train"], splits["val"])
 
 
-def test_one_json_for_both_splits_is_a_leak(tmp_path):
+def test_one_json_for_both_splits_is_reported_as_a_leak(tmp_path):
     trees.make_own_coco(tmp_path, images=4)
     config = Config.from_flags(
         dataset="coco",
@@ -124,7 +124,7 @@ def test_one_json_for_both_splits_is_a_leak(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["coco_images", "coco_val_json"])
-def test_flags_of_ones_own_json_go_together(name):
+def test_coco_flags_without_their_json_are_refused(name):
     with pytest.raises(UserError, match=f"--{name}=x: needs --coco_train_json"):
         Config.from_flags(**{name: "x"})
     with pytest.raises(UserError, match="--coco_val_images=x: needs --coco_val_json"):
@@ -142,7 +142,7 @@ def archive(tmp_path):
     return config, tmp_path
 
 
-def test_a_training_takes_the_official_ids_and_keeps_them(archive):
+def test_a_run_keeps_the_word_ids_of_captions_pickle(archive):
     config, workdir = archive
     training = Training(config, workdir, tf.distribute.get_strategy())
     with open(config.text.captions_pickle, "rb") as file:
@@ -166,7 +166,7 @@ def test_a_training_takes_the_official_ids_and_keeps_them(archive):
     )
 
 
-def test_other_words_than_a_runs_own_are_refused(archive):
+def test_a_captions_pickle_that_differs_from_the_runs_words_is_refused(archive):
     config, workdir = archive
     Vocabulary(["owl"]).save(workdir / "vocabulary.txt")
     with pytest.raises(UserError, match=r"--captions_pickle=.*not the words of"):
@@ -185,36 +185,40 @@ MAKERS = {
 }
 
 
-@pytest.mark.parametrize("made", MAKERS)
-@pytest.mark.parametrize("asked", ["birdlets", "cub", "coco", "folder"])
-def test_another_dataset_than_asked_for_is_recognised(made, asked, tmp_path):
-    if asked == made:
-        pytest.skip("it is the one asked for")
-    MAKERS[made](tmp_path / "data")
+@pytest.mark.parametrize("actual", MAKERS)
+@pytest.mark.parametrize("requested", ["birdlets", "cub", "coco", "folder"])
+def test_the_error_names_the_dataset_that_the_folder_holds(actual, requested, tmp_path):
+    if requested == actual:
+        pytest.skip("it is the one requested for")
+    MAKERS[actual](tmp_path / "data")
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(UserError, match=f"looks like (--dataset=)?{made}") as error:
-        open_dataset(Config.from_flags(dataset=asked, data_dir=str(tmp_path / "data")))
-    assert f"--dataset={made}" in str(error.value)
+    with pytest.raises(UserError, match=f"looks like (--dataset=)?{actual}") as error:
+        open_dataset(
+            Config.from_flags(dataset=requested, data_dir=str(tmp_path / "data"))
+        )
+    assert f"--dataset={actual}" in str(error.value)
     assert "choose another folder" not in str(error.value)
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("made", ["cub", "coco"])
+@pytest.mark.parametrize("actual", ["cub", "coco"])
 @pytest.mark.parametrize("place", ["renamed", "one/two", "a/b/c d"])
-def test_a_nested_or_renamed_set_is_pointed_at(made, place, tmp_path):
+def test_the_error_names_the_folder_of_a_nested_or_renamed_dataset(
+    actual, place, tmp_path
+):
     home = tmp_path / "data" / place
     home.parent.mkdir(parents=True)
-    shutil.move(MAKERS[made](tmp_path / "made"), home)
-    assert guess_dataset(tmp_path / "data") == made
+    shutil.move(MAKERS[actual](tmp_path / "actual"), home)
+    assert guess_dataset(tmp_path / "data") == actual
     flag = shlex.quote(f"--data_dir={home}")
-    for asked in ("birdlets", made):
-        config = Config.from_flags(dataset=asked, data_dir=str(tmp_path / "data"))
+    for requested in ("birdlets", actual):
+        config = Config.from_flags(dataset=requested, data_dir=str(tmp_path / "data"))
         with pytest.raises(UserError, match=re.escape(flag)):
             open_dataset(config)
-    open_dataset(Config.from_flags(dataset=made, data_dir=str(home)))
+    open_dataset(Config.from_flags(dataset=actual, data_dir=str(home)))
 
 
-def test_without_drawing_birdlets_are_only_read(tmp_path):
+def test_draw_false_reads_birdlets_and_writes_nothing(tmp_path):
     config = Config.from_flags(
         data_dir=str(tmp_path / "data"), birdlets_train_images=5, birdlets_val_images=5
     )
@@ -243,12 +247,14 @@ def test_stage_backbone_needs_a_dataset_with_labels(tmp_path):
         Training(config, tmp_path, tf.distribute.get_strategy())
 
 
-def test_the_words_of_other_captions_are_warned_of():
+def test_many_unknown_words_are_reported():
     captions = (("a red bird", "a bird of unheard plumage and provenance"),)
     index = CaptionedImages(("x.png",), captions, np.array([0]), np.array([0]))
     known = Vocabulary(["a", "red", "bird", "of", "and"])
-    found, _ = caption_findings(index, known, 8)
-    assert "30% of the captions' words are not in the vocabulary" in found.warnings[0]
-    assert "'unheard'" in found.warnings[0]
+    findings, _ = caption_findings(index, known, 8)
+    assert (
+        "30% of the captions' words are not in the vocabulary" in findings.warnings[0]
+    )
+    assert "'unheard'" in findings.warnings[0]
     everything = Vocabulary([*known.words, "unheard", "plumage", "provenance"])
     assert caption_findings(index, everything, 8)[0].warnings == []

@@ -55,7 +55,7 @@ def folder(tmp_path):
     return folder
 
 
-def test_all_that_is_odd_is_counted_and_the_first_one_named(folder):
+def test_everything_left_out_is_counted_with_its_first_name(folder):
     verdict = verdict_of(config_of(folder))
     assert not verdict.errors
     assert verdict.notes == ("training: train; validation: val",)
@@ -78,7 +78,7 @@ def test_all_that_is_odd_is_counted_and_the_first_one_named(folder):
         assert expected in verdict.warnings
 
 
-def test_check_prepare_and_train_say_the_same(folder, tmp_path, messages):
+def test_check_prepare_and_train_report_the_same(folder, tmp_path, messages):
     config = config_of(folder)
     verdict = verdict_of(config)
     report, stops = check(open_dataset(config), config, decode=0)
@@ -118,7 +118,9 @@ def test_boxes_outside_their_image_are_counted(tmp_path):
     ("captions", "settings"),
     [("日本\nчто", {}), ("a bird", {"min_word_count": 1000}), ("\u0660\u0661", {})],
 )
-def test_no_word_to_train_on_is_an_error_everywhere(tmp_path, captions, settings):
+def test_captions_without_known_words_are_an_error_in_all_commands(
+    tmp_path, captions, settings
+):
     data_dir = tmp_path / "set"
     for name in "abc":
         trees.write_image(data_dir / f"{name}.png")
@@ -138,7 +140,7 @@ def test_no_word_to_train_on_is_an_error_everywhere(tmp_path, captions, settings
     assert not (workdir / "vocabulary.txt").exists()
 
 
-def test_too_many_pixels_are_refused_everywhere(tmp_path, monkeypatch):
+def test_too_many_pixels_are_refused_by_all_commands(tmp_path, monkeypatch):
     data_dir = trees.make_folder(tmp_path / "set", images=2, val_images=1)
     big = data_dir / "train" / "big.jpg"
     PIL.Image.new("RGB", (50, 41)).save(big)

@@ -39,7 +39,7 @@ _PARTS = ("wings", "belly", "crown", "beak", "tail")
 
 
 def bird_captions(name: str, count: int) -> list[str]:
-    """Captions that depend on the name alone; some longer than 18 words."""
+    """Captions that depend on the name alone; a few longer than 18 words."""
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     captions = []
     for _ in range(count):
@@ -106,7 +106,7 @@ def _write_coco_image(path, place):
     how = ({}, {"mode": "L"}, {"mode": "CMYK"}, {"exif": exif}, {"mode": "P"})[
         place % 5
     ]
-    # A palette needs another format: some of COCO's endings lie.
+    # A palette needs another format: a few of COCO's endings are wrong too.
     write_image(path, format="PNG" if how.get("mode") == "P" else "JPEG", **how)
 
 

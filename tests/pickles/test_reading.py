@@ -20,13 +20,13 @@ PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
 
 def load(tmp_path, content):
-    path = tmp_path / "some.pickle"
+    path = tmp_path / "data.pickle"
     path.write_bytes(content)
     return load_plain_pickle(path)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_plain_data_comes_back(tmp_path, protocol):
+def test_plain_data_is_read(tmp_path, protocol):
     shared = ["shared"]
     plain = {
         "words": {0: "<end>", 1: "naïve", 2: "日本"},
@@ -43,7 +43,7 @@ def test_plain_data_comes_back(tmp_path, protocol):
 
 @pytest.mark.parametrize("module", [b"numpy.core.", b"numpy._core."])
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_arrays_of_either_numpy_come_back(tmp_path, protocol, module):
+def test_arrays_of_numpy_1_and_2_are_read(tmp_path, protocol, module):
     arrays = [
         np.arange(6).reshape(2, 3).astype(dtype)
         for dtype in ("<i8", ">i4", "u1", "f2", "<f4", ">f8", "c8", "?")
@@ -71,7 +71,7 @@ def test_arrays_of_either_numpy_come_back(tmp_path, protocol, module):
         np.testing.assert_array_equal(copy, array)
 
 
-def test_python_2_pickles_come_back(tmp_path):
+def test_pickles_of_python_2_are_read(tmp_path):
     # What Python 2.7 writes: byte strings, unicode, long, an array of NumPy 1.
     text = b"(lp0\nS'a bird'\np1\naVna\\u00efve\np2\naL12L\na(dp3\nI1\nS'x'\nsa."
     assert load(tmp_path, text) == ["a bird", "naïve", 12, {1: "x"}]
@@ -109,9 +109,11 @@ class Calls:
         (io.BytesIO, r"BytesIO"),
     ],
 )
-def test_anything_else_is_refused_by_name(tmp_path, monkeypatch, evil, named, protocol):
+def test_other_names_are_refused_and_nothing_is_run(
+    tmp_path, monkeypatch, evil, named, protocol
+):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=rf"some\.pickle: refused: it holds .*{named}"):
+    with pytest.raises(UserError, match=rf"data\.pickle: refused: it holds .*{named}"):
         load(tmp_path, pickle.dumps([1, {"a": evil}], protocol))
     assert not (tmp_path / "pwned").exists()
 
@@ -135,7 +137,7 @@ DTYPE = b"cnumpy\ndtype\n"
         + b"(I0\ntS'b'\ntR(I1\n(I1\nt"
         + DTYPE
         + b"(S'O8'\ntRI00\n(lcnumpy\nndarray\natb.",
-        # A set's class, one of our functions, given a state.
+        # A state for a set's class, which is one of our functions.
         b"c__builtin__\nset\n}U\x08__init__K\x01sb.",
         b"c_codecs\nencode\n}U\x09_functionc__builtin__\nset\nsb.",
         b"c_codecs\nencode\n(X\x01\x00\x00\x00aX\x05\x00\x00\x00rot13tR.",
@@ -166,13 +168,15 @@ DTYPE = b"cnumpy\ndtype\n"
     ],
     ids=itertools.count(),
 )
-def test_malice_and_damage_are_one_line(tmp_path, content):
-    with pytest.raises(UserError, match=r"some\.pickle: (refused|not a whole)") as told:
+def test_malicious_and_damaged_pickles_are_user_errors(tmp_path, content):
+    with pytest.raises(
+        UserError, match=r"data\.pickle: (refused|not a whole)"
+    ) as error:
         load(tmp_path, content)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
-def test_memos_take_no_more_than_what_they_hold(tmp_path):
+def test_memo_indices_do_not_allocate_memory(tmp_path):
     # C's unpickler would make room for 2**33 entries here.
     huge = struct.pack("<I", 2**32 - 1)
     assert load(tmp_path, b"\x80\x02Nr" + huge + b"0j" + huge + b".") is None
@@ -268,7 +272,7 @@ SHARED_TEXT = b"V" + b"a" * 20_000 + b"\np1\n0"
 )
 def test_no_small_file_costs_much_memory_or_time(tmp_path, content):
     assert len(content) < 2_000_000
-    path = tmp_path / "some.pickle"
+    path = tmp_path / "data.pickle"
     path.write_bytes(content)
     tracemalloc.start()
     try:
@@ -297,7 +301,7 @@ FRAGMENTS = [
     deadline=None,
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
 )
-def test_any_instructions_give_plain_data_or_one_line(tmp_path, fragments):
+def test_any_sequence_of_opcodes_gives_plain_data_or_a_user_error(tmp_path, fragments):
     try:
         value = load(tmp_path, b"".join(fragments) + b".")
     except UserError as error:
@@ -308,7 +312,7 @@ def test_any_instructions_give_plain_data_or_one_line(tmp_path, fragments):
         pickle.dumps(value, 2)
 
 
-def test_every_truncation_is_told(tmp_path):
+def test_every_truncation_is_a_user_error(tmp_path):
     content = pickle.dumps([{1: "a"}, np.arange(3), np.float64(2)], 2)
     for length in range(len(content)):
         # Half a name is a name that is not known.
@@ -316,6 +320,6 @@ def test_every_truncation_is_told(tmp_path):
             load(tmp_path, content[:length])
 
 
-def test_a_missing_file_is_told(tmp_path):
+def test_a_missing_file_is_a_user_error(tmp_path):
     with pytest.raises(UserError, match="none.pickle: can't be read"):
         load_plain_pickle(tmp_path / "none.pickle")

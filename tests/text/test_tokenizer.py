@@ -66,7 +66,7 @@ def test_special_captions(caption, words):
     assert split([caption]) == [[word.encode() for word in words]]
 
 
-def test_every_old_character_follows_the_python_rule():
+def test_every_character_of_unicode_3_2_is_split_as_by_python():
     # Unicode 3.2's: newer ones may be unknown to one side or the other.
     known = unicodedata.ucd_3_2_0
     texts = [
@@ -81,7 +81,7 @@ def test_every_old_character_follows_the_python_rule():
     assert split(texts) == [python_rule(text) for text in texts]
 
 
-def test_random_unicode_follows_the_python_rule():
+def test_random_unicode_is_split_as_by_python():
     rng = random.Random(1)
     known = unicodedata.ucd_3_2_0
     pools = [(32, 127), (9, 14), (0xA0, 0x250), (0x300, 0x370), (0x370, 0x600)]
@@ -93,7 +93,7 @@ def test_random_unicode_follows_the_python_rule():
     assert split(texts) == [python_rule(text) for text in texts]
 
 
-def test_random_bytes_follow_the_python_rule():
+def test_random_bytes_are_split_as_by_python():
     rng = random.Random(2)
     texts = [
         bytes(
@@ -116,7 +116,7 @@ def test_ids_are_cut_padded_and_without_unknown_words(tokenizer):
     assert tokenizer.tokenize(["a a a a bird"]).to_list() == [[1, 1, 1, 1, 3]]
 
 
-def test_a_list_gives_the_ids_that_a_tensor_gives(tokenizer):
+def test_a_list_and_a_tensor_give_the_same_ids(tokenizer):
     captions = ["an owl", "", "Réd bird?", b"wings\x00a", "with \0 black", b"\xff", "a"]
     expected = [[], [], [2, 3], [6, 1], [4, 5], [], [1]]
     assert tokenizer.tokenize(tf.constant(captions)).to_list() == expected
@@ -146,7 +146,7 @@ def test_a_single_string_gives_a_single_row(tokenizer):
         (b"\xff" * 1_000_000 + b"red", [2, 0, 0, 0], 1),
     ],
 )
-def test_huge_captions(tokenizer, caption, first, count):
+def test_huge_captions_are_tokenized(tokenizer, caption, first, count):
     ids, lengths = tokenizer(["a", caption])
     np.testing.assert_array_equal(ids, [[1, 0, 0, 0], first])
     np.testing.assert_array_equal(lengths, [1, min(count, 4)])
@@ -161,7 +161,7 @@ def test_detokenize_stops_at_the_first_zero(tokenizer):
     assert tokenizer.detokenize([4, 5, 6]).numpy() == b"with black wings"
 
 
-def test_words_and_ids(tokenizer):
+def test_words_and_ids_map_to_each_other(tokenizer):
     assert tokenizer.vocabulary_size() == 7
     assert tokenizer.get_vocabulary() == ["", *WORDS]
     for word_id, word in enumerate(tokenizer.get_vocabulary()):
@@ -173,18 +173,20 @@ def test_words_and_ids(tokenizer):
         tokenizer.id_to_token(7)
 
 
-def test_assets_and_config_bring_it_back(tokenizer, tmp_path):
+def test_tokenizer_is_restored_from_config_and_assets(tokenizer, tmp_path):
     tokenizer.save_assets(str(tmp_path))
-    again = CaptionTokenizer.from_config(tokenizer.get_config())
+    restored = CaptionTokenizer.from_config(tokenizer.get_config())
     with pytest.raises(ValueError, match="vocabulary"):
-        again(["red"])
-    again.load_assets(str(tmp_path))
-    assert again.max_words == tokenizer.max_words
-    for mine, its in zip(again(["a red bird"]), tokenizer(["a red bird"]), strict=True):
-        np.testing.assert_array_equal(mine, its)
+        restored(["red"])
+    restored.load_assets(str(tmp_path))
+    assert restored.max_words == tokenizer.max_words
+    for own, original in zip(
+        restored(["a red bird"]), tokenizer(["a red bird"]), strict=True
+    ):
+        np.testing.assert_array_equal(own, original)
 
 
-def test_keras_saves_it_with_its_vocabulary(tokenizer, tmp_path):
+def test_a_saved_keras_model_holds_the_vocabulary(tokenizer, tmp_path):
     class Holder(keras.Model):
         def __init__(self, tokenizer, **kwargs):
             super().__init__(**kwargs)
@@ -205,13 +207,13 @@ def test_keras_saves_it_with_its_vocabulary(tokenizer, tmp_path):
     holder = Holder(tokenizer)
     holder(np.zeros((1, 1), np.float32))
     holder.save(tmp_path / "holder.keras")
-    again = keras.saving.load_model(
+    restored = keras.saving.load_model(
         tmp_path / "holder.keras", custom_objects={"Holder": Holder}
     )
-    assert again.tokenizer.get_vocabulary() == tokenizer.get_vocabulary()
+    assert restored.tokenizer.get_vocabulary() == tokenizer.get_vocabulary()
 
 
-def test_it_maps_over_a_dataset_with_static_shapes(tokenizer):
+def test_tokenizing_a_dataset_keeps_static_shapes(tokenizer):
     captions = tf.constant(["a red bird", "owl", "black wings"])
     dataset = tf.data.Dataset.from_tensor_slices(captions).batch(2).map(tokenizer)
     assert dataset.element_spec[0].shape.as_list() == [None, 4]
@@ -260,15 +262,15 @@ def test_a_saved_model_carries_the_table(tokenizer, tmp_path):
 
 def test_sampled_words_keep_their_order():
     ids = tf.range(10, 20)
-    seen = set()
+    sampled = set()
     for seed in range(40):
         kept = sample_words(ids, 4, (seed, 0)).numpy()
         assert len(kept) == 4
         assert (np.diff(kept) > 0).all()
-        seen.update(kept.tolist())
-    assert seen == set(range(10, 20))
-    again = [sample_words(ids, 4, (3, 1)).numpy() for _ in range(2)]
-    np.testing.assert_array_equal(*again)
+        sampled.update(kept.tolist())
+    assert sampled == set(range(10, 20))
+    restored = [sample_words(ids, 4, (3, 1)).numpy() for _ in range(2)]
+    np.testing.assert_array_equal(*restored)
 
 
 def test_short_captions_are_kept_whole():
@@ -276,11 +278,11 @@ def test_short_captions_are_kept_whole():
     assert sample_words(tf.zeros((0,), tf.int32), 4, (0, 0)).shape == (0,)
 
 
-def test_bad_lengths_are_refused():
+def test_max_words_below_one_is_refused():
     with pytest.raises(ValueError, match="max_words=0"):
         CaptionTokenizer(Vocabulary(WORDS), max_words=0)
 
 
-def test_missing_assets_are_named(tmp_path):
+def test_missing_assets_are_a_user_error(tmp_path):
     with pytest.raises(UserError, match="vocabulary.txt"):
         CaptionTokenizer().load_assets(str(tmp_path))

@@ -8,7 +8,7 @@ from mirrorgan_tf.text.vocabulary import Vocabulary
 CAPTIONS = ["A red bird", "a blue bird!", "the bird's wings", "", "日本 a"]
 
 
-def test_words_come_by_count_then_alphabet():
+def test_words_are_ordered_by_count_then_alphabet():
     vocabulary = Vocabulary.from_captions(CAPTIONS)
     assert vocabulary.words == ("a", "bird", "blue", "red", "s", "the", "wings")
     assert Vocabulary.from_captions(CAPTIONS[::-1]) == vocabulary
@@ -21,7 +21,7 @@ def test_rare_words_are_left_out():
         Vocabulary.from_captions(CAPTIONS, minimum_count=0)
 
 
-def test_many_captions_are_counted_in_parts():
+def test_words_of_many_captions_are_counted():
     vocabulary = Vocabulary.from_captions(
         "often" if place else "rare" for place in range(40_000)
     )
@@ -80,7 +80,7 @@ def write_pickle(path, *content, protocol=2):
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4])
-def test_official_ids_are_kept(tmp_path, protocol):
+def test_word_ids_of_captions_pickle_are_kept(tmp_path, protocol):
     path = write_pickle(
         tmp_path / "captions.pickle",
         [[2, 3, 1]],
@@ -117,14 +117,14 @@ def test_official_ids_are_kept(tmp_path, protocol):
         ([], [], {0: ["a" * 9] * 9_000}, {}),
     ],
 )
-def test_other_pickles_are_no_vocabulary(tmp_path, content):
+def test_pickles_that_are_not_attngans_are_refused(tmp_path, content):
     path = write_pickle(tmp_path / "captions.pickle", *content)
     with pytest.raises(UserError, match="captions.pickle: not AttnGAN's") as caught:
         Vocabulary.from_captions_pickle(path)
     assert len(str(caught.value)) < 1000
 
 
-def test_an_editors_byte_order_mark_is_no_part_of_the_first_word(tmp_path):
+def test_a_byte_order_mark_is_not_part_of_the_first_word(tmp_path):
     path = tmp_path / "words.txt"
     for encoding in ("utf-8-sig", "utf-16"):
         path.write_bytes("owl\r\nbird\r\n".encode(encoding))

@@ -111,7 +111,7 @@ def read_coco_splits(
             f"captions_{splits[0]}2017.json; --data_dir must hold COCO's `annotations`"
             + nearby(data_dir, coco_years)
         )
-    year, *others = years
+    year, *other_years = years
     return read_coco_jsons(
         {
             split: (
@@ -120,7 +120,7 @@ def read_coco_splits(
             )
             for split in splits
         },
-        notes=[f"COCO {year}"] + [f"not used: COCO {other}" for other in others],
+        notes=[f"COCO {year}"] + [f"not used: COCO {other}" for other in other_years],
     )
 
 
@@ -141,7 +141,7 @@ def read_coco_jsons(
         notes: first notes of each index.
 
     Raises:
-        UserError: a file or an image is missing, or a file says nonsense.
+        UserError: a file or an image is missing, or a file is not in COCO's format.
     """
     with _no_garbage_collection():
         listings = {
@@ -161,14 +161,16 @@ def read_coco_jsons(
 
 def _index(listing, listed, notes):
     captioned = [
-        name for name, some in zip(listing.names, listing.captions, strict=True) if some
+        name
+        for name, captions in zip(listing.names, listing.captions, strict=True)
+        if captions
     ]
     file_name = os.path.basename(listing.path)
-    others = check_files(captioned, listing.folder, file_name)
+    unlisted_names = check_files(captioned, listing.folder, file_name)
     real_folder = os.path.realpath(listing.folder)
     unlisted = [
         os.path.join(listing.folder, name)
-        for name in others
+        for name in unlisted_names
         if os.path.join(real_folder, name) not in listed
     ]
     return index_captioned(
@@ -209,7 +211,7 @@ def _image_folder(data_dir, name):
 
 @contextlib.contextmanager
 def _no_garbage_collection():
-    # Half a million dictionaries are made and none is garbage: half the time.
+    # Half a million dictionaries are built and none is garbage; this halves the time.
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -245,7 +247,7 @@ class _Listing:
 def _read_listing(path: Path, folders: Sequence[str | Path]) -> _Listing:
     try:
         raw = read_bytes(path)
-        # JSON begins with ASCII: its encoding shows without a byte order mark.
+        # JSON begins with ASCII, which reveals its encoding without a byte order mark.
         text = decode_text(raw, path, encoding=json.detect_encoding(raw))
         content = json.loads(text)
     except FileNotFoundError:

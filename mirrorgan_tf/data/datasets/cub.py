@@ -75,9 +75,9 @@ def read_cub(data_dir: str | Path) -> dict[str, CaptionedImages]:
     split = find_split(places, birds)
     captions, note, remarks = _read_captions(places, split)
     captioned = [birds[key].name for key in captions]
-    others = check_files(captioned, home / "images", home / "images.txt")
+    unlisted_names = check_files(captioned, home / "images", home / "images.txt")
     listed = {bird.name for bird in birds.values()}
-    unlisted = [name for name in others if name not in listed]
+    unlisted = [name for name in unlisted_names if name not in listed]
     remarks += split.remarks
     remarks += remark_on("images that images.txt does not list, left out", unlisted)
     return {
@@ -149,7 +149,7 @@ def _read_birds(home: Path) -> dict[str, Bird]:
 
 
 def _read_table(path: Path, *kinds: type) -> dict[int, tuple]:
-    """Lines of an id and values of the given kinds, by id."""
+    """A table whose lines are an id and values of these types, by id."""
     try:
         lines = read_text(path).splitlines()
     except OSError as error:
@@ -170,7 +170,7 @@ def _read_table(path: Path, *kinds: type) -> dict[int, tuple]:
                 f"{len(kinds)} more"
             ) from None
         if image_id in rows:
-            raise UserError(f"{path}: line {number} lists image {image_id} again")
+            raise UserError(f"{path}: line {number} repeats image {image_id}")
         rows[image_id] = values
     return rows
 

@@ -1,4 +1,4 @@
-"""Which birds are for training: parts of CUB that share no class."""
+"""The split of CUB into training and validation images that share no class."""
 
 import dataclasses
 import numbers
@@ -139,8 +139,9 @@ def _check_classes(path, birds):
         (class_id, bird.class_id)
         for class_id, bird in zip(class_ids, birds, strict=True)
     }
-    theirs, ours = {theirs for theirs, _ in pairs}, {ours for _, ours in pairs}
-    if not len(pairs) == len(theirs) == len(ours):
+    archive_classes = {class_id for class_id, _ in pairs}
+    cub_classes = {class_id for _, class_id in pairs}
+    if not len(pairs) == len(archive_classes) == len(cub_classes):
         raise UserError(f"{path}: its classes are not those of image_class_labels.txt")
 
 

@@ -46,7 +46,7 @@ def read_folder(
     Images are the files whose endings Pillow knows. A text file holds one caption a
     line. Where folders are named as splits (see `declared_splits`), nothing else is
     read; otherwise `split_by_name` decides. Each image is its own class; ids count the
-    names in alphabetical order. Hidden files and folders are not looked at.
+    names in alphabetical order. Hidden files and folders are skipped.
 
     Args:
         data_dir: the folder.
@@ -135,11 +135,11 @@ def _find_files(data_dir: Path) -> _Files:
         if name.lower().endswith(".txt") and name not in special
     }
     stems = [os.path.splitext(name)[0] for name in images]
-    lonely = [texts[stem] for stem in sorted(texts.keys() - stems)]
-    others = sorted({*names}.difference(images, texts.values()))
-    lists = sorted(filter(is_named_as_split, [*lonely, *others]))
-    lonely = [name for name in lonely if name not in lists]
-    others = [name for name in others if name not in lists]
+    texts_without_image = [texts[stem] for stem in sorted(texts.keys() - stems)]
+    other_files = sorted({*names}.difference(images, texts.values()))
+    lists = sorted(filter(is_named_as_split, [*texts_without_image, *other_files]))
+    texts_without_image = [name for name in texts_without_image if name not in lists]
+    other_files = [name for name in other_files if name not in lists]
     sharing, first_images = [], {}
     for stem, name in zip(stems, images, strict=True):
         if first_images.setdefault(stem, name) != name and stem in texts:
@@ -148,8 +148,8 @@ def _find_files(data_dir: Path) -> _Files:
         images,
         texts,
         remark_on("lists named as splits, not read (use folders)", lists)
-        + remark_on("text files without an image, left out", lonely)
-        + remark_on("files that are neither images nor text, left out", others)
+        + remark_on("text files without an image, left out", texts_without_image)
+        + remark_on("files that are neither images nor text, left out", other_files)
         + remark_on("images that share another image's text file", sharing)
         + remark_on("folders with a second name, read once", repeated),
     )
@@ -167,14 +167,14 @@ def _read(
     stems = [os.path.splitext(name)[0] for name in images]
     texts = [data_dir / files.texts.get(stem, f"{stem}.txt") for stem in stems]
     captions, more_remarks = read_caption_files(texts)
-    if not any(some is not None for some in captions):
+    if all(texts is None for texts in captions):
         raise UserError(
             f"{texts[0]}: no such file; every image needs its captions, one a line, "
             f"in a text file of its name ({len(texts)} missing in all)"
         )
     return index_captioned(
         [os.path.join(data_dir, name) for name in images],
-        [some or [] for some in captions],
+        [image_captions or [] for image_captions in captions],
         image_ids=range(first_id, first_id + len(images)),
         source=data_dir,
         notes=notes,

@@ -115,13 +115,13 @@ def test_broken_captions_are_refused(tree, content):
         read_coco(tree, "val")
 
 
-def test_bytes_that_are_no_text_are_refused(tree):
+def test_undecodable_json_is_refused(tree):
     (tree / "annotations" / "captions_val2014.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match=r"captions_val2014\.json"):
         read_coco(tree, "val")
 
 
-def test_other_splits_are_refused(tree):
+def test_an_unknown_split_is_refused(tree):
     with pytest.raises(ValueError, match="split='test'"):
         read_coco(tree, "test")
 
@@ -142,9 +142,9 @@ def test_odd_file_names_are_refused(tree, names, words):
     images = [{"id": row, "file_name": name} for row, name in enumerate(names)]
     notes = [{"id": row, "image_id": row, "caption": "a"} for row in range(len(names))]
     write(tree, {"images": images, "annotations": notes})
-    with pytest.raises(UserError, match="captions_val2014.json: .*") as told:
+    with pytest.raises(UserError, match="captions_val2014.json: .*") as error:
         read_coco(tree, "val")
-    assert words in str(told.value)
+    assert words in str(error.value)
 
 
 def test_an_image_listed_twice_is_named(tree):
@@ -156,7 +156,7 @@ def test_an_image_listed_twice_is_named(tree):
 
 
 @pytest.mark.parametrize("year", [2014, 2017])
-def test_both_years_layouts_are_read(tmp_path, year):
+def test_the_layouts_of_both_years_are_read(tmp_path, year):
     data_dir = trees.make_coco(tmp_path / "coco", year=year, train_images=5)
     index = read_coco(data_dir, "train")
     assert len(index) == 5
@@ -169,7 +169,7 @@ def test_both_years_layouts_are_read(tmp_path, year):
         assert all(caption == " ".join(caption.split()) for caption in captions)
 
 
-def test_of_two_years_the_papers_is_read(tmp_path):
+def test_2014_is_read_where_both_years_are_complete(tmp_path):
     for year in (2017, 2014):
         trees.make_coco(tmp_path, year=year, train_images=2, val_images=1)
     assert read_coco(tmp_path, "val").notes[:2] == ("COCO 2014", "not used: COCO 2017")
@@ -185,7 +185,7 @@ def test_images_may_lie_in_a_folder_of_that_name(tmp_path):
     assert "/images/val2014/" in read_coco(tmp_path, "val").paths[0]
 
 
-def test_a_folder_too_high_or_too_low_is_told(tmp_path):
+def test_the_error_names_the_right_folder_above_or_below(tmp_path):
     coco = trees.make_coco(tmp_path / "coco", train_images=2, val_images=1)
     for wrong in (tmp_path, coco / "annotations"):
         with pytest.raises(UserError, match=rf"try --data_dir={coco}$"):
@@ -194,7 +194,7 @@ def test_a_folder_too_high_or_too_low_is_told(tmp_path):
         read_coco(tmp_path / "none", "train")
 
 
-def test_someones_own_json_is_read(tmp_path):
+def test_a_custom_json_is_read(tmp_path):
     trees.make_own_coco(tmp_path, images=4)
     folders = [tmp_path / "none", tmp_path / "pictures"]
     files = {"train": (tmp_path / "captions.json", folders)}
@@ -255,13 +255,13 @@ def test_splits_of_images_in_the_json_are_counted(tree):
     content["images"][1]["split"] = "test"
     write(tree, content)
     (remark,) = (
-        some for some in read_coco(tree, "val").remarks if "split" in some.kind
+        remark for remark in read_coco(tree, "val").remarks if "split" in remark.kind
     )
     assert remark.count == 1
     assert remark.first == f"{content['images'][1]['file_name']}: test"
 
 
-def test_an_image_of_either_split_is_listed(tmp_path):
+def test_splits_may_share_a_folder_of_images(tmp_path):
     """Both splits' images may lie in one folder."""
     trees.make_coco(tmp_path, train_images=2, val_images=2, quirks=False)
     for path in (tmp_path / "val2014").iterdir():

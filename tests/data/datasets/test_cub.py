@@ -44,12 +44,12 @@ def test_the_original_layout_is_read(original):
 
 
 @pytest.mark.parametrize("name", ["CUB_200_2011", "."])
-def test_the_folder_or_its_parent_will_do(original, name):
+def test_data_dir_may_be_the_folder_or_its_parent(original, name):
     splits = read_cub(original.parent / name)
     assert len(splits["val"]) == 6
 
 
-def test_captions_and_lists_may_lie_beside(original):
+def test_captions_and_class_lists_may_lie_beside_the_folder(original):
     for name in ("text_c10", "trainvalclasses.txt", "testclasses.txt"):
         (original / name).rename(original.parent / name)
     for data_dir in (original, original.parent):
@@ -70,9 +70,9 @@ def test_without_a_split_every_fourth_class_is_for_validation(tmp_path):
     assert "every fourth class" in splits["train"].notes[0]
 
 
-def test_ten_captions_are_used(tmp_path):
+def test_the_first_ten_captions_are_used(tmp_path):
     trees.make_cub_original(tmp_path, captions_per_image=13, images_per_class=1)
-    assert {len(some) for some in read_cub(tmp_path)["train"].captions} == {10}
+    assert {len(texts) for texts in read_cub(tmp_path)["train"].captions} == {10}
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 5])
@@ -118,7 +118,7 @@ FIRST = "001.Black_footed_Albatross/Black_footed_Albatross_0001_0"
 @pytest.mark.parametrize(
     ("file", "old", "new", "words"),
     [
-        ("images.txt", "2 001", "1 001", "line 2 lists image 1 again"),
+        ("images.txt", "2 001", "1 001", "line 2 repeats image 1"),
         ("images.txt", "2 001", "99 001", "image_class_labels.txt: image 2 is listed"),
         ("images.txt", "1 001", "x 001", "line 1 is 'x 001"),
         ("images.txt", "1 001.", "1 ../001.", "leads out"),
@@ -140,12 +140,12 @@ FIRST = "001.Black_footed_Albatross/Black_footed_Albatross_0001_0"
         ),
     ],
 )
-def test_broken_tables_are_told(original, file, old, new, words):
+def test_broken_tables_are_user_errors(original, file, old, new, words):
     edit(original / file, old, new)
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as error:
         read_cub(original)
-    assert words in str(told.value)
-    assert "\n" not in str(told.value)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -158,13 +158,13 @@ def test_broken_tables_are_told(original, file, old, new, words):
         (f"text_c10/{FIRST}.txt", r"0001_0\.txt: no such file.*1 missing"),
     ],
 )
-def test_missing_files_are_told(original, file, words):
+def test_missing_files_are_user_errors(original, file, words):
     (original / file).unlink()
     with pytest.raises(UserError, match=words):
         read_cub(original)
 
 
-def test_missing_captions_are_told(original):
+def test_missing_captions_are_a_user_error(original):
     (original / "text_c10").rename(original / "elsewhere")
     with pytest.raises(UserError, match=f"{original}: no captions; put"):
         read_cub(original)
@@ -173,7 +173,7 @@ def test_missing_captions_are_told(original):
         read_cub(original)
 
 
-def test_a_wrong_folder_is_told(original):
+def test_a_wrong_folder_is_a_user_error(original):
     with pytest.raises(UserError, match=f"no CUB.*; try --data_dir={original}$"):
         read_cub(original / "images")
     with pytest.raises(UserError, match="no such folder"):
@@ -198,16 +198,16 @@ def test_a_wrong_folder_is_told(original):
         ("captions", lambda four: [3, *four[1:]], "a caption of unknown words"),
     ],
 )
-def test_a_broken_archive_is_told(tmp_path, file, change, words):
+def test_a_broken_archive_is_a_user_error(tmp_path, file, change, words):
     birds = trees.make_cub_preprocessed(tmp_path, text=False)
     path = birds / f"{file}.pickle"
     path.write_bytes(pickle.dumps(change(pickle.loads(path.read_bytes())), 2))
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as error:
         read_cub(birds)
-    assert words in str(told.value)
+    assert words in str(error.value)
 
 
-def test_what_is_left_out_is_counted_and_named(original):
+def test_everything_left_out_is_counted_with_its_first_name(original):
     edit(original / "trainvalclasses.txt", trees.BIRD_CLASSES[4], "")
     edit(original / "text_c10" / f"{FIRST}.txt", "\n", "\n\n...\n")
     first_class = original / "images" / trees.BIRD_CLASSES[0]
@@ -254,19 +254,19 @@ def test_images_outside_an_archives_lists_are_counted(birds):
 
 
 @pytest.mark.parametrize("name", ["trainvalclasses.txt", "testclasses.txt"])
-def test_one_list_of_classes_is_not_passed_over(original, name):
+def test_a_single_list_of_classes_is_a_user_error(original, name):
     (original / name).unlink()
     with pytest.raises(UserError, match=f"{name}: can't be read"):
         read_cub(original)
 
 
-def test_a_split_without_images_is_told(original):
+def test_a_split_without_images_is_a_user_error(original):
     (original / "testclasses.txt").write_text("")
     with pytest.raises(UserError, match="leaves no image for validation"):
         read_cub(original)
 
 
-def test_half_an_archive_is_told(birds):
+def test_an_incomplete_archive_is_a_user_error(birds):
     (birds / "test" / "filenames.pickle").unlink()
     with pytest.raises(UserError, match="test/filenames.pickle: can't be read"):
         read_cub(birds)

@@ -18,7 +18,7 @@ def names(index):
     return [os.path.basename(path) for path in index.paths]
 
 
-def test_pairs_are_found_in_subfolders(tmp_path):
+def test_images_with_text_files_are_read_from_subfolders(tmp_path):
     trees.make_folder(tmp_path, images=10)
     splits = read(tmp_path)
     assert sorted(names(splits["train"]) + names(splits["val"])) == sorted(
@@ -46,7 +46,7 @@ def test_the_split_depends_on_seed_and_names_alone(tmp_path):
     assert names(read(here, seed=2)["val"]) != names(before)
 
 
-def test_neither_part_is_empty(tmp_path):
+def test_neither_split_is_empty(tmp_path):
     trees.make_folder(tmp_path, images=2)
     for share in (0.0, 1.0):
         assert [len(index) for index in read(tmp_path, val_share=share).values()] == [
@@ -83,7 +83,7 @@ def test_hidden_files_are_not_read(tmp_path):
     assert sum(map(len, read(tmp_path).values())) == 4
 
 
-def test_text_that_is_odd_is_read(tmp_path):
+def test_unusual_text_files_are_read(tmp_path):
     texts = {
         "a": b"\xef\xbb\xbfa red bird\r\n\r\n a  blue\tone \r\n",
         "b": b"caf\xe9 bird\n",
@@ -95,12 +95,12 @@ def test_text_that_is_odd_is_read(tmp_path):
         trees.write_image(tmp_path / f"{name}.png")
         (tmp_path / f"{name}.txt").write_bytes(text)
     splits = read(tmp_path)
-    found = {
+    captions_by_name = {
         os.path.basename(path): captions
         for index in splits.values()
         for path, captions in zip(index.paths, index.captions, strict=True)
     }
-    assert found == {
+    assert captions_by_name == {
         "a.png": ("a red bird", "a blue one"),
         "b.png": ("caf bird",),
         "c.png": ("un oiseau", "foncé"),
@@ -120,7 +120,7 @@ def test_text_that_is_odd_is_read(tmp_path):
     ]
 
 
-def test_what_pillow_reads_is_an_image(tmp_path):
+def test_every_format_of_pillow_is_an_image(tmp_path):
     kinds = {".tif", ".TIFF", ".webp", ".jfif", ".tga", ".ppm", ".JP2", ".ico", ".avif"}
     written = {
         suffix
@@ -137,7 +137,7 @@ def test_what_pillow_reads_is_an_image(tmp_path):
     assert not any(fact.problem for fact in inspected)
 
 
-def test_what_is_left_out_is_counted_and_named(tmp_path):
+def test_everything_left_out_is_counted_with_its_first_name(tmp_path):
     trees.make_folder(tmp_path / "set", images=4)
     folder = tmp_path / "set"
     (folder / "train.txt").write_text("mine/shelf0/bird 0.jpg")
@@ -194,7 +194,7 @@ def test_captions_with_nul_characters_are_refused(tmp_path):
         read(tmp_path)
 
 
-def test_splits_may_have_other_names_and_lie_deeper(tmp_path):
+def test_splits_may_have_other_names_and_be_nested(tmp_path):
     trees.make_folder(tmp_path / "photos", images=4, val_images=3)
     (tmp_path / "photos" / "train").rename(tmp_path / "photos" / "Training")
     (tmp_path / "photos" / "val").rename(tmp_path / "photos" / "VALIDATION")
@@ -206,7 +206,7 @@ def test_splits_may_have_other_names_and_lie_deeper(tmp_path):
     )
 
 
-def test_a_split_that_is_not_used_is_named(tmp_path):
+def test_a_split_folder_that_is_not_used_is_named(tmp_path):
     trees.make_folder(tmp_path, images=4, val_images=3)
     (tmp_path / "train").rename(tmp_path / "birds")
     splits = read(tmp_path)
@@ -216,7 +216,7 @@ def test_a_split_that_is_not_used_is_named(tmp_path):
     )
 
 
-def test_mistakes_are_told(tmp_path):
+def test_unusable_folders_are_user_errors(tmp_path):
     with pytest.raises(UserError, match="none: no such folder"):
         read(tmp_path / "none")
     with pytest.raises(UserError, match="no images"):

@@ -54,7 +54,7 @@ def test_several_sets_have_their_own_splits():
 @pytest.mark.parametrize(
     "folders", [["birds", "trainers"], ["restrain", "evaluate me"], ["."]]
 )
-def test_other_names_are_no_splits(folders):
+def test_folders_with_other_names_are_not_splits(folders):
     assert declared_splits(names(*folders)) == ({}, "")
 
 
@@ -67,7 +67,7 @@ def test_other_names_are_no_splits(folders):
         ([f"{n}/train" for n in range(5)], "0/train, 1/train, 2/train and 2 more"),
     ],
 )
-def test_a_split_without_its_other_half_is_named(folders, listed):
+def test_a_split_without_its_counterpart_is_named(folders, listed):
     splits, note = declared_splits(names(*folders))
     assert not splits
     assert note.endswith(f": {listed}")
