@@ -24,12 +24,11 @@ GPU_PROBLEM: str | None = None
 
 _FILE = "keras.json"
 _LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
-_ERRORS_ONLY = "2"
 
 
 def _prepare_environment():
     """Sets the variables that Keras and TensorFlow read when they are imported."""
-    os.environ.setdefault(_LOG_LEVEL, _ERRORS_ONLY)
+    os.environ.setdefault(_LOG_LEVEL, "2")
     # Allocate GPU memory as it is needed. TensorFlow would otherwise allocate nearly
     # all of it at the start, and an evaluation would not fit beside a training.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
@@ -65,13 +64,11 @@ def _start():
     Returns:
         Why a GPU of this machine can't be used, or None.
     """
-    # Processes that this one starts inherit the level that it sets.
-    if os.environ.get(_LOG_LEVEL, _ERRORS_ONLY) != _ERRORS_ONLY:
+    _prepare_environment()
+    if os.environ[_LOG_LEVEL] in ("0", "1"):
         # The user wants to read them.
-        _prepare_environment()
         _import_keras()
         return None
-    _prepare_environment()
     with native_messages_collected() as messages:
         _import_keras()
         import tensorflow as tf

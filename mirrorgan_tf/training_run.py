@@ -413,13 +413,15 @@ def train(
         for stage in chosen:
             training.run(stage)
     left = [stage for stage in unfinished if stage not in chosen]
+    logging.info("%s", _closing_line(workdir, left))
+
+
+def _closing_line(workdir, left):
+    """Says what to do next, as a command that can be pasted into a shell."""
     if left:
-        logging.info("done; left to train: %s", ", ".join(left))
-    else:
-        logging.info(
-            "done; try: mirrorgan generate %s 'a red bird with black wings'",
-            shlex.quote(f"--workdir={workdir}"),
-        )
+        return f"done; left to train: {', '.join(left)}"
+    flag = shlex.quote(f"--workdir={workdir}")
+    return f"done; try: mirrorgan generate {flag} 'a red bird with black wings'"
 
 
 def _stages_to_train(config, workdir, chosen):

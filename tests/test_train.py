@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
+from mirrorgan_tf import training_run
 from mirrorgan_tf.config import STAGES, Config
 from mirrorgan_tf.config.config_flags import read_config
 from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.training import observers
 from mirrorgan_tf.workdir import open_workdir, start_workdir
 from tests.conftest import OTHER_KERAS_SETTINGS, check_native_messages
 
@@ -195,3 +198,26 @@ def test_folder_without_a_trained_run_is_refused(tmp_path):
     start_workdir(tmp_path, Config())
     with pytest.raises(UserError, match="train stage stem first"):
         open_workdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("left", "line"),
+    [
+        (["stream", "glam"], "done; left to train: stream, glam"),
+        ([], "done; try: mirrorgan generate '--workdir=my runs/a' 'a red bird with "),
+    ],
+)
+def test_the_last_line_proposes_generate_only_when_all_stages_are_trained(left, line):
+    assert training_run._closing_line(Path("my runs/a"), left).startswith(line)
+
+
+@pytest.mark.parametrize("is_writable", [True, False])
+def test_the_picture_of_the_data_is_named_only_if_it_was_written(is_writable, tmp_path):
+    if not is_writable:
+        (tmp_path / "pictures").touch()
+    batch = {
+        "images": (tf.zeros((1, 16, 16, 3)),),
+        "captions": tf.constant([["a red bird"]]),
+    }
+    path = observers.save_data_picture(batch, tmp_path)
+    assert path == (tmp_path / "pictures" / "data.png" if is_writable else None)

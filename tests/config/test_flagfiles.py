@@ -67,11 +67,23 @@ def test_missing_file_or_recipe_is_named(tmp_path, monkeypatch, argument, messag
         expand_flagfiles([argument])
 
 
-def test_damaged_flagfile_is_named_with_its_line(tmp_path):
+@pytest.mark.parametrize(
+    ("content", "encoding"),
+    [(TEXT.encode("utf-16")[:-1], "UTF-16"), (TEXT.encode("latin-1"), "UTF-8")],
+)
+def test_undecodable_flagfile_is_named_with_its_line(tmp_path, content, encoding):
     path = tmp_path / "mine.cfg"
-    path.write_bytes(TEXT.encode("utf-16")[:-1])
-    with pytest.raises(UserError, match=f"{path}: line 4: bytes that are not UTF-16"):
+    path.write_bytes(content)
+    with pytest.raises(
+        UserError, match=f"{path}: line 4: bytes that are not {encoding}"
+    ):
         expand_flagfiles([f"--flagfile={path}"])
+
+
+def test_flagfile_that_is_a_pipe_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "mine.cfg")
+    with pytest.raises(UserError, match="mine.cfg: can't be read"):
+        expand_flagfiles([f"--flagfile={tmp_path}/mine.cfg"])
 
 
 def test_flagfile_that_includes_itself_is_refused(flagfile, monkeypatch):
