@@ -23,11 +23,12 @@ def describe_placeholder(head: bytes) -> str | None:
     """Recognises web pages and pointers of Git LFS or git-annex in place of a file.
 
     Args:
-        head: the file's first bytes, 512 or so.
+        head: the file's first bytes, or all of them.
 
     Returns:
         Words that follow the file's name in an error, or None for anything else.
     """
+    head = head[:_HEAD_BYTES]
     if head.startswith(_LFS_POINTER):
         return (
             "is a Git LFS pointer, not the file itself; run `git lfs pull` in its "

@@ -19,6 +19,7 @@ import tensorflow as tf
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mirrorgan_tf.data.views import View, take_view
+from mirrorgan_tf.downloads import describe_placeholder
 
 __all__ = [
     "BadImageError",
@@ -160,7 +161,7 @@ def decode_with_pillow(content: bytes) -> np.ndarray:
                     image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
                 return np.array(image.convert("RGB"))
     except UnidentifiedImageError:
-        raise BadImageError("is no image") from None
+        raise BadImageError(describe_placeholder(content) or "is no image") from None
     except Image.DecompressionBombError:
         raise BadImageError(
             f"has more than {_most_pixels():,} pixels, too many to decode"

@@ -14,7 +14,7 @@ import tensorflow as tf
 from mirrorgan_tf.data.bad_examples import BadExamples, data_errors
 from mirrorgan_tf.data.images import ImageFiles, load_whole
 from mirrorgan_tf.data.records import CaptionedImages, Remark
-from mirrorgan_tf.data.shards import MANIFEST, VERSION, read_json
+from mirrorgan_tf.data.shards import MANIFEST, VERSION, read_json, read_settings
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import file_sha256, hold_folder, whole_file, write_whole
 from mirrorgan_tf.progress import Progress
@@ -220,7 +220,7 @@ def _start(out, settings):
     if out.is_dir() and any(out.iterdir()):
         if not (out / MANIFEST).is_file():
             raise UserError(f"--out={out}: is not empty and holds no packed set")
-        before = read_json(out / MANIFEST).get("settings", {})
+        before = read_settings(out)
         other = [name for name in settings if before.get(name) != settings[name]]
         if other:
             raise UserError(

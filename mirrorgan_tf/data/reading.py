@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from mirrorgan_tf.data.records import CaptionedImages, Remark, remark_on
+from mirrorgan_tf.downloads import describe_placeholder
 from mirrorgan_tf.encoding import decode_lines
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import read_bytes
@@ -76,7 +77,10 @@ def read_caption_files(
     captions, unreadable = [], []
     for path in paths:
         try:
-            lines, broken = decode_lines(read_bytes(path), path)
+            content = read_bytes(path)
+            if reason := describe_placeholder(content):
+                raise UserError(f"{path}: {reason}")
+            lines, broken = decode_lines(content, path)
         except FileNotFoundError:
             captions.append(None)
             continue

@@ -34,6 +34,7 @@ __all__ = [
     "read_content",
     "read_json",
     "read_packed",
+    "read_settings",
 ]
 
 MANIFEST = "packed.json"
@@ -68,13 +69,13 @@ def read_packed(
     # A manifest from elsewhere may hold anything in the place of a name or a number.
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise UserError(
-            f"{data_dir / MANIFEST}: not what `mirrorgan_tf.prepare` writes "
+            f"{data_dir / MANIFEST}: not what `mirrorgan prepare` writes "
             f"({type(error).__name__}: {error}); {_PACK_AGAIN}"
         ) from None
 
 
 def _read_manifest(data_dir, manifest, dataset, shorter_px):
-    settings = manifest.get("settings", {})
+    settings = manifest["settings"]
     if settings.get("version") != VERSION:
         raise UserError(f"{data_dir / MANIFEST}: not of this version; {_PACK_AGAIN}")
     if "splits" not in manifest:
@@ -89,6 +90,10 @@ def _read_manifest(data_dir, manifest, dataset, shorter_px):
             f"{data_dir}: packed with a shorter side of {settings['shorter_px']} px, "
             f"but {shorter_px} px are needed; {_PACK_AGAIN} into another folder"
         )
+    if manifest["splits"].keys() != {"train", "val"} or not all(
+        manifest["splits"].values()
+    ):
+        raise ValueError("expected shards of train and val")
     notes = tuple(manifest.get("notes", ()))
     remarks = tuple(Remark(**remark) for remark in manifest.get("remarks", ()))
     return {
@@ -132,12 +137,24 @@ def read_content(index: CaptionedImages, row: int) -> bytes:
         return load_content(tf.constant(index.paths[row]), offset).numpy()
 
 
+def read_settings(data_dir: str | Path) -> dict:
+    """The settings that a set was packed with; UserError if they can't be read."""
+    path = Path(data_dir) / MANIFEST
+    settings = read_json(path).get("settings")
+    if not isinstance(settings, dict):
+        raise UserError(f"{path}: has no settings; {_PACK_AGAIN}")
+    return settings
+
+
 def read_json(path: Path) -> dict:
-    """Reads a JSON file; UserError if it is missing or damaged."""
+    """Reads a JSON object; UserError if it is missing or damaged."""
     try:
-        return json.loads(read_bytes(path))
+        content = json.loads(read_bytes(path))
     except (OSError, RecursionError, ValueError) as error:
         raise UserError(f"{path}: can't be read ({error})") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: not what `mirrorgan prepare` writes; {_PACK_AGAIN}")
+    return content
 
 
 def _read_split(data_dir, shards):

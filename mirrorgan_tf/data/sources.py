@@ -8,7 +8,7 @@ from mirrorgan_tf.config.registry import DATASETS
 from mirrorgan_tf.data.reading import find_inside
 from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.data.registry import dataset_class, find_dataset
-from mirrorgan_tf.data.shards import MANIFEST, is_packed, read_json, read_packed
+from mirrorgan_tf.data.shards import is_packed, read_packed, read_settings
 from mirrorgan_tf.data.transforms import load_size
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.text.vocabulary import Vocabulary
@@ -78,8 +78,7 @@ def guess_dataset(data_dir: str | Path) -> str:
     """
     data_dir = Path(data_dir)
     if is_packed(data_dir):
-        settings = read_json(data_dir / MANIFEST).get("settings", {})
-        return settings.get("dataset", _LAST_RESORT)
+        return read_settings(data_dir).get("dataset", _LAST_RESORT)
     likeness = _likeness(data_dir)
     if likeness is None:
         likeness, _ = _find_nested(data_dir)

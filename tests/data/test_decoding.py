@@ -221,8 +221,12 @@ def test_any_error_of_pillow_becomes_one_line(photo, monkeypatch):
             decode_bytes(content)
         reason = " ".join(str(error).split()) or type(error).__name__
         assert str(raised.value) == f"is damaged, or GIF P is not read ({reason})"
-    for content, reason in ((b"", "is empty"), (b"text", "is no image")):
-        with pytest.raises(BadImageError, match=f"^{reason}$"):
+    for content, reason in (
+        (b"", "is empty"),
+        (b"text", "is no image"),
+        (b"version https://git-lfs.github.com/spec/v1", "is a Git LFS pointer"),
+    ):
+        with pytest.raises(BadImageError, match=f"^{reason}"):
             decode_bytes(content)
 
 

@@ -21,6 +21,7 @@ from mirrorgan_tf.data.reading import (
 from mirrorgan_tf.data.records import CaptionedImages, remark_on
 from mirrorgan_tf.data.registry import Dataset
 from mirrorgan_tf.data.splits import split_by_name
+from mirrorgan_tf.downloads import describe_placeholder
 from mirrorgan_tf.encoding import decode_text
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import read_bytes
@@ -248,14 +249,15 @@ def _read_listing(path: Path, folders: Sequence[str | Path]) -> _Listing:
     try:
         raw = read_bytes(path)
         # JSON begins with ASCII, which reveals its encoding without a byte order mark.
-        text = decode_text(raw, path, encoding=json.detect_encoding(raw))
+        text = decode_text(raw, path, encoding=json.detect_encoding(raw).upper())
         content = json.loads(text)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error})") from None
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not valid JSON ({error})") from None
+        reason = describe_placeholder(raw) or f"not valid JSON ({error})"
+        raise UserError(f"{path}: {reason}") from None
     try:
         images, notes = content["images"], content["annotations"]
         image_ids, of_images = _ids(images, "id"), _ids(notes, "image_id")

@@ -23,6 +23,8 @@ from mirrorgan_tf.text.vocabulary import read_captions_pickle
 __all__ = ["CubDataset", "find_cub", "read_cub"]
 
 _CAPTIONS = 10
+# Class ids are int32.
+_LARGEST_ID = 2**31 - 1
 
 
 class CubDataset(Dataset):
@@ -164,6 +166,10 @@ def _read_table(path: Path, *kinds: type) -> dict[int, tuple]:
                 kind(field.strip()) for kind, field in zip(kinds, fields, strict=True)
             )
             image_id = int(first)
+            if any(
+                abs(value) > _LARGEST_ID for value in (image_id, *_integers(values))
+            ):
+                raise ValueError
         except ValueError:
             raise UserError(
                 f"{path}: line {number} is {line[:80]!r}; expected an id and "
@@ -173,6 +179,10 @@ def _read_table(path: Path, *kinds: type) -> dict[int, tuple]:
             raise UserError(f"{path}: line {number} repeats image {image_id}")
         rows[image_id] = values
     return rows
+
+
+def _integers(values):
+    return [value for value in values if isinstance(value, int)]
 
 
 def _read_captions(

@@ -8,7 +8,6 @@ from pathlib import Path
 from mirrorgan_tf.data.datasets.folder_splits import declared_splits, is_named_as_split
 from mirrorgan_tf.data.reading import (
     check_names,
-    image_suffixes,
     index_captioned,
     is_image_name,
     read_caption_files,
@@ -65,7 +64,8 @@ def read_folder(
     files = _find_files(data_dir)
     if not files.images:
         raise UserError(
-            f"{data_dir}: no images ({', '.join(sorted(image_suffixes()))})"
+            f"{data_dir}: no images; every format that Pillow reads is one, such as "
+            ".jpg, .png and .webp"
         )
     check_names(files.images, data_dir)
     splits, note = declared_splits(files.images)

@@ -107,6 +107,8 @@ def test_a_missing_image_folder_is_named(tree):
         {"images": [{"id": 2**63, "file_name": "a"}], "annotations": []},
         {"images": [{"id": 1, "file_name": None}], "annotations": []},
         "[" * 100_000,
+        "<!DOCTYPE html><html></html>",
+        "version https://git-lfs.github.com/spec/v1",
     ],
 )
 def test_broken_captions_are_refused(tree, content):

@@ -127,6 +127,8 @@ FIRST = "001.Black_footed_Albatross/Black_footed_Albatross_0001_0"
         ("bounding_boxes.txt", "1 4.0", "1 nan", "image 1 has the box"),
         ("bounding_boxes.txt", "24 4.0", "25 4.0", "image 24 is listed"),
         ("image_class_labels.txt", "1 1", "1 one", "line 1 is '1 one'"),
+        ("image_class_labels.txt", "1 1", "1 9999999999", "line 1 is '1 99"),
+        ("images.txt", "1 001", f"{10**30} 001", "line 1 is '1000"),
         ("trainvalclasses.txt", "008", "009", "'009.Rhinoceros_Auklet' is not in"),
         ("trainvalclasses.txt", "003.Sooty", "002.Laysan", "in both lists of"),
         ("testclasses.txt", "\n", " x ", "'x' is not in images.txt"),

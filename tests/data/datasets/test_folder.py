@@ -187,10 +187,21 @@ def test_captions_may_have_a_byte_order_mark(tmp_path, encoding):
         assert index.captions == (("un oiseau foncé",),)
 
 
-def test_captions_with_nul_characters_are_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a\nred bird".encode("utf-16-le"), "line 1: a NUL character"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid x\n",
+            "is a Git LFS pointer",
+        ),
+        (b"<!DOCTYPE html>\n<title>404</title>\n", "is a web page"),
+    ],
+)
+def test_text_files_without_captions_are_refused(tmp_path, content, message):
     trees.write_image(tmp_path / "a.png")
-    (tmp_path / "a.txt").write_bytes("a\nred bird".encode("utf-16-le"))
-    with pytest.raises(UserError, match=r"a\.txt: line 1: a NUL character"):
+    (tmp_path / "a.txt").write_bytes(content)
+    with pytest.raises(UserError, match=rf"a\.txt: {message}"):
         read(tmp_path)
 
 
