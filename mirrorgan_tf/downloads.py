@@ -76,7 +76,7 @@ def check_weights_file(path: str | Path) -> None:
     described = describe_placeholder(head)
     if described:
         raise UserError(f"{path}: {described}")
-    # A character may be cut at the end of the head.
+    # The last character may be incomplete.
     text = head.decode("utf-8", "ignore")
     if _TEXT.fullmatch(text) and len(text.encode()) >= len(head) - 3:
         start = " ".join(text.split())[:60]

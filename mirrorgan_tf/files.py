@@ -151,7 +151,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
     try:
         lock = lock_folder(partial)
         try:
-            # One deeper: mkdtemp's own folder can be read by its owner alone.
+            # A subfolder, because only the owner can read the folder of mkdtemp.
             whole = partial / "whole"
             yield whole
             os.rename(whole, target)

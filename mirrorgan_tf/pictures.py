@@ -14,8 +14,6 @@ __all__ = [
     "attention_sheet",
     "caption_grid",
     "check_image_path",
-    "column_grid",
-    "font",
     "heat_map",
     "save_image",
     "stack_sheets",
@@ -79,50 +77,9 @@ def caption_grid(
                 _scaled(image, image_px), (left + i * (image_px + _MARGIN_PX), top)
             )
         draw.multiline_text(
-            (left, top + image_px + 3), text, fill="black", font=font(), spacing=3
+            (left, top + image_px + 3), text, fill="black", font=_font(), spacing=3
         )
     return np.asarray(sheet)
-
-
-def column_grid(
-    rows: Sequence[Sequence[np.ndarray]],
-    names: Sequence[str],
-    captions: Sequence[str],
-    *,
-    image_px: int = 128,
-) -> np.ndarray:
-    """Rows of images with a caption below each, columns with a name above.
-
-    Args:
-        rows: (H, W, 3) uint8 images, one a column, for each caption.
-        names: one a column; underscores may become line breaks.
-        captions: one a row.
-        image_px: side of each image in the picture.
-
-    Returns:
-        (H, W, 3) uint8.
-    """
-    texts = [_wrap(name.replace("_", " "), image_px) for name in names]
-    lines = max(text.count("\n") + 1 for text in texts)
-    cell_px = image_px + _MARGIN_PX
-    head = Image.new(
-        "RGB",
-        (len(names) * cell_px + _MARGIN_PX, lines * _LINE_PX + _MARGIN_PX),
-        "white",
-    )
-    draw = ImageDraw.Draw(head)
-    for place, text in enumerate(texts):
-        corner = _MARGIN_PX + place * cell_px, _MARGIN_PX
-        draw.multiline_text(corner, text, fill="black", font=font(), spacing=3)
-    return stack_sheets(
-        [
-            np.asarray(head),
-            *(
-                caption_grid([images], [caption], columns=1, image_px=image_px)
-                for images, caption in zip(rows, captions, strict=True)
-            ),
-        ]
-    )
 
 
 def attention_sheet(
@@ -226,6 +183,6 @@ def _wrap(caption, width_px):
     )
 
 
-def font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """The font of all pictures."""
     return ImageFont.load_default(_FONT_PX)

@@ -35,7 +35,7 @@ def main() -> None:
     config = config_flags.config_from_flags()
     if not values.out:
         raise UserError("--out is missing; give the folder to write")
-    # It takes seconds: not before --help and wrong flags are answered.
+    # TensorFlow takes seconds to import: --help and wrong flags are answered before.
     commands.start_keras()
     import tensorflow as tf
 

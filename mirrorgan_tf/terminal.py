@@ -42,7 +42,7 @@ def escape_controls(text: str, keep: str = "\n\t") -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(
-        # ascii() writes the escape between quotes.
+        # ascii() puts the escape between quotes.
         ascii(character)[1:-1]
         if unicodedata.category(character) in _ESCAPED_CATEGORIES
         and character not in keep
@@ -127,7 +127,7 @@ def escaped_streams() -> Iterator[None]:
     try:
         yield
     except Exception:
-        # Python itself would print it when the streams are its own again.
+        # Python itself would print it later, to the original streams.
         traceback.print_exc()
         sys.exit(1)
     finally:

@@ -16,23 +16,6 @@ def test_grid_holds_every_image_and_ink_for_its_caption():
     assert (grid == 0).all(axis=-1).sum() > (without_text == 0).all(axis=-1).sum()
 
 
-def test_columns_have_their_names_above_and_rows_their_captions_below():
-    colors = [[(255, 0, 0), (0, 255, 0)], [(0, 0, 255), (255, 255, 0)]]
-    rows = [[np.full((8, 8, 3), color, np.uint8) for color in row] for row in colors]
-    grid = pictures.column_grid(rows, ["a", "long_name"], ["x", "y"], image_px=64)
-    corners = [
-        [np.argwhere((grid == color).all(axis=-1)).min(axis=0) for color in row]
-        for row in colors
-    ]
-    for i in range(2):
-        assert corners[i][0][0] == corners[i][1][0]
-        assert corners[0][i][1] == corners[1][i][1]
-    above = grid[: corners[0][0][0]]
-    middle = corners[0][1][1]
-    ink_of = [(part < 128).sum() for part in (above[:, :middle], above[:, middle:])]
-    assert ink_of[1] > ink_of[0] > 0
-
-
 def test_attention_maps_are_bright_where_the_weights_are_high():
     image = np.zeros((16, 16, 3), np.uint8)
     attention = np.zeros((4, 4, 1))

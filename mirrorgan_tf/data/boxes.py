@@ -14,12 +14,12 @@ __all__ = ["boxes_outside"]
 _THREADS = 16
 # Annotation tools may round boxes to pixels, up or down.
 _TOLERANCE_PX = 1.0
-# Boxes in parts of the image's size, from 0 to 1, are below it.
+# Boxes given as fractions of the image's size, from 0 to 1, are smaller than this.
 _SMALLEST_PX = 1.5
 
 
 def boxes_outside(index: CaptionedImages) -> tuple[Remark, ...]:
-    """Remarks on boxes that training can't crop to as they are.
+    """Remarks on boxes that lie outside their image or are tiny.
 
     Reads the headers of all image files of a set with boxes. Images that can't be read
     are skipped, because decoding them reports them.
@@ -30,7 +30,7 @@ def boxes_outside(index: CaptionedImages) -> tuple[Remark, ...]:
         warnings.catch_warnings(),
         concurrent.futures.ThreadPoolExecutor(_THREADS) as pool,
     ):
-        # Pillow's, on files that are odd but fine.
+        # Pillow warns about unusual files that it reads nevertheless.
         warnings.simplefilter("ignore")
         sizes = list(pool.map(_upright_size, index.paths))
     kinds = {"outside": [], "cut": [], "small": []}
@@ -62,11 +62,11 @@ def _kind(box, width, height):
 
 
 def _upright_size(path):
-    """Width and height once EXIF has turned the image; None if they can't be read."""
+    """Width and height after the rotation by EXIF; None if they can't be read."""
     try:
         with open_regular(path) as file, Image.open(file) as image:
             width, height = image.size
-            # From 5 on, the image lies on its side.
+            # Orientations from 5 on swap width and height.
             return (height, width) if orientation(image) >= 5 else (width, height)
     except Exception:  # Pillow's formats raise whatever they like.
         return None

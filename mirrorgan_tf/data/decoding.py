@@ -29,8 +29,8 @@ __all__ = [
     "decode_with_pillow",
 ]
 
-# Signs, anywhere in a file, that an image may not be upright as stored. Pixels hold
-# the like by chance about once in a billion images, which does no harm: Pillow decides.
+# Byte patterns of an orientation other than upright, anywhere in a file. Pixels match
+# by chance about once in a billion images; then Pillow decodes the image, as correctly.
 _TURNED = "|".join(
     (
         # EXIF's entry: tag 0x0112, type 3, one value from 2 to 8; both orders of bytes.
@@ -48,7 +48,7 @@ _TURNED = "|".join(
 # Width and height, each four bytes, big-endian.
 _PNG_SHAPE_AT, _PNG_SHAPE_BYTES = 16, 8
 _RATIOS = (1, 2, 4, 8)
-# Of TensorFlow's two methods the accurate one is as fast here, and is Pillow's.
+# The accurate method is Pillow's too, and not slower.
 _DCT = "INTEGER_ACCURATE"
 
 
@@ -166,7 +166,7 @@ def decode_with_pillow(content: bytes) -> np.ndarray:
         raise BadImageError(
             f"has more than {_most_pixels():,} pixels, too many to decode"
         ) from None
-    except Exception as error:  # Pillow's formats raise whatever they like.
+    except Exception as error:  # Pillow's decoders raise any kind of error.
         reason = " ".join(str(error).split())
         raise BadImageError(reason or type(error).__name__) from error
 
@@ -182,7 +182,7 @@ def _compiled_decode_image(most_pixels):
 
 
 def _explain(content: bytes) -> str:
-    """Why an image that TensorFlow can't decode is bad, by what Pillow thinks of it."""
+    """Why an image that TensorFlow can't decode is bad, according to Pillow."""
     try:
         decode_with_pillow(content)
         reason = "TensorFlow can't decode it"
@@ -196,7 +196,7 @@ def _explain(content: bytes) -> str:
 
 
 def _most_pixels() -> float:
-    """Pillow refuses images of more, lest a small file fill the memory."""
+    """Pillow's limit, so that a small file can't fill the memory."""
     limit = Image.MAX_IMAGE_PIXELS
     return float("inf") if limit is None else 2 * limit
 
@@ -231,7 +231,7 @@ def _png_shape(content):
 
 
 def _is_too_big(shape):
-    # Pillow, which gets these images, refuses them.
+    # These images are passed to Pillow, which refuses them.
     pixels = tf.reduce_prod(tf.cast(shape, tf.float64))
     return pixels > _most_pixels()
 

@@ -63,7 +63,7 @@ def inspect_images(
         warnings.catch_warnings(),
         concurrent.futures.ThreadPoolExecutor(threads) as pool,
     ):
-        # Pillow's, on files that are odd but fine.
+        # Pillow warns about unusual files that it reads nevertheless.
         warnings.simplefilter("ignore")
         try:
             for fact in pool.map(lambda row: _inspect(index, row), rows):
@@ -106,6 +106,6 @@ def _read_head(content):
                 kind=f"{image.format} {image.mode}",
                 turned=orientation(image) in range(2, 9),
             )
-    # Pillow's formats raise whatever they like; what TensorFlow reads does no harm.
+    # Pillow may raise any exception here. TensorFlow may still decode the image.
     except Exception:
         return facts

@@ -72,7 +72,7 @@ def _keep_alike(
     train_paths: Sequence[str],
     val_paths: Sequence[str],
 ) -> tuple[list[str], list[str], dict[str, str]]:
-    """The files with a key that the other split has too, and train's file for val's."""
+    """The files whose key the other split has too, and pairs of val and train files."""
     train_keys = list(pool.map(key, train_paths))
     val_keys = list(pool.map(key, val_paths))
     first_of_key = dict(zip(reversed(train_keys), reversed(train_paths), strict=True))

@@ -229,7 +229,7 @@ def _start(out, settings):
             )
     else:
         out.mkdir(parents=True, exist_ok=True)
-        # Without its splits a manifest is of a set that is not whole yet.
+        # A manifest without splits marks an unfinished packing.
         _write_json(out / MANIFEST, {"settings": settings})
 
 
@@ -237,7 +237,7 @@ def _is_whole(path):
     try:
         shard = read_json(path.with_name(f"{path.name}.json"))["shard"]
         return file_sha256(path.with_name(shard["file"])) == shard["sha256"]
-    # A ValueError is of a name that leads out of the folder.
+    # A name that leads out of the folder is a ValueError.
     except (UserError, OSError, KeyError, TypeError, ValueError):
         return False
 

@@ -140,7 +140,7 @@ def make_dataset(
     options = tf.data.Options()
     options.deterministic = True
     options.threading.max_intra_op_parallelism = 1
-    # Its thread can sleep for a minute over the end of an iterator, which waits for it.
+    # The autotuner's thread can delay the end of an iterator by a minute.
     options.autotune.enabled = False
     return dataset.prefetch(tf.data.AUTOTUNE).with_options(options)
 

@@ -34,7 +34,7 @@ __all__ = [
 # A kind of `Remark`.
 UNREADABLE_CHARACTERS = "captions with characters that can't be read (not UTF-8?)"
 
-# Absolute, on a drive, upwards, or no name at all.
+# Absolute paths, paths with a drive, with `..`, or empty names.
 _UNSAFE = re.compile(r"\A\Z|\A[/\\]|\A[A-Za-z]:|(?:\A|[/\\])\.\.(?:[/\\]|\Z)|\0")
 _HALF = re.compile("[\ud800-\udfff]")
 # Lone surrogates, and the replacement character of decoders.
@@ -46,7 +46,7 @@ _LETTER_OR_DIGIT = re.compile(r"[^\W_]")
 
 
 def clean_caption(text: str) -> str:
-    """One line: runs of white space and broken characters become a space.
+    """Makes one line: white space and undecodable characters become single spaces.
 
     The words of `split_words` stay the same; a caption without a letter or a digit
     becomes ''.
@@ -58,14 +58,14 @@ def clean_caption(text: str) -> str:
 
 
 def has_unreadable_characters(text: str) -> bool:
-    """Whether a caption lost characters before it was read: U+FFFD, NUL, halves."""
+    """Whether a caption holds U+FFFD, NUL or lone surrogates."""
     return bool(_UNREADABLE.search(text))
 
 
 def read_caption_files(
     paths: Sequence[str | Path],
 ) -> tuple[list[list[str] | None], tuple[Remark, ...]]:
-    """The lines of text files, blank ones left out.
+    """Reads the lines of text files, without blank ones.
 
     Returns:
         For each path its lines, None where there is no such file; and the lines with
@@ -92,7 +92,7 @@ def read_caption_files(
 
 
 def check_names(names: Sequence[str], source: str | Path) -> None:
-    """Image files' names, relative to a folder, that a file lists.
+    """Checks names of images, relative to a folder, that a file lists.
 
     Raises:
         UserError: a name leads out of the folder, is no UTF-8 or comes twice.
@@ -113,11 +113,11 @@ def check_names(names: Sequence[str], source: str | Path) -> None:
 
 @functools.cache
 def image_suffixes() -> frozenset[str]:
-    """Endings of the formats that this Pillow can read, in lower case with the dot."""
+    """Endings of the formats that Pillow can read here, such as ".jpg"."""
 
     def is_readable(image_format):
         if image_format == "MPO":
-            # Pillow opens it as a JPEG with more images after it.
+            # A JPEG followed by more images; Pillow opens it as JPEG.
             return True
         if image_format not in Image.OPEN:
             return False
@@ -155,7 +155,7 @@ def check_files(
     for subfolder, inside in names_by_folder.items():
         try:
             with os.scandir(os.path.join(folder, subfolder)) as entries:
-                # Pipes and devices could never be read to their end.
+                # Not pipes and devices, which have no end.
                 present = {
                     os.path.join(subfolder, entry.name)
                     for entry in entries

@@ -10,7 +10,7 @@ __all__ = ["CaptionedImages", "Remark", "remark_on"]
 
 @dataclasses.dataclass(frozen=True)
 class Remark:
-    """What a reader left out, or what else people should know, of one kind.
+    """One kind of thing that a reader left out, or that people should know.
 
     Attributes:
         kind: such as "images without a caption, left out".
@@ -27,11 +27,11 @@ class Remark:
 
 
 def remark_on(kind: str, names: Sequence[object]) -> tuple[Remark, ...]:
-    """One `Remark` for the things that `names` lists, in order; none for none."""
+    """A `Remark` about the things with these names; none if there are no names."""
     return (Remark(kind, len(names), str(names[0])),) if len(names) else ()
 
 
-# Compared by identity: arrays have no plain ==.
+# Compared by identity, because == of arrays is not a bool.
 @dataclasses.dataclass(frozen=True, eq=False)
 class CaptionedImages:
     """An index of N images with their captions; nothing is decoded.

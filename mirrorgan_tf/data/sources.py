@@ -15,7 +15,7 @@ from mirrorgan_tf.text.vocabulary import Vocabulary
 
 __all__ = ["choose_vocabulary", "guess_dataset", "open_dataset"]
 
-# What any folder of images may be, if it is nothing else.
+# A folder that looks like no data set is one of images with text files.
 _LAST_RESORT = "folder"
 
 
@@ -91,7 +91,7 @@ def _likeness(folder):
 
 
 def _find_nested(folder):
-    """A data set in a subfolder, as its name and place, or two times None."""
+    """A data set in a subfolder, as its name and place, or (None, None)."""
     for name in DATASETS:
         # Images in subfolders are part of a plain folder.
         if name != _LAST_RESORT:
@@ -102,7 +102,7 @@ def _find_nested(folder):
 
 
 def _refuse_other_datasets(name, folder):
-    """The default data set is drawn: --dataset may just have been forgotten."""
+    """Refuses to draw into another data set: --dataset may have been forgotten."""
     likeness, place = _likeness(folder), folder
     if likeness is None:
         likeness, place = _find_nested(folder)

@@ -55,7 +55,7 @@ def split_by_name(
     digests = [hashlib.sha256(f"{seed}:{name}".encode()).digest() for name in names]
     places = np.array([int.from_bytes(digest[:6]) / 2**48 for digest in digests])
     val = places < val_share
-    # A share that no image happens to fall in still gets the nearest one.
+    # Neither split may be empty: move the image with the nearest hash.
     val[places.argmin()], val[places.argmax()] = True, False
     note = f"validation: a share of {val_share:g} of the images, by a hash of the name"
     index = dataclasses.replace(index, notes=(*index.notes, note))

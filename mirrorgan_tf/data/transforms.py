@@ -6,14 +6,11 @@ take uniform random numbers in [0, 1) as arguments.
 
 import tensorflow as tf
 
-from mirrorgan_tf.data.views import View, resized_shape, take_view
-
 __all__ = [
     "center_corner",
     "image_pyramid",
     "load_size",
     "random_corner",
-    "resize_shorter_side",
     "to_float",
     "to_uint8",
 ]
@@ -22,14 +19,6 @@ __all__ = [
 def load_size(size: int) -> int:
     """Shorter side before the crop: 76/64 of the crop's (256 px: 304)."""
     return round(size * 76 / 64)
-
-
-def resize_shorter_side(image: tf.Tensor, shorter_px: int) -> tf.Tensor:
-    """Bilinear, antialiased; keeps the aspect ratio to the nearest pixel."""
-    shape = tf.shape(image)[:2]
-    target = resized_shape(shape, shorter_px)
-    window = tf.concat([[0, 0], shape], 0)
-    return take_view(image, View.of_crop(window, target, (0, 0), target))
 
 
 def center_corner(shape: tf.Tensor, size_px: int) -> tf.Tensor:

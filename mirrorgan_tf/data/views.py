@@ -13,7 +13,7 @@ __all__ = ["View", "box_window", "cut_view", "resized_shape", "take_view"]
 
 # Rows (or columns) that are computed from the same source rows by one matrix product.
 _BLOCK = 16
-# A partly decoded JPEG's outermost columns lack their neighbours' colour.
+# The outermost columns of a partly decoded JPEG miss the colour of their neighbours.
 _MARGIN_PX = 2
 _ROUND_PX = 16
 
@@ -148,10 +148,10 @@ def take_view(
 
 
 def cut_view(pixels: tf.Tensor, view: View) -> tf.Tensor:
-    """As `take_view`, of an image that has its size already: crops and mirrors."""
+    """As `take_view` for an image of the right size: crops and mirrors only."""
     corner = tf.cast(view.origin, tf.int32)
     begin, size = tf.concat([corner, [0]], 0), tf.concat([view.shape, [3]], 0)
-    # Unlike tf.reverse, takes a tensor for which axes to reverse.
+    # tf.reverse does not accept a tensor that says whether to reverse.
     return tf.raw_ops.Reverse(
         tensor=tf.slice(pixels, begin, size), dims=[False, view.flip, False]
     )
@@ -166,14 +166,14 @@ def _resample(pixels, view):
     places, weights = _taps(view)
     blocks = -(-view.shape // _BLOCK)
     lines = tf.reshape(pixels, (tf.shape(pixels)[0], -1))
-    # Each block's 16 rows come last, so that no transposing stands between the two.
+    # The 16 rows of a block come last, so that no transposition is needed in between.
     lines = tf.cast(tf.gather(lines, places[0, : blocks[0]]), tf.float32)
     tall = tf.matmul(lines, weights[0, : blocks[0]], transpose_a=True, transpose_b=True)
     tall = tf.reshape(tall, (blocks[0], tf.shape(pixels)[1], 3 * _BLOCK))
     tall = tf.gather(tall, places[1, : blocks[1]], axis=1)
     wide = tf.matmul(weights[1, : blocks[1]], tall)
     wide = tf.transpose(tf.reshape(wide, (blocks[0], -1, _BLOCK)), (0, 2, 1))
-    # As Pillow rounds; a little up, so that no tie hangs on the order of a sum.
+    # Rounds as Pillow does; the 0.0001 makes ties independent of the order of a sum.
     wide = tf.cast(wide + 0.5001, tf.uint8)
     image = tf.reshape(wide, (blocks[0] * _BLOCK, -1, 3))
     return image[: view.shape[0], : view.shape[1]]

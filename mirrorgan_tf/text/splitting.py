@@ -9,8 +9,8 @@ import tensorflow_text as tf_text
 
 __all__ = ["loses_letters", "split_all", "split_words", "unknown_words"]
 
-# Letters to lower case; all but letters, digits, '_' and NUL, which we put between
-# captions, becomes a space.
+# Translation table: letters to lower case; everything else becomes a space, except
+# digits, '_' and NUL, which separates captions here.
 _ASCII = bytes(
     ord(chr(code).lower()) if chr(code).isalnum() or chr(code) in "_\0" else ord(" ")
     for code in range(128)
@@ -59,7 +59,7 @@ def split_all(captions: Sequence[str | bytes]) -> tuple[list[str], list[int]]:
         for row, text in zip(rows_to_normalize, words.numpy().tolist(), strict=True):
             texts[row] = text.decode("ascii")
     joined = "\0".join(texts).encode("ascii").translate(_ASCII).decode("ascii")
-    # A list of words for each caption would keep the garbage collector busy.
+    # One flat list: a list for each caption would keep the garbage collector busy.
     counts = [len(text.split()) for text in joined.split("\0")] if texts else []
     return joined.replace("\0", " ").split(), counts
 
@@ -94,7 +94,6 @@ def loses_letters(caption: str) -> bool:
 
 
 def _to_ascii_words(captions: tf.Tensor) -> tf.Tensor:
-    # Separated by spaces.
     text = tf.strings.unicode_transcode(captions, "UTF-8", "UTF-8")
     text = tf_text.normalize_utf8(text, "NFKD")
     text = tf.strings.regex_replace(text, r"\p{M}+", "")

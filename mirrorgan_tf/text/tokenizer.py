@@ -108,7 +108,7 @@ class CaptionTokenizer(keras_nlp.tokenizers.Tokenizer):
         ids = tf.convert_to_tensor(ids)
         before_end = tf.math.cumprod(tf.cast(ids > 0, ids.dtype), axis=-1)
         words = tf.gather(self._words, ids * before_end)
-        # Padding is the empty word: joining leaves spaces at the end.
+        # Padding is the empty word, so joining leaves spaces at the end.
         return tf.strings.strip(tf.strings.reduce_join(words, -1, separator=" "))
 
     def get_vocabulary(self) -> list[str]:

@@ -17,7 +17,7 @@ from mirrorgan_tf.text.splitting import split_all
 __all__ = ["Vocabulary", "read_captions_pickle"]
 
 _CAPTIONS_AT_ONCE = 16_384
-# Bounds the captions that a pickle of word ids is written out to.
+# Bounds the length of captions that a pickle stores as word ids.
 _LONGEST_WORD = 200
 
 

@@ -1,14 +1,6 @@
-import numpy as np
 import pytest
 
 from mirrorgan_tf.data.records import CaptionedImages
-
-
-def test_fields_get_their_types():
-    index = CaptionedImages(("a", "b"), (("x",), ("y", "z")), [0, 1], [5, 6])
-    assert len(index) == 2
-    assert index.class_ids.dtype == np.int32
-    assert index.image_ids.dtype == np.int64
 
 
 def test_lengths_must_agree():

@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 _SPLITS = ("train", "val")
-# The paper's first: it is taken where both are whole.
+# The paper's year comes first: it is used where both are complete.
 _YEARS = (2014, 2017)
 
 
@@ -149,7 +149,7 @@ def read_coco_jsons(
             split: _read_listing(Path(path), folders)
             for split, (path, folders) in files.items()
         }
-        # Splits may share a folder: an image of either is listed.
+        # Splits may share a folder, so an image listed by any of them is listed.
         listed = {
             os.path.join(os.path.realpath(listing.folder), name)
             for listing in listings.values()
@@ -197,7 +197,7 @@ def _annotations(data_dir, split, year):
 
 
 def coco_years(data_dir: Path) -> list[int]:
-    """The years that are there: those with both splits first, then the paper's."""
+    """The years in a folder: first those with both splits, then the paper's year."""
     splits = {
         year: sum(_annotations(data_dir, split, year).is_file() for split in _SPLITS)
         for year in _YEARS
@@ -323,7 +323,7 @@ def _ids(entries, key):
     if not set(map(type, ids)) <= {int, str}:
         wrong = next(value for value in ids if type(value) not in (int, str))
         raise TypeError(f"{key} {wrong!r}; expected an integer")
-    # Digits in quotes are numbers too.
+    # Numbers in quotes are accepted.
     return np.array(list(map(int, ids)), np.int64)
 
 

@@ -91,7 +91,7 @@ def read_cub(data_dir: str | Path) -> dict[str, CaptionedImages]:
 
 
 def find_cub(data_dir: Path) -> Path | None:
-    """The folder of `images.txt`: this one or one inside; None without any."""
+    """The folder of `images.txt`: this one or one inside; None if there is none."""
     inside = ("", "CUB_200_2011", os.path.join("birds", "CUB_200_2011"))
     folders = [data_dir / name for name in inside]
     return next(filter(_is_home, folders), None)
@@ -188,7 +188,7 @@ def _integers(values):
 def _read_captions(
     places: Sequence[Path], split: Split
 ) -> tuple[Mapping[str, list[str]], str, tuple[Remark, ...]]:
-    """Captions by key, where they are from, and what of them is left out."""
+    """Captions by key, a note on their source, and remarks on what is left out."""
     keys = [*split.train, *split.val]
     subfolders = {os.path.dirname(key) for key in keys}
     for place in places:

@@ -46,7 +46,7 @@ class Bird:
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """Keys of both parts, and for people where they are from.
+    """Keys of both splits, and their source.
 
     Attributes:
         train: keys, in the order of the split's source.
@@ -64,7 +64,7 @@ class Split:
 
 
 def find_split(places: Sequence[Path], birds: Mapping[str, Bird]) -> Split:
-    """Takes the first of these that is in one of the places.
+    """Reads the first of these that is in one of the places.
 
     1. AttnGAN's `train/filenames.pickle` and `test/filenames.pickle`, with
        `class_info.pickle` beside each, which must group images as CUB does.
@@ -126,7 +126,7 @@ def _from_archive(place, birds):
 
 
 def _check_classes(path, birds):
-    """AttnGAN's class ids name the very classes of CUB, by whatever numbers."""
+    """Checks that AttnGAN's class ids group images as CUB's, with any numbers."""
     if not path.is_file():
         return
     class_ids = _load_list(path)

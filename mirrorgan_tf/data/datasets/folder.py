@@ -1,4 +1,4 @@
-"""Reader of anyone's folder of images with a text file beside each."""
+"""Reader of any folder of images with a text file beside each."""
 
 import dataclasses
 import os
@@ -22,7 +22,7 @@ __all__ = ["FolderDataset", "has_captioned_image", "read_folder"]
 
 
 class FolderDataset(Dataset):
-    """Anyone's folder of images with a text file beside each."""
+    """Any folder of images with a text file beside each."""
 
     @classmethod
     def is_in(cls, folder: Path) -> bool:
@@ -112,7 +112,7 @@ class _Files:
 
 
 def _find_files(data_dir: Path) -> _Files:
-    """Links are followed, but no folder is read twice."""
+    """Lists all files; follows links, but reads no folder twice."""
     names, first_names, repeated = [], {}, []
     for folder, subfolders, files in os.walk(data_dir, followlinks=True):
         first_name = first_names.setdefault(os.path.realpath(folder), folder)

@@ -1,4 +1,4 @@
-"""Folders that people named as the splits of a set: train, Validation, my_test."""
+"""Recognises folders that are named as splits: train, Validation, my_test."""
 
 import os
 import re
@@ -19,14 +19,14 @@ _SPLIT_WORDS = {
     "val": _with_endings("val", "valid", "validation", "dev", "eval", "evaluation"),
     "test": _with_endings("test", "testing", "tst", "holdout", "heldout"),
 }
-# They say nothing about which set a folder is a split of.
+# Words that do not name the set that a folder is a split of.
 _NEUTRAL_WORDS = frozenset({*_ENDINGS, "split", "splits", "photos", "pictures", "pics"})
 _WORD = re.compile("[a-z]+")
 _LISTED = 3
 
 
 def declared_splits(names: Sequence[str]) -> tuple[dict[str, list[str]], str]:
-    """Parts images by the folders they lie in, at any depth.
+    """Splits images by the names of their folders, at any depth.
 
     A folder is a split if a word of its name says so, in any case, with whatever
     digits and signs between: train, Training, my-train, train2017. Folders are splits
@@ -66,7 +66,7 @@ def declared_splits(names: Sequence[str]) -> tuple[dict[str, list[str]], str]:
 
 
 class _SplitFolder(NamedTuple):
-    """A folder, which split it is, and the words that name the set it is a split of."""
+    """A folder, its split, and the words of its name that identify the data set."""
 
     folder: str
     kind: str
