@@ -28,7 +28,9 @@ _LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 def _prepare_environment():
     """Sets the variables that Keras and TensorFlow read when they are imported."""
-    os.environ.setdefault(_LOG_LEVEL, "2")
+    # Errors only; 0 shows everything. JAX sets 1, which child processes inherit.
+    if os.environ.get(_LOG_LEVEL) not in ("0", "3"):
+        os.environ[_LOG_LEVEL] = "2"
     # Allocate GPU memory as it is needed. TensorFlow would otherwise allocate nearly
     # all of it at the start, and an evaluation would not fit beside a training.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
@@ -65,7 +67,7 @@ def _start():
         Why a GPU of this machine can't be used, or None.
     """
     _prepare_environment()
-    if os.environ[_LOG_LEVEL] in ("0", "1"):
+    if os.environ[_LOG_LEVEL] == "0":
         # The user wants to read them.
         _import_keras()
         return None

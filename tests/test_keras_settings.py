@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from mirrorgan_tf import cli
-from tests.conftest import OTHER_KERAS_SETTINGS, ROOT
+from tests.conftest import OTHER_KERAS_SETTINGS, ROOT, check_native_messages
 
 REPORT = """
 import json, os
@@ -21,6 +21,7 @@ print(json.dumps({
     "nnx": keras.config.is_nnx_enabled(),
     "tf.keras": tf.keras.__version__ == keras.__version__,
     "GPU memory grows": os.environ["TF_FORCE_GPU_ALLOW_GROWTH"],
+    "log level": os.environ["TF_CPP_MIN_LOG_LEVEL"],
 }))
 """
 
@@ -37,7 +38,7 @@ def _python(program, **environment):
 
 
 def test_settings_do_not_depend_on_the_shell_and_keras_json():
-    done = _python(REPORT, KERAS_MAX_EPOCHS="some")
+    done = _python(REPORT, KERAS_MAX_EPOCHS="some", TF_CPP_MIN_LOG_LEVEL="1")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
         "backend": "tensorflow",
@@ -48,7 +49,9 @@ def test_settings_do_not_depend_on_the_shell_and_keras_json():
         "nnx": False,
         "tf.keras": True,
         "GPU memory grows": "true",
+        "log level": "2",
     }
+    check_native_messages(done.stderr)
 
 
 def test_keras_json_that_keras_refuses_is_one_line(tmp_path):

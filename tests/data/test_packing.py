@@ -312,8 +312,9 @@ def test_packing_fails_at_bad_images_or_skips_them(splits, tmp_path):
         paths, index.captions * 6, np.zeros(138), np.arange(138), None
     )
     with pytest.raises(UserError, match=r"nowhere\.jpg: can't be read"):
-        packed({"train": bad}, tmp_path / "fail")
-    assert packed({"train": bad}, tmp_path / "skip", on_bad_example="skip") == 28
+        packed(splits | {"train": bad}, tmp_path / "fail")
+    with_bad = splits | {"train": bad}
+    assert packed(with_bad, tmp_path / "skip", on_bad_example="skip") == 30
     assert read(tmp_path / "skip")["train"].image_ids.tolist() == list(range(1, 138))
 
 
