@@ -14,11 +14,7 @@ from keras import ops
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.losses.adversarial import ADVERSARIAL_LOSSES
 from mirrorgan_tf.losses.caption import caption_cross_entropy
-from mirrorgan_tf.losses.damsm import (
-    matching_losses,
-    sentence_similarity,
-    word_similarity,
-)
+from mirrorgan_tf.losses.damsm import damsm_losses
 from mirrorgan_tf.losses.kl import kl_to_standard_normal
 from mirrorgan_tf.losses.penalties import r1_penalty
 from mirrorgan_tf.models.attention import padding_mask_from_lengths
@@ -290,30 +286,27 @@ class JaxGlam:
         return total, (losses | {"generator": total}, statistics)
 
 
-def damsm_loss(config, regions, code, batch, sentences=None):
-    """Sum of the four DAMSM losses of a batch; see `training.stem_stage`.
+def damsm_loss(config, regions, code, batch, sentence=None):
+    """Sum of the four DAMSM losses of a batch.
 
     Args:
-        config: for gamma 1 to 3.
+        config: with gamma 1 to 3.
         regions: (B, R, D).
         code: (B, D).
         batch: with `words`, `sentence`, `ids`, `lengths`, `class_ids`.
-        sentences: list of (B, D), more captions of the images; none: `sentence`.
+        sentence: (B, k, D) of k captions of each image; None: the batch's.
     """
-    mask = padding_mask_from_lengths(batch["lengths"], batch["ids"].shape[1])
-    gammas = {name: getattr(config, name) for name in ("gamma1", "gamma2", "gamma3")}
-    by_word = matching_losses(
-        word_similarity(regions, batch["words"], mask, **gammas), batch["class_ids"]
+    losses = damsm_losses(
+        config.losses,
+        regions=regions,
+        code=code,
+        words=batch["words"],
+        sentence=batch["sentence"] if sentence is None else sentence,
+        padding_mask=padding_mask_from_lengths(batch["lengths"], batch["ids"].shape[1]),
+        class_ids=batch["class_ids"],
+        mean=ops.mean,
     )
-    total = sum(ops.mean(each) for each in by_word)
-    sentences = sentences or [batch["sentence"]]
-    for sentence in sentences:
-        by_sentence = matching_losses(
-            sentence_similarity(code, sentence, gamma3=config.losses.gamma3),
-            batch["class_ids"],
-        )
-        total += sum(ops.mean(each) for each in by_sentence) / len(sentences)
-    return total
+    return sum(losses.values())
 
 
 def build_compiled(make: Callable[[], Any]) -> Any:

@@ -76,6 +76,7 @@ def _clear_gradients(stage):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [

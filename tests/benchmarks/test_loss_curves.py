@@ -36,7 +36,7 @@ def runs(tmp_path_factory):
     return [_run(folder / str(loss), loss) for loss in (1.0, 3.0, 7.0, 9.0)]
 
 
-def test_ways_lie_apart_by_deviations_of_the_seeds(runs):
+def test_distance_is_in_standard_deviations_over_the_seeds(runs):
     done = _compare(runs[:2], runs[2:], "--most=4.3")
     assert done.returncode == 0, done.stderr
     # Means 2 and 8, both with a deviation of the square root of 2.

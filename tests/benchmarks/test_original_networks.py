@@ -1,4 +1,4 @@
-"""What ours is timed beside does what the original does."""
+"""The networks and losses that are timed match the original's golden tensors."""
 
 import numpy as np
 import pytest
@@ -97,13 +97,13 @@ def test_errg_and_its_gradients(golden, generator, discriminators, inputs):
     lengths = torch.tensor(captions.take("lengths"))
     longest_first = torch.argsort(lengths, descending=True, stable=True)
     z, sentence, words, eps = (tensor[longest_first] for tensor in inputs)
-    made = generator(z, sentence, words, eps)
+    outputs = generator(z, sentence, words, eps)
     generator.zero_grad()
     losses = original_step.errg(
         discriminators,
         decoder,
         torch.tensor(theirs.take("caption_encoder_W")),
-        made,
+        outputs,
         torch.tensor(theirs.take("sentence"))[longest_first],
         torch.tensor(captions.take("captions"))[longest_first],
         lengths[longest_first],

@@ -103,7 +103,7 @@ class JaxStem(_Pretraining):
             regions,
             code,
             batch | {"words": words[rows, batch["caption"]]},
-            [sentence[:, i] for i in range(each)],
+            sentence,
         )
 
     def clip(self, gradients):
