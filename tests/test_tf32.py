@@ -8,7 +8,6 @@ from mirrorgan_tf import evaluate, generate, training_run, workdir
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.data import sources
 from mirrorgan_tf.demo import __main__ as demo
-from mirrorgan_tf.demo import model as demo_model
 from mirrorgan_tf.tf32 import describe_float32, use_tf32
 from tools.parity import __main__ as parity
 
@@ -88,7 +87,7 @@ class _Model(types.SimpleNamespace):
 @pytest.mark.parametrize("on", [True, False])
 def test_demo_multiplies_as_its_flag_says(on, monkeypatch, parsed_flags):
     use_tf32(not on)
-    monkeypatch.setattr(demo_model, "DemoModel", _stop)
+    monkeypatch.setattr(demo, "_open_source", _stop)
     parsed_flags(demo, "--saved_model=served", f"--tf32={on}")
     with pytest.raises(ComputationReached):
         demo.main()
