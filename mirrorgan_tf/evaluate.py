@@ -1,20 +1,21 @@
 """`python -m mirrorgan_tf.evaluate --workdir=runs/birdlets`: how good are the images?
 
-Renders validation captions, an image each, and computes the metrics that README
-lists, each against real images where it can be. What can't be computed (no weights of
-Inception, no ground truth, too few images) is reported with its reason. --saved_model
-takes the images from an export instead; data and judges are then those of --workdir.
-Without --workdir give --dataset, --data_dir and --out: metrics that need DAMSM or
-STREAM are left out.
+Renders one image for each of many validation captions and compares images and captions
+with real ones by the metrics of docs/evaluation.md. A metric that can't be computed (no
+weights of Inception, too few images) is reported with its reason.
+
+--preset and --saved_model take the images from a preset or an export instead; they need
+--data_dir and --out, and --saved_model without --workdir also --dataset. An export has
+no DAMSM and no STREAM, a preset no DAMSM: metrics that need them are left out.
 
 Images, report.json, report.md and contact_sheet.png go to a folder in
-WORKDIR/evaluation (--out); the same line goes on with what it holds.
+WORKDIR/evaluation (--out). The same command resumes an interrupted evaluation.
 """
 
 import json
 from pathlib import Path
 
-from absl import flags
+from absl import flags, logging
 
 from mirrorgan_tf import commands
 from mirrorgan_tf.config import SETTINGS, Config
@@ -23,132 +24,119 @@ from mirrorgan_tf.errors import UserError
 
 __all__ = ["define_flags", "evaluate"]
 
-_METRICS = (
-    "inception_score",
-    "fid",
-    "kid",
-    "precision_recall",
-    "r_precision",
-    "redescription",
-    "diversity",
-    "obedience",
-)
 _CHOICES = next(item.choices for item in SETTINGS if item.flag == "dataset")
+# Names that older versions used: --oracle=FOLDER is --networks_dir=FOLDER, and
+# --features=oracle is --features=attribute_classifier.
+_OLD_FLAG, _OLD_FEATURES, _OLD_FOLDER = "oracle", "oracle", "oracle"
 
 
 def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines the command's flags; not at import, where commands would collide."""
-    options = {"flag_values": flag_values}
-    define_path("workdir", None, "Folder of a trained run.", **options)
-    define_path(
-        "saved_model",
+    _define_source_flags(flag_values)
+    _define_metric_flags(flag_values)
+
+
+def _define_source_flags(flag_values):
+    for name, text in (
+        ("workdir", "Folder of a trained run."),
+        ("saved_model", "Export that generates the images instead of the run."),
+        ("data_dir", "Folder of the data set; default: the training's."),
+        ("out", "Folder of the evaluation; default: one in WORKDIR/evaluation."),
+        (
+            "networks_dir",
+            "Folder of the small networks that an evaluation trains once and keeps; "
+            "default: WORKDIR/evaluation_networks, or one in --out.",
+        ),
+        (_OLD_FLAG, "Deprecated: --networks_dir."),
+    ):
+        define_path(name, None, text, flag_values=flag_values)
+    flags.DEFINE_string(
+        "preset",
         None,
-        "An export that makes the images in the run's stead.",
-        **options,
+        "Preset that generates the images, by name or folder.",
+        flag_values=flag_values,
     )
     flags.DEFINE_enum(
         "dataset",
         None,
         _CHOICES,
-        "Data set; default: the one of the training.",
-        **options,
+        "Data set; default: the training's.",
+        flag_values=flag_values,
     )
-    define_path(
-        "data_dir",
-        None,
-        "Folder of the data set; default: the one of the training.",
-        **options,
-    )
-    define_path(
-        "out",
-        None,
-        "Folder of the evaluation; default: one in WORKDIR/evaluation.",
-        **options,
-    )
-    define_path(
-        "oracle",
-        None,
-        "Folder of the birdlets classifier, trained if it is not there; default: "
-        "WORKDIR/oracle, or one in --out.",
-        **options,
-    )
+
+
+def _define_metric_flags(flag_values):
     flags.DEFINE_list(
         "metrics",
         [],
-        f"Metrics that must be computed, of {','.join(_METRICS)}; default: all that "
-        "can be.",
-        **options,
+        "Metrics that must be computed; default: all that can be.",
+        flag_values=flag_values,
     )
-    flags.DEFINE_integer(
-        "evaluate_captions",
-        1000,
-        "Captions to render, at most (the field: 30000).",
-        lower_bound=1,
-        **options,
-    )
-    flags.DEFINE_integer(
-        "diversity_captions",
-        20,
-        "Captions drawn with several seeds.",
-        lower_bound=1,
-        **options,
-    )
-    flags.DEFINE_integer(
-        "diversity_seeds", 5, "Seeds of each.", lower_bound=2, **options
-    )
-    flags.DEFINE_integer(
-        "neighbour_images",
-        10_000,
-        "Training images, at most, among which the nearest to a real one is looked "
-        "for: its caption is what STREAM's has to beat; 0: none.",
-        lower_bound=0,
-        **options,
-    )
-    flags.DEFINE_enum(
+    flags.DEFINE_list(
         "features",
-        "inception",
-        ["inception", "oracle"],
-        "Whose features FID, KID, precision and recall compare; oracle: the birdlets "
-        "classifier's, which needs no download.",
-        **options,
+        ["inception", "autoencoder"],
+        "Networks in whose features FID, KID, precision and recall compare images: "
+        "inception (ImageNet), autoencoder (trained on the real training images "
+        "without labels, once), fid_inception (see --fid_weights) and those of the "
+        "data set, such as attribute_classifier.",
+        flag_values=flag_values,
     )
     define_path(
         "inception_weights",
         "imagenet",
         "Inception's weights: imagenet (downloaded once) or a Keras weights file.",
-        **options,
+        flag_values=flag_values,
     )
-    flags.DEFINE_integer(
-        "batch_size", 16, "Captions rendered together.", lower_bound=1, **options
+    define_path(
+        "fid_weights",
+        None,
+        "Weights of the literature's FID network, pt_inception-2015-12-05-6726825d.pth "
+        "(needs torch) or the same as .npz or .safetensors; adds fid_inception to "
+        "--features.",
+        flag_values=flag_values,
     )
+    for name, default, minimum, text in (
+        ("evaluate_captions", 1000, 1, "Captions to render (the literature: 30000)."),
+        ("diversity_captions", 20, 2, "Captions that are rendered with several seeds."),
+        ("diversity_seeds", 5, 2, "Seeds of each of them."),
+        (
+            "neighbour_images",
+            10_000,
+            0,
+            "Training images in which the nearest to a real image is searched: its "
+            "caption is a baseline for STREAM's; 0: none.",
+        ),
+        ("batch_size", 16, 1, "Captions that are rendered together."),
+        ("seed", 1, 0, "Fixes the choice of captions, the noise and all else."),
+    ):
+        flags.DEFINE_integer(
+            name,
+            default,
+            text,
+            lower_bound=minimum,
+            upper_bound=2**31 - 1,
+            flag_values=flag_values,
+        )
     flags.DEFINE_bool(
         "tf32",
         None,
         "Multiply float32 in TF32 where a GPU has it; default: as the training did.",
-        **options,
-    )
-    flags.DEFINE_integer(
-        "seed",
-        1,
-        "Fixes choice and noise.",
-        lower_bound=0,
-        upper_bound=2**31 - 1,
-        **options,
+        flag_values=flag_values,
     )
 
 
-def evaluate(asked: flags.FlagValues = flags.FLAGS) -> None:
-    """Evaluates, prints and writes.
+def evaluate(flag_values: flags.FlagValues = flags.FLAGS) -> None:
+    """Evaluates, prints and writes the report.
 
     Args:
-        asked: parsed flags.
+        flag_values: parsed flags.
 
     Raises:
-        UserError: a flag is wrong, something is missing or broken, or a metric asked
-            for by name could not be computed; all others are written by then.
+        UserError: a flag is wrong, something is missing or broken, or a metric of
+            --metrics could not be computed; all others are written by then.
     """
-    _check(asked)
-    # It takes seconds: not before --help and wrong flags are answered.
+    _check(flag_values)
+    # Importing Keras takes seconds: answer --help and wrong flags before.
     commands.start_keras()
     import keras
 
@@ -157,13 +145,13 @@ def evaluate(asked: flags.FlagValues = flags.FLAGS) -> None:
     from mirrorgan_tf.files import hold_folder
     from mirrorgan_tf.pictures import save_image
 
-    keras.utils.set_random_seed(asked.seed)
-    plan, names = _plan(asked)
+    keras.utils.set_random_seed(flag_values.seed)
+    plan, names = _plan(flag_values)
     evaluation = Evaluation(plan)
     with hold_folder(plan.folder, flag="out", activity="evaluation"):
         report, sheet = evaluation.run()
     report = names | report
-    text = to_markdown(report)
+    text = to_markdown(report, plan.metrics)
     try:
         save_image(sheet, plan.folder / "contact_sheet.png")
         content = json.dumps(report, indent=1, allow_nan=False)
@@ -176,96 +164,150 @@ def evaluate(asked: flags.FlagValues = flags.FLAGS) -> None:
     evaluation.raise_if_missing()
 
 
-def _check(asked):
-    unknown = sorted(set(asked.metrics) - set(_METRICS))
-    if unknown:
-        raise UserError(
-            f"--metrics={','.join(asked.metrics)}: {unknown[0]!r} is no metric; choose "
-            f"from {', '.join(_METRICS)}"
-        )
-    if asked.workdir:
+def _check(flag_values):
+    if flag_values.workdir and flag_values.preset:
+        raise UserError("--workdir and --preset: give one of them")
+    if flag_values.workdir:
         return
-    if not asked.saved_model:
+    if flag_values.preset:
+        source, needed = "--preset", ("data_dir", "out")
+    elif flag_values.saved_model:
+        source = "--saved_model without --workdir"
+        needed = ("dataset", "data_dir", "out")
+    else:
         raise UserError(
-            "--workdir is missing; give the folder of a training, or --saved_model"
+            "--workdir is missing; give the folder of a training, --preset or "
+            "--saved_model"
         )
-    for name in ("dataset", "data_dir", "out"):
-        if not asked[name].value:
-            raise UserError(
-                f"--{name} is missing; --saved_model without --workdir needs --dataset,"
-                " --data_dir and --out"
-            )
+    for name in needed:
+        if not flag_values[name].value:
+            flags_list = ", ".join(f"--{flag}" for flag in needed)
+            raise UserError(f"--{name} is missing; {source} needs {flags_list}")
 
 
-def _plan(asked):
+def _plan(flag_values):
     """The plan, and how model and data are called in the report."""
+    from mirrorgan_tf.data.registry import find_dataset
     from mirrorgan_tf.data.sources import open_dataset
-    from mirrorgan_tf.evaluation.drawing import open_run_drawer, open_saved_model_drawer
-    from mirrorgan_tf.evaluation.evaluation import Plan
-    from mirrorgan_tf.evaluation.open_extractors import (
-        judge_openers,
-        real_reader,
-        truth_of,
+    from mirrorgan_tf.evaluation.evaluation import METRICS, EvaluationPlan
+    from mirrorgan_tf.evaluation.image_source import (
+        model_source,
+        open_saved_model_source,
     )
-    from mirrorgan_tf.evaluation.sampling import choose_some
     from mirrorgan_tf.tf32 import describe_float32, use_tf32
-    from mirrorgan_tf.workdir import open_workdir
 
-    run = open_workdir(asked.workdir) if asked.workdir else None
-    config = _data_config(asked, Config() if run is None else run.config)
+    model = _open_model(flag_values)
+    config = _data_config(flag_values, Config() if model is None else model.config)
     use_tf32(config.run.tf32)
     splits = open_dataset(config, draw=False)
-    index = splits["val"]
-    drawer = (
-        open_saved_model_drawer(asked.saved_model)
-        if asked.saved_model
-        else open_run_drawer(run)
-    )
+    if flag_values.saved_model:
+        source = open_saved_model_source(flag_values.saved_model)
+    else:
+        source = model_source(model)
+    name = f"{source.name}-{flag_values.evaluate_captions}captions"
     folder = Path(
-        asked.out
-        or Path(asked.workdir)
-        / "evaluation"
-        / f"{drawer.name}-{asked.evaluate_captions}captions-seed{asked.seed}"
+        flag_values.out
+        or f"{flag_values.workdir}/evaluation/{name}-seed{flag_values.seed}"
     )
-    plan = Plan(
+    networks = _networks_folder(flag_values, folder)
+    dataset = find_dataset(config)
+    metrics = METRICS | dataset.metrics()
+    features = _features(flag_values)
+    extractors = _extractors(flag_values, model, splits, source, networks)
+    extractors |= dataset.feature_extractors(networks, source.size_px)
+    _check_names("metrics", flag_values.metrics, metrics, config)
+    _check_names("features", features, extractors.keys() - {"damsm", "stream"}, config)
+    plan = EvaluationPlan(
         folder=folder,
-        drawer=drawer,
-        index=index,
-        read_real=real_reader(drawer.side_px),
-        judges=judge_openers(
-            run,
-            data_dir=Path(config.data.data_dir),
-            side_px=drawer.side_px,
-            oracle_folder=Path(
-                asked.oracle or (folder if run is None else run.path) / "oracle"
-            ),
-            inception_weights=asked.inception_weights,
-        ),
-        features=asked.features,
-        metrics=asked.metrics or None,
-        captions=asked.evaluate_captions,
-        varied=(asked.diversity_captions, asked.diversity_seeds),
-        batch_size=asked.batch_size,
-        seed=asked.seed,
-        truth=truth_of(config.data.data_dir, index),
-        neighbours=choose_some(
-            splits["train"], asked.neighbour_images, seed=asked.seed
-        ),
+        source=source,
+        splits=splits,
+        extractors=extractors,
+        compared_features=features,
+        metrics=metrics,
+        required=flag_values.metrics or None,
+        captions=flag_values.evaluate_captions,
+        repeated=(flag_values.diversity_captions, flag_values.diversity_seeds),
+        batch_size=flag_values.batch_size,
+        training_images=flag_values.neighbour_images,
+        seed=flag_values.seed,
     )
+    model_name = flag_values.saved_model or flag_values.preset
     return plan, {
-        "model": str(asked.saved_model or f"{asked.workdir}, step {run.step}"),
+        "model": str(model_name or f"{flag_values.workdir}, step {model.step}"),
         "data": f"{config.data.dataset} ({config.data.data_dir})",
         "float32": describe_float32(),
     }
 
 
-def _data_config(asked, config):
+def _open_model(flag_values):
+    """The trained networks; None if there is only an export."""
+    from mirrorgan_tf.presets.files import open_preset
+    from mirrorgan_tf.workdir import open_workdir
+
+    if flag_values.workdir:
+        return open_workdir(flag_values.workdir)
+    return open_preset(flag_values.preset) if flag_values.preset else None
+
+
+def _data_config(flag_values, config):
     changes = {
-        name: asked[name].value
+        name: flag_values[name].value
         for name in ("dataset", "data_dir", "tf32")
-        if asked[name].value not in (None, "")
+        if flag_values[name].value not in (None, "")
     }
     return config.replace(**changes)
+
+
+def _extractors(flag_values, model, splits, source, networks):
+    """What opens each feature extractor, by name."""
+    from mirrorgan_tf.evaluation.autoencoder import open_autoencoder
+    from mirrorgan_tf.evaluation.feature_extractors import model_extractors
+    from mirrorgan_tf.evaluation.fid_inception import FidInceptionExtractor
+    from mirrorgan_tf.evaluation.inception import InceptionExtractor
+
+    extractors = model_extractors(model) | {
+        "autoencoder": lambda: open_autoencoder(
+            networks, splits["train"], source.size_px
+        ),
+        "inception": lambda: InceptionExtractor(flag_values.inception_weights),
+    }
+    if flag_values.fid_weights:
+        extractors["fid_inception"] = lambda: FidInceptionExtractor(
+            flag_values.fid_weights
+        )
+    return extractors
+
+
+def _networks_folder(flag_values, folder):
+    if flag_values[_OLD_FLAG].value:
+        logging.warning("--oracle is deprecated; use --networks_dir")
+    chosen = flag_values.networks_dir or flag_values[_OLD_FLAG].value
+    if chosen:
+        return Path(chosen)
+    home = Path(flag_values.workdir) if flag_values.workdir else folder
+    old, new = home / _OLD_FOLDER, home / "evaluation_networks"
+    return old if old.is_dir() and not new.is_dir() else new
+
+
+def _features(flag_values):
+    names = [
+        "attribute_classifier" if name == _OLD_FEATURES else name
+        for name in flag_values.features
+    ]
+    if flag_values.fid_weights and "fid_inception" not in names:
+        names.append("fid_inception")
+    if not flag_values.fid_weights and "fid_inception" in names:
+        raise UserError("--features=fid_inception needs --fid_weights")
+    return tuple(names)
+
+
+def _check_names(flag, names, known, config):
+    for name in names:
+        if name not in known:
+            raise UserError(
+                f"--{flag}={','.join(names)}: {config.data.dataset} has no {name!r}; "
+                f"choose from {', '.join(sorted(known))}"
+            )
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ from mirrorgan_tf.errors import UserError
 
 __all__ = ["define_flags", "main"]
 
+_METRICS = ("r_precision", "redescription", "fid", "kid", "precision_recall")
+
 
 def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines the command's flags; not at import, where commands would collide."""
@@ -77,20 +79,20 @@ def main() -> None:
     names = _choose(values, "variants", list(sweep))
     repeated = _choose(values, "repeated", names)
     runs = plan_runs(recipe, [sweep[name] for name in names], repeated, values.seeds)
-    evaluate_flags = ["--neighbour_images=0", "--metrics=r_precision,redescription"]
-    if recipe.data.dataset == "birdlets":
-        # Its attribute classifier needs no download, and is trained once for all runs.
-        evaluate_flags = [
-            "--neighbour_images=0",
-            "--metrics=obedience,r_precision,redescription,fid,kid,precision_recall",
-            "--features=oracle",
-            f"--oracle={workdir / 'oracle'}",
-        ]
     # It takes seconds: only after --help and wrong flags are answered.
     commands.start_keras()
     from mirrorgan_tf.ablation.runner import run_ablation
+    from mirrorgan_tf.data.registry import find_dataset
     from mirrorgan_tf.training.signals import Stopped, StopSignals
 
+    metrics = [*_METRICS, *find_dataset(recipe).metrics()]
+    evaluate_flags = [
+        f"--metrics={','.join(metrics)}",
+        "--features=autoencoder",
+        # The evaluation's own networks are trained once for all runs.
+        f"--networks_dir={workdir / 'evaluation_networks'}",
+        "--neighbour_images=0",
+    ]
     with StopSignals():
         try:
             run_ablation(

@@ -18,6 +18,8 @@ class Column(NamedTuple):
     digits: int = 1
 
 
+# Features are the autoencoder's: it needs no download and is trained once for all runs.
+_GENERATED = ("autoencoder", "generated")
 COLUMNS = (
     Column("attributes as stated, %", ("obedience", "overall", "accuracy"), 100),
     Column(
@@ -26,13 +28,13 @@ COLUMNS = (
     Column("R-precision, k = 1, %", ("r_precision", "generated", "k=1", "mean"), 100),
     Column(
         "redescribed correctly, %",
-        ("redescription", "generated", "statements", "right"),
+        ("redescribed_attributes", "generated", "right"),
         100,
     ),
-    Column("FID (lower is better)", ("fid", "value"), 1, 2),
-    Column("KID (lower is better)", ("kid", "mean"), 1, 4),
-    Column("precision, %", ("precision_recall", "precision"), 100),
-    Column("recall, %", ("precision_recall", "recall"), 100),
+    Column("FID (lower is better)", ("fid", *_GENERATED), 1, 2),
+    Column("KID (lower is better)", ("kid", *_GENERATED, "mean"), 1, 4),
+    Column("precision, %", ("precision_recall", *_GENERATED, "precision"), 100),
+    Column("recall, %", ("precision_recall", *_GENERATED, "recall"), 100),
 )
 
 

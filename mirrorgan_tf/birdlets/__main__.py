@@ -31,7 +31,7 @@ __all__ = ["define_flags", "main"]
 
 def define_flags() -> None:
     """Defines the command's flags; not at import, where commands would collide."""
-    define_path("data_dir", "data/birdlets", "Folder to make.")
+    define_path("data_dir", "data/birdlets", "Folder of the data set.")
     flags.DEFINE_integer("train_images", 4000, "Training images.")
     flags.DEFINE_integer("val_images", 500, "Validation images.")
     flags.DEFINE_integer("captions_per_image", 5, "Captions of each image.")
@@ -45,7 +45,7 @@ def main() -> None:
     """Draws the set that the flags describe."""
     values = flags.FLAGS
     with Progress("drawing", values.train_images + values.val_images) as progress:
-        drawn = write_birdlets(
+        is_new = write_birdlets(
             values.data_dir,
             train_images=values.train_images,
             val_images=values.val_images,
@@ -54,10 +54,10 @@ def main() -> None:
             workers=values.workers,
             progress=lambda done, _: progress.update(done),
         )
-    if drawn:
+    if is_new:
         print(f"drawn: {values.data_dir}")
     else:
-        print(f"{values.data_dir} is there already, with these very flags")
+        print(f"{values.data_dir}: already drawn with these flags")
 
 
 if __name__ == "__main__":

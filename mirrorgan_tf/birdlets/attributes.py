@@ -1,10 +1,10 @@
-"""What can differ between two birdlets: the ground truth of every picture."""
+"""The attributes of birdlets: the ground truth of every image."""
 
 import numpy as np
 
 __all__ = ["ATTRIBUTES", "sample_attributes"]
 
-# Sampled independently of each other, every value equally often.
+# Attribute -> its values. Attributes are independent and uniform.
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "body_color": (
         "red",

@@ -20,11 +20,11 @@ from mirrorgan_tf.files import read_bytes, whole_folder
 __all__ = ["MANIFEST", "draw_example", "draw_files", "example", "write_birdlets"]
 
 MANIFEST = "birdlets.json"
-# Raise it when the same seed begins to give other bytes.
+# Raise it when the same seed gives other bytes than before.
 _VERSION = 2
 _SPLITS = ("train", "val")
-# The first image id of a split; ids and pictures of one split do not depend on
-# how many the other has.
+# The first image id of a split. Ids and images of a split do not depend on the size
+# of the other.
 _FIRST_ID = {"train": 1, "val": 500_001}
 _MAX_IMAGES, _MAX_CAPTIONS = 500_000, 20
 _JPEG_QUALITY = 92
@@ -42,18 +42,18 @@ def write_birdlets(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> bool:
-    """Draws a data set: the same arguments give the same bytes.
+    """Draws a data set; the same arguments give the same bytes.
 
-    Every image has random numbers of its own, from (seed, split, index), so
-    neither the workers nor the number of images change it. The set is written
-    into a folder beside `data_dir`, which takes that name when it is whole.
+    Every image has its own random numbers, from (seed, split, index), so that neither
+    the workers nor the number of images change it. The set is written into a folder
+    beside `data_dir`, which is renamed when it is complete.
 
-    Layout: that of COCO 2014 captions. Each caption's annotation has `states`
-    besides, the attributes it mentions; `annotations/attributes_*2014.json` holds
-    all attributes of all images.
+    Layout: that of COCO 2014 captions, plus `states` in each caption's annotation, the
+    attributes that it mentions, and `annotations/attributes_*2014.json`, all attributes
+    of all images.
 
     Args:
-        data_dir: folder to make; the very same set there is left as it is.
+        data_dir: folder of the set; the same set there is left as it is.
         train_images: from 1 to 500,000.
         val_images: likewise.
         captions_per_image: from 1 to 20.
@@ -98,7 +98,7 @@ def write_birdlets(
 def example(
     seed: int, split: str, index: int, captions: int
 ) -> tuple[dict[str, str], list[Caption]]:
-    """Attributes and captions of one image, which is not drawn."""
+    """Attributes and captions of one image, without drawing it."""
     rng = _generator(seed, split, index, _TEXT)
     attributes = sample_attributes(rng)
     return attributes, write_captions(attributes, captions, rng)
@@ -213,7 +213,7 @@ _LICENSE = {"url": "", "id": 1, "name": "Drawn by mirrorgan_tf; use as you like"
 
 
 def _info(seed):
-    # No date of today: the same seed gives the same bytes.
+    # A fixed date, so that the same seed gives the same bytes.
     return {
         "description": f"birdlets, version {_VERSION}, seed {seed}",
         "url": "",
@@ -255,8 +255,8 @@ def _draw_all(folder, counts, seed, workers, progress):
 
 
 def _draw_in_processes(folder, counts, seed, workers):
-    # Plain subprocesses: multiprocessing would import the calling command again in
-    # each worker, and TensorFlow with it, and forking a TensorFlow process is unsafe.
+    # Not multiprocessing: it would import the calling command, and TensorFlow with it,
+    # in each worker, and forking a TensorFlow process is unsafe.
     package_root = str(Path(__file__).resolve().parents[2])
     paths = [package_root, os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
@@ -269,7 +269,7 @@ def _draw_in_processes(folder, counts, seed, workers):
             stdin=subprocess.DEVNULL,
             stdout=write_end,
             env=environment,
-            # The terminal's Ctrl-C is for this process, which ends them.
+            # Ctrl-C reaches only this process, which ends the workers.
             start_new_session=True,
         )
         for worker in range(workers)

@@ -55,13 +55,13 @@ _TILT = {"standing": (10, 20), "leaning": (-20, -12), "flying": (-2, 10)}
 
 
 def draw_bird(attributes: Mapping[str, str], rng: np.random.Generator) -> np.ndarray:
-    """Draws a bird as its attributes say.
+    """Draws a bird with these attributes.
 
     The breast, which has the body's colour, lies near the middle of the picture.
 
     Args:
         attributes: a value for each of `ATTRIBUTES`.
-        rng: decides all that the attributes leave open.
+        rng: random numbers for everything that the attributes leave open.
 
     Returns:
         (256, 256, 3) uint8.
@@ -75,7 +75,7 @@ def draw_bird(attributes: Mapping[str, str], rng: np.random.Generator) -> np.nda
 
 
 class _Bird:
-    """A bird whose look is fixed, ready to be drawn part by part."""
+    """A bird whose colours, proportions and position are fixed."""
 
     def __init__(self, attributes, rng):
         self.attributes = attributes

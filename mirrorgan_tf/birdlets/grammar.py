@@ -54,7 +54,7 @@ _BACKGROUNDS = {
 
 @dataclasses.dataclass(frozen=True)
 class Caption:
-    """A caption and what it claims.
+    """A caption and the attributes that it states.
 
     Attributes:
         text: 5 to 25 words.
@@ -92,8 +92,7 @@ class _Writer:
     def __init__(self, attributes, rng):
         self.rng = rng
         others = [name for name in attributes if name != "body_color"]
-        # Short ones are rare: what fits many birds teaches little, and even who saw
-        # all attributes could not tell whose caption it is.
+        # Few captions state little: a caption that fits many birds teaches little.
         wanted = int(rng.integers(1, _MOST_OTHERS + 1, 2).max())
         chosen = [others[i] for i in rng.permutation(len(others))[:wanted]]
         if rng.uniform() < _BODY_SHARE:
@@ -103,8 +102,7 @@ class _Writer:
         self._body_by_noun = rng.uniform() < 0.65
 
     def write(self) -> Caption:
-        """Chooses a sentence form that fits what is to be said."""
-        said = self.states
+        """Chooses a sentence form that fits the attributes to state."""
         haves = self._shuffled(
             self._body() + self._wings() + self._head() + self._belly_tail_beak()
         )
@@ -120,7 +118,7 @@ class _Writer:
             text = text[0].upper() + text[1:]
         if self.rng.uniform() < 0.5:
             text += "."
-        return Caption(text, dict(said))
+        return Caption(text, dict(self.states))
 
     # Sentence forms: noun phrase, things it has, things it does, where.
 

@@ -1,193 +1,134 @@
-"""Does an image show what its caption states? Numbers from arrays of codes.
+"""Obedience: the share of what captions state that the generated images show.
 
-`stated` and `read` are (N,) integers: the value that caption i states and the value
-read from image i, both as places among the attribute's values.
+A classifier trained on real birdlets reads the attributes from the images.
 """
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = [
-    "Obedience",
-    "Overall",
-    "ValueRow",
-    "bootstrap_interval",
-    "measure",
-    "measure_all",
-    "value_table",
-]
+from mirrorgan_tf.birdlets.attributes import ATTRIBUTES
+from mirrorgan_tf.evaluation.two_sample_test import binomial_interval
+
+__all__ = ["MAIN_ATTRIBUTE", "TRUSTED", "obedience"]
+
+MAIN_ATTRIBUTE = "body_color"
+# Accuracy on real images below which the classifier's readings are marked doubtful.
+TRUSTED = 0.97
+_SHUFFLES, _BOOTSTRAPS = 200, 1000
 
 
-@dataclasses.dataclass(frozen=True)
-class Obedience:
-    """How often the value read is the one stated.
-
-    Attributes:
-        captions: N.
-        accuracy: share of images that show what their caption states.
-        interval: 95 % bootstrap interval of the accuracy.
-        shuffled: the accuracy when captions change places among the images.
-        chance: 1 / number of values.
-        majority: share of the value stated most often: what always showing that
-            one would reach.
-    """
-
-    captions: int
-    accuracy: float
-    interval: tuple[float, float]
-    shuffled: float
-    chance: float
-    majority: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Overall:
-    """How often images show what captions state, over all attributes.
-
-    Attributes:
-        statements: attributes that all captions together state.
-        accuracy: share of them that the image shows.
-        interval: 95 % bootstrap interval; captions are drawn, each with all that it
-            states, for what one image shows is not independent.
-        shuffled: the accuracy when captions change places among the images.
-        chance: mean over the statements of 1 / number of values.
-    """
-
-    statements: int
-    accuracy: float
-    interval: tuple[float, float]
-    shuffled: float
-    chance: float
-
-
-@dataclasses.dataclass(frozen=True)
-class ValueRow:
-    """What became of the captions that state one value.
-
-    Attributes:
-        value: the value stated.
-        captions: how many state it.
-        accuracy: share read as it; NaN without captions.
-        mistaken_for: the other value read most often, empty if none.
-    """
-
-    value: str
-    captions: int
-    accuracy: float
-    mistaken_for: str
-
-
-def measure(
-    stated: np.ndarray, read: np.ndarray, values: int, *, seed: int
-) -> Obedience:
-    """Compares what is stated with what is read.
+def obedience(
+    states: Sequence[dict[str, str]],
+    read: dict[str, np.ndarray],
+    classifier_accuracy: dict[str, float],
+    *,
+    seed: int,
+) -> dict:
+    """Compares what captions state with what was read from their images.
 
     Args:
-        stated: (N,) integers, N at least 1.
-        read: (N,) integers.
-        values: number of values the attribute has.
-        seed: of the bootstrap and of the shuffling.
+        states: for each of N captions the attributes that it states.
+        read: attribute -> (N,) codes read from the generated images.
+        classifier_accuracy: attribute -> accuracy on held-out real images.
+        seed: fixes bootstrap and shuffling.
+
+    Returns:
+        JSON values: `classifier_accuracy`; `attributes`, attribute -> see `_attribute`;
+        `overall` and `overall_trusted`, see `_overall`, of all attributes and of those
+        that the classifier reads well (None if there are none); `values`, one row for
+        each body colour.
 
     Raises:
-        ValueError: shapes differ or are empty.
+        ValueError: no caption states anything.
     """
-    stated, read = _checked(stated, read)
-    right = stated == read
+    names = list(ATTRIBUTES)
+    stated = np.array(
+        [
+            [ATTRIBUTES[n].index(state[n]) if n in state else -1 for n in names]
+            for state in states
+        ]
+    )
+    codes = np.stack([read[name] for name in names], axis=1)
+    trusted = [classifier_accuracy[name] >= TRUSTED for name in names]
+    sizes = np.array([len(values) for values in ATTRIBUTES.values()])
+    main = names.index(MAIN_ATTRIBUTE)
+    return {
+        "classifier_accuracy": classifier_accuracy,
+        "attributes": {
+            name: _attribute(stated[:, i], codes[:, i], len(ATTRIBUTES[name]), seed)
+            for i, name in enumerate(names)
+            if (stated[:, i] >= 0).any()
+        },
+        "overall": _overall(stated, codes, sizes, seed),
+        "overall_trusted": (
+            _overall(stated[:, trusted], codes[:, trusted], sizes[trusted], seed)
+            if (stated[:, trusted] >= 0).any()
+            else None
+        ),
+        "values": _values(stated[:, main], codes[:, main], ATTRIBUTES[MAIN_ATTRIBUTE]),
+    }
+
+
+def _attribute(stated, read, values, seed):
+    """Captions that state it, accuracy with interval, and what chance would give.
+
+    `shuffled`: the accuracy when captions change places among the images; `chance`: 1 /
+    number of values; `majority`: the accuracy of always showing the value that is
+    stated most often.
+    """
+    rows = stated >= 0
+    stated, read = stated[rows], read[rows]
+    right, count = int((stated == read).sum()), len(stated)
     rng = np.random.default_rng(seed)
-    shuffled = [np.mean(rng.permutation(stated) == read) for _ in range(200)]
-    return Obedience(
-        captions=len(stated),
-        accuracy=float(right.mean()),
-        interval=bootstrap_interval(right, seed=seed),
-        shuffled=float(np.mean(shuffled)),
-        chance=1 / values,
-        majority=float(np.bincount(stated).max() / len(stated)),
-    )
+    shuffled = [np.mean(rng.permutation(stated) == read) for _ in range(_SHUFFLES)]
+    return {
+        "captions": count,
+        "accuracy": right / count,
+        "interval": binomial_interval(right, count),
+        "shuffled": float(np.mean(shuffled)),
+        "chance": 1 / values,
+        "majority": float(np.bincount(stated).max() / count),
+    }
 
 
-def measure_all(
-    stated: np.ndarray, read: np.ndarray, values: Sequence[int], *, seed: int
-) -> Overall:
-    """Compares all that captions state with what is read.
+def _overall(stated, read, sizes, seed):
+    """As `_attribute`, over all statements of all captions.
 
-    Args:
-        stated: (N, attributes) integers, -1 where a caption says nothing.
-        read: (N, attributes) integers.
-        values: number of values of each attribute.
-        seed: of the bootstrap and of the shuffling.
-
-    Raises:
-        ValueError: shapes differ, or nothing is stated.
+    The interval is a bootstrap over captions, because the statements of one caption
+    are not independent.
     """
-    if stated.shape != read.shape or stated.ndim != 2 or not (stated >= 0).any():
-        raise ValueError(
-            f"stated has shape {stated.shape}, read {read.shape}; expected the same "
-            "(N, attributes) and at least one statement"
-        )
-    said = stated >= 0
-    right = ((stated == read) & said).sum(axis=1)
+    mask = stated >= 0
+    if not mask.any():
+        raise ValueError("states holds no statement; expected at least one")
+    # -1 never agrees: no value has that code.
+    right, counts = (stated == read).sum(axis=1), mask.sum(axis=1)
     rng = np.random.default_rng(seed)
-    draws = rng.integers(0, len(stated), (1000, len(stated)))
-    shares = right[draws].sum(axis=1) / np.maximum(
-        said.sum(axis=1)[draws].sum(axis=1), 1
-    )
-    low, high = np.quantile(shares, [0.025, 0.975])
-    # Unsaid places never agree: nothing is read as -1.
-    shuffled = [(rng.permutation(stated) == read).sum() for _ in range(200)]
-    return Overall(
-        statements=int(said.sum()),
-        accuracy=float(right.sum() / said.sum()),
-        interval=(float(low), float(high)),
-        shuffled=float(np.mean(shuffled) / said.sum()),
-        chance=float(np.sum(said / np.asarray(values)) / said.sum()),
-    )
+    rows = rng.integers(0, len(stated), (_BOOTSTRAPS, len(stated)))
+    shares = right[rows].sum(axis=1) / np.maximum(counts[rows].sum(axis=1), 1)
+    shuffled = [(rng.permutation(stated) == read).sum() for _ in range(_SHUFFLES)]
+    return {
+        "statements": int(mask.sum()),
+        "accuracy": float(right.sum() / mask.sum()),
+        "interval": np.quantile(shares, [0.025, 0.975]).tolist(),
+        "shuffled": float(np.mean(shuffled) / mask.sum()),
+        "chance": float(np.sum(mask / sizes) / mask.sum()),
+    }
 
 
-def bootstrap_interval(
-    right: np.ndarray, *, seed: int, level: float = 0.95, draws: int = 2000
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of a share.
-
-    Args:
-        right: (N,) booleans.
-        seed: of the draws.
-        level: share of the draws inside the interval.
-        draws: samples of size N, with replacement.
-    """
-    # How many of N draws with replacement are right is binomial.
-    hits = np.random.default_rng(seed).binomial(len(right), np.mean(right), draws)
-    low, high = np.quantile(hits / len(right), [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
-def value_table(
-    stated: np.ndarray, read: np.ndarray, values: Sequence[str]
-) -> list[ValueRow]:
-    """One row for each value, in their order."""
-    stated, read = _checked(stated, read)
+def _values(stated, read, values):
+    """For each value: captions that state it, accuracy, the most frequent mistake."""
     rows = []
     for code, value in enumerate(values):
         counts = np.bincount(read[stated == code], minlength=len(values))
         total, right = int(counts.sum()), int(counts[code])
         counts[code] = 0
         rows.append(
-            ValueRow(
-                value=value,
-                captions=total,
-                accuracy=right / total if total else float("nan"),
-                mistaken_for=values[int(counts.argmax())] if counts.any() else "",
-            )
+            {
+                "value": value,
+                "captions": total,
+                "accuracy": right / total if total else None,
+                "mistaken_for": values[int(counts.argmax())] if counts.any() else "",
+            }
         )
     return rows
-
-
-def _checked(stated, read):
-    stated, read = np.asarray(stated), np.asarray(read)
-    if stated.ndim != 1 or stated.shape != read.shape or not len(stated):
-        raise ValueError(
-            f"stated has shape {stated.shape}, read {read.shape}; expected the same "
-            "(N,) with N at least 1"
-        )
-    return stated, read

@@ -1,4 +1,4 @@
-"""What a caption states, read from its words: `grammar` backwards."""
+"""Reads the attributes that a caption states: the inverse of `grammar`."""
 
 import re
 
@@ -83,7 +83,7 @@ _PHRASES = {
         "sunset": "sunset|evening sun",
     },
 }
-_SAME = {
+_SYNONYMS = {
     "grey": "gray",
     "stubby": "short",
     "medium length": "medium",
@@ -92,18 +92,18 @@ _SAME = {
 
 
 def read_states(caption: str) -> dict[str, str]:
-    """The attributes that a caption mentions, with the first value it gives each.
+    """The attributes that a caption mentions, each with the first value it gives.
 
-    It reads what `write_captions` writes, and what a network that learned from such
-    captions says, with or without capitals and punctuation.
+    It reads captions of `write_captions` and of networks trained on them, with or
+    without capitals and punctuation.
 
     Returns:
         Attribute -> value, in the order of `ATTRIBUTES`.
     """
     text = " ".join(re.findall(r"\w+", caption.lower()))
-    found = {name: _first(patterns, text) for name, patterns in _PATTERNS.items()}
+    states = {name: _first(patterns, text) for name, patterns in _PATTERNS.items()}
     for name, values in _PHRASES.items():
-        found[name] = next(
+        states[name] = next(
             (
                 value
                 for value, words in values.items()
@@ -112,9 +112,9 @@ def read_states(caption: str) -> dict[str, str]:
             None,
         )
     return {
-        name: found[name]
+        name: states[name]
         for name, values in ATTRIBUTES.items()
-        if found[name] in values
+        if states[name] in values
     }
 
 
@@ -122,5 +122,5 @@ def _first(patterns, text):
     for pattern in patterns:
         match = re.search(rf"\b{pattern}\b", text)
         if match:
-            return _SAME.get(match[1], match[1])
+            return _SYNONYMS.get(match[1], match[1])
     return None

@@ -1,6 +1,8 @@
 """Birdlets as one of the data sets of `--dataset`."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from absl import logging
@@ -33,14 +35,15 @@ class BirdletsDataset(Dataset):
         settings = self.config.birdlets
         total = settings.train_images + settings.val_images
         with Progress("drawing", total) as progress:
-            drawn = write_birdlets(
+            is_new = write_birdlets(
                 self.folder,
                 train_images=settings.train_images,
                 val_images=settings.val_images,
                 seed=self.config.data.seed,
                 progress=lambda done, _: progress.update(done),
             )
-        logging.info("birdlets %s in %s", "drawn" if drawn else "found", self.folder)
+        state = "drawn" if is_new else "already there"
+        logging.info("birdlets in %s: %s", self.folder, state)
 
     def read(self) -> dict[str, CaptionedImages]:
         """Indexes both splits."""
@@ -49,3 +52,21 @@ class BirdletsDataset(Dataset):
     def read_labels(self, split: str, image_ids: np.ndarray) -> dict[str, np.ndarray]:
         """The attributes that the birds were drawn with."""
         return read_codes(self.folder, split, image_ids)
+
+    def feature_extractors(
+        self, networks_folder: Path, image_px: int
+    ) -> dict[str, Callable]:
+        """The classifier that reads attributes from images."""
+        from mirrorgan_tf.birdlets.attribute_classifier import open_classifier
+
+        return {
+            "attribute_classifier": lambda: open_classifier(
+                networks_folder, self.folder, image_px
+            )
+        }
+
+    def metrics(self) -> dict[str, Any]:
+        """Obedience and the truth of redescriptions."""
+        from mirrorgan_tf.birdlets.metrics import birdlets_metrics
+
+        return birdlets_metrics(self.folder)

@@ -1,6 +1,5 @@
-"""Reads what birdlets' captions claim and what its pictures show."""
+"""Ground truth of birdlets: what captions state and what images show."""
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -10,53 +9,41 @@ from mirrorgan_tf.birdlets.attributes import ATTRIBUTES
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import read_bytes
 
-__all__ = ["Claim", "read_claims", "read_codes"]
+__all__ = ["read_caption_attributes", "read_codes"]
 
 
-@dataclasses.dataclass(frozen=True)
-class Claim:
-    """A caption with what it states.
+def read_caption_attributes(
+    data_dir: str | Path, split: str
+) -> dict[tuple[int, str], dict[str, str]]:
+    """What the captions of a split state.
 
-    Attributes:
-        image_id: the picture it was written for.
-        caption: the text.
-        states: attribute -> value.
-    """
-
-    image_id: int
-    caption: str
-    states: dict[str, str]
-
-
-def read_claims(data_dir: str | Path, split: str) -> list[Claim]:
-    """All captions of a split, by rising annotation id.
+    Returns:
+        (image id, caption) -> attribute -> value.
 
     Raises:
-        UserError: the file is missing, or it is no birdlets'.
+        UserError: the file is missing, damaged, or not written by birdlets.
     """
     path = Path(data_dir) / "annotations" / f"captions_{split}2014.json"
-    notes = _read(path, "annotations", ("id", "image_id", "caption", "states"))
-    return [
-        Claim(note["image_id"], note["caption"], note["states"])
-        for note in sorted(notes, key=lambda note: note["id"])
-    ]
+    notes = _read(path, "annotations", ("image_id", "caption", "states"))
+    return {(note["image_id"], note["caption"]): note["states"] for note in notes}
 
 
 def read_codes(
     data_dir: str | Path, split: str, image_ids: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """The true attributes of pictures.
+    """The true attributes of images.
 
     Args:
-        data_dir: folder of the set.
+        data_dir: folder of the data set.
         split: "train" or "val".
-        image_ids: (N,) which pictures.
+        image_ids: (N,) which images.
 
     Returns:
-        Attribute -> (N,) int32, places in `ATTRIBUTES[attribute]`.
+        Attribute -> (N,) int32, positions in `ATTRIBUTES[attribute]`.
 
     Raises:
-        UserError: the file is missing, it is no birdlets', or lacks a picture.
+        UserError: the file is missing, damaged, not written by birdlets, or lacks an
+            image.
     """
     path = Path(data_dir) / "annotations" / f"attributes_{split}2014.json"
     entries = _read(path, "images", ("id", *ATTRIBUTES))

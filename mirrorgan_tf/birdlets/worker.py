@@ -1,4 +1,4 @@
-"""A process that draws its share of a set: a byte an image on stdout."""
+"""A worker process that draws part of a set and writes one byte to stdout an image."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ def main() -> int:
             sys.stdout.buffer.write(b".")
             sys.stdout.buffer.flush()
     except (BrokenPipeError, KeyboardInterrupt):
-        # Whoever wanted the pictures is gone.
+        # The parent process has ended.
         sys.stderr.close()
         return 1
     except OSError as error:

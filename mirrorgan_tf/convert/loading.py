@@ -1,15 +1,16 @@
 """Loads the original's parameters into our models, and the reverse."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
 
+from mirrorgan_tf.convert.layouts import Entry
 from mirrorgan_tf.convert.names import pytorch_entries
 from mirrorgan_tf.errors import UserError
 
-__all__ = ["load_pytorch_state", "pytorch_state"]
+__all__ = ["load_entries", "load_pytorch_state", "pytorch_state"]
 
 # PyTorch's batch norms count batches, and torchvision's networks may include their
 # classifiers; neither has an effect on outputs.
@@ -32,16 +33,29 @@ def load_pytorch_state(model: keras.Model, state: Mapping[str, np.ndarray]) -> N
             lists the first of each kind.
         TypeError: see `pytorch_entries`.
     """
-    entries = pytorch_entries(model)
+    load_entries(pytorch_entries(model), state, type(model).__name__)
+
+
+def load_entries(
+    entries: Sequence[Entry], state: Mapping[str, np.ndarray], name: str
+) -> None:
+    """As `load_pytorch_state`, for the variables that `entries` lists.
+
+    Args:
+        entries: of all variables of a network.
+        state: their name to array, in their layouts.
+        name: of the network, for errors.
+
+    Raises:
+        UserError: see `load_pytorch_state`.
+    """
     expected = {}
     for entry in entries:
         expected |= entry.their_shapes()
     arrays = {name: a for name, a in state.items() if not _IGNORED.fullmatch(name)}
     problems = _describe_misfits(expected, arrays)
     if problems:
-        raise UserError(
-            f"the parameters do not fit {type(model).__name__}: {'; '.join(problems)}"
-        )
+        raise UserError(f"the parameters do not fit {name}: {'; '.join(problems)}")
     for entry in entries:
         tensors = (np.asarray(arrays[name]) for name in entry.names)
         entry.variable.assign(entry.to_ours(*tensors))

@@ -21,7 +21,7 @@ from mirrorgan_tf.models.image_encoder import ImageEncoder
 from mirrorgan_tf.models.stem import Stem
 from mirrorgan_tf.models.stream import StreamDecoder, StreamEncoder
 
-__all__ = ["pytorch_entries"]
+__all__ = ["network_entries", "pytorch_entries"]
 
 # CAPTION_CNN has torchvision's modules in a Sequential, numbered by position.
 _RESNET_POSITIONS = {
@@ -75,7 +75,7 @@ def _(model: ImageEncoder) -> list[Entry]:
     if model.backbone_name != "inception_v3_torchvision":
         raise _unknown(model)
     return [
-        *_network_entries(model.backbone.network, lambda name: name),
+        *network_entries(model.backbone.network, lambda name: name),
         pointwise_entry("emb_features.weight", model.region_projection),
         *dense_entries("emb_cnn_code", model.code_projection),
     ]
@@ -91,7 +91,7 @@ def _(model: StreamEncoder) -> list[Entry]:
         return f"resnet.{_RESNET_POSITIONS[module]}" + (f".{rest}" if rest else "")
 
     return [
-        *_network_entries(model.backbone.network, numbered),
+        *network_entries(model.backbone.network, numbered),
         *dense_entries("linear", model.projection),
         *batch_norm_entries("bn", model.norm),
     ]
@@ -133,7 +133,7 @@ def _(model: Discriminator) -> list[Entry]:
     return entries + _block_entries("COND_DNET.jointConv", 0, model.joint_block)
 
 
-def _network_entries(
+def network_entries(
     network: keras.Model, their_name: Callable[[str], str]
 ) -> list[Entry]:
     """Entries of a network whose layers have torchvision's names."""

@@ -2,8 +2,9 @@
 
 import abc
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -73,6 +74,30 @@ class Dataset(abc.ABC):
             UserError: the labels are missing or broken.
         """
         raise NotImplementedError
+
+    def feature_extractors(
+        self, networks_folder: Path, image_px: int
+    ) -> dict[str, Callable]:
+        """Networks that `evaluate` can use for this data set alone.
+
+        Args:
+            networks_folder: where trained ones are kept.
+            image_px: side of the images.
+
+        Returns:
+            Name -> opens an `evaluation.features.FeatureExtractor`, or raises UserError
+            to say why it can't.
+        """
+        del networks_folder, image_px
+        return {}
+
+    def metrics(self) -> dict[str, Any]:
+        """`evaluation.metric.Metric`s that `evaluate` computes for this data set alone.
+
+        Returns:
+            Name -> metric.
+        """
+        return {}
 
 
 def dataset_class(name: str) -> type[Dataset]:

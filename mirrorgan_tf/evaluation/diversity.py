@@ -12,7 +12,7 @@ def mean_pixel_rmse(images: np.ndarray) -> float:
         images: (S, H, W, 3) uint8, S at least 2.
 
     Returns:
-        From 0 (all the same) to 255.
+        From 0 (all equal) to 255.
 
     Raises:
         ValueError: fewer than 2 images.
@@ -30,7 +30,7 @@ def mean_cosine_distance(codes: np.ndarray) -> float:
         codes: (S, D), S at least 2.
 
     Returns:
-        From 0 (all the same way) to 2.
+        From 0 (all of one direction) to 2.
 
     Raises:
         ValueError: fewer than 2 codes.
@@ -42,5 +42,5 @@ def mean_cosine_distance(codes: np.ndarray) -> float:
 
 def _rows(values):
     if len(values) < 2:
-        raise ValueError(f"{len(values)} of them; expected at least 2")
+        raise ValueError(f"{len(values)} rows; expected at least 2")
     return np.asarray(values, np.float32).reshape(len(values), -1)

@@ -1,235 +1,278 @@
-"""An evaluation: captions to images, images to judges, what they saw to numbers."""
+"""An evaluation: captions to images, images to features, features to metrics."""
 
 import dataclasses
+import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from absl import logging
 
-from mirrorgan_tf.birdlets.caption_attributes import JUDGED, Truth, judgeable
 from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.data.splits import take
 from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.evaluation.caption_metrics import CAPTION_METRICS
 from mirrorgan_tf.evaluation.contact_sheet import contact_sheet
-from mirrorgan_tf.evaluation.drawing import Drawer
-from mirrorgan_tf.evaluation.features import Judge, look
-from mirrorgan_tf.evaluation.measures import METRICS, NotComputed, Seen
-from mirrorgan_tf.evaluation.rendering import ImageFolder, claim_folder
-from mirrorgan_tf.evaluation.sampling import choose_real, sample_captions
+from mirrorgan_tf.evaluation.features import FeatureExtractor, extract_features
+from mirrorgan_tf.evaluation.image_folder import ImageFolder, check_settings
+from mirrorgan_tf.evaluation.image_metrics import IMAGE_METRICS
+from mirrorgan_tf.evaluation.image_sets import ImageSet, blurred, real_images
+from mirrorgan_tf.evaluation.image_source import ImageSource
+from mirrorgan_tf.evaluation.metric import Metric, MetricInputs, NotComputed
+from mirrorgan_tf.evaluation.sampling import choose_images, choose_real, sample_captions
 
-__all__ = ["Evaluation", "Plan"]
+__all__ = ["METRICS", "Evaluation", "EvaluationPlan"]
+
+# Metrics of every data set.
+METRICS = IMAGE_METRICS | CAPTION_METRICS
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class EvaluationPlan:
     """What is evaluated, and how.
 
     Attributes:
-        folder: of the evaluation; one of the same settings is gone on with.
-        drawer: the model.
-        index: the split that captions and real images come from.
-        read_real: an index to its images, (size, start) -> batches of
-            (B, S, S, 3) uint8.
-        judges: name -> what opens it, or raises UserError to say why it can't.
-            Names are damsm, stream, oracle and that of `features`.
-        features: the judge whose features count.
-        metrics: names of `METRICS`; None is all that can be computed.
+        folder: of the evaluation; an interrupted one with the same settings resumes.
+        source: the model.
+        splits: the data set, "train" and "val".
+        extractors: name -> opens a feature extractor, or raises UserError to say why
+            it can't.
+        compared_features: extractors whose features FID, KID, precision and recall
+            compare.
+        metrics: all metrics that the data set has, by name.
+        required: metrics that must be computed; None: all that can be.
         captions: to render, at most.
-        varied: captions that are drawn with several seeds, and how many seeds.
-        batch_size: captions drawn together.
-        seed: of choice, noise and all else.
-        truth: of all captions and images of the split, in their order, where the
-            data set tells: then only captions that state the body's colour are drawn.
-        neighbours: training images; STREAM's captions of real ones are compared with
-            that of the nearest of these. None: they aren't.
+        repeated: captions that are rendered with several seeds, and the number of
+            seeds.
+        batch_size: captions that are rendered together.
+        training_images: in which the nearest to a real image is searched, at most; 0:
+            none.
+        seed: fixes all random choices and the noise.
     """
 
     folder: Path
-    drawer: Drawer
-    index: CaptionedImages
-    read_real: Callable[[CaptionedImages], Callable[[int, int], Iterable[np.ndarray]]]
-    judges: dict[str, Callable[[], Judge]]
-    features: str
-    metrics: Sequence[str] | None
+    source: ImageSource
+    splits: Mapping[str, CaptionedImages]
+    extractors: Mapping[str, Callable[[], FeatureExtractor]]
+    compared_features: tuple[str, ...]
     captions: int
-    varied: tuple[int, int]
-    batch_size: int
-    seed: int
-    truth: Truth | None = None
-    neighbours: CaptionedImages | None = None
+    metrics: Mapping[str, Metric] = dataclasses.field(default_factory=lambda: METRICS)
+    required: Sequence[str] | None = None
+    repeated: tuple[int, int] = (20, 5)
+    batch_size: int = 16
+    training_images: int = 10_000
+    seed: int = 1
 
 
 class Evaluation:
-    """Runs a plan; an interrupted one goes on where it was."""
+    """Carries out a plan."""
 
-    def __init__(self, plan: Plan):
-        """Draws the captions and opens the judges.
+    def __init__(self, plan: EvaluationPlan):
+        """Chooses captions and real images, and opens the feature extractors.
 
         Raises:
-            UserError: a metric that was asked for by name can't be computed, or the
-                folder belongs to another evaluation.
+            UserError: a required metric can't be computed, or the folder belongs to
+                another evaluation.
         """
         self.plan = plan
-        eligible = None if plan.truth is None else judgeable(plan.truth.claims)
-        sample = sample_captions(
-            plan.index, plan.captions, seed=plan.seed, eligible=eligible
-        )
-        if not len(sample):
-            raise UserError(f"no validation caption states {JUDGED}")
-        real = choose_real(plan.index, sample, seed=plan.seed)
-        self.index = take(plan.index, real)
+        sample = sample_captions(plan.splits["val"], plan.captions, seed=plan.seed)
+        real = choose_real(plan.splits["val"], sample, seed=plan.seed)
+        self.index = take(plan.splits["val"], real)
         self.sample = dataclasses.replace(
             sample, rows=np.searchsorted(real, sample.rows)
         )
-        self._truth = _part_of(plan, sample, real)
+        self._other_real = self._choose_other_real(real)
         self.not_computed: dict[str, str] = {}
-        claim_folder(plan.folder, self._settings())
-        self.judges = self._open_judges()
+        check_settings(plan.folder, self._settings())
+        self.extractors = self._open_extractors()
+        self.compared_features = tuple(
+            name for name in plan.compared_features if name in self.extractors
+        )
 
     def run(self) -> tuple[dict, np.ndarray]:
-        """Draws, looks, computes.
+        """Renders images, extracts features and computes metrics.
 
         Returns:
             The report, a dictionary of JSON values, and the contact sheet,
             (H, W, 3) uint8.
         """
-        plan = self.plan
-        images = self._rendered("images", self.sample.captions, 1)
-        some, each = plan.varied
-        chosen = np.random.default_rng(plan.seed).permutation(len(self.sample))[:some]
-        varied = self._rendered(
-            f"varied-{some}x{each}", [self.sample.captions[row] for row in chosen], each
-        )
-        of_codes = {
-            name: judge
-            for name, judge in self.judges.items()
-            if name in ("damsm", plan.features)
-        }
-        read_real = plan.read_real(self.index)
-        seen = Seen(
-            sample=self.sample,
-            index=self.index,
-            judges=self.judges,
-            generated=self._look("images", self.judges, images.batches, len(images)),
-            real=self._look("real", self.judges, read_real, len(self.index)),
-            varied=varied,
-            varied_seen=self._look(
-                varied.folder.name, of_codes, varied.batches, len(varied)
-            ),
-            seeds=each,
-            features=plan.features,
-            truth=self._truth,
-            seed=plan.seed,
-            **self._look_at_neighbours(),
-        )
-        computed = self._compute(seen)
-        sheet, samples = contact_sheet(seen, images)
+        generated = self._render("images", self.sample.captions, 1)
+        inputs = self._inputs(generated)
+        metrics = self._compute(inputs)
+        sheet, samples = contact_sheet(inputs, generated)
         report = self._settings() | {
             "real_images": len(self.index),
-            "about": self._about(),
-            "metrics": computed,
+            "other_real_images": len(self._other_real[1]),
+            "other_real_split": self._other_real[0],
+            "about": {
+                name: self.extractors[name].about for name in self.compared_features
+            },
+            "metrics": metrics,
             "not_computed": self.not_computed,
             "samples": samples,
         }
         return report, sheet
 
     def raise_if_missing(self) -> None:
-        """UserError if a metric that was asked for by name has no value."""
+        """UserError if a required metric has no value."""
         for name, reason in self.not_computed.items():
-            if self.plan.metrics and name in self.plan.metrics:
+            if self.plan.required and name in self.plan.required:
                 raise UserError(f"--metrics={name}: not computed: {reason}")
 
-    def _open_judges(self):
-        plan, opened, reasons = self.plan, {}, {}
-        for metric in plan.metrics or METRICS:
-            for need in METRICS[metric].needs + METRICS[metric].uses:
-                name = plan.features if need == "features" else need
+    @property
+    def _metrics(self):
+        """The metrics to compute, by name."""
+        names = self.plan.required or self.plan.metrics
+        return {name: self.plan.metrics[name] for name in names}
+
+    def _choose_other_real(self, real):
+        """Other validation images if there are enough, else training images."""
+        split, index = "val", self.plan.splits["val"]
+        rest = np.setdiff1d(np.arange(len(index)), real)
+        if len(rest) >= len(real):
+            index = take(index, rest)
+        else:
+            split, index = "train", self.plan.splits["train"]
+        return split, choose_images(index, len(real), seed=self.plan.seed)
+
+    def _open_extractors(self):
+        opened, reasons = {}, {}
+        for metric in self._metrics.values():
+            compared = self.plan.compared_features if metric.compares_features else ()
+            for name in (*metric.needs, *metric.uses, *compared):
                 if name in opened or name in reasons:
                     continue
                 try:
-                    opened[name] = plan.judges[name]()
+                    opened[name] = self.plan.extractors[name]()
                 except UserError as error:
                     reasons[name] = str(error)
-            for need in METRICS[metric].needs:
-                name = plan.features if need == "features" else need
-                if name in reasons:
-                    self.not_computed[metric] = reasons[name]
+        for name, metric in self._metrics.items():
+            missing = [need for need in metric.needs if need in reasons]
+            if metric.compares_features and not opened.keys() & set(
+                self.plan.compared_features
+            ):
+                missing = list(self.plan.compared_features)
+            if missing:
+                self.not_computed[name] = "; ".join(reasons[need] for need in missing)
         self.raise_if_missing()
-        for metric, reason in self.not_computed.items():
-            logging.info("%s: not computed: %s", metric, reason)
+        for name in self.plan.compared_features:
+            if name in reasons:
+                self.not_computed[f"features of {name}"] = reasons[name]
+        for name, reason in self.not_computed.items():
+            logging.info("%s: not computed: %s", name, reason)
         return opened
 
     def _settings(self):
         plan = self.plan
-        texts = json.dumps([self.sample.captions, self.index.image_ids.tolist()])
+        text = json.dumps([self.sample.captions, self.index.image_ids.tolist()])
         return {
-            "source": plan.drawer.facts,
+            "source": plan.source.facts,
             "captions": len(self.sample),
-            "captions_and_images": hashlib.sha256(texts.encode()).hexdigest()[:16],
+            "captions_and_images": hashlib.sha256(text.encode()).hexdigest()[:16],
             "batch_size": plan.batch_size,
             "seed": plan.seed,
         }
 
-    def _rendered(self, name, captions, each):
+    def _inputs(self, generated):
+        plan, size_px = self.plan, self.plan.source.size_px
+        captions, each = plan.repeated
+        chosen = np.random.default_rng(plan.seed).permutation(len(self.sample))
+        repeated = self._render(
+            f"repeated-{captions}x{each}",
+            [self.sample.captions[row] for row in chosen[:captions]],
+            each,
+        )
+        real = functools.partial(real_images, size_px=size_px)
+        other_real = real(
+            _set_name("other_real", self._other_real[1]), self._other_real[1]
+        )
+        sets = {
+            "generated": ImageSet("images", len(generated), generated.batches),
+            "real": real("real", self.index),
+            "other_real": other_real,
+            "blurred_real": blurred(other_real),
+        }
+        compared = {
+            name: of
+            for name, of in self.extractors.items()
+            if name in (*self.compared_features, "inception")
+        }
+        codes = {
+            n: of for n, of in self.extractors.items() if n in (*compared, "damsm")
+        }
+        features = {
+            "generated": self._extract(sets["generated"], self.extractors),
+            "real": self._extract(sets["real"], self.extractors),
+            "other_real": self._extract(sets["other_real"], compared),
+            "blurred_real": self._extract(sets["blurred_real"], compared),
+            "repeated": self._extract(
+                ImageSet(repeated.folder.name, len(repeated), repeated.batches), codes
+            ),
+        }
+        training = None
+        if plan.training_images and "stream" in self.extractors:
+            training = choose_images(
+                plan.splits["train"], plan.training_images, seed=plan.seed
+            )
+            features["training"] = self._extract(
+                real(_set_name("training", training), training),
+                {"stream": self.extractors["stream"]},
+            )
+        return MetricInputs(
+            sample=self.sample,
+            index=self.index,
+            images=sets,
+            repeated=repeated,
+            seeds_per_caption=each,
+            extractors=self.extractors,
+            features=features,
+            compared_features=self.compared_features,
+            training=training,
+            seed=plan.seed,
+        )
+
+    def _render(self, name, captions, each):
         plan = self.plan
         folder = ImageFolder(
             plan.folder / name, len(captions) * each, batch_size=plan.batch_size
         )
-        # Every image has noise of its own.
+        # Every image gets noise of its own.
         first = plan.seed * 2**24 + (0 if name == "images" else 2**23)
         folder.render(
-            plan.drawer.draw,
+            plan.source.generate,
             [caption for caption in captions for _ in range(each)],
-            [first + place for place in range(len(folder))],
+            range(first, first + len(folder)),
             f"rendering {name}",
         )
         return folder
 
-    def _look(self, name, judges, batches, count):
-        folder = self.plan.folder / "looks" / name
-        return look(folder, judges, batches, count, f"judging {name}")
+    def _extract(self, images, extractors):
+        return extract_features(
+            self.plan.folder / "features" / images.name,
+            extractors,
+            images.batches,
+            images.count,
+            f"features of {images.name}",
+        )
 
-    def _look_at_neighbours(self):
-        index = self.plan.neighbours
-        if index is None or "stream" not in self.judges:
-            return {}
-        stream = {"stream": self.judges["stream"]}
-        name = f"training-{hashlib.sha256(index.image_ids).hexdigest()[:12]}"
-        seen = self._look(name, stream, self.plan.read_real(index), len(index))
-        return {"neighbours": index, "neighbours_seen": seen}
-
-    def _compute(self, seen):
+    def _compute(self, inputs):
         computed = {}
-        for name in self.plan.metrics or METRICS:
+        for name, metric in self._metrics.items():
             if name in self.not_computed:
                 continue
             logging.info("computing %s", name)
             try:
-                result = METRICS[name].compute(seen)
-                # Strict JSON, and no number that is none.
+                result = metric.compute(inputs)
+                # Reports are strict JSON, which has no NaN.
                 json.dumps(result, allow_nan=False)
                 computed[name] = result
-            except NotComputed as reason:
+            except (NotComputed, UserError, ValueError) as reason:
                 self.not_computed[name] = str(reason)
-            except ValueError as error:
-                self.not_computed[name] = f"{error}"
         return computed
 
-    def _about(self):
-        judge = self.judges.get(self.plan.features)
-        return {} if judge is None else {"features": judge.about}
 
-
-def _part_of(plan, sample, real):
-    """The truth of the sample's captions and of the real images."""
-    if plan.truth is None:
-        return None
-    starts = np.cumsum([0] + [len(texts) for texts in plan.index.captions])
-    claims = [
-        plan.truth.claims[starts[row] + place]
-        for row, place in zip(sample.rows, sample.places, strict=True)
-    ]
-    return Truth(claims, {name: of[real] for name, of in plan.truth.codes.items()})
+def _set_name(name, index):
+    """The features of other images get another folder."""
+    return f"{name}-{hashlib.sha256(index.image_ids).hexdigest()[:12]}"

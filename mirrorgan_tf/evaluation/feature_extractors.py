@@ -1,30 +1,32 @@
-"""Our own networks as judges of images: DAMSM's image encoder and STREAM."""
+"""The model's own networks as feature extractors: DAMSM's image encoder and STREAM."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from mirrorgan_tf.data.transforms import to_float
-from mirrorgan_tf.evaluation.features import fingerprint
+from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.evaluation.features import FeatureExtractor, Features, fingerprint
+from mirrorgan_tf.mirrorgan import MirrorGAN
 from mirrorgan_tf.models.image_encoder import ImageEncoder
 from mirrorgan_tf.models.redescription import greedy, log_likelihood
 from mirrorgan_tf.models.stem import Stem
 from mirrorgan_tf.models.stream import Stream
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
+from mirrorgan_tf.workdir import open_image_encoder
 
-__all__ = ["DamsmJudge", "StreamJudge"]
+__all__ = ["DamsmExtractor", "StreamExtractor", "model_extractors"]
 
 _CAPTIONS_AT_ONCE = 256
 
 
-class DamsmJudge:
-    """Images and captions to codes in the space of DAMSM."""
+class DamsmExtractor:
+    """Codes of images and captions in DAMSM's common space."""
 
     def __init__(
         self, image_encoder: ImageEncoder, stem: Stem, tokenizer: CaptionTokenizer
     ):
-        """Takes trained parts."""
         self.facts = {"image_encoder": fingerprint(image_encoder.weights)}
         self._code = tf.function(
             lambda images: image_encoder(to_float(images))[1],
@@ -37,7 +39,7 @@ class DamsmJudge:
             autograph=False,
         )
 
-    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+    def __call__(self, images: np.ndarray) -> Features:
         """Images (B, S, S, 3) uint8 to `code` (B, D)."""
         return {"code": self._code(tf.constant(images)).numpy()}
 
@@ -48,53 +50,83 @@ class DamsmJudge:
         )
 
 
-class StreamJudge:
-    """What STREAM says of images, and how likely it finds captions."""
+class StreamExtractor:
+    """STREAM's image features, its redescriptions and the likelihood of captions."""
 
     def __init__(self, stream: Stream, tokenizer: CaptionTokenizer):
-        """Takes a trained STREAM and its tokenizer."""
         self.facts = {"stream": fingerprint(stream.weights)}
         self._tokenizer = tokenizer
         max_words = tokenizer.max_words
 
         @tf.function(reduce_retracing=True, autograph=False)
-        def look(images):
+        def redescribe(images):
             feature = stream.encoder(to_float(images))
             return feature, greedy(stream.decoder, feature, max_words)
 
         @tf.function(reduce_retracing=True, autograph=False)
         def likelihood(features, captions):
             ids, lengths = tokenizer(captions)
-            # The end counts where there is room for it.
+            # The end of a caption counts as a word where there is room for it.
             words = tf.minimum(lengths + 1, max_words)
             return log_likelihood(stream.decoder, features, ids), words
 
-        self._look, self._likelihood = look, likelihood
+        self._redescribe, self._likelihood = redescribe, likelihood
 
-    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Images (B, S, S, 3) uint8 to `feature` (B, E) and `said` (B, L), ids."""
-        feature, said = self._look(tf.constant(images))
-        return {"feature": feature.numpy(), "said": said.numpy()}
+    def __call__(self, images: np.ndarray) -> Features:
+        """Images (B, S, S, 3) uint8 to `feature` (B, E) and `redescription` (B, L)."""
+        feature, ids = self._redescribe(tf.constant(images))
+        return {"feature": feature.numpy(), "redescription": ids.numpy()}
 
-    def texts(self, said: np.ndarray) -> list[str]:
-        """Ids (N, L) to N captions."""
-        return [text.decode() for text in self._tokenizer.detokenize(said).numpy()]
+    def texts(self, ids: np.ndarray) -> list[str]:
+        """Word ids (N, L) to N captions."""
+        return [text.decode() for text in self._tokenizer.detokenize(ids).numpy()]
 
     def likelihood(
         self, features: np.ndarray, captions: Sequence[str]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Natural logs of N captions' probabilities, and words counted, each (N,).
+        """Likelihood of captions given images.
 
         Args:
-            features: (N, E), of the image that each caption is read from.
-            captions: N texts; their known words are asked for, and their end.
+            features: (N, E), of the image of each caption.
+            captions: N texts; words outside the vocabulary are left out.
+
+        Returns:
+            Natural logs of the captions' probabilities, and the words that were
+            counted, each (N,).
         """
-        done = [
-            self._likelihood(tf.constant(some), part)
-            for some, part in zip(_parts(features), _parts(captions), strict=True)
+        parts = [
+            self._likelihood(tf.constant(rows), texts)
+            for rows, texts in zip(_parts(features), _parts(captions), strict=True)
         ]
-        logs, words = zip(*done, strict=True)
+        logs, words = zip(*parts, strict=True)
         return np.concatenate(logs), np.concatenate(words)
+
+
+def model_extractors(
+    model: MirrorGAN | None,
+) -> dict[str, Callable[[], FeatureExtractor]]:
+    """What opens `damsm` and `stream` of a model, or raises UserError if it can't.
+
+    Args:
+        model: from a workdir or a preset; None for an export, which lacks both.
+    """
+
+    def damsm():
+        if model is None:
+            raise UserError("it needs DAMSM; give --workdir")
+        if not (model.path / "stem").is_dir():
+            raise UserError("it needs DAMSM, which a preset lacks; give --workdir")
+        image_encoder = open_image_encoder(model)
+        return DamsmExtractor(image_encoder, model.stem, model.tokenizer)
+
+    def stream():
+        if model is None:
+            raise UserError("it needs STREAM; give --workdir or --preset")
+        if model.stream is None:
+            raise UserError("it needs STREAM, and the run has none; train stage stream")
+        return StreamExtractor(model.stream, model.tokenizer)
+
+    return {"damsm": damsm, "stream": stream}
 
 
 def _parts(rows):

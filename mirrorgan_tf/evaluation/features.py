@@ -1,4 +1,4 @@
-"""What judges saw in a set of images: kept on disk, block by block."""
+"""Features of a set of images, kept on disk so that an evaluation can be resumed."""
 
 import hashlib
 import json
@@ -11,91 +11,96 @@ import keras
 import numpy as np
 
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.evaluation.progress import Progress
 from mirrorgan_tf.files import whole_file
+from mirrorgan_tf.progress import Progress
 
-__all__ = ["Judge", "fingerprint", "look"]
+__all__ = ["FeatureExtractor", "Features", "extract_features", "fingerprint"]
+
+# Arrays (N, ...) by name; row i belongs to image i.
+Features = dict[str, np.ndarray]
 
 _BATCH = 32
+# Images whose features share a file: what an interruption can cost.
 _BLOCK = 8 * _BATCH
 
 
-class Judge(Protocol):
-    """Looks at images.
+class FeatureExtractor(Protocol):
+    """A network that turns images into arrays.
 
     Attributes:
-        facts: JSON values, all that its answers depend on.
+        facts: JSON values that all results depend on, such as a hash of the weights.
     """
 
     facts: dict
 
-    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+    def __call__(self, images: np.ndarray) -> Features:
         """Images (B, S, S, 3) uint8 to arrays (B, ...) by name."""
 
 
 def fingerprint(weights: Iterable) -> str:
-    """Tells weights from others: 16 hexadecimal digits."""
+    """Hash of weights: 16 hexadecimal digits."""
     digest = hashlib.sha256()
     for weight in weights:
         digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(weight)))
     return digest.hexdigest()[:16]
 
 
-def look(
+def extract_features(
     folder: Path,
-    judges: Mapping[str, Judge],
+    extractors: Mapping[str, FeatureExtractor],
     batches: Callable[[int, int], Iterable[np.ndarray]],
     count: int,
     label: str,
-) -> dict[str, dict[str, np.ndarray]]:
-    """Shows a set of images to all judges, each image only once.
+) -> dict[str, Features]:
+    """Runs all extractors over a set of images and reads each image only once.
 
-    What they see is written down for every 256 images; what is there already from
-    judges of the same facts is not looked at again.
+    Features are written for every 256 images. Files of extractors with the same
+    `facts` are read instead of computed.
 
     Args:
-        folder: where it is written.
-        judges: by name.
+        folder: for the files.
+        extractors: by name.
         batches: (size, start) to the images from `start` on, `size` at a time.
         count: N, images of the set.
-        label: of the log lines.
+        label: for the log lines.
 
     Returns:
-        Judge's name -> its arrays (N, ...) by name.
+        Extractor's name -> its arrays (N, ...) by name.
 
     Raises:
         UserError: the folder cannot be written.
     """
     folders = {
-        name: folder / f"{name}-{_digest(judge.facts)}"
-        for name, judge in judges.items()
+        name: folder / f"{name}-{_digest(extractor.facts)}"
+        for name, extractor in extractors.items()
     }
-    starts = range(0, count, _BLOCK)
-    seen = {
-        name: {start: _load(_path(path, start)) for start in starts}
+    blocks = {
+        name: {start: _load(_path(path, start)) for start in range(0, count, _BLOCK)}
         for name, path in folders.items()
     }
     missing = {
         (name, start)
-        for name, blocks in seen.items()
-        for start, block in blocks.items()
+        for name, by_start in blocks.items()
+        for start, block in by_start.items()
         if block is None
     }
-    first = min((start for _, start in missing), default=count)
-    progress = Progress(label, count, first)
-    place = first
-    for images in batches(_BATCH, first) if missing else ():
-        start = place // _BLOCK * _BLOCK
-        place += len(images)
-        for name, judge in judges.items():
-            if (name, start) in missing:
-                parts = seen[name][start] = seen[name][start] or []
-                parts.append(judge(images))
-                if place in (start + _BLOCK, count):
-                    seen[name][start] = _joined(parts)
-                    _save(_path(folders[name], start), seen[name][start])
-        progress.add(len(images))
-    return {name: _joined(list(blocks.values())) for name, blocks in seen.items()}
+    position = min((start for _, start in missing), default=count)
+    parts = {key: [] for key in missing}
+    with Progress(label, count, done=position) as progress:
+        for images in batches(_BATCH, position) if missing else ():
+            start = position // _BLOCK * _BLOCK
+            position += len(images)
+            for name, extractor in extractors.items():
+                if (name, start) not in missing:
+                    continue
+                parts[name, start].append(extractor(images))
+                if position in (start + _BLOCK, count):
+                    blocks[name][start] = _concatenate(parts.pop((name, start)))
+                    _save(_path(folders[name], start), blocks[name][start])
+            progress.add(len(images))
+    return {
+        name: _concatenate(list(by_start.values())) for name, by_start in blocks.items()
+    }
 
 
 def _digest(facts):
@@ -107,7 +112,7 @@ def _path(folder, start):
     return folder / f"{start:06d}.npz"
 
 
-def _joined(parts):
+def _concatenate(parts):
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -118,7 +123,7 @@ def _save(path, arrays):
             np.savez(partial, **arrays)
     except OSError as error:
         raise UserError(
-            f"{path}: can't be written ({error}); the same command goes on from here"
+            f"{path}: can't be written ({error}); run the command again to resume"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""Fréchet Inception Distance: how far generated features lie from real ones."""
+"""Fréchet Inception Distance of two sets of features."""
 
 import numpy as np
 
@@ -8,16 +8,16 @@ __all__ = ["fid", "frechet_distance"]
 def fid(real: np.ndarray, generated: np.ndarray) -> float:
     """Fréchet distance of the Gaussians that fit two sets of features.
 
-    Biased: few images give too large a distance (with fewer images than features a
-    covariance has not even full rank), so compare only equal numbers of images;
-    `kid` has no such bias.
+    Biased: with few images it is too large (with fewer images than features the
+    covariance has not even full rank). Compare equal numbers of images only, or use
+    `kid`, which has no such bias.
 
     Args:
         real: (N, D).
         generated: (M, D).
 
     Raises:
-        ValueError: other shapes, or fewer than 2 rows in a set.
+        ValueError: a set is no matrix or has fewer than 2 rows.
 
     Source: Heusel et al., 2017.
     """
@@ -32,8 +32,8 @@ def frechet_distance(
 ) -> float:
     """|m - m'|² + tr(C + C' - 2 (C C')^½) of two Gaussians.
 
-    The trace of the root is that of (C^½ C' C^½)^½, which is symmetric: two
-    eigendecompositions, and no complex numbers to be dropped.
+    The trace of the root equals that of (C^½ C' C^½)^½, which is symmetric, so that no
+    complex numbers arise.
 
     Args:
         mean: (D,).
@@ -51,7 +51,7 @@ def frechet_distance(
         + np.trace(other_covariance)
         - 2 * trace
     )
-    # Rounding may carry the distance of equal Gaussians below 0.
+    # Rounding may make the distance of equal Gaussians negative.
     return float(max(distance, 0.0))
 
 

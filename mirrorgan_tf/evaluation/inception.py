@@ -1,7 +1,7 @@
-"""Inception v3 as the field's judge: features for FID, classes for the score.
+"""Inception v3 of keras.applications: features for FID, classes for Inception Score.
 
-The same images' FID differs by points between implementations and by more between
-resizings, so both are named in every report: keras.applications' network, and images
+FIDs of the same images differ by points between implementations and by more between
+resizing filters, so reports name both: here keras.applications' network, and images
 resized to 299 px by an antialiased bicubic filter ("clean", Parmar et al., 2022).
 """
 
@@ -12,9 +12,9 @@ import tensorflow as tf
 
 from mirrorgan_tf.downloads import check_weights_file
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.evaluation.features import fingerprint
+from mirrorgan_tf.evaluation.features import Features, fingerprint
 
-__all__ = ["InceptionJudge", "clean_resize"]
+__all__ = ["InceptionExtractor", "clean_resize"]
 
 _SIDE = 299
 _FEATURES = 2048
@@ -25,7 +25,7 @@ _OFFLINE = (
 )
 
 
-class InceptionJudge:
+class InceptionExtractor:
     """Images to Inception's pooled features and classes.
 
     Args:
@@ -37,7 +37,7 @@ class InceptionJudge:
         about: the implementation and the resizing, for the report.
 
     Raises:
-        UserError: the weights cannot be had.
+        UserError: the weights cannot be downloaded or read.
     """
 
     def __init__(self, weights: str = "imagenet"):
@@ -52,15 +52,15 @@ class InceptionJudge:
         )
 
         @tf.function(reduce_retracing=True, autograph=False)
-        def look(images):
+        def extract(images):
             return network(clean_resize(images) / 127.5 - 1.0, training=False)
 
-        self._look = look
+        self._extract = extract
 
-    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+    def __call__(self, images: np.ndarray) -> Features:
         """Images (B, S, S, 3) uint8 to `features` (B, 2048) and, if any, `probs`."""
-        seen = self._look(tf.constant(images))
-        return {name: value.numpy() for name, value in seen.items()}
+        outputs = self._extract(tf.constant(images))
+        return {name: value.numpy() for name, value in outputs.items()}
 
 
 def clean_resize(images: tf.Tensor) -> tf.Tensor:
@@ -90,7 +90,7 @@ def _load(weights):
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         reason = reason.removeprefix(f"{weights}: ")
         raise UserError(
-            f"Inception's weights {weights} can't be had ({reason}); {_OFFLINE}"
+            f"Inception's weights {weights} are not available ({reason}); {_OFFLINE}"
         ) from None
     if not classes:
         return keras.Model(network.input, {"features": network.output})
@@ -100,8 +100,8 @@ def _load(weights):
 
 def _classes(path):
     """Classes of the top layer in a weights file; 0 without one."""
-    found = []
+    shapes = []
     with h5py.File(path, "r") as file:
-        file.visititems(lambda _, item: found.append(getattr(item, "shape", ())))
+        file.visititems(lambda _, item: shapes.append(getattr(item, "shape", ())))
     # No other kernel has two dimensions.
-    return max((s[1] for s in found if len(s) == 2 and s[0] == _FEATURES), default=0)
+    return max((s[1] for s in shapes if len(s) == 2 and s[0] == _FEATURES), default=0)

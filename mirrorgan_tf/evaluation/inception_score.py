@@ -1,4 +1,4 @@
-"""Inception Score: are images sharp of their class, and of many classes?"""
+"""Inception Score: is each image clearly of one class, and are there many classes?"""
 
 import numpy as np
 
@@ -10,21 +10,21 @@ def inception_score(
 ) -> tuple[float, float]:
     """Exponential of the mean KL divergence of p(class | image) from p(class).
 
-    From 1 (all images look alike to the classifier) to the number of classes (each
-    image is surely of one, all equally often). Images are dealt out at random: in
-    the order of the captions a part would hold few classes.
+    From 1 (the same prediction for all images) to the number of classes (certain
+    predictions, all classes equally often). Images are assigned to splits at random,
+    because in the order of the captions a split would hold few classes.
 
     Args:
         probs: (N, classes), rows sum to 1.
-        splits: parts that are scored apart; the field's 10.
-        seed: of the dealing.
+        splits: parts with a score each; the literature uses 10.
+        seed: fixes the assignment.
 
     Returns:
-        Mean and standard deviation over the parts.
+        Mean and standard deviation over the splits.
 
     Raises:
-        ValueError: fewer than two images a split (the score of one image alone is 1,
-            whatever the image), or no rows.
+        ValueError: fewer than two images a split; the score of a single image is
+            always 1.
 
     Source: Salimans et al., 2016, section 4.
     """

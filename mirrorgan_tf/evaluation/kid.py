@@ -15,17 +15,16 @@ def kid(
 ) -> tuple[float, float]:
     """Squared maximum mean discrepancy, over random subsets.
 
-    A subset is at most half of its set: subsets of all rows would all be the same, and
-    their spread 0 whatever the sets. For sets of equal size, the spread of halves also
-    estimates how far the value moves when both sets are sampled anew (the
-    delete-half jackknife); subsets smaller than half spread more than that.
+    A subset has at most half of its set: subsets of all rows would be equal and have no
+    spread. For sets of equal size, the spread over halves estimates the standard error
+    of the value (the delete-half jackknife); smaller subsets spread more.
 
     Args:
         real: (N, D).
         generated: (M, D).
         subsets: pairs of subsets that are compared.
         subset_size: rows of each, at most; never more than N // 2 and M // 2.
-        seed: of the subsets.
+        seed: fixes the subsets.
 
     Returns:
         Mean and standard deviation over the subsets. Equal distributions have an

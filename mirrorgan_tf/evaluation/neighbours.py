@@ -1,4 +1,4 @@
-"""Distances of many rows to many others, some at a time."""
+"""Distances between the rows of two large matrices, block by block."""
 
 from collections.abc import Iterator
 
@@ -13,14 +13,14 @@ _BLOCK = 512
 def squared_distances(
     rows: np.ndarray, others: np.ndarray
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Squared Euclidean distances of some rows at a time to all others.
+    """Squared Euclidean distances of a block of rows to all others.
 
     Args:
         rows: (N, D).
         others: (M, D).
 
     Yields:
-        The first row's place and distances (n, M) float64, to be changed at will.
+        The block's first row and distances (n, M) float64, which may be modified.
     """
     rows, others = rows.astype(np.float64), others.astype(np.float64)
     squares = np.square(others).sum(axis=1)
@@ -32,7 +32,7 @@ def squared_distances(
 
 
 def nearest(rows: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """For each row the place of the nearest of others.
+    """For each row the position of the nearest row of another matrix.
 
     Args:
         rows: (N, D).

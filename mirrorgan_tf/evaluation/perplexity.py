@@ -1,4 +1,4 @@
-"""Perplexity: among how many words a describer seems to choose at each place."""
+"""Perplexity of captions under a language model such as STREAM."""
 
 import numpy as np
 
@@ -6,14 +6,14 @@ __all__ = ["perplexity"]
 
 
 def perplexity(log_likelihoods: np.ndarray, words: np.ndarray) -> float:
-    """Exponential of the mean surprise a word.
+    """Exponential of the mean negative log-likelihood of a word.
 
     Args:
         log_likelihoods: (N,) natural logs of the captions' probabilities.
-        words: (N,) words that each of them counts, ends included.
+        words: (N,) words of each caption, its end included.
 
     Returns:
-        At least 1; the size of the vocabulary for one who knows nothing.
+        At least 1; the size of the vocabulary for a uniform guess.
 
     Raises:
         ValueError: there is no word at all.

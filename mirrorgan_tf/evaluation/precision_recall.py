@@ -14,15 +14,15 @@ __all__ = ["density_and_coverage", "precision_and_recall"]
 def precision_and_recall(
     real: np.ndarray, generated: np.ndarray, *, k: int = 3
 ) -> tuple[float, float]:
-    """Shares of generated images among the real, and of real among the generated.
+    """Shares of generated images in the real manifold, and of real in the generated.
 
-    A set's manifold is the union of balls around its rows, each reaching to the
-    row's k-th nearest other one.
+    A set's manifold is the union of balls around its rows; each ball reaches to the
+    row's k-th nearest neighbour.
 
     Args:
         real: (N, D), N above k.
         generated: (M, D), M above k.
-        k: neighbour that a ball reaches to.
+        k: neighbour that sets the radius.
 
     Returns:
         Precision: share of generated rows inside the real manifold. Recall: share of
@@ -39,16 +39,16 @@ def precision_and_recall(
 def density_and_coverage(
     real: np.ndarray, generated: np.ndarray, *, k: int = 5
 ) -> tuple[float, float]:
-    """How thickly real neighbourhoods are filled, and how many of them at all.
+    """How many generated rows real neighbourhoods hold, and how many hold any.
 
     Args:
         real: (N, D), N above k.
         generated: (M, D).
-        k: neighbour that a real row's ball reaches to.
+        k: neighbour that sets a ball's radius.
 
     Returns:
         Density: mean number of real balls that a generated row is in, over k (1 is
-        expected of equal distributions; may exceed it). Coverage: share of real
+        expected of equal distributions; it can be higher). Coverage: share of real
         balls that hold a generated row.
 
     Raises:

@@ -1,17 +1,17 @@
-"""R-precision: is an image's own caption found among those of others?
+"""R-precision: is an image's own caption nearer to it than those of other images?
 
-Source: AttnGAN, section 4 (1 true caption and 99 mismatching ones, cosine of DAMSM's
-codes, 30,000 images in 10 folds). As in DM-GAN's code, the 99 are of other classes:
-on CUB of other species, on COCO, where every image is its own class, of other images.
+Source: AttnGAN, section 4 (1 true caption and 99 others, cosine of DAMSM's codes,
+30,000 images in 10 folds). As in DM-GAN's code, the 99 have other classes: on CUB
+other species, on COCO, where every image is a class of its own, other images.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["draw_mismatches", "r_precision"]
+__all__ = ["sample_mismatches", "r_precision"]
 
-# Of a cosine of float32 codes.
+# Rounding error of a cosine of float32 codes.
 _ROUNDING = 1e-6
 
 
@@ -26,17 +26,17 @@ def r_precision(
 ) -> dict[int, tuple[float, float]]:
     """Share of images whose own caption is among the k nearest candidates.
 
-    A candidate as near as the true caption, to within the rounding of float32, counts
-    as nearer: codes that are all the same find nothing.
+    A candidate as near as the true caption, within float32's rounding, counts as
+    nearer, so that equal codes score 0.
 
     Args:
-        codes: (N, D) of images.
-        sentences: (N, D); row i is of image i's own caption.
-        mismatches: (N, K) integers, rows of `sentences` that image i's caption
-            competes with.
-        ks: ranks that count as found.
-        folds: parts, dealt at random, over which the spread is told.
-        seed: of the dealing.
+        codes: (N, D), of images.
+        sentences: (N, D); row i is the caption of image i.
+        mismatches: (N, K) integers, for each image the rows of `sentences` that
+            compete with its caption.
+        ks: highest ranks that count as a success.
+        folds: random parts, for the spread.
+        seed: fixes the folds.
 
     Returns:
         k -> mean and standard deviation over the folds.
@@ -54,8 +54,8 @@ def r_precision(
     own = np.sum(codes * sentences, axis=1)
     ranks = np.array(
         [
-            np.sum(sentences[rivals] @ code >= cosine - _ROUNDING)
-            for code, rivals, cosine in zip(codes, mismatches, own, strict=True)
+            np.sum(sentences[others] @ code >= cosine - _ROUNDING)
+            for code, others, cosine in zip(codes, mismatches, own, strict=True)
         ]
     )
     order = np.random.default_rng(seed).permutation(count)
@@ -64,29 +64,29 @@ def r_precision(
     return {k: (float(np.mean(of)), float(np.std(of))) for k, of in shares.items()}
 
 
-def draw_mismatches(
+def sample_mismatches(
     classes: Sequence, texts: Sequence[str], *, count: int = 99, seed: int = 0
 ) -> np.ndarray:
-    """For each caption some of other classes, without repetition.
+    """For each caption `count` captions of other classes, without repetition.
 
-    Captions of the very same text never compete: neither of them is wrong.
+    Captions with equal texts never compete, because neither is wrong.
 
     Args:
         classes: (N,) class of each caption's image.
         texts: N captions.
-        count: captions to draw for each.
-        seed: of the drawing.
+        count: captions for each.
+        seed: fixes the choice.
 
     Returns:
         (N, count) rows.
 
     Raises:
-        ValueError: for some caption there are not so many.
+        ValueError: a caption has fewer than `count` of them.
     """
     classes = np.unique(classes, return_inverse=True)[1]
     texts = np.unique(np.asarray(texts), return_inverse=True)[1]
     rng = np.random.default_rng(seed)
-    drawn = np.empty((len(classes), count), np.int64)
+    mismatches = np.empty((len(classes), count), np.int64)
     for row in range(len(classes)):
         allowed = np.flatnonzero((classes != classes[row]) & (texts != texts[row]))
         if len(allowed) < count:
@@ -94,8 +94,8 @@ def draw_mismatches(
                 f"{len(allowed)} captions of other classes than caption {row}'s; "
                 f"expected at least {count}"
             )
-        drawn[row] = rng.choice(allowed, count, replace=False, shuffle=False)
-    return drawn
+        mismatches[row] = rng.choice(allowed, count, replace=False, shuffle=False)
+    return mismatches
 
 
 def _unit(vectors):

@@ -18,7 +18,7 @@ that of 2018 aligned the corners, and so took pixels up to 0.07 px from there.
 import keras
 from keras import layers
 
-__all__ = ["inception_v3", "resnet152"]
+__all__ = ["fid_inception", "inception_v3", "resnet152"]
 
 _BLOCKS_A = {"Mixed_5b": 32, "Mixed_5c": 64, "Mixed_5d": 64}
 _BLOCKS_C = {"Mixed_6b": 128, "Mixed_6c": 160, "Mixed_6d": 160, "Mixed_6e": 192}
@@ -33,7 +33,23 @@ def inception_v3(size_px: int = 299, width: float = 1.0) -> keras.Model:
         size_px: side of the images, at least 75.
         width: factor on every layer's channels.
     """
-    net = _Inception(width)
+    return _build_inception(_Inception(width), size_px)
+
+
+def fid_inception() -> keras.Model:
+    """The Inception network of published FIDs, without its head.
+
+    TF-slim's network of 2015, as pytorch-fid and torch-fidelity load it from
+    pt_inception-2015-12-05. It differs from `inception_v3` in the pooling inside the
+    blocks: averages leave the padding out, and "Mixed_7c" takes maxima instead.
+
+    Returns:
+        Model: images (B, 299, 299, 3) in [-1, 1] to "Mixed_7c", (B, 8, 8, 2048).
+    """
+    return _build_inception(_FidInception(1.0), 299)
+
+
+def _build_inception(net, size_px):
     images = x = layers.Input((size_px, size_px, 3))
     x = net.conv(x, "Conv2d_1a_3x3", 32, _THREE, stride=2)
     x = net.conv(x, "Conv2d_2a_3x3", 32, _THREE, padding="valid")
@@ -173,6 +189,16 @@ class _Inception:
             self.chain(x, block, (f"{stem}{letter}", 384, kernel))
             for letter, kernel in (("a", (1, 3)), ("b", (3, 1)))
         ]
+
+
+class _FidInception(_Inception):
+    """Builds the blocks with the pooling of the network of 2015."""
+
+    def pooled(self, x, block, filters):
+        """The pooling branch: the padding does not count."""
+        pool = layers.MaxPooling2D if block == "Mixed_7c" else layers.AveragePooling2D
+        x = pool(3, 1, padding="same")(x)
+        return self.chain(x, block, ("branch_pool", filters, (1, 1)))
 
 
 def _join(name, *branches):

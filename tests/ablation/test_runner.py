@@ -38,7 +38,7 @@ class ImitatedCommands:
                 checkpoints.step.assign(config.stage(stage).steps)
                 checkpoints.save()
         else:
-            metrics = {"fid": {"value": float(workdir.name[-1])}}
+            metrics = {"fid": {"autoencoder": {"generated": float(workdir.name[-1])}}}
             Path(values["out"]).mkdir(parents=True)
             text = json.dumps({"captions": 120, "metrics": metrics})
             (Path(values["out"]) / "report.json").write_text(text)

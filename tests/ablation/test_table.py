@@ -16,7 +16,7 @@ def test_spreads_and_differences_of_equal_seeds_match_hand_computed_values():
         f"{name}-seed{seed}": {
             "captions": 100,
             "metrics": {
-                "fid": {"value": value},
+                "fid": {"autoencoder": {"generated": value}},
                 "obedience": {"overall": {"accuracy": value / 10}},
             },
         }
@@ -42,7 +42,7 @@ def test_spreads_and_differences_of_equal_seeds_match_hand_computed_values():
 def test_one_seed_has_no_spread_and_missing_metrics_have_no_column():
     variants = [read_sweep("paper")["mirror"]]
     runs = plan_runs(Config(), variants, ["mirror"], 1)
-    report = {"captions": 100, "metrics": {"fid": {"value": 2.5}}}
+    report = {"captions": 100, "metrics": {"fid": {"autoencoder": {"generated": 2.5}}}}
     text = to_markdown(summarize(runs, {"mirror-seed1": report}))
     assert "| mirror | 2.50 (1) |" in text
     assert STATED not in text

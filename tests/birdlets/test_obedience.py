@@ -1,114 +1,93 @@
+import json
+
 import numpy as np
 import pytest
 
-from mirrorgan_tf.birdlets.obedience import (
-    bootstrap_interval,
-    measure,
-    measure_all,
-    value_table,
-)
+from mirrorgan_tf.birdlets.attributes import ATTRIBUTES
+from mirrorgan_tf.birdlets.obedience import obedience
+
+COLORS = ATTRIBUTES["body_color"]
+STATES = [
+    {"body_color": "red", "direction": "left"},
+    {"body_color": "red"},
+    {"body_color": "blue", "direction": "right"},
+    {"body_color": "white"},
+]
+SHOWN = ["red", "blue", "blue", "red"]
 
 
-def test_measure_counts_by_hand():
-    stated = np.array([0, 0, 0, 1, 1, 2])
-    read = np.array([0, 0, 1, 1, 2, 2])
-    result = measure(stated, read, 4, seed=0)
-    assert result.captions == 6
-    assert result.accuracy == pytest.approx(4 / 6)
-    assert result.chance == 0.25
-    assert result.majority == pytest.approx(0.5)
+@pytest.fixture
+def read():
+    codes = {name: np.zeros(4, int) for name in ATTRIBUTES}
+    codes["body_color"] = np.array([COLORS.index(color) for color in SHOWN])
+    codes["direction"] = np.array([0, 1, 1, 1])
+    return codes
 
 
-def test_shuffled_tends_to_the_closed_form():
+def test_obedience_counts_only_what_captions_state(read):
+    result = obedience(STATES, read, dict.fromkeys(ATTRIBUTES, 0.99), seed=0)
+    assert result["attributes"].keys() == {"body_color", "direction"}
+    color = result["attributes"]["body_color"]
+    assert (color["captions"], color["accuracy"]) == (4, 0.5)
+    assert (color["chance"], color["majority"]) == (0.1, 0.5)
+    assert color["interval"][0] < 0.5 < color["interval"][1]
+    assert result["attributes"]["direction"]["captions"] == 2
+    rows = {row["value"]: row for row in result["values"]}
+    assert rows["red"] == {
+        "value": "red",
+        "captions": 2,
+        "accuracy": 0.5,
+        "mistaken_for": "blue",
+    }
+    assert rows["white"]["mistaken_for"] == "red"
+    assert rows["green"]["accuracy"] is None
+    # Strict JSON, without NaN.
+    json.dumps(result, allow_nan=False)
+
+
+def test_overall_counts_every_statement_and_leaves_out_doubtful_attributes(read):
+    accuracy = dict.fromkeys(ATTRIBUTES, 0.99) | {"direction": 0.9}
+    result = obedience(STATES, read, accuracy, seed=0)
+    # Colours: 2 of 4; directions: left and right, both shown.
+    assert result["overall"]["statements"] == 6
+    assert result["overall"]["accuracy"] == pytest.approx(4 / 6)
+    assert result["overall"]["chance"] == pytest.approx((4 / 10 + 2 / 2) / 6)
+    assert result["overall_trusted"]["statements"] == 4
+    assert result["overall_trusted"]["accuracy"] == 0.5
+
+
+def test_shuffled_accuracy_tends_to_its_closed_form():
     rng = np.random.default_rng(1)
-    stated, read = rng.integers(0, 5, 400), rng.integers(0, 3, 400)
-    shares = [np.bincount(codes, minlength=5) / 400 for codes in (stated, read)]
-    result = measure(stated, read, 5, seed=0)
+    stated, shown = rng.integers(0, 5, 400), rng.integers(0, 3, 400)
+    read = {name: np.zeros(400, int) for name in ATTRIBUTES} | {"body_color": shown}
+    states = [{"body_color": COLORS[code]} for code in stated]
+    result = obedience(states, read, dict.fromkeys(ATTRIBUTES, 1.0), seed=0)
     # A random pairing is right with probability sum p(stated = k) p(read = k).
-    assert result.shuffled == pytest.approx(np.dot(*shares), abs=0.01)
+    shares = [np.bincount(codes, minlength=5) / 400 for codes in (stated, shown)]
+    for row in (result["attributes"]["body_color"], result["overall"]):
+        assert row["shuffled"] == pytest.approx(np.dot(*shares), abs=0.01)
 
 
-def test_perfect_obedience_is_not_shuffled_obedience():
-    codes = np.arange(1000) % 10
-    result = measure(codes, codes, 10, seed=3)
-    assert result.accuracy == 1 and result.interval == (1, 1)
-    assert result.shuffled == pytest.approx(0.1, abs=0.01)
-
-
-def test_same_seed_same_numbers():
-    rng = np.random.default_rng(1)
-    stated, read = rng.integers(0, 5, (2, 50))
-    assert measure(stated, read, 5, seed=2) == measure(stated, read, 5, seed=2)
-
-
-def test_bootstrap_interval_is_about_the_normal_one():
-    right = np.arange(1000) < 640
-    low, high = bootstrap_interval(right, seed=0)
-    half = 1.96 * np.sqrt(0.64 * 0.36 / 1000)
-    assert low == pytest.approx(0.64 - half, abs=0.004)
-    assert high == pytest.approx(0.64 + half, abs=0.004)
-
-
-def test_bootstrap_interval_agrees_with_resampling():
-    right = np.arange(40) < 10
-    rows = np.random.default_rng(5).integers(0, 40, (20_000, 40))
-    expected = np.quantile(right[rows].mean(axis=1), [0.05, 0.95])
-    given = bootstrap_interval(right, seed=0, level=0.9, draws=20_000)
-    assert given == pytest.approx(tuple(expected), abs=0.026)
-
-
-def test_value_table_by_hand():
-    rows = value_table(np.array([0, 0, 0, 1]), np.array([0, 2, 2, 1]), ["a", "b", "c"])
-    assert [row.value for row in rows] == ["a", "b", "c"]
-    assert [row.captions for row in rows] == [3, 1, 0]
-    assert rows[0].accuracy == pytest.approx(1 / 3)
-    assert rows[1].accuracy == 1
-    assert np.isnan(rows[2].accuracy)
-    assert [row.mistaken_for for row in rows] == ["c", "", ""]
-
-
-@pytest.mark.parametrize("shapes", [((3,), (4,)), ((0,), (0,)), ((2, 2), (2, 2))])
-def test_other_shapes_are_refused(shapes):
-    stated, read = (np.zeros(shape, int) for shape in shapes)
-    with pytest.raises(ValueError, match="expected the same"):
-        measure(stated, read, 3, seed=0)
-
-
-def test_overall_counts_by_hand():
-    stated = np.array([[0, -1, 2], [1, 1, -1], [-1, -1, -1]])
-    read = np.array([[0, 5, 1], [1, 0, 3], [0, 0, 0]])
-    result = measure_all(stated, read, [2, 4, 8], seed=0)
-    assert result.statements == 4
-    assert result.accuracy == pytest.approx(2 / 4)
-    assert result.chance == pytest.approx((1 / 2 + 1 / 8 + 1 / 2 + 1 / 4) / 4)
-
-
-def test_overall_interval_is_wider_where_a_captions_statements_stand_together():
+def test_overall_interval_is_wider_if_statements_of_a_caption_depend_on_each_other():
     rng = np.random.default_rng(0)
-    together = np.repeat(rng.integers(0, 2, (300, 1)), 10, axis=1)
-    apart = rng.integers(0, 2, (300, 10))
+    names = ["direction", "crest", "tail", "wing_pattern"]
+    states = [{name: ATTRIBUTES[name][1] for name in names}] * 300
     widths = []
-    for right in (together, apart):
-        result = measure_all(np.ones_like(right), right, [2] * 10, seed=1)
-        low, high = result.interval
+    for right in (
+        np.repeat(rng.integers(0, 2, (300, 1)), 4, axis=1),
+        rng.integers(0, 2, (300, 4)),
+    ):
+        read = {name: np.zeros(300, int) for name in ATTRIBUTES}
+        read |= dict(zip(names, right.T, strict=True))
+        overall = obedience(states, read, dict.fromkeys(ATTRIBUTES, 1.0), seed=1)
+        low, high = overall["overall"]["interval"]
         assert low < right.mean() < high
         widths.append(high - low)
-    # Ten copies tell as much as one: 1.96 times the error of 300 draws.
+    # Four copies tell as much as one: 1.96 times the standard error of 300 samples.
     assert widths[0] == pytest.approx(2 * 1.96 * 0.5 / np.sqrt(300), rel=0.1)
-    assert widths[1] == pytest.approx(2 * 1.96 * 0.5 / np.sqrt(3000), rel=0.1)
+    assert widths[1] == pytest.approx(2 * 1.96 * 0.5 / np.sqrt(1200), rel=0.1)
 
 
-def test_overall_shuffled_tends_to_the_closed_form():
-    rng = np.random.default_rng(1)
-    stated, read = rng.integers(0, 4, (500, 3)), rng.integers(0, 4, (500, 3))
-    agree = [
-        np.dot(np.bincount(stated[:, i]) / 500, np.bincount(read[:, i]) / 500)
-        for i in range(3)
-    ]
-    result = measure_all(stated, read, [4, 4, 4], seed=0)
-    assert result.shuffled == pytest.approx(np.mean(agree), abs=0.01)
-
-
-def test_overall_needs_a_statement():
-    with pytest.raises(ValueError, match="at least one statement"):
-        measure_all(np.full((3, 2), -1), np.zeros((3, 2), int), [2, 2], seed=0)
+def test_obedience_refuses_captions_without_statements(read):
+    with pytest.raises(ValueError, match="at least one"):
+        obedience([{}] * 4, read, dict.fromkeys(ATTRIBUTES, 1.0), seed=0)

@@ -21,7 +21,7 @@ from mirrorgan_tf.convert.loading import pytorch_state
 from mirrorgan_tf.convert.parts import Checkpoints
 from mirrorgan_tf.data.transforms import to_uint8
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.evaluation.open_extractors import judge_openers
+from mirrorgan_tf.evaluation.feature_extractors import model_extractors
 from mirrorgan_tf.generate import draw_sheet
 from mirrorgan_tf.models.redescription import greedy
 from mirrorgan_tf.networks import (
@@ -205,19 +205,13 @@ def test_attngan_without_stream_and_discriminators(files, tmp_path, networks):
     # Stage stream is left to be trained.
     assert saved_step(workdir / "stream") == 0
     # Evaluation works without STREAM.
-    judges = judge_openers(
-        run,
-        data_dir=tmp_path,
-        side_px=32,
-        oracle_folder=tmp_path,
-        inception_weights="none",
-    )
+    extractors = model_extractors(run)
     images = outputs["images"][-1]
     _, expected = networks["image_encoder"](images / 127.5 - 1)
-    code = judges["damsm"]()(images)["code"]
+    code = extractors["damsm"]()(images)["code"]
     np.testing.assert_allclose(code, expected, atol=1e-4)
     with pytest.raises(UserError, match="needs STREAM, and the run has none"):
-        judges["stream"]()
+        extractors["stream"]()
 
 
 def config_of(glam):

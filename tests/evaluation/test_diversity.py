@@ -6,13 +6,13 @@ import pytest
 from mirrorgan_tf.evaluation.diversity import mean_cosine_distance, mean_pixel_rmse
 
 
-def test_pixels_by_hand():
+def test_mean_pixel_rmse_matches_value_computed_by_hand():
     levels = np.array([0, 30, 90], np.uint8)
     images = np.broadcast_to(levels[:, None, None, None], (3, 4, 4, 3))
     assert mean_pixel_rmse(images) == pytest.approx((30 + 90 + 60) / 3)
 
 
-def test_pixels_agree_with_brute_force():
+def test_mean_pixel_rmse_agrees_with_brute_force():
     images = np.random.default_rng(0).integers(0, 256, (4, 5, 5, 3), np.uint8)
     expected = [
         np.sqrt(np.mean((a.astype(float) - b) ** 2))
@@ -21,17 +21,17 @@ def test_pixels_agree_with_brute_force():
     assert mean_pixel_rmse(images) == pytest.approx(np.mean(expected))
 
 
-def test_cosines_by_hand():
+def test_mean_cosine_distance_matches_value_computed_by_hand():
     codes = np.array([[1.0, 0], [0, 2], [-3, 0]], np.float32)
     assert mean_cosine_distance(codes) == pytest.approx((1 + 2 + 1) / 3)
-    assert codes[2, 0] == -3  # the caller's are left as they were
+    assert codes[2, 0] == -3  # the argument is unchanged
 
 
-def test_images_all_alike_are_at_no_distance():
+def test_equal_images_have_distance_zero():
     assert mean_pixel_rmse(np.full((3, 2, 2, 3), 7, np.uint8)) == 0
     assert mean_cosine_distance(np.ones((3, 5))) == pytest.approx(0, abs=1e-6)
 
 
-def test_one_image_has_no_diversity():
+def test_one_image_is_refused():
     with pytest.raises(ValueError, match="at least 2"):
         mean_pixel_rmse(np.zeros((1, 2, 2, 3), np.uint8))

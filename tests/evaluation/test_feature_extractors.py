@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mirrorgan_tf.evaluation.feature_extractors import DamsmJudge, StreamJudge
-from mirrorgan_tf.workdir import open_image_encoder, open_workdir
+from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.evaluation.feature_extractors import model_extractors
+from mirrorgan_tf.workdir import open_workdir
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
 CAPTIONS = [
@@ -16,19 +17,19 @@ CAPTIONS = [
 
 
 @pytest.fixture(scope="module")
-def run(trained_workdir):
+def model(trained_workdir):
     return open_workdir(trained_workdir)
 
 
-def test_likelihood_is_the_product_over_the_words(run):
-    judge = StreamJudge(run.stream, run.tokenizer)
-    features = judge(IMAGES)["feature"]
-    logs, words = judge.likelihood(features, CAPTIONS)
-    # The end counts, except after six words, the most that there is room for.
+def test_likelihood_is_the_product_over_the_words(model):
+    extractor = model_extractors(model)["stream"]()
+    features = extractor(IMAGES)["feature"]
+    logs, words = extractor.likelihood(features, CAPTIONS)
+    # The end counts, except after six words, for which alone there is room.
     assert words.tolist() == [4, 6, 1, 3, 2]
-    decoder = run.stream.decoder
+    decoder = model.stream.decoder
     for row, caption in enumerate(CAPTIONS):
-        ids = run.tokenizer(tf.constant(caption))[0].numpy()
+        ids = model.tokenizer(tf.constant(caption))[0].numpy()
         states, inputs, expected = decoder.initial_states(1), features[row : row + 1], 0
         for word in ids[: words[row]]:
             logits, states = decoder.step(inputs, states)
@@ -37,17 +38,24 @@ def test_likelihood_is_the_product_over_the_words(run):
         assert logs[row] == pytest.approx(expected, rel=1e-4)
 
 
-def test_what_is_said_is_text(run):
-    judge = StreamJudge(run.stream, run.tokenizer)
-    texts = judge.texts(judge(IMAGES)["said"])
-    known = set(run.tokenizer.get_vocabulary())
-    assert len(texts) == 5 and all(set(text.split()) <= known for text in texts)
+def test_redescriptions_are_those_of_the_model(model):
+    extractor = model_extractors(model)["stream"]()
+    texts = extractor.texts(extractor(IMAGES)["redescription"])
+    assert texts == model.redescribe(IMAGES)
 
 
-def test_codes_do_not_depend_on_the_batch(run):
-    judge = DamsmJudge(open_image_encoder(run), run.stem, run.tokenizer)
-    codes, sentences = judge(IMAGES)["code"], judge.embed(CAPTIONS)
-    assert codes.shape == sentences.shape == (5, run.config.encoders.words_dim)
-    np.testing.assert_allclose(judge(IMAGES[2:3])["code"], codes[2:3], atol=1e-5)
-    np.testing.assert_allclose(judge.embed(CAPTIONS * 60)[-5:], sentences, atol=1e-5)
-    assert judge.facts != StreamJudge(run.stream, run.tokenizer).facts
+def test_codes_do_not_depend_on_the_batch(model):
+    extractor = model_extractors(model)["damsm"]()
+    codes, sentences = extractor(IMAGES)["code"], extractor.embed(CAPTIONS)
+    assert codes.shape == sentences.shape == (5, model.config.encoders.words_dim)
+    np.testing.assert_allclose(extractor(IMAGES[2:3])["code"], codes[2:3], atol=1e-5)
+    many = extractor.embed(CAPTIONS * 60)
+    np.testing.assert_allclose(many[-5:], sentences, atol=1e-5)
+
+
+def test_networks_that_a_model_lacks_are_named(model, tmp_path):
+    missing = model_extractors(None)
+    with pytest.raises(UserError, match="needs DAMSM; give --workdir"):
+        missing["damsm"]()
+    with pytest.raises(UserError, match="needs STREAM; give --workdir or --preset"):
+        missing["stream"]()

@@ -1,20 +1,23 @@
 import numpy as np
 import pytest
 
-from mirrorgan_tf.evaluation.features import fingerprint, look
+from mirrorgan_tf.evaluation.features import extract_features, fingerprint
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (600, 2, 2, 3), np.uint8)
 
 
-class Mean:
-    """Sees an image's mean; counts images."""
+class MeanExtractor:
+    """Gives an image's mean; counts images; may fail after some."""
 
-    def __init__(self, version=1):
+    def __init__(self, version=1, fails_after=1000):
         self.facts = {"version": version}
-        self.seen = 0
+        self.calls = 0
+        self._fails_after = fails_after
 
     def __call__(self, images):
-        self.seen += len(images)
+        if self.calls >= self._fails_after:
+            raise KeyboardInterrupt
+        self.calls += len(images)
         return {"mean": images.mean(axis=(1, 2, 3)), "first": images[:, 0, 0]}
 
 
@@ -23,58 +26,47 @@ def batches(size, start):
         yield IMAGES[first : first + size]
 
 
-def see(folder, **judges):
-    return look(folder, judges, batches, len(IMAGES), "x")
+def extract(folder, **extractors):
+    return extract_features(folder, extractors, batches, len(IMAGES), "x")
 
 
-def test_every_image_is_seen_once(tmp_path):
-    judge = Mean()
-    seen = see(tmp_path, mean=judge)["mean"]
-    np.testing.assert_array_equal(seen["mean"], IMAGES.mean(axis=(1, 2, 3)))
-    np.testing.assert_array_equal(seen["first"], IMAGES[:, 0, 0])
-    again = see(tmp_path, mean=judge)["mean"]
-    assert judge.seen == 600
-    np.testing.assert_array_equal(again["mean"], seen["mean"])
+def test_extract_features_sees_every_image_once_and_reads_saved_features(tmp_path):
+    extractor = MeanExtractor()
+    for _ in range(2):
+        features = extract(tmp_path, mean=extractor)["mean"]
+        np.testing.assert_array_equal(features["mean"], IMAGES.mean(axis=(1, 2, 3)))
+        np.testing.assert_array_equal(features["first"], IMAGES[:, 0, 0])
+    assert extractor.calls == 600
 
 
-def test_an_interruption_costs_a_block(tmp_path):
-    class Interrupted(Mean):
-        def __call__(self, images):
-            if self.seen >= 300:
-                raise KeyboardInterrupt
-            return super().__call__(images)
-
+def test_extract_features_resumes_after_the_last_whole_block(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        see(tmp_path, mean=Interrupted())
-    judge = Mean()
-    seen = see(tmp_path, mean=judge)["mean"]
-    assert judge.seen == 600 - 256
-    np.testing.assert_array_equal(seen["first"], IMAGES[:, 0, 0])
+        extract(tmp_path, mean=MeanExtractor(fails_after=300))
+    extractor = MeanExtractor()
+    features = extract(tmp_path, mean=extractor)["mean"]
+    assert extractor.calls == 600 - 256
+    np.testing.assert_array_equal(features["first"], IMAGES[:, 0, 0])
 
 
-def test_a_damaged_block_is_seen_again(tmp_path):
-    first, other = Mean(), Mean()
-    see(tmp_path, mean=first, other=other)
+def test_extract_features_repeats_a_damaged_block_alone(tmp_path):
+    first, other = MeanExtractor(), MeanExtractor()
+    extract(tmp_path, mean=first, other=other)
     (damaged,) = tmp_path.glob("mean-*/000256.npz")
     damaged.write_bytes(damaged.read_bytes()[:100])
-    seen = see(tmp_path, mean=first, other=other)
-    assert first.seen == 600 + 256 and other.seen == 600
-    np.testing.assert_array_equal(seen["mean"]["first"], IMAGES[:, 0, 0])
+    features = extract(tmp_path, mean=first, other=other)
+    assert first.calls == 600 + 256 and other.calls == 600
+    np.testing.assert_array_equal(features["mean"]["first"], IMAGES[:, 0, 0])
 
 
-def test_another_judge_looks_for_itself(tmp_path):
-    see(tmp_path, mean=Mean())
-    changed, same = Mean(version=2), Mean()
-    see(tmp_path, mean=changed)
-    see(tmp_path, mean=same)
-    assert changed.seen == 600 and same.seen == 0
+def test_extract_features_keeps_extractors_with_other_facts_apart(tmp_path):
+    extract(tmp_path, mean=MeanExtractor())
+    changed, same = MeanExtractor(version=2), MeanExtractor()
+    extract(tmp_path, mean=changed)
+    extract(tmp_path, mean=same)
+    assert changed.calls == 600 and same.calls == 0
 
 
-def test_no_judge_needs_no_image(tmp_path):
-    assert look(tmp_path, {}, lambda *_: 1 / 0, 600, "x") == {}
-
-
-def test_a_fingerprint_tells_weights_apart():
+def test_fingerprint_differs_for_weights_that_differ_in_one_number():
     weights = [np.ones((2, 3), np.float32), np.zeros(4, np.float32)]
     other = [np.ones((2, 3), np.float32), np.full(4, 1e-7, np.float32)]
     assert fingerprint(weights) == fingerprint([w.copy() for w in weights])

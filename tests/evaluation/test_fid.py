@@ -10,7 +10,7 @@ def covariance(rng, dim, rank=None):
     return root @ root.T
 
 
-def test_closed_form_where_covariances_commute():
+def test_frechet_distance_matches_closed_form_for_diagonal_covariances():
     # Diagonal: sum of (m - m')² + (s - s')².
     mean, other = np.array([0.0, 1, 2]), np.array([2.0, 1, -1])
     spread, other_spread = np.array([1.0, 2, 3]), np.array([3.0, 2, 0])
@@ -21,7 +21,7 @@ def test_closed_form_where_covariances_commute():
 
 
 @pytest.mark.parametrize("rank", [None, 3])
-def test_agreement_with_scipys_matrix_root(rank):
+def test_frechet_distance_agrees_with_scipys_matrix_root(rank):
     rng = np.random.default_rng(0)
     first, second = covariance(rng, 8, rank), covariance(rng, 8)
     mean, other = rng.standard_normal((2, 8))
@@ -31,24 +31,24 @@ def test_agreement_with_scipys_matrix_root(rank):
     assert frechet_distance(other, second, mean, first) == pytest.approx(expected)
 
 
-def test_samples_of_two_gaussians_come_near_their_distance():
+def test_fid_of_samples_tends_to_the_distance_of_their_gaussians():
     rng = np.random.default_rng(1)
     real = rng.standard_normal((40_000, 3))
     generated = rng.standard_normal((40_000, 3)) * [1, 2, 3] + [1, 0, 0]
     assert fid(real, generated) == pytest.approx(1 + 0 + 1 + 4, rel=0.03)
 
 
-def test_equal_sets_are_at_distance_zero():
+def test_fid_of_equal_sets_is_zero():
     features = np.random.default_rng(0).standard_normal((30, 50)).astype(np.float32)
     assert fid(features, features[::-1]) == pytest.approx(0, abs=1e-5)
 
 
-def test_a_shift_counts_squared():
+def test_fid_of_a_shift_is_its_squared_length():
     features = np.random.default_rng(0).standard_normal((100, 4))
     assert fid(features, features + 3) == pytest.approx(4 * 9)
 
 
 @pytest.mark.parametrize("shape", [(1, 4), (4,)])
-def test_too_few_rows_are_refused(shape):
+def test_fid_refuses_fewer_than_two_rows(shape):
     with pytest.raises(ValueError, match="N at least 2"):
         fid(np.zeros((5, 4)), np.zeros(shape))

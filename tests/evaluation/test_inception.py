@@ -4,11 +4,11 @@ import pytest
 from PIL import Image
 
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.evaluation.inception import InceptionJudge, clean_resize
+from mirrorgan_tf.evaluation.inception import InceptionExtractor, clean_resize
 
 
 @pytest.mark.parametrize("side", [64, 299, 400])
-def test_resizing_is_pillows(side):
+def test_clean_resize_agrees_with_pillow(side):
     image = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
     bands = [
         Image.fromarray(image[..., band].astype(np.float32), "F").resize(
@@ -35,24 +35,24 @@ def test_weights_with_and_without_a_top_layer(tmp_path, monkeypatch):
 
     monkeypatch.setattr(keras.applications, "InceptionV3", build)
     images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
-    judge = InceptionJudge(str(tmp_path / "birds.weights.h5"))
-    assert "5 classes" in judge.about and "bicubic" in judge.about
-    seen = judge(images)
-    assert seen["features"].shape == (2, 2048)
-    np.testing.assert_allclose(seen["probs"].sum(axis=1), 1, atol=1e-5)
-    expected = keras.ops.softmax(seen["features"] @ kernel + bias)
-    np.testing.assert_allclose(seen["probs"], expected, rtol=1e-3, atol=1e-5)
+    extractor = InceptionExtractor(str(tmp_path / "birds.weights.h5"))
+    assert "5 classes" in extractor.about and "bicubic" in extractor.about
+    outputs = extractor(images)
+    assert outputs["features"].shape == (2, 2048)
+    np.testing.assert_allclose(outputs["probs"].sum(axis=1), 1, atol=1e-5)
+    expected = keras.ops.softmax(outputs["features"] @ kernel + bias)
+    np.testing.assert_allclose(outputs["probs"], expected, rtol=1e-3, atol=1e-5)
 
-    judge = InceptionJudge(str(tmp_path / "bare.weights.h5"))
-    assert "no classes" in judge.about
-    alone = judge(images)
+    extractor = InceptionExtractor(str(tmp_path / "bare.weights.h5"))
+    assert "no classes" in extractor.about
+    alone = extractor(images)
     assert alone.keys() == {"features"}
-    np.testing.assert_allclose(alone["features"], seen["features"], atol=1e-6)
+    np.testing.assert_allclose(alone["features"], outputs["features"], atol=1e-6)
 
 
-def test_missing_weights_say_what_to_do(tmp_path):
+def test_error_for_missing_weights_names_the_flag(tmp_path):
     with pytest.raises(UserError, match="no such file.*--inception_weights the path"):
-        InceptionJudge(str(tmp_path / "none.h5"))
+        InceptionExtractor(str(tmp_path / "none.h5"))
     (tmp_path / "damaged.h5").write_bytes(b"no weights")
-    with pytest.raises(UserError, match="can't be had"):
-        InceptionJudge(str(tmp_path / "damaged.h5"))
+    with pytest.raises(UserError, match="are not available"):
+        InceptionExtractor(str(tmp_path / "damaged.h5"))

@@ -4,7 +4,7 @@ import pytest
 from mirrorgan_tf.evaluation.inception_score import inception_score
 
 
-def test_sure_and_balanced_predictions_score_the_number_of_classes():
+def test_certain_balanced_predictions_score_the_number_of_classes():
     probs = np.tile(np.eye(7), (40, 1))
     mean, std = inception_score(probs, splits=1)
     assert mean == pytest.approx(7) and std == 0
@@ -19,7 +19,7 @@ def test_one_class_alone_scores_one():
     assert inception_score(np.tile(np.eye(4)[2], (20, 1)))[0] == pytest.approx(1)
 
 
-def test_it_is_the_exponential_of_entropies_difference():
+def test_score_is_the_exponential_of_mutual_information():
     probs = np.random.default_rng(0).dirichlet(np.ones(5), 90)
     marginal = probs.mean(axis=0)
     # I(x; y) = H(y) - H(y | x).
@@ -28,13 +28,13 @@ def test_it_is_the_exponential_of_entropies_difference():
     assert inception_score(probs, splits=1)[0] == pytest.approx(np.exp(information))
 
 
-def test_images_in_order_of_class_are_dealt_out():
+def test_images_ordered_by_class_are_shuffled_over_the_splits():
     probs = np.repeat(np.eye(5), 200, axis=0)
     mean, std = inception_score(probs, splits=10)
     assert mean > 4.9 and 0 < std < 0.1
 
 
 @pytest.mark.parametrize("shape", [(9, 3), (19, 3), (30,)])
-def test_too_few_images_are_refused(shape):
+def test_fewer_than_two_images_a_split_are_refused(shape):
     with pytest.raises(ValueError, match="N at least 20"):
         inception_score(np.zeros(shape))

@@ -21,13 +21,13 @@ def brute_force(x, y):
     return within(x) + within(y) - 2 * across
 
 
-def test_agreement_with_brute_force():
+def test_squared_mmd_agrees_with_brute_force():
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((7, 4)), rng.standard_normal((9, 4)) + 1
     assert squared_mmd(x, y) == pytest.approx(brute_force(x, y))
 
 
-def test_it_is_unbiased():
+def test_squared_mmd_is_unbiased():
     rng = np.random.default_rng(0)
     values = [squared_mmd(*rng.standard_normal((2, 10, 5))) for _ in range(3000)]
     assert abs(np.mean(values)) < 4 * np.std(values) / np.sqrt(3000)

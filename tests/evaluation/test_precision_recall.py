@@ -32,7 +32,7 @@ def inside(points, centers, k):
 
 
 @pytest.mark.parametrize("block", [4, 512])
-def test_agreement_with_brute_force(block, monkeypatch):
+def test_all_four_shares_agree_with_brute_force(block, monkeypatch):
     monkeypatch.setattr(neighbours, "_BLOCK", block)
     rng = np.random.default_rng(0)
     real, generated = rng.standard_normal((30, 3)), rng.standard_normal((25, 3)) + 1
@@ -46,7 +46,7 @@ def test_agreement_with_brute_force(block, monkeypatch):
     assert coverage == hits.any(axis=0).mean()
 
 
-def test_a_collapsed_generator_is_precise_and_recalls_nothing():
+def test_collapsed_generator_has_precision_one_and_recall_zero():
     rng = np.random.default_rng(0)
     real = rng.standard_normal((200, 2))
     generated = np.repeat(real[:1], 50, axis=0) + 1e-6 * rng.standard_normal((50, 2))
@@ -55,7 +55,7 @@ def test_a_collapsed_generator_is_precise_and_recalls_nothing():
     assert density_and_coverage(real, generated)[1] < 0.1
 
 
-def test_equal_sets_and_distant_sets():
+def test_equal_sets_score_one_and_distant_sets_zero():
     real = np.random.default_rng(0).standard_normal((40, 2))
     assert precision_and_recall(real, real) == (1, 1)
     assert precision_and_recall(real, real + 100) == (0, 0)

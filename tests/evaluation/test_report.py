@@ -1,114 +1,58 @@
-import numpy as np
-import pytest
-
-from mirrorgan_tf.birdlets.attributes import ATTRIBUTES
-from mirrorgan_tf.birdlets.caption_attributes import judge
-from mirrorgan_tf.birdlets.truth import Claim
+from mirrorgan_tf.evaluation.evaluation import METRICS
 from mirrorgan_tf.evaluation.report import to_markdown
 
 
 def report(**changes):
-    return {
+    values = {
         "model": "runs/x, step 3",
         "data": "coco (data/coco)",
         "captions": 40,
         "seed": 1,
         "real_images": 30,
+        "other_real_images": 30,
+        "other_real_split": "train",
         "about": {},
         "metrics": {},
         "not_computed": {},
         "samples": {"score": None, "random": [1, 2]},
-    } | changes
+    }
+    return to_markdown(values | changes, METRICS)
 
 
-@pytest.fixture
-def obedience():
-    colors = ATTRIBUTES["body_color"]
-    states = ["red", "red", "blue", "white"]
-    shown = ["red", "blue", "blue", "red"]
-    claims = [Claim(i, "", {"body_color": color}) for i, color in enumerate(states)]
-    read = {name: np.zeros(4, int) for name in ATTRIBUTES}
-    read["body_color"] = np.array([colors.index(color) for color in shown])
-    return lambda accuracy: judge(
-        claims, read, dict.fromkeys(ATTRIBUTES, accuracy), seed=0
-    )
+def test_reasons_are_listed_once_and_no_table_is_empty():
+    reasons = {"fid": "no weights", "r_precision": "no DAMSM", "kid": "no weights"}
+    text = report(not_computed=reasons)
+    assert "- fid, kid: no weights\n- r_precision: no DAMSM\n" in text
+    assert "FID |" not in text and "Realism" not in text
+    assert "2 images at random, none chosen." in text
 
 
-def test_obedience_comes_with_all_that_it_is_measured_by(obedience):
-    text = to_markdown(report(metrics={"obedience": obedience(0.98)}))
-    assert "**50.0 %**" in text and "| chance | 10.0 % |" in text
-    assert "| the classifier on held-out real images | 98.0 % |" in text
-    assert "| red | 2 | 50.0 % | blue |" in text
-    assert "backbone of STREAM and DAMSM has learned the same labels" in text
-    assert "don't trust" not in text and "doubtful" not in text
-
-
-def test_a_weak_oracle_is_told(obedience):
-    text = to_markdown(report(metrics={"obedience": obedience(0.9)}))
-    assert "don't trust this" in text
-    assert "| body color | 90.0 % (doubtful) |" in text
-
-
-def test_what_is_not_computed_is_no_number():
-    reasons = {"fid": "no weights", "obedience": "no birds", "kid": "no weights"}
-    text = to_markdown(report(not_computed=reasons))
-    assert "- fid, kid: no weights\n- obedience: no birds\n" in text
-    assert "| FID" not in text
-
-
-def test_figures_stand_beside_those_of_real_images():
+def test_figures_stand_beside_those_of_reference_images():
     share = {f"k={k}": {"mean": k / 10, "std": 0.01} for k in (1, 2, 3)}
-    text = to_markdown(
-        report(
-            metrics={
-                "fid": {"value": 12.345, "note": "of few images"},
-                "r_precision": {"generated": share, "real": share},
-                "diversity": {
-                    "captions": 2,
-                    "seeds": 5,
-                    "pixel_rmse": {"within": 4.0, "between": 9.0},
-                },
+    test = {"accuracy": 0.9, "interval": (0.85, 0.93), "images": 100}
+    spectrum = {"highest_x": 1.5, "highest_y": 1.25, "checkerboard": 9.6, "radial": []}
+    spread = {"mean": 0.002, "std": 0.0001}
+    text = report(
+        metrics={
+            "fid": {"net": {"generated": 12.344, "other_real": 1.5}},
+            "kid": {"net": {"generated": spread}},
+            "two_sample_test": {"generated": test},
+            "power_spectrum": {"generated": spectrum},
+            "r_precision": {"generated": share, "real_shuffled": share},
+            "diversity": {
+                "captions": 2,
+                "seeds": 5,
+                "pixel_rmse": {"within": 4.0, "between": 9.0},
             },
-            about={"features": "some network"},
-        )
+        },
+        about={"net": "some network"},
+        samples={"score": "X", "random": [1, 2], "best": [3], "worst": [4]},
     )
-    assert "| FID | 12.35 |" in text or "| FID | 12.34 |" in text
-    assert "FID of few images." in text and "Features: some network." in text
-    assert "| R-precision, k = 2 | 20.00 ± 1.00 % | 20.00 ± 1.00 % |" in text
-    assert "| 4.000 |  | mean distance of 5 images of one caption; of diff" in text
-
-
-def test_samples_tell_how_they_were_chosen():
-    samples = {"score": "X", "random": [1, 2], "best": [3], "worst": [4]}
-    assert "2 images at random, none chosen." in to_markdown(report())
-    text = to_markdown(report(samples=samples))
-    assert "marked as such, the best 1 and the worst 1 by X" in text
-
-
-def test_what_stream_says_is_told_by_attribute():
-    scores = dict.fromkeys(
-        ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "cider_d"), 0.5
-    )
-    said = {"perplexity": 2.0, "own_caption": scores, "all_captions": scores}
-
-    def statements(attributes):
-        return {"a_caption": 1.5, "mentioned": 3, "right": 0.5} | {
-            "attributes": attributes
-        }
-
-    real = statements({"tail": {"mentioned": 40, "right": 0.75}})
-    none = statements({})
-    text = to_markdown(
-        report(
-            metrics={
-                "redescription": {
-                    "real": said | {"statements": real},
-                    "generated": said | {"statements": none},
-                    "shuffled": said | {"statements": none},
-                }
-            }
-        )
-    )
-    assert "| mentions, right | real images | generated images |" in text
-    assert "| tail | 40, 75.0 % | 0 |" in text
-    assert "| wing color |" not in text
+    assert "## Distance from real images: net" in text
+    assert "Features: some network." in text
+    assert "| generated images | 12.34 | 2.00 ± 0.10 | - |" in text
+    assert "| other real images | 1.50 | - | - |" in text
+    assert "| generated images | 90.0 % (85.0 to 93.0) | 1.50 | 1.25 | 9.60 |" in text
+    assert "| real images, shuffled captions | 10.0 ± 1.0 % | 20.0 ± 1.0 % |" in text
+    assert "| pixel rmse | 4.000 | 9.000 |" in text
+    assert "labelled so, the best 1 and the worst 1 by X" in text

@@ -1,4 +1,4 @@
-"""Generated images on disk: a PNG a caption, made block by block."""
+"""Generated images on disk: one PNG a caption, written batch by batch."""
 
 import json
 import os
@@ -9,38 +9,38 @@ import numpy as np
 from PIL import Image
 
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.evaluation.progress import Progress
 from mirrorgan_tf.files import read_bytes, whole_file
+from mirrorgan_tf.progress import Progress
 
-__all__ = ["ImageFolder", "claim_folder"]
+__all__ = ["ImageFolder", "check_settings"]
 
 SETTINGS_FILE = "settings.json"
 
 
-def claim_folder(folder: Path, settings: dict) -> None:
-    """Makes an evaluation's folder, or checks that it is of the same settings.
+def check_settings(folder: Path, settings: dict) -> None:
+    """Makes an evaluation's folder, or checks that it has the same settings.
 
     Args:
-        folder: to make.
-        settings: JSON values, all that fixes the images in it.
+        folder: the evaluation's.
+        settings: JSON values, all that the images in it depend on.
 
     Raises:
-        UserError: it holds an evaluation of other settings, which are named, holds
+        UserError: it holds an evaluation with other settings, which are named, holds
             something else, or cannot be written.
     """
     path = folder / SETTINGS_FILE
     settings = json.loads(json.dumps(settings))
     try:
         if path.exists():
-            before = json.loads(read_bytes(path))
+            saved = json.loads(read_bytes(path))
             changed = [
-                f"{name}={settings.get(name)} (was {before.get(name)})"
-                for name in sorted(settings.keys() | before.keys())
-                if settings.get(name) != before.get(name)
+                f"{name}={settings.get(name)} (was {saved.get(name)})"
+                for name in sorted(settings.keys() | saved.keys())
+                if settings.get(name) != saved.get(name)
             ]
             if changed:
                 raise UserError(
-                    f"{folder} holds an evaluation of other settings: "
+                    f"{folder} holds an evaluation with other settings: "
                     f"{', '.join(changed)}; choose another --out"
                 )
             return
@@ -60,13 +60,12 @@ def claim_folder(folder: Path, settings: dict) -> None:
 class ImageFolder:
     """Images 0 to N - 1 as PNG files.
 
-    Blocks of `batch_size` are made together, always the same ones, since rounding
-    depends on a batch's size: an interrupted rendering ends in the very images that
-    one in a single go gives. A file that bears its name is whole.
+    Images are generated in the same batches every time, because rounding depends on
+    the size of a batch: an interrupted evaluation ends with the same images as one that
+    was not.
     """
 
     def __init__(self, folder: Path, count: int, *, batch_size: int):
-        """Makes nothing yet; `count` is N."""
         self.folder = folder
         self._count = count
         self._batch_size = batch_size
@@ -80,45 +79,42 @@ class ImageFolder:
 
     def render(
         self,
-        draw: Callable[[Sequence[str], Sequence[int]], np.ndarray],
+        generate: Callable[[Sequence[str], Sequence[int]], np.ndarray],
         captions: Sequence[str],
         seeds: Sequence[int],
         label: str,
     ) -> None:
-        """Makes the images that are missing.
+        """Generates the images that are missing.
 
         Args:
-            draw: captions and seeds (B,) to images (B, S, S, 3) uint8.
+            generate: captions and seeds (B,) to images (B, S, S, 3) uint8.
             captions: N texts.
-            seeds: of the noise, N.
-            label: of the log lines.
+            seeds: for the noise, N.
+            label: for the log lines.
 
         Raises:
             UserError: the folder cannot be written.
         """
-        starts = range(0, self._count, self._batch_size)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            there = set(os.listdir(self.folder))
+            existing = set(os.listdir(self.folder))
             missing = [
-                start
-                for start in starts
-                if not all(self.path(row).name in there for row in self._block(start))
+                rows
+                for rows in map(self._batch, range(0, self._count, self._batch_size))
+                if not all(self.path(row).name in existing for row in rows)
             ]
-            left = sum(len(self._block(start)) for start in missing)
-            progress = Progress(label, self._count, self._count - left)
-            for start in missing:
-                block = self._block(start)
-                images = draw(
-                    captions[block.start : block.stop], seeds[block.start : block.stop]
-                )
-                for row, image in zip(block, images, strict=True):
-                    self._save(image, row)
-                progress.add(len(block))
+            done = self._count - sum(map(len, missing))
+            with Progress(label, self._count, done=done) as progress:
+                for rows in missing:
+                    batch = slice(rows.start, rows.stop)
+                    images = generate(captions[batch], seeds[batch])
+                    for row, image in zip(rows, images, strict=True):
+                        self._save(image, row)
+                    progress.add(len(rows))
         except OSError as error:
             raise UserError(
-                f"{self.folder}: can't be written ({error}); what is there is kept, "
-                "and the same command goes on with it"
+                f"{self.folder}: can't be written ({error}); finished images are kept: "
+                "run the command again to resume"
             ) from None
 
     def read(self, rows: Sequence[int]) -> np.ndarray:
@@ -134,7 +130,7 @@ class ImageFolder:
         for first in range(start, self._count, size):
             yield self.read(range(first, min(first + size, self._count)))
 
-    def _block(self, start):
+    def _batch(self, start):
         return range(start, min(start + self._batch_size, self._count))
 
     def _save(self, image, row):
@@ -147,6 +143,6 @@ class ImageFolder:
                 return np.asarray(image.convert("RGB"))
         except OSError as error:
             raise UserError(
-                f"{self.path(row)}: can't be read ({error}); move it away, and the "
-                "same command makes it again"
+                f"{self.path(row)}: can't be read ({error}); delete it and run the "
+                "command again to generate it anew"
             ) from None

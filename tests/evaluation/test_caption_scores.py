@@ -1,4 +1,4 @@
-"""Scores of captions, by hand and against other implementations."""
+"""BLEU, ROUGE-L, CIDEr-D and perplexity, by hand and by other implementations."""
 
 import math
 
@@ -19,62 +19,51 @@ def split(texts):
     return [text.split() for text in texts]
 
 
-def test_bleu_clips_as_in_its_paper():
-    # Papineni's example 2: of seven "the", two count.
+def test_bleu_clips_counts_as_in_example_2_of_its_paper():
+    # Of seven "the", two count.
     references = [split(["the cat is on the mat", "there is a cat on the mat"])]
     assert bleu(split(["the the the the the the the"]), references)[0] == (
         pytest.approx(2 / 7)
     )
 
 
-def test_bleu_by_hand():
-    # 1-grams 5 of 6, 2-grams 3 of 5, 3-grams 1 of 4, 4-grams none; 6 words for 7.
-    candidate = split(["the cat sat on the mat"])
-    references = [split(["the cat is sitting on the mat"])]
-    penalty = math.exp(1 - 7 / 6)
-    expected = [5 / 6, math.sqrt(5 / 6 * 3 / 5), (5 / 6 * 3 / 5 / 4) ** (1 / 3), 0]
-    assert bleu(candidate, references) == pytest.approx(
-        [penalty * value for value in expected]
-    )
-
-
-def test_bleu_takes_the_nearest_references_length():
+def test_bleu_uses_the_length_of_the_nearest_reference():
     references = [split(["a b c d", "a b c d e f g h i"])]
     assert bleu(split(["a b c d e"]), references)[0] == pytest.approx(1)
     assert bleu(split(["a b c"]), references)[0] == pytest.approx(math.exp(1 - 4 / 3))
 
 
-@pytest.mark.parametrize("order", [1, 2, 4])
-def test_bleu_agrees_with_keras_nlp(order):
+def test_bleu_of_all_orders_agrees_with_keras_nlp():
     rng = np.random.default_rng(0)
     words = np.array(list("abcde"))
     texts = [[" ".join(rng.choice(words, 9)) for _ in range(25)] for _ in range(2)]
-    theirs = keras_nlp.metrics.Bleu(tokenizer=tf.strings.split, max_order=order)
-    expected = float(theirs([[text] for text in texts[0]], texts[1]))
     ours = bleu(split(texts[1]), [split([text]) for text in texts[0]])
-    assert 0 < expected < 1
-    assert ours[order - 1] == pytest.approx(expected, rel=1e-5)
+    for order in (1, 2, 4):
+        theirs = keras_nlp.metrics.Bleu(tokenizer=tf.strings.split, max_order=order)
+        expected = float(theirs([[text] for text in texts[0]], texts[1]))
+        assert 0 < expected < 1
+        assert ours[order - 1] == pytest.approx(expected, rel=1e-5)
 
 
-def test_empty_candidates_score_nothing():
+def test_scores_of_an_empty_candidate_are_zero():
     assert bleu([[]], [split(["a b"])]) == [0, 0, 0, 0]
     assert rouge_l([[]], [split(["a b"])]) == 0
     assert cider_d([[]], [split(["a b"])]) == 0
 
 
-def test_rouge_agrees_with_keras_nlps_documented_values():
+def test_rouge_agrees_with_values_in_the_documentation_of_keras_nlp():
     # With beta 1, from the documentation of keras_nlp.metrics.RougeL.
     pairs = [
         ("the cat was under the bed", THE_CAT),
         ("i love contributing to KerasNLP", "i really love contributing to KerasNLP"),
     ]
-    candidates = split([said for said, _ in pairs])
-    references = [split([true]) for _, true in pairs]
+    candidates = split([candidate for candidate, _ in pairs])
+    references = [split([reference]) for _, reference in pairs]
     assert rouge_l(candidates[:1], references[:1], beta=1) == pytest.approx(0.7058824)
     assert rouge_l(candidates, references, beta=1) == pytest.approx(0.80748665)
 
 
-def test_rouge_by_hand():
+def test_rouge_takes_the_best_precision_and_recall_of_all_references():
     # "a c d": 3 of the candidate's 4 words, 3 of the reference's 5.
     score = rouge_l(split(["a b c d"]), [split(["a c x d y", "z"])])
     precision, recall, beta = 3 / 4, 3 / 5, 1.2
@@ -83,14 +72,10 @@ def test_rouge_by_hand():
     )
 
 
-def test_cider_by_hand():
+def test_cider_matches_values_computed_by_hand():
     # Three images. "a" is in all: weight 0; "red", "blue" in one: log 3; "bird" in
     # two: log 1.5.
-    references = [
-        split(["a red bird"]),
-        split(["a blue bird"]),
-        split(["a dog"]),
-    ]
+    references = [split(["a red bird"]), split(["a blue bird"]), split(["a dog"])]
     rare, common = math.log(3), math.log(1.5)
     # Candidate "a blue bird" for the red one. 1-grams: only "bird" is shared.
     one = common**2 / (rare**2 + common**2)
@@ -98,35 +83,30 @@ def test_cider_by_hand():
     scores = [10 * (one + 0 + 0 + 0) / 4]
     # The second candidate is the reference itself; it has no 4-gram.
     scores.append(10 * 3 / 4)
-    # The third says a dog twice as long: counts are clipped, the vectors' lengths are
-    # not: 1-grams (dog 2) 1·1/(2·1); 2-grams (a dog 2, dog a 1) 1/√(4 + 1); 3-grams
-    # and 4-grams: the reference has none.
+    # The third says "a dog" twice: counts are clipped, the vectors' lengths are not:
+    # 1-grams (dog 2) 1·1/(2·1); 2-grams (a dog 2, dog a 1) 1/√(4 + 1); 3-grams and
+    # 4-grams: the reference has none.
     penalty = math.exp(-(2**2) / (2 * 6**2))
     scores.append(10 * (1 / 2 + 1 / math.sqrt(5)) / 4 * penalty)
     candidates = split(["a blue bird", "a blue bird", "a dog a dog"])
     for row, score in enumerate(scores):
-        given = cider_d(
-            candidates[row : row + 1], references[row : row + 1], references
-        )
-        assert given == pytest.approx(score)
+        ours = cider_d(candidates[row : row + 1], references[row : row + 1], references)
+        assert ours == pytest.approx(score)
     assert cider_d(candidates, references) == pytest.approx(np.mean(scores))
 
 
-def test_cider_of_one_document_is_nothing():
-    assert cider_d(split(["a bird"]), [split(["a bird"])]) == 0
-
-
-def test_cider_takes_the_mean_over_references():
+def test_cider_is_the_mean_over_references_and_zero_for_one_document():
     documents = [split(["a b c d", "w x y z"]), split(["e f"])]
     score = cider_d(split(["a b c d"]), documents[:1], documents)
     assert score == pytest.approx(10 * (1 + 0) / 2)
+    assert cider_d(split(["a bird"]), [split(["a bird"])]) == 0
 
 
-def test_perplexity_of_a_uniform_guess_is_the_vocabulary():
+def test_perplexity_is_the_inverse_geometric_mean_probability():
     words = np.array([3, 5])
+    # A uniform guess among 40 words.
     assert perplexity(words * math.log(1 / 40), words) == pytest.approx(40)
-    assert perplexity([0.0], [4]) == 1
-    # Two words with 1/2 and 1/8: the geometric mean's inverse.
+    # Two words with 1/2 and 1/8.
     assert perplexity([math.log(1 / 16)], [2]) == pytest.approx(4)
     with pytest.raises(ValueError, match="at least one"):
         perplexity([], [])

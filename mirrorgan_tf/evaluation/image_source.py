@@ -1,4 +1,4 @@
-"""What draws the images that are evaluated: a run, or a SavedModel."""
+"""What generates the images that are evaluated: a run or a SavedModel."""
 
 import dataclasses
 import hashlib
@@ -13,45 +13,45 @@ from mirrorgan_tf.evaluation.features import fingerprint
 from mirrorgan_tf.mirrorgan import MirrorGAN
 from mirrorgan_tf.serving.loading import load_saved_model
 
-__all__ = ["Drawer", "open_run_drawer", "open_saved_model_drawer"]
+__all__ = ["ImageSource", "model_source", "open_saved_model_source"]
 
 _SIGNATURE = "seeded"
 
 
 @dataclasses.dataclass(frozen=True)
-class Drawer:
-    """A model that draws.
+class ImageSource:
+    """A model that generates images.
 
     Attributes:
-        draw: captions and seeds (B,) to images (B, S, S, 3) uint8.
-        side_px: S.
-        facts: JSON values that tell it from all others.
-        name: of a folder for what it draws.
+        generate: captions and seeds (B,) to images (B, S, S, 3) uint8.
+        size_px: S.
+        facts: JSON values that identify the model and its weights.
+        name: for a folder of its images.
     """
 
-    draw: Callable[[Sequence[str], Sequence[int]], np.ndarray]
-    side_px: int
+    generate: Callable[[Sequence[str], Sequence[int]], np.ndarray]
+    size_px: int
     facts: dict
     name: str
 
 
-def open_run_drawer(run: MirrorGAN) -> Drawer:
-    """The averaged generator of a run."""
+def model_source(model: MirrorGAN) -> ImageSource:
+    """A model that was opened from a workdir or a preset."""
 
-    def draw(captions, seeds):
-        return run.generate(captions, seed=seeds, batch_size=len(captions))
+    def generate(captions, seeds):
+        return model.generate(captions, seed=list(seeds), batch_size=len(captions))
 
-    weights = fingerprint([*run.stem.weights, *run.glam.weights])
-    return Drawer(
-        draw=draw,
-        side_px=run.config.sizes[-1],
-        facts={"step": run.step, "weights": weights},
-        name=f"step{run.step}",
+    weights = fingerprint([*model.stem.weights, *model.glam.weights])
+    return ImageSource(
+        generate=generate,
+        size_px=model.image_size,
+        facts={"step": model.step, "weights": weights},
+        name=f"step{model.step}",
     )
 
 
-def open_saved_model_drawer(path: str | Path) -> Drawer:
-    """Any SavedModel with our signature `seeded`.
+def open_saved_model_source(path: str | Path) -> ImageSource:
+    """Any SavedModel with the signature `seeded` of an export.
 
     Raises:
         UserError: there is none, or its signature is another.
@@ -59,14 +59,14 @@ def open_saved_model_drawer(path: str | Path) -> Drawer:
     loaded, folder = load_saved_model(path, _SIGNATURE)
     signature = loaded.signatures[_SIGNATURE]
     image = signature.structured_outputs.get("image")
-    takes = signature.structured_input_signature[1].keys()
-    if takes != {"caption", "seed"} or image is None or image.shape[1] is None:
+    inputs = signature.structured_input_signature[1].keys()
+    if inputs != {"caption", "seed"} or image is None or image.shape[1] is None:
         raise UserError(
             f"--saved_model={path}: signature {_SIGNATURE} must take caption and seed "
             "and give image, of a fixed size"
         )
 
-    def draw(captions, seeds):
+    def generate(captions, seeds):
         try:
             return signature(
                 caption=tf.constant(list(captions)), seed=tf.constant(seeds, tf.int64)
@@ -78,9 +78,9 @@ def open_saved_model_drawer(path: str | Path) -> Drawer:
             ) from None
 
     digest = _digest(folder)
-    return Drawer(
-        draw=draw,
-        side_px=image.shape[1],
+    return ImageSource(
+        generate=generate,
+        size_px=image.shape[1],
         facts={"saved_model": digest},
         name=f"saved_model-{digest[:8]}",
     )

@@ -1,0 +1,70 @@
+"""Power spectra: textures and upsampling artefacts that pixels do not show."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+__all__ = ["compare_spectra", "mean_power_spectrum"]
+
+# Cycles per pixel; 0.5 is the highest frequency there is.
+_HIGHEST = 7 / 16
+_NEAR_AXIS = 1 / 16
+
+
+def mean_power_spectrum(batches: Iterable[np.ndarray]) -> np.ndarray:
+    """Mean squared magnitude of the Fourier transform of brightness.
+
+    A Hann window keeps the images' edges out of the spectrum; the mean is removed.
+
+    Args:
+        batches: images (B, S, S, 3) uint8.
+
+    Returns:
+        (S, S) float64, frequency 0 at [0, 0], as `numpy.fft.fft2`.
+
+    Raises:
+        ValueError: no images.
+    """
+    total, count = 0.0, 0
+    for images in batches:
+        gray = images.mean(axis=3)
+        gray = gray - gray.mean(axis=(1, 2), keepdims=True)
+        hann = np.hanning(gray.shape[1] + 1)[:-1]
+        spectra = np.fft.fft2(gray * hann * hann[:, None])
+        total = total + np.square(np.abs(spectra)).sum(axis=0)
+        count += len(images)
+    if not count:
+        raise ValueError("batches holds no images; expected at least one")
+    return total / count
+
+
+def compare_spectra(spectrum: np.ndarray, real: np.ndarray) -> dict:
+    """Ratios of power to that of real images; 1 is equal.
+
+    Args:
+        spectrum: (S, S), from `mean_power_spectrum`.
+        real: (S, S), of real images.
+
+    Returns:
+        `radial`: S // 2 ratios by distance from frequency 0, from 1 to S // 2 cycles an
+        image. `highest_x`, `highest_y`: near the highest frequencies along an axis
+        (7/16 cycles per pixel and more; 1/16 and less along the other axis), where
+        stripes show. `checkerboard`: at half a cycle per pixel along both.
+    """
+    size = len(real)
+    frequencies = np.abs(np.fft.fftfreq(size))
+    along, across = frequencies >= _HIGHEST, frequencies <= _NEAR_AXIS
+    radius = np.hypot(frequencies[:, None], frequencies) * size
+    rings = [np.round(radius) == ring for ring in range(1, size // 2 + 1)]
+
+    def ratio(mask):
+        return float(spectrum[mask].mean() / max(real[mask].mean(), 1e-12))
+
+    corner = np.zeros((size, size), bool)
+    corner[size // 2, size // 2] = True
+    return {
+        "radial": [ratio(ring) for ring in rings],
+        "highest_x": ratio(across[:, None] & along),
+        "highest_y": ratio(along[:, None] & across),
+        "checkerboard": ratio(corner),
+    }

@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from mirrorgan_tf.convert.names import network_entries
+from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.evaluation.fid_inception import FidInceptionExtractor
+from mirrorgan_tf.models.torchvision import fid_inception
+from tests.evaluation import fid_reference
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A weights file with the parameters of the closed form, and the unused head."""
+    shapes = {"fc.weight": (1008, 2048), "fc.bias": (1008,)}
+    for entry in network_entries(fid_inception(), lambda name: name):
+        shapes |= entry.their_shapes()
+    path = tmp_path_factory.mktemp("fid") / "weights.npz"
+    np.savez(path, **fid_reference.closed_form_state(shapes))
+    return path
+
+
+@pytest.fixture(scope="module")
+def features(weights):
+    extractor = FidInceptionExtractor(str(weights))
+    return np.concatenate(
+        [extractor(image[None])["features"] for image in fid_reference.images()]
+    )
+
+
+def test_features_equal_the_golden_ones_of_pytorch_fid(features):
+    with np.load(fid_reference.GOLDEN) as golden:
+        expected = golden["features"]
+    assert expected.std() > 0.1
+    np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_features_equal_those_of_the_installed_pytorch_fid(features):
+    pytest.importorskip("pytorch_fid")
+    expected = fid_reference.pytorch_features()
+    np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_weights_of_another_network_are_refused_by_name(tmp_path):
+    np.savez(tmp_path / "other.npz", kernel=np.ones(3, np.float32))
+    with pytest.raises(UserError, match="--fid_weights=.*do not fit FID's Inception"):
+        FidInceptionExtractor(str(tmp_path / "other.npz"))
