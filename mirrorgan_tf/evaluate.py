@@ -1,4 +1,4 @@
-"""`python -m mirrorgan_tf.evaluate --workdir=runs/birdlets`: how good are the images?
+"""Measures the quality of images: `mirrorgan evaluate --workdir=runs/birdlets`.
 
 Renders one image for each of many validation captions and compares images and captions
 with real ones by the metrics of docs/evaluation.md. A metric that can't be computed (no
