@@ -55,9 +55,7 @@ def test_augmentation_keeps_shape_and_range_and_depends_on_the_seed():
     assert np.any(crops != classifiers._augment(images, SIZE, rng(2)))
 
 
-def test_open_classifier_trains_only_if_no_saved_one_fits(
-    birdlets, tmp_path, monkeypatch
-):
+def test_open_classifier_trains_only_if_no_saved_one_fits(tmp_path, monkeypatch):
     sizes = []
 
     def train(data, size, *, seed):
@@ -65,13 +63,14 @@ def test_open_classifier_trains_only_if_no_saved_one_fits(
         return classifiers.build_classifier(size)
 
     monkeypatch.setattr(classifiers, "train_classifier", train)
-    other = tmp_path / "other"
-    write_birdlets(other, train_images=20, val_images=2, seed=4, workers=1)
+    first, other = tmp_path / "first", tmp_path / "other"
+    for data_dir, count in ((first, 10), (other, 20)):
+        write_birdlets(data_dir, train_images=count, val_images=2, seed=4, workers=1)
     folder = tmp_path / "networks"
-    for data_dir, calls in ((birdlets, 1), (birdlets, 1), (other, 2), (other, 2)):
+    for data_dir, calls in ((first, 1), (other, 2), (other, 2)):
         extractor = classifiers.open_classifier(folder, data_dir, 16)
         assert len(sizes) == calls
-    assert sizes == [400, 20]
+    assert sizes == [10, 20]
 
     # A folder that an older version wrote has the same files under another name.
     for suffix in (".keras", ".json"):

@@ -3,16 +3,25 @@ import pytest
 
 from mirrorgan_tf.convert.names import network_entries
 from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.evaluation import fid_inception
 from mirrorgan_tf.evaluation.fid_inception import FidInceptionExtractor
-from mirrorgan_tf.models.torchvision import fid_inception
 from tests.evaluation import fid_reference
 
 
+@pytest.fixture(scope="module", autouse=True)
+def network():
+    """The only network of this module: building one takes seconds."""
+    network = fid_inception.fid_inception()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fid_inception, "fid_inception", lambda: network)
+        yield network
+
+
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory):
+def weights(tmp_path_factory, network):
     """A weights file with the parameters of the closed form, and the unused head."""
     shapes = {"fc.weight": (1008, 2048), "fc.bias": (1008,)}
-    for entry in network_entries(fid_inception(), lambda name: name):
+    for entry in network_entries(network, lambda name: name):
         shapes |= entry.their_shapes()
     path = tmp_path_factory.mktemp("fid") / "weights.npz"
     np.savez(path, **fid_reference.closed_form_state(shapes))

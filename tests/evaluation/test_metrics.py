@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from mirrorgan_tf.data.records import CaptionedImages
-from mirrorgan_tf.evaluation import two_sample_test
+from mirrorgan_tf.evaluation import image_metrics
 from mirrorgan_tf.evaluation.contact_sheet import contact_sheet
 from mirrorgan_tf.evaluation.evaluation import METRICS
 from mirrorgan_tf.evaluation.image_folder import ImageFolder
 from mirrorgan_tf.evaluation.image_sets import ImageSet, blurred
 from mirrorgan_tf.evaluation.metric import MetricInputs, NotComputed
 from mirrorgan_tf.evaluation.sampling import CaptionSample
+from mirrorgan_tf.evaluation.two_sample_test import TwoSampleTest
 
 COUNT = 120
 
@@ -194,7 +195,10 @@ def test_metrics_without_enough_images_or_classes_are_not_computed(inputs):
 
 
 def test_pixel_metrics_compare_generated_and_blurred_images(inputs, monkeypatch):
-    monkeypatch.setattr(two_sample_test, "_STEPS", 30)
+    def classify(real, others, *, seed):
+        return TwoSampleTest(float(abs(real.mean() - others.mean()) > 9), (0, 1), 60)
+
+    monkeypatch.setattr(image_metrics, "two_sample_test", classify)
     rng = np.random.default_rng(0)
     noise = [rng.integers(0, 256, (60, 64, 64, 3), np.uint8) for _ in range(3)]
     other = image_set("other", noise[1])
@@ -206,8 +210,8 @@ def test_pixel_metrics_compare_generated_and_blurred_images(inputs, monkeypatch)
     }
     inputs = dataclasses.replace(inputs, images=images)
     tests = METRICS["two_sample_test"].compute(inputs)
-    assert tests["generated"]["accuracy"] > 0.9
-    assert tests["other_real"]["interval"][0] < 0.5 < tests["other_real"]["interval"][1]
+    accuracies = {name: test["accuracy"] for name, test in tests.items()}
+    assert accuracies == {"generated": 1, "other_real": 0, "blurred_real": 0}
     spectra = METRICS["power_spectrum"].compute(inputs)
     assert spectra["other_real"]["highest_x"] == pytest.approx(1, abs=0.2)
     assert spectra["blurred_real"]["highest_x"] < 0.1

@@ -11,7 +11,7 @@ def images(rng, count):
 
 
 def test_accuracy_is_one_for_different_sets_and_about_half_for_equal_ones(monkeypatch):
-    monkeypatch.setattr(module, "_STEPS", 40)
+    monkeypatch.setattr(module, "_STEPS", 30)
     rng = np.random.default_rng(0)
     real = images(rng, 120)
     darker = images(rng, 90) // 2
