@@ -24,11 +24,17 @@ class BirdletsDataset(Dataset):
     is_drawn = True
     tells_left_from_right = True
     label_values = ATTRIBUTES
+    typical_words = 200
 
     @classmethod
     def is_in(cls, folder: Path) -> bool:
         """Whether birdlets were drawn into a folder."""
         return (folder / MANIFEST).is_file()
+
+    @property
+    def published_train_images(self) -> int:
+        """The number to draw."""
+        return self.config.birdlets.train_images
 
     def draw(self) -> None:
         """Draws the images and writes their captions, unless they are there."""

@@ -25,11 +25,14 @@ class Dataset(abc.ABC):
         tells_left_from_right: whether mirrored images contradict their captions.
         label_values: label -> the names of its values, for stage backbone; empty for
             a data set without labels.
+        typical_words: size of the vocabulary that a dry run assumes.
     """
 
     is_drawn = False
     tells_left_from_right = False
     label_values: Mapping[str, Sequence[str]] = {}
+    # That of AttnGAN on CUB.
+    typical_words = 5_450
 
     def __init__(self, config: Config):
         self.config = config
@@ -51,6 +54,11 @@ class Dataset(abc.ABC):
         Raises:
             UserError: the data set is missing or broken.
         """
+
+    @property
+    def published_train_images(self) -> int | None:
+        """Number of training images, without reading them; None if it is not known."""
+        return None
 
     def draw(self) -> None:
         """Makes the images, unless they are there; only for sets that are drawn.

@@ -26,7 +26,7 @@ def open_dataset(config: Config, *, draw: bool = True) -> dict[str, CaptionedIma
 
     Args:
         config: names the data set.
-        draw: draw a set such as birdlets where there is none; else only read it.
+        draw: draw a synthetic data set that is not there; else only read it.
 
     Raises:
         UserError: the data set is missing, broken, or looks like another one.

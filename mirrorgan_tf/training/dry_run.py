@@ -27,9 +27,6 @@ from mirrorgan_tf.training.stream_stage import StreamStage
 
 __all__ = ["dry_run", "random_batch"]
 
-# Words of AttnGAN's vocabularies; other data sets are assumed to be like CUB.
-_VOCABULARY_SIZES = {"birdlets": 200, "coco": 27_297}
-_DEFAULT_VOCABULARY_SIZE = 5_450
 _BATCH = 2
 # The first, which traces, and those that are timed.
 _STEPS = 3
@@ -46,7 +43,7 @@ def dry_run(config: Config, strategy: tf.distribute.Strategy) -> None:
         config = config.replace(image_encoder_weights="none")
     if config.encoders.stream_encoder_weights != "stem":
         config = config.replace(stream_encoder_weights="none")
-    words = 1 + _VOCABULARY_SIZES.get(config.data.dataset, _DEFAULT_VOCABULARY_SIZE)
+    words = 1 + dataset_class(config.data.dataset).typical_words
     with strategy.scope():
         stages = _build_stages(config, words)
     _log_parameters(stages["glam"])

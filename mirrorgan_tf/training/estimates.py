@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterable
 
 from mirrorgan_tf.config import Config
+from mirrorgan_tf.data.registry import find_dataset
 
 __all__ = [
     "Estimate",
@@ -13,9 +14,7 @@ __all__ = [
     "table",
 ]
 
-# Training images as published; a dry run does not read the data.
-_IMAGES = {"cub": 8_855, "coco": 82_783}
-# For sets of unknown size.
+# For sets of unknown size; a dry run does not read the data.
 _DEFAULT_IMAGES = 1_000
 
 
@@ -71,11 +70,8 @@ def describe_epoch(config: Config) -> str:
 
 def _epoch_images(config):
     """The number, and whether it is that of the data set."""
-    if config.data.dataset == "birdlets":
-        return config.birdlets.train_images, True
-    if config.data.coco_train_json or config.data.dataset not in _IMAGES:
-        return _DEFAULT_IMAGES, False
-    return _IMAGES[config.data.dataset], True
+    images = find_dataset(config).published_train_images
+    return (_DEFAULT_IMAGES, False) if images is None else (images, True)
 
 
 def table(estimates: Iterable[Estimate]) -> list[str]:

@@ -42,6 +42,14 @@ _YEARS = (2014, 2017)
 class CocoDataset(Dataset):
     """COCO's captions, or anyone's own JSON files by the `--coco_*` settings."""
 
+    # That of AttnGAN.
+    typical_words = 27_297
+
+    @property
+    def published_train_images(self) -> int | None:
+        """Those of COCO 2014."""
+        return None if self.config.data.coco_train_json else 82_783
+
     @classmethod
     def is_in(cls, folder: Path) -> bool:
         """Whether captions of COCO lie in a folder."""

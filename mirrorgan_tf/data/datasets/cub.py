@@ -30,6 +30,8 @@ _LARGEST_ID = 2**31 - 1
 class CubDataset(Dataset):
     """CUB-200-2011 with captions."""
 
+    published_train_images = 8_855
+
     @classmethod
     def is_in(cls, folder: Path) -> bool:
         """Whether CUB lies in a folder, or in one of its own folders inside."""
