@@ -215,8 +215,9 @@ def _plan(flag_values):
     features = _features(flag_values)
     extractors = _extractors(flag_values, model, splits, source, networks)
     extractors |= dataset.feature_extractors(networks, source.size_px)
-    _check_names("metrics", flag_values.metrics, metrics, config)
-    _check_names("features", features, extractors.keys() - {"damsm", "stream"}, config)
+    name = config.data.dataset
+    _check_names("metrics", flag_values.metrics, metrics, name)
+    _check_names("features", features, extractors.keys() - {"damsm", "stream"}, name)
     plan = EvaluationPlan(
         folder=folder,
         source=source,
@@ -301,11 +302,11 @@ def _features(flag_values):
     return tuple(names)
 
 
-def _check_names(flag, names, known, config):
+def _check_names(flag, names, known, dataset):
     for name in names:
         if name not in known:
             raise UserError(
-                f"--{flag}={','.join(names)}: {config.data.dataset} has no {name!r}; "
+                f"--{flag}={','.join(names)}: {dataset} has no {name!r}; "
                 f"choose from {', '.join(sorted(known))}"
             )
 

@@ -1,4 +1,5 @@
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -206,3 +207,29 @@ def exported(trained_workdir, tmp_path_factory):
 @pytest.fixture(scope="session")
 def loaded(exported):
     return tf.saved_model.load(str(exported))
+
+
+@pytest.fixture(scope="session")
+def noise_in_coco_layout(tmp_path_factory):
+    """110 validation and 30 training images of noise, two captions each."""
+    import numpy as np
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("evaluate") / "coco"
+    (folder / "annotations").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 30), ("val", 110)):
+        (folder / f"{split}2014").mkdir()
+        for number in range(count):
+            image = rng.integers(0, 256, (40, 44, 3), np.uint8)
+            Image.fromarray(image).save(folder / f"{split}2014" / f"{number}.png")
+        content = {
+            "images": [{"id": i, "file_name": f"{i}.png"} for i in range(count)],
+            "annotations": [
+                {"id": i, "image_id": i // 2, "caption": f"a red bird, number {i}"}
+                for i in range(2 * count)
+            ],
+        }
+        path = folder / "annotations" / f"captions_{split}2014.json"
+        path.write_text(json.dumps(content))
+    return folder
