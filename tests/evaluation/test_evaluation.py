@@ -87,7 +87,7 @@ def test_evaluation_has_reference_rows_and_reasons_and_resumes(plan):
     assert Evaluation(plan).run()[0] == report
     assert {p: p.read_bytes() for p in (plan.folder / "images").iterdir()} == images
 
-    with pytest.raises(UserError, match="other settings: seed=2 .was 1.*captions_and"):
+    with pytest.raises(UserError, match="other settings: capt.*seed=2 .was 1"):
         Evaluation(dataclasses.replace(plan, seed=2))
 
 
