@@ -17,6 +17,7 @@ from mirrorgan_tf.evaluation.saved_networks import load_network, save_network
 __all__ = [
     "AutoencoderExtractor",
     "build_autoencoder",
+    "feature_network",
     "open_autoencoder",
     "reduce_images",
     "train_encoder",
@@ -47,7 +48,7 @@ class AutoencoderExtractor:
     """
 
     about = (
-        "code and mean activations of an autoencoder trained on real training images "
+        "code and spread of activations of an autoencoder trained on real training images "
         "without labels; not comparable with published figures"
     )
 
@@ -111,9 +112,9 @@ def train_encoder(
 ) -> keras.Model:
     """Trains an autoencoder to reproduce images and returns its encoder.
 
-    The features are the code, which describes the scene, and the mean activations of
-    all layers, which describe textures. Each is divided by its standard deviation over
-    the training images, so that none of them dominates a distance.
+    The features are the code, which describes the scene, and for every channel of every
+    layer the standard deviation over positions, which describes textures. Each is
+    standardized over the training images, so that none of them dominates a distance.
 
     Args:
         images: (N, S, S, 3) uint8, S a power of 2 from 16 to 64.
@@ -134,18 +135,29 @@ def train_encoder(
             batch = images[order[start : start + _BATCH]].astype(np.float32)
             loss = model.train_on_batch(batch, batch / 127.5 - 1)
         logging.info("autoencoder: epoch %d/%d, loss %.4f", epoch + 1, epochs, loss)
-    code = model.get_layer("code").output
-    means = [
-        layers.GlobalAveragePooling2D()(model.get_layer(f"down{i}").output)
+    return feature_network(model, images)
+
+
+def feature_network(autoencoder: keras.Model, images: np.ndarray) -> keras.Model:
+    """The encoder with the features of `train_encoder` as its output.
+
+    Args:
+        autoencoder: trained.
+        images: (N, S, S, 3) uint8, real images for mean and standard deviation.
+    """
+    textures = [
+        keras.ops.std(autoencoder.get_layer(f"down{i}").output, axis=(1, 2))
         for i in range(len(_CHANNELS))
     ]
-    features = layers.Concatenate()([code, *means])
-    raw = keras.Model(model.input, features).predict(
+    code = autoencoder.get_layer("code").output
+    features = layers.Concatenate()([code, *textures])
+    raw = keras.Model(autoencoder.input, features).predict(
         images, batch_size=_BATCH, verbose=0
     )
-    variance = np.maximum(raw.var(axis=0), 1e-9)
-    scaled = layers.Normalization(mean=np.zeros_like(variance), variance=variance)
-    return keras.Model(model.input, scaled(features), name=_NAME)
+    standardized = layers.Normalization(
+        mean=raw.mean(axis=0), variance=np.maximum(raw.var(axis=0), 1e-9)
+    )
+    return keras.Model(autoencoder.input, standardized(features), name=_NAME)
 
 
 def open_autoencoder(

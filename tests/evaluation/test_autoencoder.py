@@ -25,8 +25,8 @@ def test_trained_features_are_scaled_saved_and_nearer_for_images_of_the_same_kin
     extractor = AutoencoderExtractor(encoder)
     features = extractor(images)["features"]
     assert features.shape == (200, 64 + 24 + 48 + 64 + 96)
-    # Activations that are always 0 stay so.
-    assert np.allclose(features.std(axis=0)[features.std(axis=0) > 0.01], 1, atol=1e-3)
+    np.testing.assert_allclose(features.mean(axis=0), 0, atol=1e-2)
+    np.testing.assert_allclose(features[:, :64].std(axis=0), 1, atol=1e-2)
     noise = np.random.default_rng(2).integers(0, 256, images.shape, np.uint8)
     same, other = (
         fid(features, extractor(of)["features"]) for of in (flat_images(200, 3), noise)
