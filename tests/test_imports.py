@@ -39,7 +39,7 @@ LAYERS = (
     ("workdir",),
     ("convert", "presets", "serving"),
     ("evaluation",),
-    # A data set with metrics of its own; what is below reaches it by the registry alone.
+    # A data set with metrics of its own; lower layers reach it by the registry alone.
     ("birdlets",),
     (
         "ablation",

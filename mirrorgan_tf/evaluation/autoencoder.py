@@ -48,8 +48,8 @@ class AutoencoderExtractor:
     """
 
     about = (
-        "code and spread of activations of an autoencoder trained on real training images "
-        "without labels; not comparable with published figures"
+        "code and spread of activations of an autoencoder trained on real training "
+        "images without labels; not comparable with published figures"
     )
 
     def __init__(self, encoder: keras.Model):
