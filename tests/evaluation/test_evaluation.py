@@ -73,7 +73,8 @@ def test_evaluation_has_reference_rows_and_reasons_and_resumes(plan):
     fid = report["metrics"]["fid"]["pixels"]
     assert fid["other_real"] < fid["generated"] / 20
     spectra = report["metrics"]["power_spectrum"]
-    assert spectra["generated"]["highest_x"] == pytest.approx(1 / 4, rel=0.3)
+    assert spectra["other_real"]["highest_x"] == pytest.approx(1, rel=0.2)
+    assert spectra["blurred_real"]["highest_x"] < spectra["other_real"]["highest_x"] / 2
     assert report["samples"]["score"] is None
     text = to_markdown(report | {"model": "", "data": ""}, plan.metrics)
     assert "mean colours" in text and "Not computed" in text
