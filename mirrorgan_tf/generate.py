@@ -1,8 +1,8 @@
-"""`python -m mirrorgan_tf.generate 'a red bird' [--workdir=RUN] [--seeds=0-7]`.
+"""Generates images: `mirrorgan generate 'a red bird' --seeds=0-7 --out=birds.png`.
 
-Generates images for captions and prints how the redescription network describes each.
-The same caption and seed give the same image, whatever the other captions are. Without
---workdir, a small trained model that is part of the package is used: see --preset.
+Prints how the redescription network describes each image. The same caption and seed
+give the same image, whatever the other captions are. Without --workdir, a small trained
+model that is part of the package is used: see --preset.
 
 Captions are arguments. More can come from --captions_file, one a line ('-' is standard
 input, empty lines are skipped). --out=FILE is one picture with all images and captions;
@@ -138,7 +138,7 @@ def read_captions(arguments: Sequence[str], path: str | None) -> list[str]:
         captions += [line.strip() for line in lines if line.strip()]
         broken += [f"{source}: line {number}" for number in broken_lines]
     if not captions:
-        raise UserError("no caption; write it as an argument: 'a red bird'")
+        raise UserError("no caption; give one, such as 'a red bird', or a file of them")
     if broken:
         logging.warning(
             "captions with characters that can't be read (not UTF-8?): %d, first %s",

@@ -1,1 +1,1 @@
-"""A web page that shows what a model generates: `python -m mirrorgan_tf.demo`."""
+"""A web page that shows what a model generates: `mirrorgan demo`."""

@@ -1,6 +1,6 @@
-"""`python -m mirrorgan_tf.demo [--workdir=RUN | --preset=NAME | --saved_model=EXPORT]`.
+"""Serves a web page: `mirrorgan demo --workdir=runs/birdlets`.
 
-Serves a web page at http://127.0.0.1:8000: type a caption, see its image, which regions
+Open http://127.0.0.1:8000: type a caption, see its image, which regions
 attend to each word, and how the redescription network describes the image. Without a
 model's flag, a small trained model that is part of the package is used.
 """
@@ -28,7 +28,7 @@ def define_flags() -> None:
     define_path(
         "saved_model",
         None,
-        "What `python -m mirrorgan_tf.export` wrote: a version, or all of them.",
+        "What `mirrorgan export` wrote: a version, or all of them.",
     )
     flags.DEFINE_bool(
         "tf32", True, "Multiply float32 in TF32 where a GPU has it (A100 and later)."

@@ -1,4 +1,4 @@
-"""`python -m mirrorgan_tf.presets --workdir=runs/mine --out=mine`: saves a preset.
+"""Saves a preset of a training: `mirrorgan presets --workdir=runs/mine --out=mine`.
 
 `--preset=mine` of other commands uses it, and so does KerasHub.
 """
