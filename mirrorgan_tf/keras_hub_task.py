@@ -6,6 +6,7 @@ A preset of this package is a KerasHub preset of this task. Importing this modul
 
 from collections.abc import Mapping, Sequence
 
+import h5py
 import keras
 import keras_nlp
 import numpy as np
@@ -96,6 +97,55 @@ class MirrorGANBackbone(keras_nlp.models.Backbone):
             noise[:, self.glam.noise_dim :],
             padding_mask=padding_mask,
         )["images"][-1]
+
+    def save_weights(self, filepath, **kwargs):
+        """Writes the weights by their order, so that layers may be renamed later.
+
+        Args:
+            filepath: an HDF5 file.
+            **kwargs: ignored; Keras' methods have further arguments.
+        """
+        with h5py.File(filepath, "w") as file:
+            for name, weight in self._weights_by_name().items():
+                value = np.asarray(weight)
+                # HDF5 has no bfloat16.
+                half = value.dtype == np.float16
+                file[name] = value if half else value.astype(np.float32)
+
+    def load_weights(self, filepath, **kwargs):
+        """Reads what `save_weights` wrote.
+
+        Args:
+            filepath: an HDF5 file.
+            **kwargs: ignored; Keras' methods have further arguments.
+
+        Raises:
+            ValueError: it holds the weights of other networks.
+        """
+        with h5py.File(filepath) as file:
+            stored = {
+                f"{network}/{name}": values
+                for network, group in file.items()
+                for name, values in group.items()
+            }
+            weights = self._weights_by_name()
+            shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
+            if {name: values.shape for name, values in stored.items()} != shapes:
+                raise ValueError(
+                    f"{filepath}: the weights are not of the networks that the "
+                    "settings describe"
+                )
+            for name, weight in weights.items():
+                weight.assign(stored[name][()])
+
+    def _weights_by_name(self):
+        networks = {"stem": self.stem, "glam": self.glam, "stream": self.stream}
+        return {
+            f"{name}/{i}": weight
+            for name, network in networks.items()
+            if network is not None
+            for i, weight in enumerate(network.weights)
+        }
 
     def get_config(self):
         """The constructor's arguments."""
