@@ -40,6 +40,7 @@ def _define_source_flags(flag_values):
     for name, text in (
         ("workdir", "Folder of a trained run."),
         ("saved_model", "Export that generates the images instead of the run."),
+        ("preset", "Preset that generates the images, by name or folder."),
         ("data_dir", "Folder of the data set; default: the training's."),
         ("out", "Folder of the evaluation; default: one in WORKDIR/evaluation."),
         (
@@ -50,12 +51,6 @@ def _define_source_flags(flag_values):
         (_OLD_FLAG, "Deprecated: --networks_dir."),
     ):
         define_path(name, None, text, flag_values=flag_values)
-    flags.DEFINE_string(
-        "preset",
-        None,
-        "Preset that generates the images, by name or folder.",
-        flag_values=flag_values,
-    )
     flags.DEFINE_enum(
         "dataset",
         None,
