@@ -3,7 +3,8 @@
 Generator, three discriminators and the redescription's loss (CUB, random data and
 weights), each variant in a process of its own, with the machine's rates. "no CNN" has a
 pooled, projected image in place of STREAM's ResNet-152, as the original was timed.
---kernels=reference times the plain operations.
+--kernels=reference times the plain operations. --against=CHECKOUT compares with another
+version of the project, in turns.
 """
 
 import argparse
@@ -91,6 +92,24 @@ def _finish(losses):
     return [float(loss) for loss in losses.values()]
 
 
+def compare(options: argparse.Namespace) -> None:
+    """Measures this checkout and another in turns; prints the ratio of the steps."""
+    print(f"| variant | {options.against}, s | this, s | this / other |")
+    print("| --- | --- | --- | --- |", flush=True)
+    for variant in options.variants:
+        settings = {"batch": options.batch, "steps": options.steps}
+        arguments = "measure", json.dumps(_VARIANTS[variant] | settings)
+        times = {options.against: [], ".": []}
+        for _ in range(options.rounds):
+            for folder, seconds in times.items():
+                result = in_a_process(
+                    "benchmarks.train_step", *arguments, folder=folder
+                )
+                seconds.append(result["step"])
+        other, this = (min(seconds) for seconds in times.values())
+        print(f"| {variant} | {other:.2f} | {this:.2f} | {this / other:.3f} |")
+
+
 def main() -> None:
     """Measures the chosen variants and prints Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -100,9 +119,16 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=_ORIGINAL_BATCH)
     parser.add_argument("--steps", type=int, default=5, help="number of timed steps")
     parser.add_argument("--kernels", default="auto", choices=("auto", "reference"))
+    parser.add_argument(
+        "--against", metavar="CHECKOUT", help="compare with the code in this folder"
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="turns with --against")
     options = parser.parse_args()
     if options.batch < 2:
         parser.error("--batch: at least 2: a wrong pair takes another image's sentence")
+    if options.against:
+        compare(options)
+        return
     rates = in_a_process("benchmarks.rates", "json")
     print(rates_table(rates))
     columns = [
