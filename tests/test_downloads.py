@@ -5,7 +5,7 @@ from mirrorgan_tf.config import Config
 from mirrorgan_tf.convert.files import read_state
 from mirrorgan_tf.downloads import check_weights_file, find_placeholder
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.evaluation.inception import InceptionJudge
+from mirrorgan_tf.evaluation.inception import InceptionExtractor
 from mirrorgan_tf.networks import build_image_encoder
 from mirrorgan_tf.pickles.reading import load_plain_pickle
 from mirrorgan_tf.serving.loading import load_saved_model
@@ -66,7 +66,7 @@ def test_readers_of_weights_and_pickles_name_placeholders(tmp_path, content):
         ".h5": lambda path: build_image_encoder(
             Config.from_flags(image_encoder_weights=str(path))
         ),
-        ".weights.h5": lambda path: InceptionJudge(str(path)),
+        ".weights.h5": lambda path: InceptionExtractor(str(path)),
         "": lambda folder: load_saved_model(folder, "seeded"),
     }
     (tmp_path / "x").mkdir()
