@@ -11,8 +11,8 @@ from mirrorgan_tf.evaluation.features import FeatureExtractor, Features, fingerp
 from mirrorgan_tf.mirrorgan import MirrorGAN
 from mirrorgan_tf.models.image_encoder import ImageEncoder
 from mirrorgan_tf.models.redescription import greedy, log_likelihood
-from mirrorgan_tf.models.stem import Stem
 from mirrorgan_tf.models.stream import Stream
+from mirrorgan_tf.models.text_encoder import TextEncoder
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.workdir import open_image_encoder
 
@@ -25,7 +25,10 @@ class DamsmExtractor:
     """Codes of images and captions in DAMSM's common space."""
 
     def __init__(
-        self, image_encoder: ImageEncoder, stem: Stem, tokenizer: CaptionTokenizer
+        self,
+        image_encoder: ImageEncoder,
+        stem: TextEncoder,
+        tokenizer: CaptionTokenizer,
     ):
         self.facts = {"image_encoder": fingerprint(image_encoder.weights)}
         self._code = tf.function(
@@ -33,11 +36,14 @@ class DamsmExtractor:
             reduce_retracing=True,
             autograph=False,
         )
-        self._sentence = tf.function(
-            lambda captions: stem(*tokenizer(captions))[1],
-            reduce_retracing=True,
-            autograph=False,
-        )
+
+        @tf.function(reduce_retracing=True, autograph=False)
+        def sentences(captions):
+            captions = tf.convert_to_tensor(captions)
+            text = stem.text_inputs(captions, *tokenizer(captions))
+            return stem(**text)[1]
+
+        self._sentence = sentences
 
     def __call__(self, images: np.ndarray) -> Features:
         """Images (B, S, S, 3) uint8 to `code` (B, D)."""
