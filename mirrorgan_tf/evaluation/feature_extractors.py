@@ -39,7 +39,6 @@ class DamsmExtractor:
 
         @tf.function(reduce_retracing=True, autograph=False)
         def sentences(captions):
-            captions = tf.convert_to_tensor(captions)
             text = stem.text_inputs(captions, *tokenizer(captions))
             return stem(**text)[1]
 
@@ -52,7 +51,10 @@ class DamsmExtractor:
     def embed(self, captions: Sequence[str]) -> np.ndarray:
         """N captions to sentences (N, D)."""
         return np.concatenate(
-            [self._sentence(part).numpy() for part in _parts(captions)]
+            [
+                self._sentence(tf.constant(part, tf.string)).numpy()
+                for part in _parts(captions)
+            ]
         )
 
 
