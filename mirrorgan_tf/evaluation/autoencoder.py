@@ -53,7 +53,10 @@ class AutoencoderExtractor:
     )
 
     def __init__(self, encoder: keras.Model):
-        self.facts = {_NAME: fingerprint(encoder.weights)}
+        # The last layer's constants are not among the weights.
+        scale = encoder.layers[-1]
+        constants = [np.float32(scale.input_mean), np.float32(scale.input_variance)]
+        self.facts = {_NAME: fingerprint([*encoder.weights, *constants])}
         self._encoder = encoder
 
     def __call__(self, images: np.ndarray) -> Features:

@@ -9,9 +9,9 @@ SAMPLES = 4000
 
 def sampled_codes():
     rng = np.random.default_rng(5)
-    drawn = [sample_attributes(rng) for _ in range(SAMPLES)]
+    samples = [sample_attributes(rng) for _ in range(SAMPLES)]
     return {
-        name: np.array([values.index(one[name]) for one in drawn])
+        name: np.array([values.index(one[name]) for one in samples])
         for name, values in ATTRIBUTES.items()
     }
 

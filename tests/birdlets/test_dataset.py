@@ -52,7 +52,7 @@ def test_two_workers_write_the_same_bytes(written, tmp_path):
     assert calls[-1] == (105, 105)
 
 
-def test_images_do_not_depend_on_how_many_there_are(written, tmp_path):
+def test_images_do_not_depend_on_the_number_of_images(written, tmp_path):
     write_birdlets(
         tmp_path / "few", train_images=3, val_images=2, seed=7, captions_per_image=6
     )
@@ -63,13 +63,13 @@ def test_images_do_not_depend_on_how_many_there_are(written, tmp_path):
     assert len(load(tmp_path / "few", "captions_val2014.json")["annotations"]) == 12
 
 
-def test_other_seed_draws_others(written, tmp_path):
+def test_another_seed_draws_other_images(written, tmp_path):
     write_birdlets(tmp_path / "other", train_images=3, val_images=2, seed=8)
     whole, other = digests(written), digests(tmp_path / "other")
     assert not set(whole.values()) & set(other.values())
 
 
-def test_splits_share_no_picture(written):
+def test_splits_share_no_image(written):
     pictures = [
         value for name, value in digests(written).items() if name.endswith(".jpg")
     ]
@@ -100,7 +100,7 @@ def test_layout_is_coco_2014(written, split, count):
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_ground_truth_stands_beside_and_agrees(written, split):
+def test_states_of_captions_agree_with_the_attributes_file(written, split):
     truth = load(written, f"attributes_{split}2014.json")
     content = load(written, f"captions_{split}2014.json")
     assert truth["attributes"] == {k: list(v) for k, v in ATTRIBUTES.items()}
@@ -110,19 +110,19 @@ def test_ground_truth_stands_beside_and_agrees(written, split):
         assert note["states"].items() <= by_id[note["image_id"]].items()
 
 
-def test_coco_reader_reads_it(written):
+def test_coco_reader_reads_birdlets(written):
     images = read_coco(written, "val")
     assert len(images) == 45
     assert all(len(captions) == 5 for captions in images.captions)
 
 
-def test_same_set_is_left_alone(written):
+def test_the_same_set_is_not_drawn_again(written):
     before = digests(written)
     assert not write_birdlets(written, **SIZES)
     assert digests(written) == before
 
 
-def test_other_set_or_other_files_are_refused(written, tmp_path):
+def test_folders_with_another_set_or_other_files_are_refused(written, tmp_path):
     with pytest.raises(UserError, match="other birdlets.*seed=7"):
         write_birdlets(written, **SIZES | {"seed": 8})
     (tmp_path / "mine.txt").write_text("keep")
@@ -143,18 +143,18 @@ def test_other_set_or_other_files_are_refused(written, tmp_path):
         {"workers": 0},
     ],
 )
-def test_bad_numbers_are_named(tmp_path, wrong):
+def test_flags_out_of_range_are_named(tmp_path, wrong):
     (name,) = wrong
     with pytest.raises(UserError, match=f"--{name}"):
         write_birdlets(tmp_path / "set", **SIZES | wrong)
     assert not any(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("mistake", [KeyboardInterrupt, OSError])
-def test_interrupted_writing_leaves_nothing(tmp_path, mistake):
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_interrupted_writing_leaves_no_files(tmp_path, error):
     def stop(done, total):
         if done == 5:
-            raise mistake("stop")
+            raise error("stop")
 
     with pytest.raises((KeyboardInterrupt, UserError)):
         write_birdlets(tmp_path / "set", **SIZES, workers=1, progress=stop)
@@ -177,14 +177,14 @@ def test_killed_writing_leaves_no_set(tmp_path):
     assert write_birdlets(folder, train_images=2, val_images=1, seed=1)
 
 
-def test_failing_worker_is_told_and_leaves_nothing(tmp_path, monkeypatch):
+def test_failing_worker_is_an_error_and_leaves_no_files(tmp_path, monkeypatch):
     monkeypatch.setattr(dataset.sys, "executable", "/bin/false")
     with pytest.raises(UserError, match="failed"):
         write_birdlets(tmp_path / "set", **SIZES, workers=2)
     assert not any(tmp_path.iterdir())
 
 
-def test_command_writes_and_needs_no_tensorflow(tmp_path):
+def test_command_works_without_tensorflow(tmp_path):
     block = "import sys, runpy; sys.modules['tensorflow'] = None;"
     run = "runpy.run_module('mirrorgan_tf.birdlets', run_name='__main__')"
     command = [sys.executable, "-c", block + run, f"--data_dir={tmp_path / 'set'}"]
@@ -192,8 +192,8 @@ def test_command_writes_and_needs_no_tensorflow(tmp_path):
     first = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert first.returncode == 0, first.stderr
     assert len(digests(tmp_path / "set")) == 8
-    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert again.returncode == 0 and "there already" in again.stdout
+    repeated = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert repeated.returncode == 0 and "already drawn" in repeated.stdout
     other = subprocess.run(
         [*command, "--seed=5"], cwd=ROOT, capture_output=True, text=True
     )

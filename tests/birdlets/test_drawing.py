@@ -28,16 +28,16 @@ def color_name(rgb):
 
 @pytest.fixture(scope="module")
 def birds():
-    drawn = []
+    pairs = []
     for index in range(120):
         rng = np.random.default_rng([21, index])
         attributes = sample_attributes(rng)
-        drawn.append((attributes, draw_bird(attributes, rng)))
-    return drawn
+        pairs.append((attributes, draw_bird(attributes, rng)))
+    return pairs
 
 
 @pytest.mark.parametrize("side", [256, 64, 32])
-def test_body_color_is_read_from_the_middle(birds, side):
+def test_body_color_fills_the_middle_of_the_image(birds, side):
     right = 0
     for attributes, picture in birds:
         small = np.asarray(Image.fromarray(picture).resize((side, side), 4))
@@ -58,7 +58,7 @@ def test_pictures_are_rgb_of_256_px(birds):
 
 
 @pytest.mark.parametrize("name", sorted(ATTRIBUTES))
-def test_every_value_of_an_attribute_looks_different(name):
+def test_every_value_of_an_attribute_changes_the_image(name):
     base = sample_attributes(np.random.default_rng(3))
     pictures = [
         draw_bird(base | {name: value}, np.random.default_rng(4)).astype(float)
@@ -71,7 +71,7 @@ def test_every_value_of_an_attribute_looks_different(name):
             assert changed.sum() > 60
 
 
-def test_the_rest_varies():
+def test_images_of_equal_attributes_vary():
     attributes = sample_attributes(np.random.default_rng(3))
     first, second = (
         draw_bird(attributes, np.random.default_rng(seed)).astype(float)

@@ -8,7 +8,7 @@ from mirrorgan_tf.birdlets.grammar import write_captions
 from mirrorgan_tf.birdlets.reading import read_states
 
 
-def test_every_caption_is_read_as_it_was_meant():
+def test_every_written_caption_is_read_with_exactly_its_states():
     rng = np.random.default_rng(0)
     for _ in range(500):
         for caption in write_captions(sample_attributes(rng), 3, rng):
@@ -30,5 +30,5 @@ def test_every_caption_is_read_as_it_was_meant():
         ("a red bird a blue bird", {"body_color": "red"}),
     ],
 )
-def test_what_says_nothing_states_nothing(text, states):
+def test_incomplete_phrases_state_nothing(text, states):
     assert read_states(text) == states
