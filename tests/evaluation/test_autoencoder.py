@@ -4,6 +4,7 @@ import pytest
 from mirrorgan_tf.evaluation.autoencoder import (
     AutoencoderExtractor,
     build_autoencoder,
+    feature_network,
     reduce_images,
     train_encoder,
 )
@@ -46,6 +47,13 @@ def test_trained_features_are_scaled_saved_and_nearer_for_images_of_the_same_kin
     assert load_network(tmp_path, "autoencoder", {"seed": 2}) is None
     (tmp_path / "autoencoder.keras").write_bytes(b"damaged")
     assert load_network(tmp_path, "autoencoder", {"seed": 1}) is None
+
+
+def test_facts_depend_on_the_images_that_set_the_scale():
+    model = build_autoencoder(16)
+    encoders = [feature_network(model, flat_images(20, seed)) for seed in (0, 1)]
+    first, other = (AutoencoderExtractor(encoder).facts for encoder in encoders)
+    assert first != other
 
 
 @pytest.mark.parametrize("size", [16, 32, 64])
