@@ -104,7 +104,8 @@ def main() -> None:
             done = run(folder / "site", empty, *command)
             good = done.returncode == 0 and (file is None or (empty / file).exists())
             failed |= not good
-            print("ok    " if good else "FAILED", " ".join(command[:2]), flush=True)
+            label = " ".join(command[:2]).splitlines()[0]
+            print("ok    " if good else "FAILED", label, flush=True)
             if not good:
                 print(done.stdout[-2000:], done.stderr[-4000:])
     sys.exit(int(failed))
