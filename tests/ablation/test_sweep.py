@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 from absl import flags
 
@@ -7,9 +5,9 @@ from mirrorgan_tf.ablation.__main__ import define_flags
 from mirrorgan_tf.ablation.sweep import plan_runs, read_sweep
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.config.config_flags import config_from_flags
+from mirrorgan_tf.config.flagfiles import expand_flagfiles
 from mirrorgan_tf.errors import UserError
 
-ROOT = Path(__file__).parents[2]
 RECIPE = Config.from_flags(base_size=16, redescription_weight=3.0, seed=4)
 
 
@@ -68,10 +66,10 @@ def test_runs_are_planned_seed_by_seed_and_only_repeated_variants_again():
     assert all(run.config.run.seed == run.seed for run in runs)
 
 
-def test_the_ablation_flagfile_plans_thirteen_runs_of_64_px():
+def test_the_recipe_ablation_plans_thirteen_runs_of_64_px():
     values = flags.FlagValues()
     define_flags(values)
-    values(["ablation", f"--flagfile={ROOT / 'flags' / 'ablation.cfg'}"])
+    values(["ablation", *expand_flagfiles(["--recipe=ablation"])])
     variants = list(read_sweep(values.sweep).values())
     recipe = config_from_flags(values)
     runs = plan_runs(recipe, variants, values.repeated, values.seeds)
