@@ -1,9 +1,10 @@
 """Features of pytorch-fid's Inception with weights of a closed form.
 
-`python -m tests.evaluation.fid_reference` writes tests/golden/fid_inception.npz; it
-needs torch, torchvision and pytorch-fid, but no TensorFlow and no download.
+`python -m tests.evaluation.fid_reference [FILE]` writes tests/golden/fid_inception.npz
+or FILE; it needs torch, torchvision and pytorch-fid, but no TensorFlow and no download.
 """
 
+import sys
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -72,4 +73,5 @@ def pytorch_features() -> np.ndarray:
 
 
 if __name__ == "__main__":
-    np.savez_compressed(GOLDEN, features=pytorch_features())
+    path = sys.argv[1] if len(sys.argv) > 1 else GOLDEN
+    np.savez_compressed(path, features=pytorch_features())
