@@ -1,7 +1,7 @@
 """MirrorGAN as a KerasHub task: `keras_hub.models.TextToImage.from_preset(folder)`.
 
-A preset of this package is a KerasHub preset of this task. Importing this module, or
-`MirrorGAN`, registers the classes that KerasHub looks up.
+A preset of this package is a KerasHub preset of this task. Importing this module
+registers the classes that KerasHub looks up.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,9 +13,9 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from mirrorgan_tf.arguments import check_captions, check_seeds
 from mirrorgan_tf.config import SETTINGS, Config
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.mirrorgan import check_captions, check_seeds
 from mirrorgan_tf.networks import build_glam, build_stream, build_text_encoder
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text_to_image import seeded_noise

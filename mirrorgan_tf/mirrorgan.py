@@ -3,8 +3,6 @@
 Its methods that load and save import the packages above this one when they are called.
 """
 
-import reprlib
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from mirrorgan_tf.arguments import (
+    api_message,
+    check_captions,
+    check_path,
+    check_positive,
+    check_seeds,
+    wrap_seed,
+)
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.data.transforms import to_float, to_uint8
 from mirrorgan_tf.errors import UserError
@@ -23,13 +29,8 @@ from mirrorgan_tf.text.splitting import unknown_words
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text_to_image import TextToImage
 
-__all__ = [
-    "MirrorGAN",
-    "check_captions",
-    "check_seeds",
-]
+__all__ = ["MirrorGAN"]
 
-_SEEDS = range(-(2**63), 2**63)
 # Outputs of the graph that `describe` returns.
 _DESCRIBED = (
     "images",
@@ -109,11 +110,11 @@ class MirrorGAN:
         """
         from mirrorgan_tf.presets.files import open_preset
 
-        _check_path("preset", preset)
+        check_path("preset", preset)
         try:
             return open_preset(preset)
         except UserError as error:
-            raise ValueError(_api_message(error, "preset", preset)) from None
+            raise ValueError(api_message(error, "preset", preset)) from None
 
     @classmethod
     def from_workdir(cls, path: str | Path, *, ema: bool = True) -> "MirrorGAN":
@@ -128,11 +129,11 @@ class MirrorGAN:
         """
         from mirrorgan_tf.workdir import open_workdir
 
-        _check_path("path", path)
+        check_path("path", path)
         try:
             return open_workdir(path, ema=ema)
         except UserError as error:
-            raise ValueError(_api_message(error, "workdir", path)) from None
+            raise ValueError(api_message(error, "workdir", path)) from None
 
     @property
     def image_size(self) -> int:
@@ -170,11 +171,11 @@ class MirrorGAN:
         texts, is_single = check_captions(captions)
         seeds = check_seeds(seed, len(texts))
         repeats = 1 if num_images is None else num_images
-        _check_positive("num_images", repeats)
+        check_positive("num_images", repeats)
         images = self._in_batches(
             self._generate,
             [text for text in texts for _ in range(repeats)],
-            [_wrapped(start + i) for start in seeds for i in range(repeats)],
+            [wrap_seed(start + i) for start in seeds for i in range(repeats)],
             batch_size,
         )
         if num_images is not None:
@@ -295,13 +296,13 @@ class MirrorGAN:
         """
         from mirrorgan_tf.presets.files import save_preset
 
-        _check_path("path", path)
+        check_path("path", path)
         if dtype not in ("float32", "float16"):
             raise ValueError(f"dtype={dtype!r}; expected 'float32' or 'float16'")
         try:
             save_preset(self, path, dtype)
         except UserError as error:
-            raise ValueError(_api_message(error, "out", path)) from None
+            raise ValueError(api_message(error, "out", path)) from None
 
     def export(
         self, path: str | Path, *, format: str = "saved_model", **options: Any
@@ -324,7 +325,7 @@ class MirrorGAN:
         from mirrorgan_tf.serving.exporting import export_model
         from mirrorgan_tf.serving.litert import export_litert
 
-        _check_path("path", path)
+        check_path("path", path)
         exporters = {"saved_model": export_model, "litert": export_litert}
         if format not in exporters:
             raise ValueError(
@@ -333,7 +334,7 @@ class MirrorGAN:
         try:
             return exporters[format](self, Path(path), **options)
         except UserError as error:
-            raise ValueError(_api_message(error, "out", path)) from None
+            raise ValueError(api_message(error, "out", path)) from None
 
     def _image_graph(self, captions, seeds):
         return to_uint8(self._text_to_image.from_seeds(captions, seeds)["images"][-1])
@@ -351,7 +352,7 @@ class MirrorGAN:
 
     def _in_batches(self, graph, texts, seeds, batch_size):
         """Results of a few captions at a time, joined, as NumPy arrays."""
-        _check_positive("batch_size", batch_size)
+        check_positive("batch_size", batch_size)
         # Without captions, one gives the shapes.
         rows = list(zip(texts or [b""], seeds or [0], strict=True))
         batches = []
@@ -365,76 +366,6 @@ class MirrorGAN:
         return tf.nest.map_structure(
             lambda *arrays: np.concatenate(arrays)[: len(texts)], *batches
         )
-
-
-def check_captions(captions: str | Sequence[str]) -> tuple[list[bytes], bool]:
-    """The captions as a list of bytes, and whether a single string was passed.
-
-    Raises:
-        TypeError: they are no strings.
-    """
-    is_single = isinstance(captions, str | bytes)
-    try:
-        listed = [captions] if is_single else list(captions)
-    except TypeError:
-        listed = [captions]
-    for caption in listed:
-        if not isinstance(caption, str | bytes):
-            raise TypeError(
-                f"captions={reprlib.repr(captions)}; expected a string or a list of "
-                "strings"
-            )
-    texts = [
-        caption.encode("utf-8", "replace") if isinstance(caption, str) else caption
-        for caption in listed
-    ]
-    return texts, is_single
-
-
-def check_seeds(seed: int | Sequence[int] | None, count: int) -> list[int]:
-    """One seed for each of `count` captions; see `MirrorGAN.generate`.
-
-    Raises:
-        TypeError: a seed is no int.
-        ValueError: a seed has more than 64 bits, or there are not `count` of them.
-    """
-    if seed is None:
-        return [secrets.randbits(63) for _ in range(count)]
-    if isinstance(seed, str | bytes) or np.ndim(seed) > 1:
-        raise TypeError(f"seed={seed!r}; expected an int, a list of ints or None")
-    seeds = [seed] * count if np.ndim(seed) == 0 else list(seed)
-    for value in [seed] if np.ndim(seed) == 0 else seeds:
-        if isinstance(value, bool) or not isinstance(value, int | np.integer):
-            raise TypeError(f"seed={value!r}; expected an int, a list of ints or None")
-        if int(value) not in _SEEDS:
-            raise ValueError(f"seed={value}; expected -2^63 to 2^63 - 1")
-    if len(seeds) != count:
-        raise ValueError(
-            f"seed: {len(seeds)} seeds for {count} captions; expected one a caption"
-        )
-    return [int(value) for value in seeds]
-
-
-def _wrapped(seed):
-    """The int64 that TensorFlow's addition of int64 numbers would give."""
-    return (seed + 2**63) % 2**64 - 2**63
-
-
-def _check_positive(name, value):
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name}={value!r}; expected an int")
-    if value < 1:
-        raise ValueError(f"{name}={value}; expected at least 1")
-
-
-def _check_path(name, path):
-    if not isinstance(path, str | Path):
-        raise TypeError(f"{name}={path!r}; expected a string or a path")
-
-
-def _api_message(error, flag, value):
-    """A command's error message with the argument's name in place of the flag."""
-    return f"{value}: {str(error).removeprefix(f'--{flag}={value}: ')}"
 
 
 def _first_rows(outputs):

@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "mirrorgan_tf"
 LAYERS = (
     (
         "__init__",
+        "arguments",
         "downloads",
         "encoding",
         "errors",

@@ -1,0 +1,93 @@
+"""Checks of the Python API's arguments: `ValueError` and `TypeError` name them."""
+
+import reprlib
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mirrorgan_tf.errors import UserError
+
+__all__ = [
+    "api_message",
+    "check_captions",
+    "check_path",
+    "check_positive",
+    "check_seeds",
+    "wrap_seed",
+]
+
+_SEEDS = range(-(2**63), 2**63)
+
+
+def check_captions(captions: str | Sequence[str]) -> tuple[list[bytes], bool]:
+    """The captions as a list of bytes, and whether a single string was passed.
+
+    Raises:
+        TypeError: they are no strings.
+    """
+    is_single = isinstance(captions, str | bytes)
+    try:
+        listed = [captions] if is_single else list(captions)
+    except TypeError:
+        listed = [captions]
+    for caption in listed:
+        if not isinstance(caption, str | bytes):
+            raise TypeError(
+                f"captions={reprlib.repr(captions)}; expected a string or a list of "
+                "strings"
+            )
+    texts = [
+        caption.encode("utf-8", "replace") if isinstance(caption, str) else caption
+        for caption in listed
+    ]
+    return texts, is_single
+
+
+def check_seeds(seed: int | Sequence[int] | None, count: int) -> list[int]:
+    """One seed for each of `count` captions; see `MirrorGAN.generate`.
+
+    Raises:
+        TypeError: a seed is no int.
+        ValueError: a seed has more than 64 bits, or there are not `count` of them.
+    """
+    if seed is None:
+        return [secrets.randbits(63) for _ in range(count)]
+    if isinstance(seed, str | bytes) or np.ndim(seed) > 1:
+        raise TypeError(f"seed={seed!r}; expected an int, a list of ints or None")
+    seeds = [seed] * count if np.ndim(seed) == 0 else list(seed)
+    for value in [seed] if np.ndim(seed) == 0 else seeds:
+        if isinstance(value, bool) or not isinstance(value, int | np.integer):
+            raise TypeError(f"seed={value!r}; expected an int, a list of ints or None")
+        if int(value) not in _SEEDS:
+            raise ValueError(f"seed={value}; expected -2^63 to 2^63 - 1")
+    if len(seeds) != count:
+        raise ValueError(
+            f"seed: {len(seeds)} seeds for {count} captions; expected one a caption"
+        )
+    return [int(value) for value in seeds]
+
+
+def wrap_seed(seed: int) -> int:
+    """The int64 that TensorFlow's addition of int64 numbers would give."""
+    return (seed + 2**63) % 2**64 - 2**63
+
+
+def check_positive(name: str, value: int) -> None:
+    """Raises TypeError unless a value is an int, ValueError unless it is positive."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name}={value!r}; expected an int")
+    if value < 1:
+        raise ValueError(f"{name}={value}; expected at least 1")
+
+
+def check_path(name: str, path: str | Path) -> None:
+    """Raises TypeError unless a value can be a path."""
+    if not isinstance(path, str | Path):
+        raise TypeError(f"{name}={path!r}; expected a string or a path")
+
+
+def api_message(error: UserError, flag: str, value: str | Path) -> str:
+    """A command's error message with the argument's name in place of the flag."""
+    return f"{value}: {str(error).removeprefix(f'--{flag}={value}: ')}"
