@@ -74,7 +74,7 @@ def test_weights_that_cannot_be_loaded_are_refused():
 
     with pytest.raises(ValueError, match=r"weights='broken.h5'.*\(Unable to open"):
         backbones._load_weights(Network(), "inception_v3", "broken.h5")
-    with pytest.raises(ValueError, match="none to download.*mirrorgan_tf.convert"):
+    with pytest.raises(ValueError, match="none to download.*mirrorgan convert"):
         backbones._load_weights(Network(), "resnet152_torchvision", "imagenet")
     with pytest.raises(ValueError, match="weights='file.h5': backbone small"):
         build_backbone("small", weights="file.h5")
