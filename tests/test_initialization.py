@@ -81,8 +81,8 @@ def test_first_20_steps_after_init_from_have_lower_losses_than_from_scratch(
     preset, tiny_config, tmp_path
 ):
     folder, _ = preset
-    # Other words, in another order.
-    config = _folder_config(tiny_config, tmp_path, ["the", "square", "bird"])
+    # With a word that the source lacks, and so with other word ids.
+    config = _folder_config(tiny_config, tmp_path, ["a", "bird", "asleep"])
 
     def scratch(size, _):
         return StreamStage(config, networks.build_stream(config, size))
@@ -94,7 +94,8 @@ def test_first_20_steps_after_init_from_have_lower_losses_than_from_scratch(
 
     from_scratch, _, _ = _train_stream(config, scratch, steps=20)
     from_preset, _, _ = _train_stream(config, initialized, steps=20)
-    assert np.mean(from_preset) < np.mean(from_scratch) - 0.1
+    assert from_preset[0] < from_scratch[0]
+    assert np.mean(from_preset) < np.mean(from_scratch)
 
 
 def test_generator_and_its_average_are_taken_and_discriminators_reported_missing(
