@@ -186,7 +186,11 @@ def run_command(monkeypatch, capsys):
         with pytest.raises(SystemExit) as exit:
             commands.run(module.main, module.define_flags)
         captured = capsys.readouterr()
-        return exit.value.code, captured.out.splitlines(), captured.err.splitlines()
+        return (
+            exit.value.code or 0,
+            captured.out.splitlines(),
+            captured.err.splitlines(),
+        )
 
     return run_command
 

@@ -44,8 +44,8 @@ def no_text(path):
     ("damage", "message"),
     [
         (only_flags, "train stage stem first"),
-        (without("flags.cfg"), "give the --workdir of a training"),
-        (no_text, "flags.cfg: .*mend it"),
+        (without("flags.cfg"), "give the folder of a training"),
+        (no_text, "flags.cfg: line 1: .*not UTF-8"),
         (
             flags_line("--of_another_version=1"),
             "of_another_version.*version that wrote it",
@@ -58,7 +58,7 @@ def no_text(path):
         (without("stream/*.index"), "cannot be read"),
     ],
 )
-def test_a_damaged_run_is_told_in_a_line(trained_workdir, tmp_path, damage, message):
+def test_damaged_run_is_refused_in_one_line(trained_workdir, tmp_path, damage, message):
     path = tmp_path / "run"
     shutil.copytree(trained_workdir, path)
     damage(path)

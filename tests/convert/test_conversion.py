@@ -263,7 +263,7 @@ def assert_refused(
         (
             "text_encoder",
             lambda state: {"encoder.weight": state["encoder.weight"]},
-            "no rnn.weight_hh_l0",
+            "no parameter rnn.weight_hh_l0",
         ),
         (
             "generator",
@@ -387,7 +387,9 @@ def test_flags_override_the_flagfile_of_the_data_set():
 def test_data_set_without_recipe_needs_its_settings():
     with pytest.raises(UserError, match=r"no recipe .*--max_words, --stem_steps"):
         read_settings(parse("--dataset=folder"))
-    config, _ = read_settings(parse("--recipe=coco", "--dataset=folder"))
+    config, _ = read_settings(
+        parse(f"--flagfile={ROOT / 'flags' / 'coco.cfg'}", "--dataset=folder")
+    )
     assert (config.text.max_words, config.glam.steps) == (12, 709_560)
     assert config.data.dataset == "folder"
 

@@ -1,6 +1,6 @@
 """Features of pytorch-fid's Inception with weights of a closed form.
 
-`python -m tests.evaluation.fid_reference [FILE]` writes tests/golden/fid_inception.npz
+`python -m tests.evaluation.fid_reference [FILE]` writes fid_inception.npz beside it
 or FILE; it needs torch, torchvision and pytorch-fid, but no TensorFlow and no download.
 """
 
@@ -12,7 +12,7 @@ from unittest import mock
 
 import numpy as np
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "fid_inception.npz"
+GOLDEN = Path(__file__).with_name("fid_inception.npz")
 
 
 def closed_form_state(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
