@@ -142,7 +142,8 @@ def test_output_that_nobody_reads_ends_the_command_quietly(lines, stream):
     what = {"stdout": "print", "stderr": "print errors"}[stream]
     with open(write_end, "wb") as pipe:
         done = run(f"--do={what}", f"--lines={lines}", **{stream: pipe})
-    assert done.returncode == 141
+    # A shell reports a process that SIGPIPE has ended, -13 here, as 141 too.
+    assert done.returncode in (141, -13)
     assert "Traceback" not in (done.stderr or "")
     assert "BrokenPipe" not in (done.stderr or "")
 
