@@ -39,7 +39,7 @@ __all__ = [
 
 MANIFEST = "packed.json"
 VERSION = 1
-_PACK_AGAIN = "run `mirrorgan prepare` again"
+_REPACK_HINT = "run `mirrorgan prepare` again"
 _COLUMNS = ("captions", "class_ids", "image_ids", "offsets")
 
 
@@ -70,16 +70,16 @@ def read_packed(
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise UserError(
             f"{data_dir / MANIFEST}: not what `mirrorgan prepare` writes "
-            f"({type(error).__name__}: {error}); {_PACK_AGAIN}"
+            f"({type(error).__name__}: {error}); {_REPACK_HINT}"
         ) from None
 
 
 def _read_manifest(data_dir, manifest, dataset, shorter_px):
     settings = manifest["settings"]
     if settings.get("version") != VERSION:
-        raise UserError(f"{data_dir / MANIFEST}: not of this version; {_PACK_AGAIN}")
+        raise UserError(f"{data_dir / MANIFEST}: not of this version; {_REPACK_HINT}")
     if "splits" not in manifest:
-        raise UserError(f"{data_dir}: packing was interrupted; {_PACK_AGAIN}")
+        raise UserError(f"{data_dir}: packing was interrupted; {_REPACK_HINT}")
     if settings["dataset"] != dataset:
         raise UserError(
             f"--dataset={dataset}: {data_dir} was packed from {settings['dataset']}; "
@@ -88,7 +88,7 @@ def _read_manifest(data_dir, manifest, dataset, shorter_px):
     if settings["shorter_px"] < shorter_px:
         raise UserError(
             f"{data_dir}: packed with a shorter side of {settings['shorter_px']} px, "
-            f"but {shorter_px} px are needed; {_PACK_AGAIN} into another folder"
+            f"but {shorter_px} px are needed; {_REPACK_HINT} into another folder"
         )
     if manifest["splits"].keys() != {"train", "val"} or not all(
         manifest["splits"].values()
@@ -142,7 +142,7 @@ def read_settings(data_dir: str | Path) -> dict:
     path = Path(data_dir) / MANIFEST
     settings = read_json(path).get("settings")
     if not isinstance(settings, dict):
-        raise UserError(f"{path}: has no settings; {_PACK_AGAIN}")
+        raise UserError(f"{path}: has no settings; {_REPACK_HINT}")
     return settings
 
 
@@ -153,7 +153,7 @@ def read_json(path: Path) -> dict:
     except (OSError, RecursionError, ValueError) as error:
         raise UserError(f"{path}: can't be read ({error})") from None
     if not isinstance(content, dict):
-        raise UserError(f"{path}: not what `mirrorgan prepare` writes; {_PACK_AGAIN}")
+        raise UserError(f"{path}: not what `mirrorgan prepare` writes; {_REPACK_HINT}")
     return content
 
 
@@ -164,18 +164,20 @@ def _read_split(data_dir, shards):
         try:
             size = os.path.getsize(path)
         except OSError as error:
-            raise UserError(f"{path}: can't be read ({error}); {_PACK_AGAIN}") from None
+            raise UserError(
+                f"{path}: can't be read ({error}); {_REPACK_HINT}"
+            ) from None
         if size != shard["bytes"]:
             raise UserError(
                 f"{path}: damaged, {size} bytes instead of {shard['bytes']}; "
-                f"{_PACK_AGAIN}"
+                f"{_REPACK_HINT}"
             )
         records = read_json(path.with_suffix(".json"))
         for name in _COLUMNS:
             if len(records[name]) != shard["images"]:
                 raise UserError(
                     f"{path.with_suffix('.json')}: damaged, {len(records[name])} "
-                    f"{name} of {shard['images']} images; {_PACK_AGAIN}"
+                    f"{name} of {shard['images']} images; {_REPACK_HINT}"
                 )
             columns[name].extend(records[name])
         paths += [str(path)] * shard["images"]
@@ -198,7 +200,7 @@ def _plain_name(name):
     if os.path.basename(name) != name or name in ("", ".", "..") or "\\" in name:
         raise UserError(
             f"{MANIFEST} names the shard {name!r}; expected the name of a file in its "
-            f"folder; {_PACK_AGAIN}"
+            f"folder; {_REPACK_HINT}"
         )
     return name
 

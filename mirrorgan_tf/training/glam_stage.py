@@ -97,7 +97,7 @@ class GlamStage(Stage):
         )
         self.discriminator_optimizers = [
             make_optimizer(config, "discriminator", discriminator.trainable_variables)
-            for discriminator in self._all_discriminators
+            for discriminator in self.all_discriminators
         ]
 
     @classmethod
@@ -114,7 +114,8 @@ class GlamStage(Stage):
         )
 
     @property
-    def _all_discriminators(self):
+    def all_discriminators(self) -> list[keras.Model]:
+        """Those of images, ascending in size, then those of feature maps."""
         return [*self.discriminators, *self.feature_discriminators]
 
     @property
@@ -177,7 +178,7 @@ class GlamStage(Stage):
 
         losses, gradients = accumulate(parts, discriminator_gradients)
         for discriminator, optimizer, discriminator_gradient in zip(
-            self._all_discriminators,
+            self.all_discriminators,
             self.discriminator_optimizers,
             gradients,
             strict=True,

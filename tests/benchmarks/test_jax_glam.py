@@ -55,7 +55,7 @@ def _trained(stage):
         "glam": values(stage.glam),
         "glam_ema": values(stage.glam_ema),
         "generator_optimizer": slots(stage.generator_optimizer),
-        "discriminators": [values(each) for each in stage._all_discriminators],
+        "discriminators": [values(each) for each in stage.all_discriminators],
         "discriminator_optimizers": list(map(slots, stage.discriminator_optimizers)),
     }
 
