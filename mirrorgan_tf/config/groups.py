@@ -301,6 +301,13 @@ class LossSettings:
         "none (paper).",
         low=0,
     )
+    r1_every: int = setting(
+        1,
+        "Steps from one R1 penalty to the next. More than 1 trains up to three times "
+        "as fast, needs --nodiscriminator_normalization, and multiplies the penalty by "
+        "this number, so that --r1_weight keeps its meaning.",
+        low=1,
+    )
     redescription_weight: float = setting(
         20.0,
         "lambda, weight of STREAM's cross entropy of the caption given the generated "

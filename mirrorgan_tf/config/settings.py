@@ -52,6 +52,7 @@ class Config:
         _check_sizes(self)
         _check_coco(self)
         _check_encoders(self)
+        _check_losses(self)
 
     @classmethod
     def from_flags(cls, **values: Any) -> "Config":
@@ -245,6 +246,16 @@ def _check_coco(config: Config) -> None:
     if data.coco_val_images and not data.coco_val_json:
         raise UserError(
             f"--coco_val_images={data.coco_val_images}: needs --coco_val_json"
+        )
+
+
+def _check_losses(config: Config) -> None:
+    every = config.losses.r1_every
+    if every > 1 and config.discriminators.normalization:
+        # The penalty has a pass of its own, which must not move the batch norms.
+        raise UserError(
+            f"--r1_every={every}: needs --nodiscriminator_normalization; or leave it "
+            "out"
         )
 
 

@@ -3,7 +3,7 @@
 from mirrorgan_tf.losses import adversarial, caption, damsm, kl, penalties
 from mirrorgan_tf.losses.terms import LossTerm
 
-__all__ = ["DISCRIMINATOR_LOSS", "GENERATOR_LOSS"]
+__all__ = ["DISCRIMINATOR_LOSS", "DISCRIMINATOR_PENALTIES", "GENERATOR_LOSS"]
 
 # errG. The authors' code has no ½ before the adversarial terms, the paper (eq. 6) has.
 GENERATOR_LOSS = (
@@ -20,11 +20,9 @@ GENERATOR_LOSS = (
 )
 
 # The loss of each discriminator.
-DISCRIMINATOR_LOSS = (
-    LossTerm(adversarial.discriminator_losses, lambda settings: 1.0),
-    LossTerm(
-        penalties.r1_losses,
-        lambda settings: settings.r1_weight,
-        uses_image_gradient=True,
-    ),
-)
+DISCRIMINATOR_LOSS = (LossTerm(adversarial.discriminator_losses, lambda settings: 1.0),)
+
+# Added to it every --r1_every steps, each by the name of its loss.
+DISCRIMINATOR_PENALTIES = {
+    "r1": LossTerm(penalties.r1_losses, lambda settings: settings.r1_weight),
+}

@@ -1,13 +1,14 @@
 """What a loss term is, what terms are computed from, and their weighted sum."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 __all__ = [
     "DiscriminatorLossInputs",
     "GeneratorLossInputs",
     "LossTerm",
+    "PenaltyInputs",
     "ScoredImages",
     "sum_terms",
 ]
@@ -26,13 +27,10 @@ class LossTerm:
             Each is this replica's share of a mean over the global batch.
         weight: function of the settings of the losses to the term's weight. A term of
             weight 0 is not computed.
-        uses_image_gradient: whether the term calls `image_gradient`, for which the
-            discriminator's passes must be recorded.
     """
 
     losses: Callable[[Any], dict[str, Tensor]]
     weight: Callable[[Any], float]
-    uses_image_gradient: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,8 +107,6 @@ class DiscriminatorLossInputs:
         fake_matching: of generated images with their own sentences.
         real_mismatching: of real images with the next image's sentences.
         mismatching_weights: as `real_mismatching`, 0 where there is no next image.
-        image_gradient: logits to the gradient of their sum with respect to the real
-            images or feature maps.
         mean: as for the generator.
     """
 
@@ -121,12 +117,32 @@ class DiscriminatorLossInputs:
     fake_matching: Tensor
     real_mismatching: Tensor
     mismatching_weights: Tensor
+    mean: Mean
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PenaltyInputs:
+    """What the penalties of one discriminator are computed from.
+
+    Attributes:
+        real: unconditional logits of real images, (B,) or (B, maps).
+        real_matching: conditional logits of real images with their own sentences.
+        image_gradient: logits to the gradient of their sum with respect to the real
+            images or feature maps.
+        settings: forms and weights of the losses.
+        mean: as for the generator.
+    """
+
+    settings: Any
+    real: Tensor
+    real_matching: Tensor
     image_gradient: Callable[[Tensor], Any]
     mean: Mean
 
 
 def sum_terms(
-    terms: Sequence[LossTerm], inputs: GeneratorLossInputs | DiscriminatorLossInputs
+    terms: Iterable[LossTerm],
+    inputs: GeneratorLossInputs | DiscriminatorLossInputs | PenaltyInputs,
 ) -> tuple[dict[str, Tensor], Tensor]:
     """All losses of a list by name, without their weights, and the weighted sum."""
     losses, total = {}, 0.0

@@ -1,21 +1,23 @@
-"""The passes and the loss of one discriminator."""
+"""The passes, the loss and the penalties of one discriminator."""
 
 import contextlib
 
 import tensorflow as tf
 
 from mirrorgan_tf.config.groups import LossSettings
-from mirrorgan_tf.losses.registry import DISCRIMINATOR_LOSS
-from mirrorgan_tf.losses.terms import DiscriminatorLossInputs, sum_terms
+from mirrorgan_tf.losses.registry import DISCRIMINATOR_LOSS, DISCRIMINATOR_PENALTIES
+from mirrorgan_tf.losses.terms import DiscriminatorLossInputs, PenaltyInputs, sum_terms
 from mirrorgan_tf.models.discriminators import Discriminator
 from mirrorgan_tf.models.feature_discriminator import FeatureDiscriminator
 from mirrorgan_tf.training.distribution import global_mean
 
-__all__ = ["discriminator_loss"]
+__all__ = ["discriminator_loss", "lazy_penalties"]
+
+AnyDiscriminator = Discriminator | FeatureDiscriminator
 
 
 def discriminator_loss(
-    discriminator: Discriminator | FeatureDiscriminator,
+    discriminator: AnyDiscriminator,
     real: tf.Tensor | list[tf.Tensor],
     fake: tf.Tensor | list[tf.Tensor],
     sentence: tf.Tensor,
@@ -34,18 +36,15 @@ def discriminator_loss(
         sentence: (B, D), the sentence embedding, not the condition s_ca.
         next_sentence: (B, D), of the next image of the batch.
         next_weights: (B,), 0 where there is no next image.
-        settings: forms and weights of the losses.
+        settings: forms and weights of the losses. With `r1_every` of 1 the penalties
+            are part of the loss; otherwise see `lazy_penalties`.
         training: whether to use the statistics of the batch.
 
     Returns:
-        The losses of `DISCRIMINATOR_LOSS` by name, without their weights, and their
-        weighted sum.
+        The losses by name, without their weights, and their weighted sum.
     """
-    record = any(
-        term.uses_image_gradient and term.weight(settings)
-        for term in DISCRIMINATOR_LOSS
-    )
-    with _watch(real) if record else contextlib.nullcontext() as tape:
+    penalize = settings.r1_every == 1 and _used_penalties(settings)
+    with _watch(real) if penalize else contextlib.nullcontext() as tape:
         features = discriminator.features(
             tf.nest.map_structure(lambda *pair: tf.concat(pair, 0), real, fake),
             batches=2,
@@ -76,10 +75,92 @@ def discriminator_loss(
         fake_matching=fake_matching,
         real_mismatching=real_mismatching,
         mismatching_weights=weights,
-        image_gradient=lambda logits: tape.gradient(logits, real),
         mean=global_mean,
     )
-    return sum_terms(DISCRIMINATOR_LOSS, inputs)
+    losses, total = sum_terms(DISCRIMINATOR_LOSS, inputs)
+    if penalize:
+        penalties, penalty = _penalties(
+            tape, real, real_logits, real_matching, settings
+        )
+        losses, total = losses | penalties, total + penalty
+    return losses, total
+
+
+def lazy_penalties(
+    discriminator: AnyDiscriminator,
+    real: tf.Tensor | list[tf.Tensor],
+    sentence: tf.Tensor,
+    *,
+    settings: LossSettings,
+    step: tf.Tensor,
+) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
+    """Penalties and their gradients at each `r1_every`-th step, and zeros between.
+
+    Both are multiplied by `r1_every`, so that their means over the steps are those of
+    penalties at every step.
+
+    Args:
+        discriminator: without batch norms.
+        real: (B, s, s, 3) in [-1, 1]; or their feature maps.
+        sentence: (B, D), the sentence embedding.
+        settings: forms and weights of the losses.
+        step: scalar integer, updates before this one.
+
+    Returns:
+        This replica's shares of the penalties by name, without their weights, and the
+        gradients of the weighted sum by the trainable variables.
+
+    Source: lazy regularisation, Karras et al., Analyzing and Improving the Image
+    Quality of StyleGAN (2020), section 3.1; the update is not a separate one here.
+    """
+    variables = discriminator.trainable_variables
+
+    def skip():
+        losses = {name: tf.zeros([]) for name in _used_penalties(settings)}
+        return losses, [
+            tf.zeros(variable.shape, variable.dtype) for variable in variables
+        ]
+
+    def penalize():
+        with tf.GradientTape() as weights_tape:
+            with _watch(real) as tape:
+                features = discriminator.features(real)
+                logits = discriminator.unconditional(features)
+                matching = discriminator.conditional(features, sentence)
+            losses, total = _penalties(tape, real, logits, matching, settings)
+        gradients = [
+            # No gradient by biases of the logits.
+            zeros if gradient is None else gradient
+            for zeros, gradient in zip(
+                skip()[1], weights_tape.gradient(total, variables), strict=True
+            )
+        ]
+        return tf.nest.map_structure(
+            lambda value: settings.r1_every * value, (losses, gradients)
+        )
+
+    return tf.cond(tf.equal(step % settings.r1_every, 0), penalize, skip)
+
+
+def _used_penalties(settings):
+    return {
+        name: term
+        for name, term in DISCRIMINATOR_PENALTIES.items()
+        if term.weight(settings)
+    }
+
+
+def _penalties(tape, real, logits, matching, settings):
+    return sum_terms(
+        _used_penalties(settings).values(),
+        PenaltyInputs(
+            settings=settings,
+            real=logits,
+            real_matching=matching,
+            image_gradient=lambda logits: tape.gradient(logits, real),
+            mean=global_mean,
+        ),
+    )
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from mirrorgan_tf.models.rematerialization import rematerialize
 from mirrorgan_tf.models.stream import Stream
 from mirrorgan_tf.models.text_encoder import TextEncoder
 from mirrorgan_tf.training.accumulation import accumulate, micro_batches
-from mirrorgan_tf.training.adversarial import discriminator_loss
+from mirrorgan_tf.training.adversarial import discriminator_loss, lazy_penalties
 from mirrorgan_tf.training.augmentation import NUMBERS_PER_IMAGE, augment
 from mirrorgan_tf.training.captions import first_captions
 from mirrorgan_tf.training.distribution import (
@@ -168,7 +168,7 @@ class GlamStage(Stage):
                 # The averages of the generator's batch norms move with its own update.
                 with keras.StatelessScope(initialize_variables=False):
                     generated = self._generate(*part)
-            return self._discriminator_gradients(generated, *part)
+            return self._discriminator_gradients(generated, *part, step=seed[1])
 
         def generator_gradients(part):
             generated = only_pass or self._generate(*part)
@@ -196,7 +196,7 @@ class GlamStage(Stage):
             scored = self._scored_images(outputs["images"], batch, _FAKE, frozen_maps)
         return _GeneratorPass(tape, outputs, frozen_maps, scored)
 
-    def _discriminator_gradients(self, generated, batch, generator_inputs):
+    def _discriminator_gradients(self, generated, batch, generator_inputs, *, step):
         """Losses of all discriminators by name, and a list of gradients for each."""
         sentence = generator_inputs["sentence"]
         next_sentence, next_weights = next_example(sentence)
@@ -217,7 +217,23 @@ class GlamStage(Stage):
                     settings=self.config.losses,
                     training=True,
                 )
-            gradients.append(tape.gradient(total, discriminator.trainable_variables))
+            own_gradients = tape.gradient(total, discriminator.trainable_variables)
+            if self.config.losses.r1_every > 1:
+                penalties, penalty_gradients = lazy_penalties(
+                    discriminator,
+                    real_images.inputs,
+                    sentence,
+                    settings=self.config.losses,
+                    step=step,
+                )
+                own_losses |= penalties
+                own_gradients = [
+                    gradient + penalty_gradient
+                    for gradient, penalty_gradient in zip(
+                        own_gradients, penalty_gradients, strict=True
+                    )
+                ]
+            gradients.append(own_gradients)
             losses |= {
                 f"{name}_{real_images.name}": loss for name, loss in own_losses.items()
             }

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from mirrorgan_tf.config.groups import LossSettings
 from mirrorgan_tf.models.discriminators import Discriminator
-from mirrorgan_tf.training.adversarial import discriminator_loss
+from mirrorgan_tf.training.adversarial import discriminator_loss, lazy_penalties
 from mirrorgan_tf.training.distribution import next_example
 
 
@@ -21,13 +21,17 @@ class Linear:
         self.joint = tf.Variable(_normal(4, 4, 3, seed=2))
         self.sentence = tf.Variable(_normal(5, seed=3))
 
-    def features(self, images, batches, training):
+    @property
+    def trainable_variables(self):
+        return [self.alone, self.joint, self.sentence]
+
+    def features(self, images, batches=1, training=False):
         return images
 
-    def unconditional(self, features, training):
+    def unconditional(self, features, training=False):
         return tf.einsum("byxc,yxc->b", features, self.alone)
 
-    def conditional(self, features, sentence, batches, training):
+    def conditional(self, features, sentence, batches=1, training=False):
         of_image = tf.einsum("byxc,yxc->b", features, self.joint)
         # Of real and fake images; real ones again with the wrong sentences.
         of_image = tf.concat([of_image, of_image[: len(sentence) - len(features)]], 0)
@@ -63,6 +67,64 @@ def test_r1_of_a_linear_discriminator_is_half_the_squared_norm_of_its_weights():
         losses["r1"], (unconditional + conditional) / 2, rtol=1e-5
     )
     np.testing.assert_allclose(total, plain_total + 3 * losses["r1"], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("step", "factor"), [(0, 4), (1, 0), (3, 0), (8, 4)])
+def test_lazy_r1_is_a_multiple_at_every_fourth_step_and_zero_between(step, factor):
+    discriminator = Linear()
+    settings = LossSettings(r1_weight=3.0, r1_every=4)
+    losses, gradients = lazy_penalties(
+        discriminator,
+        tf.constant(_normal(2, 4, 4, 3)),
+        tf.constant(_normal(2, 5)),
+        settings=settings,
+        step=tf.constant(step),
+    )
+    weights = discriminator.alone, discriminator.joint
+    penalty = sum(float(tf.reduce_sum(tf.square(w))) for w in weights) / 2
+    assert losses.keys() == {"r1"}
+    np.testing.assert_allclose(losses["r1"], factor * penalty, rtol=1e-5)
+    # The derivative of half the squared norm.
+    for gradient, w in zip(gradients, weights, strict=False):
+        np.testing.assert_allclose(gradient, factor * 3 * w.numpy(), rtol=1e-5)
+    np.testing.assert_array_equal(gradients[2], np.zeros(5))
+
+
+def test_lazy_r1_has_the_gradients_of_r1_within_the_loss():
+    keras.utils.set_random_seed(0)
+    discriminator = Discriminator(16, width=2, normalized=False, dtype="float64")
+    discriminator.build((None, 16, 16, 3), (None, 5))
+    variables = discriminator.trainable_variables
+    real, fake, sentence = (
+        tf.constant(_normal(2, *shape, seed=seed), tf.float64)
+        for seed, shape in enumerate([(16, 16, 3), (16, 16, 3), (5,)])
+    )
+
+    def gradients_of_loss(r1_weight):
+        with tf.GradientTape() as tape:
+            _, total = discriminator_loss(
+                discriminator,
+                real,
+                fake,
+                sentence,
+                sentence[::-1],
+                tf.ones(2, tf.float64),
+                settings=LossSettings(r1_weight=r1_weight),
+                training=True,
+            )
+        return tape.gradient(total, variables)
+
+    _, penalty_gradients = lazy_penalties(
+        discriminator,
+        real,
+        sentence,
+        settings=LossSettings(r1_weight=5.0, r1_every=2),
+        step=tf.constant(0),
+    )
+    for with_r1, without, lazy in zip(
+        gradients_of_loss(5.0), gradients_of_loss(0.0), penalty_gradients, strict=True
+    ):
+        np.testing.assert_allclose(lazy, 2 * (with_r1 - without), rtol=0, atol=1e-9)
 
 
 def _losses_and_gradients(strategy):

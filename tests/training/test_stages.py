@@ -75,7 +75,15 @@ STAGES = {
     "stream": (_stream_stage, {"stream_gradient_clip": 0.1}),
     "glam": (_glam_stage, {}),
     # One scale: second derivatives take long to trace.
-    "glam with R1": (_glam_stage, {"scales": 1, "r1_weight": 10.0}),
+    "glam with R1": (
+        _glam_stage,
+        {
+            "scales": 1,
+            "r1_weight": 10.0,
+            "r1_every": 2,
+            "discriminator_normalization": False,
+        },
+    ),
 }
 # Of a step on one of two replicas. Batch norms are called 16 times (6 in the generator,
 # 5 in the discriminators, twice): one collective each for the moments of all batches of
