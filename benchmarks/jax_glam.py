@@ -1,7 +1,8 @@
 """A training step of GLAM as a pure function of arrays, for `jax.jit`.
 
-The mathematics of `GlamStage.step` without the matching penalty, augmentation and
-accumulation; that one is written with TensorFlow's tapes.
+The mathematics of `GlamStage.step` without augmentation and accumulation, and with the
+R1 penalty at every step, whatever --r1_every is; that one is written with TensorFlow's
+tapes.
 """
 
 from collections.abc import Callable

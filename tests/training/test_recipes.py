@@ -44,7 +44,16 @@ def _step(stage, seed=SEED):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"accumulate_steps": 1}, {"accumulate_steps": 2}], ids=["once", "micro"]
+    "changes",
+    [
+        {"accumulate_steps": 1},
+        {
+            "accumulate_steps": 2,
+            "r1_every": int(SEED[1]),
+            "discriminator_normalization": False,
+        },
+    ],
+    ids=["once", "micro"],
 )
 def test_all_settings_beyond_the_paper_train_together(changes, tiny_config):
     stage = _stage(tiny_config, **RECIPE, **changes)
