@@ -157,6 +157,7 @@ def build_glam(config: Config, dtype=None) -> Glam:
         condition_dim=config.generator.condition_dim,
         word_attention=config.generator.word_attention,
         sentence_attention=config.generator.sentence_attention,
+        inner_width=config.generator.inner_width or None,
         dtype=dtype,
     )
     glam(

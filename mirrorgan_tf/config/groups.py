@@ -152,6 +152,13 @@ class GeneratorSettings:
         flag="generator_width",
         low=1,
     )
+    inner_width: int = setting(
+        0,
+        "ngf for the first scale's layers before its last one. More channels at 4×4 "
+        "and 8×8 px cost little time. 0: --generator_width (paper).",
+        flag="generator_inner_width",
+        low=0,
+    )
     residual_blocks: int = setting(
         2,
         "Residual blocks in every scale but the first (CUB: 2, COCO: 3).",

@@ -22,27 +22,38 @@ __all__ = ["FirstStage", "Glam", "ImageHead", "LaterStage"]
 class FirstStage(layers.Layer):
     """F0: condition and noise, (B, any), to features (B, size, size, width).
 
-    Starts at 4×4 with as many channels as halving per UpBlock needs.
+    Each UpBlock but the last halves the channels.
 
     Args:
-        size: side in px, a power of 2.
+        size: side in px, a power of 2 from 8 up.
         width: ngf, channels of the output.
+        inner_width: what the channels of all layers but the last are multiples of, as
+            if it were ngf; None: width.
         normalization: False has biases in place of the batch norms.
     """
 
-    def __init__(self, size: int, width: int, normalization: bool = True, **kwargs):
+    def __init__(
+        self,
+        size: int,
+        width: int,
+        inner_width: int | None = None,
+        normalization: bool = True,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         policy = self.dtype_policy
         doublings = (size // 4).bit_length() - 1
-        self.channels = width * 2**doublings
+        inner_width = inner_width or width
+        self.channels = inner_width * 2**doublings
+        up_widths = [inner_width * 2**i for i in reversed(range(1, doublings))]
         self.dense = dense(
             2 * 16 * self.channels, use_bias=not normalization, dtype=policy
         )
         self.norm = batch_normalization(dtype=policy) if normalization else None
         self.glu = GLU(dtype=policy)
         self.up_blocks = [
-            UpBlock(width * 2**i, normalization=normalization, dtype=policy)
-            for i in reversed(range(doublings))
+            UpBlock(up_width, normalization=normalization, dtype=policy)
+            for up_width in [*up_widths, width]
         ]
 
     def build(self, input_shape):
@@ -192,6 +203,7 @@ class Glam(keras.Model):
         condition_dim: D', length of s_ca.
         word_attention: False takes it out (ablation).
         sentence_attention: False takes it out (ablation; AttnGAN).
+        inner_width: see `FirstStage`; None: width (paper).
         normalization: False has biases in place of the batch norms: for serving, see
             `models.folding`.
 
@@ -211,6 +223,7 @@ class Glam(keras.Model):
         condition_dim: int = 100,
         word_attention: bool = True,
         sentence_attention: bool = True,
+        inner_width: int | None = None,
         normalization: bool = True,
         **kwargs,
     ):
@@ -229,11 +242,12 @@ class Glam(keras.Model):
         self.condition_dim = condition_dim
         self.word_attention = word_attention
         self.sentence_attention = sentence_attention
+        self.inner_width = inner_width
         self.normalization = normalization
         policy = self.dtype_policy
         self.conditioning = ConditioningAugmentation(condition_dim, dtype=policy)
         self.first_stage = FirstStage(
-            base_size, width, normalization=normalization, dtype=policy
+            base_size, width, inner_width, normalization=normalization, dtype=policy
         )
         self.later_stages = [
             LaterStage(
@@ -329,5 +343,6 @@ class Glam(keras.Model):
             "condition_dim": self.condition_dim,
             "word_attention": self.word_attention,
             "sentence_attention": self.sentence_attention,
+            "inner_width": self.inner_width,
             "normalization": self.normalization,
         }

@@ -50,6 +50,22 @@ def test_images_and_attention_have_the_sizes_of_each_scale(base_size, stages):
     assert all(np.abs(images).max() <= 1 for images in outputs["images"])
 
 
+def test_inner_width_is_that_of_the_first_scale_up_to_its_last_layer():
+    glam = _glam(base_size=32, inner_width=6)
+    glam(**_inputs(2))
+    first_stage = glam.first_stage
+    # 4×4, 8×8, 16×16 and 32×32 px.
+    assert first_stage.channels == 6 * 8
+    assert [block.channels for block in first_stage.up_blocks] == [24, 12, 2]
+    images = glam(**_inputs(2))["images"]
+    assert [image.shape for image in images] == [(2, 32, 32, 3), (2, 64, 64, 3)]
+    same = Glam.from_config(glam.get_config())
+    same(**_inputs(2))
+    same.set_weights(glam.get_weights())
+    for image, copied in zip(images, same(**_inputs(2))["images"], strict=True):
+        np.testing.assert_array_equal(image, copied)
+
+
 @pytest.mark.parametrize("word_attention", [True, False])
 @pytest.mark.parametrize("sentence_attention", [True, False])
 def test_words_change_the_image_only_through_word_attention(
