@@ -28,7 +28,11 @@ SMALL = [
     "--mixed_precision=none",
     "--scales=2",
     "--generator_width=4",
+    "--generator_inner_width=8",
     "--discriminator_width=2",
+    # They take long to trace; tests/training/test_recipes.py has them.
+    "--feature_discriminator=none",
+    "--r1_weight=0",
     "--small_width=4",
     "--image_encoder_weights=backbone",
     "--backbone_steps=4",
@@ -136,7 +140,12 @@ def test_finished_run_generates_and_is_exported(finished_run):
 
 @pytest.mark.slow
 def test_dry_run_needs_no_data(tmp_path):
-    small = ["--generator_width=2", "--discriminator_width=2", "--residual_blocks=1"]
+    small = [
+        "--generator_width=2",
+        "--discriminator_width=2",
+        "--residual_blocks=1",
+        "--r1_weight=0",
+    ]
     backbones = ["--image_encoder=small", "--stream_encoder=small"]
     batches = [f"--{stage}_batch_size=2" for stage in STAGES]
     done = run(

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 _TINY_NETWORKS = (
     "--generator_width=2",
     "--discriminator_width=2",
+    "--r1_weight=0",
     "--small_width=4",
     *(f"--{stage}_batch_size=2" for stage in ("backbone", "stem", "stream", "glam")),
 )

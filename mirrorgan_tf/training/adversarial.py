@@ -11,7 +11,7 @@ from mirrorgan_tf.models.discriminators import Discriminator
 from mirrorgan_tf.models.feature_discriminator import FeatureDiscriminator
 from mirrorgan_tf.training.distribution import global_mean
 
-__all__ = ["discriminator_loss", "lazy_penalties"]
+__all__ = ["discriminator_loss", "lazy_penalties", "penalties_are_lazy"]
 
 AnyDiscriminator = Discriminator | FeatureDiscriminator
 
@@ -36,14 +36,14 @@ def discriminator_loss(
         sentence: (B, D), the sentence embedding, not the condition s_ca.
         next_sentence: (B, D), of the next image of the batch.
         next_weights: (B,), 0 where there is no next image.
-        settings: forms and weights of the losses. With `r1_every` of 1 the penalties
-            are part of the loss; otherwise see `lazy_penalties`.
+        settings: forms and weights of the losses. Penalties are part of the loss
+            unless they are lazy.
         training: whether to use the statistics of the batch.
 
     Returns:
         The losses by name, without their weights, and their weighted sum.
     """
-    penalize = settings.r1_every == 1 and _used_penalties(settings)
+    penalize = _used_penalties(settings) and not penalties_are_lazy(settings)
     with _watch(real) if penalize else contextlib.nullcontext() as tape:
         features = discriminator.features(
             tf.nest.map_structure(lambda *pair: tf.concat(pair, 0), real, fake),
@@ -84,6 +84,11 @@ def discriminator_loss(
         )
         losses, total = losses | penalties, total + penalty
     return losses, total
+
+
+def penalties_are_lazy(settings: LossSettings) -> bool:
+    """Whether penalties are computed by `lazy_penalties`, not with every loss."""
+    return settings.r1_every > 1 and bool(_used_penalties(settings))
 
 
 def lazy_penalties(

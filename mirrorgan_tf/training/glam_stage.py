@@ -16,7 +16,11 @@ from mirrorgan_tf.models.rematerialization import rematerialize
 from mirrorgan_tf.models.stream import Stream
 from mirrorgan_tf.models.text_encoder import TextEncoder
 from mirrorgan_tf.training.accumulation import accumulate, micro_batches
-from mirrorgan_tf.training.adversarial import discriminator_loss, lazy_penalties
+from mirrorgan_tf.training.adversarial import (
+    discriminator_loss,
+    lazy_penalties,
+    penalties_are_lazy,
+)
 from mirrorgan_tf.training.augmentation import NUMBERS_PER_IMAGE, augment
 from mirrorgan_tf.training.captions import first_captions
 from mirrorgan_tf.training.distribution import (
@@ -218,7 +222,7 @@ class GlamStage(Stage):
                     training=True,
                 )
             own_gradients = tape.gradient(total, discriminator.trainable_variables)
-            if self.config.losses.r1_every > 1:
+            if penalties_are_lazy(self.config.losses):
                 penalties, penalty_gradients = lazy_penalties(
                     discriminator,
                     real_images.inputs,
