@@ -75,7 +75,7 @@ def measure_epoch(folder: Path, images: int) -> dict[str, float]:
     from mirrorgan_tf.data.datasets.coco import read_coco
 
     begun = time.perf_counter()
-    index = read_coco(folder / "coco", "train")
+    index = read_coco(folder / "coco", ["train"])["train"]
     read = time.perf_counter()
     BadExamples(index).check()
     checked = time.perf_counter()

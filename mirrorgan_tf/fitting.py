@@ -67,7 +67,7 @@ def fit(
     policy = keras.config.dtype_policy()
     try:
         if isinstance(config, str):
-            config = read_config(recipe_path(config), passed_over=("workdir", "stages"))
+            config = read_config(recipe_path(config), ignored=("workdir", "stages"))
         settings = {"dataset": "folder", **settings, "data_dir": str(folder)}
         config = config.replace(**settings)
         if not folder.exists():

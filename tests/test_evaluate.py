@@ -99,7 +99,7 @@ def test_export_is_evaluated_without_a_run_and_gives_the_runs_images(
     )
     assert report["metrics"].keys() == {"diversity"}
     assert report["samples"]["score"] is None
-    index = read_coco(noise_in_coco_layout, "val")
+    index = read_coco(noise_in_coco_layout)["val"]
     captions = sample_captions(index, 9, seed=1).captions
     seeds = [2**24 + position for position in range(9)]
     expected = open_workdir(trained_workdir).generate(captions, seed=seeds)

@@ -145,7 +145,7 @@ def read_labelled(data_dir: str | Path, split: str, size: int) -> LabelledImages
     Raises:
         UserError: the data set is missing, broken, or not birdlets.
     """
-    index = read_coco(data_dir, split)
+    index = read_coco(data_dir, [split])[split]
     codes = read_codes(data_dir, split, index.image_ids)
     with data_errors():
         decoded = decode_images(index, size)

@@ -10,7 +10,7 @@ from absl import logging
 from mirrorgan_tf.birdlets.attributes import ATTRIBUTES
 from mirrorgan_tf.birdlets.dataset import MANIFEST, write_birdlets
 from mirrorgan_tf.birdlets.truth import read_codes
-from mirrorgan_tf.data.datasets.coco import read_coco_splits
+from mirrorgan_tf.data.datasets.coco import read_coco
 from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.data.registry import Dataset
 from mirrorgan_tf.progress import Progress
@@ -53,7 +53,7 @@ class BirdletsDataset(Dataset):
 
     def read(self) -> dict[str, CaptionedImages]:
         """Indexes both splits."""
-        return read_coco_splits(self.folder)
+        return read_coco(self.folder)
 
     def read_labels(self, split: str, image_ids: np.ndarray) -> dict[str, np.ndarray]:
         """The attributes that the birds were drawn with."""

@@ -15,9 +15,8 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from mirrorgan_tf.data.decoding import BadImageError
+from mirrorgan_tf.data.decoding import BadImageError, load_image
 from mirrorgan_tf.data.leaks import file_sizes
-from mirrorgan_tf.data.loading import load_image
 from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.errors import UserError
 

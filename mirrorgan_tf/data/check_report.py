@@ -4,9 +4,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 from mirrorgan_tf.config import Config
-from mirrorgan_tf.data.decoding import BadImageError
+from mirrorgan_tf.data.decoding import BadImageError, load_image
 from mirrorgan_tf.data.inspection import inspect_images
-from mirrorgan_tf.data.loading import load_image
 from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.data.sources import choose_vocabulary
 from mirrorgan_tf.data.statistics import (

@@ -18,8 +18,11 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from mirrorgan_tf.data.records import CaptionedImages
+from mirrorgan_tf.data.shards import load_content
 from mirrorgan_tf.data.views import View, take_view
 from mirrorgan_tf.downloads import describe_placeholder
+from mirrorgan_tf.files import read_bytes
 
 __all__ = [
     "BadImageError",
@@ -27,6 +30,8 @@ __all__ = [
     "decode_image",
     "decode_view",
     "decode_with_pillow",
+    "load_encoded",
+    "load_image",
 ]
 
 # Byte patterns of an orientation other than upright, anywhere in a file. Pixels match
@@ -54,6 +59,35 @@ _DCT = "INTEGER_ACCURATE"
 
 class BadImageError(Exception):
     """An image that can't be used; the text says why, to follow the image's name."""
+
+
+def load_encoded(index: CaptionedImages, row: int) -> bytes:
+    """The encoded image of a row, from its file or shard.
+
+    Raises:
+        BadImageError: it can't be read.
+    """
+    try:
+        if index.offsets is None:
+            return read_bytes(index.paths[row])
+        with tf.device("CPU:0"):
+            offset = tf.constant(index.offsets[row])
+            return load_content(tf.constant(index.paths[row]), offset).numpy()
+    except tf.errors.DataLossError:
+        raise BadImageError("its record is damaged; pack the set again") from None
+    except tf.errors.OpError as error:
+        raise BadImageError(f"can't be read ({error.message})") from None
+    except OSError as error:
+        raise BadImageError(f"can't be read ({error.strerror})") from None
+
+
+def load_image(index: CaptionedImages, row: int) -> np.ndarray:
+    """The image of a row, (height, width, 3) uint8, decoded as training decodes it.
+
+    Raises:
+        BadImageError: it can't be read or decoded.
+    """
+    return decode_bytes(load_encoded(index, row))
 
 
 def decode_bytes(content: bytes) -> np.ndarray:

@@ -156,13 +156,7 @@ class TrainingExamples(_Examples):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class EvaluationExamples(_Examples):
-    """The middle of an image and the first words of a chosen caption.
-
-    Attributes:
-        chosen: (N,) int64, which caption of each image.
-    """
-
-    chosen: tf.Tensor
+    """The middle of an image and the first words of its first caption."""
 
     def quick(self, _: tf.Tensor, row: tf.Tensor) -> Example:
         """An example; raises if its image is bad."""
@@ -182,7 +176,7 @@ class EvaluationExamples(_Examples):
         )
 
     def _assemble(self, row, image):
-        caption = self.captions.starts[row] + self.chosen[row]
+        caption = self.captions.starts[row]
         ids = self.captions.words(caption)[: self.max_words]
         return self._example(row, image, [caption], [ids])
 

@@ -10,8 +10,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from mirrorgan_tf.data.decoding import BadImageError, decode_bytes
-from mirrorgan_tf.data.loading import load_encoded
+from mirrorgan_tf.data.decoding import BadImageError, decode_bytes, load_encoded
 from mirrorgan_tf.data.records import CaptionedImages
 
 __all__ = ["ImageFacts", "inspect_images", "orientation"]

@@ -48,7 +48,6 @@ def make_dataset(
     flip: bool = True,
     cache: DecodedImages | None = None,
     captions_each: int = 1,
-    caption_index: int | Sequence[int] = 0,
     bad_examples: BadExamples | None = None,
     input_context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
@@ -57,8 +56,8 @@ def make_dataset(
     Training: endless; each epoch is a permutation, batches run across its borders;
     random crop, flip and caption, and a random subset of the words of a caption with
     more than `max_words` known ones. Otherwise: every image once, in order, centre
-    crop, the first words; the last batch may be short, and bad images are left out if
-    they are to be skipped.
+    crop, the first words of the first caption; the last batch may be short, and bad
+    images are left out if they are to be skipped.
 
     Args:
         index: the images and captions, N of them.
@@ -75,7 +74,6 @@ def make_dataset(
             time.
         captions_each: training: k, captions of each image visited; the first is
             drawn, the others follow it in the index, round and round.
-        caption_index: not training: which caption, for all images or for each one.
         bad_examples: counts images that can't be read; None: fail at the first.
         input_context: of a worker that makes only its rows of each global batch.
 
@@ -91,14 +89,11 @@ def make_dataset(
         - `index` (B,) int32, rows of `index`.
 
     Raises:
-        ValueError: an argument is out of its range.
+        ValueError: cached images, tokenized captions or workers do not fit.
         tf.errors.OpError: when run, if an image is bad and the policy is to fail, or
             too many are; `data_errors` makes it a `UserError`.
     """
     sizes = tuple(sizes)
-    _check_arguments(
-        index, sizes, batch_size, seed, start_step, max_words, captions_each
-    )
     first = start_step * batch_size
     if training:
         rows = _training_rows(len(index), seed, first)
@@ -116,13 +111,12 @@ def make_dataset(
             "size": sizes[-1],
             "max_words": max_words,
         }
-        chosen = tf.constant(_check_caption_index(index, caption_index))
     if training:
         examples = TrainingExamples(
             **shared, seed=seed, flip=flip, captions_each=captions_each
         )
     else:
-        examples = EvaluationExamples(**shared, chosen=chosen)
+        examples = EvaluationExamples(**shared)
 
     @tf.autograph.experimental.do_not_convert
     def finish(batch):
@@ -200,37 +194,3 @@ def _open_captions(
             f"tokenizer: captions of {len(tokenizer)} images; expected {len(index)}"
         )
     return tokenizer
-
-
-def _check_arguments(
-    index, sizes, batch_size, seed, start_step, max_words, captions_each
-) -> None:
-    if not len(index):
-        raise ValueError("index: no images; expected at least one")
-    if not sizes or sizes[0] < 1 or list(sizes) != sorted(set(sizes)):
-        raise ValueError(f"sizes={sizes}; expected rising sides in px")
-    for name, value, low in (
-        ("batch_size", batch_size, 1),
-        ("start_step", start_step, 0),
-        ("max_words", max_words, 1),
-        ("captions_each", captions_each, 1),
-        ("seed", seed, 0),
-    ):
-        if value < low:
-            raise ValueError(f"{name}={value}; expected at least {low}")
-    if seed >= 2**31:
-        raise ValueError(f"seed={seed}; expected less than 2^31")
-
-
-def _check_caption_index(
-    index: CaptionedImages, caption_index: int | Sequence[int]
-) -> np.ndarray:
-    """One caption number for each image, (N,) int64."""
-    counts = np.array([len(captions) for captions in index.captions])
-    chosen = np.broadcast_to(np.asarray(caption_index, np.int64), counts.shape)
-    if ((chosen < 0) | (chosen >= counts)).any():
-        row = int(np.argmax((chosen < 0) | (chosen >= counts)))
-        raise ValueError(
-            f"caption_index: {chosen[row]} for image {row}, which has {counts[row]}"
-        )
-    return chosen

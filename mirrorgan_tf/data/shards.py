@@ -31,7 +31,6 @@ __all__ = [
     "VERSION",
     "is_packed",
     "load_content",
-    "read_content",
     "read_json",
     "read_packed",
     "read_settings",
@@ -126,15 +125,6 @@ def load_content(path: tf.Tensor, offset: tf.Tensor | None) -> tf.Tensor:
     features = {"image/encoded": tf.io.FixedLenFeature([], tf.string)}
     record = records.take(1).get_single_element()
     return tf.io.parse_single_example(record, features)["image/encoded"]
-
-
-def read_content(index: CaptionedImages, row: int) -> bytes:
-    """The encoded image of a row; OSError or tf.errors.OpError if it can't be read."""
-    if index.offsets is None:
-        return read_bytes(index.paths[row])
-    with tf.device("CPU:0"):
-        offset = tf.constant(index.offsets[row])
-        return load_content(tf.constant(index.paths[row]), offset).numpy()
 
 
 def read_settings(data_dir: str | Path) -> dict:

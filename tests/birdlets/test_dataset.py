@@ -111,7 +111,7 @@ def test_states_of_captions_agree_with_the_attributes_file(written, split):
 
 
 def test_coco_reader_reads_birdlets(written):
-    images = read_coco(written, "val")
+    images = read_coco(written)["val"]
     assert len(images) == 45
     assert all(len(captions) == 5 for captions in images.captions)
 

@@ -30,7 +30,7 @@ def test_score_statements_counts_those_whose_truth_is_known():
 
 
 def test_metrics_of_real_images_and_their_own_captions_are_perfect(birdlets):
-    index = read_coco(birdlets, "val")
+    index = read_coco(birdlets)["val"]
     sample = sample_captions(index, 40, seed=0)
     truth = json.loads((birdlets / "annotations/attributes_val2014.json").read_text())
     values = {image["id"]: image for image in truth["images"]}

@@ -44,9 +44,7 @@ def plan(noise_in_coco_layout, tmp_path):
     return EvaluationPlan(
         folder=tmp_path / "out",
         source=ImageSource(generate, 32, {"step": 1}, "step1"),
-        splits={
-            name: read_coco(noise_in_coco_layout, name) for name in ("train", "val")
-        },
+        splits=read_coco(noise_in_coco_layout),
         extractors={
             "pixels": PixelExtractor,
             "inception": unavailable,
@@ -121,6 +119,6 @@ def test_required_metric_that_fails_is_an_error_after_all_others(plan, monkeypat
 def test_damaged_real_image_is_named_in_the_error(noise_in_coco_layout, tmp_path):
     shutil.copytree(noise_in_coco_layout, tmp_path / "coco")
     (tmp_path / "coco" / "val2014" / "3.png").write_bytes(b"no picture")
-    images = real_images("real", read_coco(tmp_path / "coco", "val"), 32)
+    images = real_images("real", read_coco(tmp_path / "coco")["val"], 32)
     with pytest.raises(UserError, match="3.png"):
         list(images.batches(32, 0))

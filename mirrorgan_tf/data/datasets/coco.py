@@ -29,9 +29,8 @@ from mirrorgan_tf.files import read_bytes
 __all__ = [
     "CocoDataset",
     "coco_years",
-    "read_coco",
     "read_coco_jsons",
-    "read_coco_splits",
+    "read_coco",
 ]
 
 _SPLITS = ("train", "val")
@@ -59,7 +58,7 @@ class CocoDataset(Dataset):
         """Indexes both splits; one JSON alone is split by the images' names."""
         settings = self.config.data
         if not settings.coco_train_json:
-            return read_coco_splits(self.folder)
+            return read_coco(self.folder)
         files = {"train": (settings.coco_train_json, settings.coco_images)}
         if settings.coco_val_json:
             val_images = settings.coco_val_images or settings.coco_images
@@ -84,8 +83,10 @@ class CocoDataset(Dataset):
         )
 
 
-def read_coco(data_dir: str | Path, split: str) -> CaptionedImages:
-    """Indexes a split of COCO 2014 or 2017 as it is unpacked.
+def read_coco(
+    data_dir: str | Path, splits: Sequence[str] = _SPLITS
+) -> dict[str, CaptionedImages]:
+    """Indexes splits of COCO 2014 or 2017 as it is unpacked.
 
     `annotations/captions_{split}{year}.json` beside the folder `{split}{year}`, or
     `images/{split}{year}`. Where both years are there, 2014 is taken, unless only 2017
@@ -93,21 +94,7 @@ def read_coco(data_dir: str | Path, split: str) -> CaptionedImages:
 
     Args:
         data_dir: folder that holds `annotations` and the image folders.
-        split: "train" or "val".
-
-    Raises:
-        UserError: the JSON or an image file is missing, or the JSON is not COCO's.
-        ValueError: split is neither "train" nor "val".
-    """
-    if split not in _SPLITS:
-        raise ValueError(f"split={split!r}; expected 'train' or 'val'")
-    return read_coco_splits(data_dir, [split])[split]
-
-
-def read_coco_splits(
-    data_dir: str | Path, splits: Sequence[str] = _SPLITS
-) -> dict[str, CaptionedImages]:
-    """Indexes several splits of COCO, as `read_coco` does one.
+        splits: "train" and "val", or one of them.
 
     Raises:
         UserError: the JSON or an image file is missing, or the JSON is not COCO's.
