@@ -1,12 +1,10 @@
 """Whether GPUs multiply float32 in TF32 or in full precision."""
 
-import contextlib
 import os
-from collections.abc import Iterator
 
 import tensorflow as tf
 
-__all__ = ["describe_float32", "full_float32", "use_tf32"]
+__all__ = ["describe_float32", "use_tf32"]
 
 # Compute capability of the first NVIDIA GPUs with TF32 (A100).
 _FIRST_CAPABILITY = 8, 0
@@ -20,17 +18,6 @@ def use_tf32(on: bool) -> None:
             of mantissa and is several times as fast as full precision.
     """
     tf.config.experimental.enable_tensor_float_32_execution(on)
-
-
-@contextlib.contextmanager
-def full_float32() -> Iterator[None]:
-    """Multiplies float32 in full precision inside, and as before afterwards."""
-    before = tf.config.experimental.tensor_float_32_execution_enabled()
-    use_tf32(False)
-    try:
-        yield
-    finally:
-        use_tf32(before)
 
 
 def describe_float32() -> str:

@@ -1,4 +1,4 @@
-"""Loads the original's parameters into our models, and the reverse."""
+"""Loads the original's parameters into our models."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from mirrorgan_tf.convert.layouts import Entry
 from mirrorgan_tf.convert.names import pytorch_entries
 from mirrorgan_tf.errors import UserError
 
-__all__ = ["load_entries", "load_pytorch_state", "pytorch_state"]
+__all__ = ["load_entries", "load_pytorch_state"]
 
 # PyTorch's batch norms count batches, and torchvision's networks may include their
 # classifiers; neither has an effect on outputs.
@@ -59,18 +59,6 @@ def load_entries(
     for entry in entries:
         tensors = (np.asarray(arrays[name]) for name in entry.names)
         entry.variable.assign(entry.to_ours(*tensors))
-
-
-def pytorch_state(model: keras.Model) -> dict[str, np.ndarray]:
-    """A model's variables by the original's names, in its layouts.
-
-    `load_pytorch_state` reverses it.
-    """
-    state = {}
-    for entry in pytorch_entries(model):
-        ours = keras.ops.convert_to_numpy(entry.variable)
-        state |= zip(entry.names, entry.to_theirs(ours), strict=True)
-    return state
 
 
 def _describe_misfits(expected, arrays):

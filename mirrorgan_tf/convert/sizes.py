@@ -3,23 +3,13 @@
 import re
 
 import numpy as np
-from keras import ops
 
-from mirrorgan_tf.convert.loading import load_pytorch_state
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.models.discriminators import Discriminator
-from mirrorgan_tf.models.glam import Glam
-from mirrorgan_tf.models.stem import Stem
-from mirrorgan_tf.models.stream import StreamDecoder
 
 __all__ = [
     "discriminator_sizes",
     "glam_sizes",
     "image_encoder_sizes",
-    "load_discriminator",
-    "load_glam",
-    "load_stem",
-    "load_stream_decoder",
     "stem_sizes",
     "stream_decoder_sizes",
     "stream_encoder_sizes",
@@ -110,51 +100,6 @@ def discriminator_sizes(state: State) -> tuple[dict[str, int], int]:
         for name, array in state.items()
     )
     return {"size": 4 * 2**halvings, "width": max(1, channels // 8)}, joint - channels
-
-
-def load_stem(state: State) -> Stem:
-    """STEM from RNN_ENCODER's state.
-
-    Raises:
-        UserError: the parameters are not those of such a network; the same holds for
-            the functions below.
-    """
-    stem = Stem(**stem_sizes(state))
-    stem(ops.zeros((1, 1), "int32"), ops.ones((1,), "int32"))
-    load_pytorch_state(stem, state)
-    return stem
-
-
-def load_stream_decoder(state: State) -> StreamDecoder:
-    """STREAM's decoder from its state."""
-    decoder = StreamDecoder(**stream_decoder_sizes(state))
-    decoder(ops.zeros((1, decoder.embedding_dim)), ops.zeros((1, 2), "int32"))
-    load_pytorch_state(decoder, state)
-    return decoder
-
-
-def load_glam(state: State) -> Glam:
-    """GLAM from G_NET's state, MirrorGAN's or AttnGAN's."""
-    sizes, words_dim = glam_sizes(state)
-    glam = Glam(**sizes)
-    glam.build(
-        (None, None, words_dim),
-        (None, words_dim),
-        (None, glam.noise_dim),
-        (None, glam.condition_dim),
-    )
-    load_pytorch_state(glam, state)
-    return glam
-
-
-def load_discriminator(state: State) -> Discriminator:
-    """A discriminator from the state of D_NET64, D_NET128, D_NET256, .."""
-    sizes, words_dim = discriminator_sizes(state)
-    discriminator = Discriminator(**sizes)
-    size = discriminator.size
-    discriminator.build((None, size, size, 3), (None, words_dim))
-    load_pytorch_state(discriminator, state)
-    return discriminator
 
 
 def _shape(state, name, rank):

@@ -12,15 +12,13 @@ The choice is made when an operation is called; a traced function keeps the choi
 was made while it was traced. docs/performance.md has the measurements.
 """
 
-import contextlib
 import enum
-from collections.abc import Iterator
 
 import keras
 
 from mirrorgan_tf.config.groups import KERNELS
 
-__all__ = ["Operation", "is_fast", "kernels", "set_kernels", "use_kernels"]
+__all__ = ["Operation", "is_fast", "set_kernels"]
 
 _kernels = "auto"
 
@@ -33,11 +31,6 @@ class Operation(enum.Enum):
     CONVOLUTION = enum.auto()
     JOINT_CONVOLUTION = enum.auto()
     UPSAMPLING = enum.auto()
-
-
-def kernels() -> str:
-    """The setting of this process: "auto" or "reference"."""
-    return _kernels
 
 
 def set_kernels(choice: str) -> None:
@@ -53,17 +46,6 @@ def set_kernels(choice: str) -> None:
     if choice not in KERNELS:
         raise ValueError(f"choice={choice!r}; expected one of {', '.join(KERNELS)}")
     _kernels = choice
-
-
-@contextlib.contextmanager
-def use_kernels(choice: str) -> Iterator[None]:
-    """Uses these versions inside, and those of before afterwards."""
-    before = _kernels
-    set_kernels(choice)
-    try:
-        yield
-    finally:
-        set_kernels(before)
 
 
 def is_fast(operation: Operation, dtype: str = "float32") -> bool:

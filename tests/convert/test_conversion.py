@@ -17,7 +17,6 @@ from mirrorgan_tf.convert.__main__ import (
     read_settings,
 )
 from mirrorgan_tf.convert.conversion import convert
-from mirrorgan_tf.convert.loading import pytorch_state
 from mirrorgan_tf.convert.parts import Checkpoints
 from mirrorgan_tf.data.transforms import to_uint8
 from mirrorgan_tf.errors import UserError
@@ -39,6 +38,7 @@ from mirrorgan_tf.training.distribution import make_strategy
 from mirrorgan_tf.training_run import Training
 from mirrorgan_tf.workdir import open_workdir
 from tests.conftest import ROOT
+from tests.convert.states import pytorch_state
 
 WORDS = ["red", "a", "bird", "with", "black", "wings", "blue"]
 CAPTIONS = ["a red bird with black wings", "blue"]

@@ -1,14 +1,15 @@
 import numpy as np
 import pytest
 
-from mirrorgan_tf.convert import sizes
-from mirrorgan_tf.convert.loading import load_pytorch_state, pytorch_state
+from mirrorgan_tf.convert.loading import load_pytorch_state
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.models.discriminators import Discriminator
 from mirrorgan_tf.models.glam import Glam
 from mirrorgan_tf.models.image_encoder import ImageEncoder
 from mirrorgan_tf.models.stem import Stem
 from mirrorgan_tf.models.stream import StreamDecoder
+from tests.convert.states import pytorch_state
+from tools.parity import networks
 
 
 def _glam(**kwargs):
@@ -37,22 +38,22 @@ def _decoder():
 
 SMALL = {"width": 2, "noise_dim": 3, "condition_dim": 5}
 CASES = {
-    "stem": (_stem, sizes.load_stem),
-    "decoder": (_decoder, sizes.load_stream_decoder),
-    "glam": (lambda: _glam(**SMALL), sizes.load_glam),
-    "one stage": (lambda: _glam(base_size=16, stages=1, **SMALL), sizes.load_glam),
+    "stem": (_stem, networks.load_stem),
+    "decoder": (_decoder, networks.load_stream_decoder),
+    "glam": (lambda: _glam(**SMALL), networks.load_glam),
+    "one stage": (lambda: _glam(base_size=16, stages=1, **SMALL), networks.load_glam),
     "four stages": (
         lambda: _glam(base_size=8, stages=4, residual_blocks=3, **SMALL),
-        sizes.load_glam,
+        networks.load_glam,
     ),
     "attngan": (
         lambda: _glam(base_size=8, sentence_attention=False, **SMALL),
-        sizes.load_glam,
+        networks.load_glam,
     ),
     **{
         f"discriminator {size}": (
             lambda size=size: _discriminator(size),
-            sizes.load_discriminator,
+            networks.load_discriminator,
         )
         for size in (64, 256, 512)
     },

@@ -4,12 +4,13 @@ import keras
 import numpy as np
 import pytest
 
-from mirrorgan_tf.convert.loading import load_pytorch_state, pytorch_state
+from mirrorgan_tf.convert.loading import load_pytorch_state
 from mirrorgan_tf.convert.names import pytorch_entries
 from mirrorgan_tf.models import torchvision
 from mirrorgan_tf.models.image_encoder import ImageEncoder
 from mirrorgan_tf.models.stream import StreamEncoder
 from tests.conftest import shapes_alone
+from tests.convert.states import pytorch_state
 from tests.convert.torchvision_reference import (
     TensorFlow,
     inception_v3,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mirrorgan_tf.models.batch_norm import BatchNormalization
-from mirrorgan_tf.ops.selection import use_kernels
+from tests.ops.kernels import use_kernels
 
 tf = pytest.importorskip("tensorflow")
 

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from mirrorgan_tf.ops.adam import Adam
-from mirrorgan_tf.ops.selection import use_kernels
+from tests.ops.kernels import use_kernels
 
 START = np.linspace(-1, 1, 5)
 STEPS = (1.0, -2.0, 0.5, 3.0)

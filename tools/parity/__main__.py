@@ -25,7 +25,7 @@ from mirrorgan_tf.files import read_bytes
 from mirrorgan_tf.text.splitting import split_words
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
-from mirrorgan_tf.tf32 import full_float32
+from mirrorgan_tf.tf32 import use_tf32
 from tools.parity.adversarial_checks import check_adversarial
 from tools.parity.golden import GoldenFile, MissingGoldenError, Report
 from tools.parity.network_checks import (
@@ -59,6 +59,7 @@ def check_folder(folder: str | Path) -> Report:
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{folder}: is no folder; give a folder of golden .npz files")
+    use_tf32(False)
     report = Report()
     goldens = {}
     for path in sorted(folder.iterdir()):
@@ -73,8 +74,7 @@ def check_folder(folder: str | Path) -> Report:
             continue
         before = len(report.lines)
         arguments = (goldens,) if check is check_adversarial else ()
-        with full_float32():
-            _run(name, lambda: check(goldens[name], *arguments, report), report)  # noqa: B023
+        _run(name, lambda: check(goldens[name], *arguments, report), report)  # noqa: B023
         if len(report.lines) == before:
             report.gap(f"{name}.npz: no quantity of it was compared")
     for name, golden in goldens.items():

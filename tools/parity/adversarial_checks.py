@@ -9,7 +9,6 @@ from keras import ops
 
 from mirrorgan_tf.config.groups import LossSettings
 from mirrorgan_tf.convert.names import pytorch_entries
-from mirrorgan_tf.convert.sizes import load_glam, load_stream_decoder
 from mirrorgan_tf.losses.adversarial import adversarial_loss
 from mirrorgan_tf.losses.caption import mean_word_loss
 from mirrorgan_tf.losses.kl import kl_to_standard_normal
@@ -23,6 +22,7 @@ from tools.parity.network_checks import (
     numpy,
     to_channels_last,
 )
+from tools.parity.networks import load_glam, load_stream_decoder
 
 __all__ = ["GRADIENT_TOLERANCE", "check_adversarial"]
 

@@ -5,12 +5,6 @@ import re
 import numpy as np
 from keras import ops
 
-from mirrorgan_tf.convert.sizes import (
-    load_discriminator,
-    load_glam,
-    load_stem,
-    load_stream_decoder,
-)
 from mirrorgan_tf.losses.caption import caption_cross_entropy
 from mirrorgan_tf.losses.damsm import (
     matching_losses,
@@ -21,6 +15,12 @@ from mirrorgan_tf.models.attention import padding_mask_from_lengths
 from mirrorgan_tf.models.discriminators import Discriminator
 from mirrorgan_tf.models.redescription import greedy
 from tools.parity.golden import GoldenFile, Report
+from tools.parity.networks import (
+    load_discriminator,
+    load_glam,
+    load_stem,
+    load_stream_decoder,
+)
 
 __all__ = [
     "TOLERANCE",
