@@ -18,7 +18,7 @@ from mirrorgan_tf.config.flagfiles import expand_flagfiles, list_recipes, recipe
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.logs import hide_tensorflow_warnings, start_logging
 from mirrorgan_tf.out_of_memory import is_out_of_memory
-from mirrorgan_tf.terminal import escaped_streams, one_line
+from mirrorgan_tf.terminal import escaped_streams, logs_json, one_line
 
 __all__ = ["command_line", "require_settings", "run", "start_keras"]
 
@@ -115,7 +115,7 @@ def _parse(argv):
 def _call(main, arguments, operands):
     """Calls main and returns the exit status; prints errors in one line."""
     interrupts.raise_on_interrupt()
-    if _logs_json():
+    if logs_json():
         start_logging(as_json=True)
     if "mirrorgan_tf.keras_settings" in sys.modules:
         # The command has imported it directly.
@@ -158,7 +158,7 @@ def _check_operands(arguments, operands):
 
 
 def _fail(message):
-    if _logs_json():
+    if logs_json():
         logging.error("%s", message)
     else:
         print(f"error: {one_line(message)}", file=sys.stderr)
@@ -169,10 +169,6 @@ def _first_line(error):
     lines = str(error).strip().splitlines() or [type(error).__name__]
     # TensorFlow's messages begin with the name of a graph function: {{function ...}}.
     return re.sub(r"^\{\{.*?\}\} ", "", lines[0])
-
-
-def _logs_json():
-    return "log_format" in flags.FLAGS and flags.FLAGS.log_format == "json"
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """FID during stage glam: `--evaluate_every`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -10,15 +10,16 @@ import tensorflow as tf
 from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.data.transforms import to_uint8
 from mirrorgan_tf.evaluation.autoencoder import open_autoencoder
+from mirrorgan_tf.evaluation.features import FeatureExtractor
+from mirrorgan_tf.evaluation.fid import fid
 from mirrorgan_tf.evaluation.image_sets import real_images
 from mirrorgan_tf.evaluation.sampling import choose_images, sample_captions
-from mirrorgan_tf.evaluation.training_fid import fid_of
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text_to_image import TextToImage
 from mirrorgan_tf.training.glam_stage import GlamStage
 from mirrorgan_tf.training.stage import Observation, Observer
 
-__all__ = ["FidObserver"]
+__all__ = ["FidObserver", "fid_of"]
 
 _IMAGES = 1000
 _BATCH = 32
@@ -91,6 +92,36 @@ class FidObserver(Observer):
             generate, self._captions, self._real_features, self._extractor, seed=_SEED
         )
         return {self.best_figure: value}, {}
+
+
+def fid_of(
+    generate: Callable[[Sequence[str], Sequence[int]], np.ndarray],
+    captions: Sequence[str],
+    real_features: np.ndarray,
+    extractor: FeatureExtractor,
+    *,
+    seed: int,
+) -> float:
+    """FID of images generated from captions; `seed` alone determines the noise.
+
+    Args:
+        generate: captions and seeds (B,) to images (B, S, S, 3) uint8.
+        captions: M texts, one image each; M at least 2.
+        real_features: (N, D), what `extractor` gives for real images.
+        extractor: gives `features` (B, D) of images.
+        seed: every image gets noise of its own.
+
+    Raises:
+        ValueError: fewer than 2 captions or rows of `real_features`.
+    """
+    seeds = range(seed * 2**24, seed * 2**24 + len(captions))
+    features = [
+        extractor(
+            generate(captions[start : start + _BATCH], seeds[start : start + _BATCH])
+        )["features"]
+        for start in range(0, len(captions), _BATCH)
+    ]
+    return fid(real_features, np.concatenate(features))
 
 
 def _open_in_float32(folder, index, size_px):

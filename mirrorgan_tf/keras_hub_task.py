@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras import ops
 
 from mirrorgan_tf.arguments import check_captions, check_seeds
-from mirrorgan_tf.config import SETTINGS, Config
+from mirrorgan_tf.config import Config
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.networks import build_glam, build_stream, build_text_encoder
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
@@ -30,12 +30,9 @@ __all__ = [
 
 def portable_settings(config: Config) -> dict:
     """The settings of a training without its paths, which mean nothing elsewhere."""
-    paths = {setting.flag for setting in SETTINGS if setting.path}
     # Every weight comes from the preset.
     config = config.replace(image_encoder_weights="none", stream_encoder_weights="none")
-    return {
-        flag: value for flag, value in config.to_flags().items() if flag not in paths
-    }
+    return config.to_flags(paths=False)
 
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")

@@ -43,11 +43,14 @@ from mirrorgan_tf.training.distribution import (
     num_workers,
 )
 from mirrorgan_tf.training.glam_stage import GlamStage
-from mirrorgan_tf.training.hyperparameters import write_hyperparameters
 from mirrorgan_tf.training.loop import run_stage
 from mirrorgan_tf.training.memory import memory_errors
 from mirrorgan_tf.training.precision import set_mixed_precision
-from mirrorgan_tf.training.progress import Callback, StartUpTimes
+from mirrorgan_tf.training.progress import (
+    Callback,
+    StartUpTimes,
+    write_hyperparameters,
+)
 from mirrorgan_tf.training.signals import StopSignals
 from mirrorgan_tf.training.stem_stage import StemStage
 from mirrorgan_tf.training.stream_stage import StreamStage

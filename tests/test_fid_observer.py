@@ -4,6 +4,7 @@ import pytest
 
 from mirrorgan_tf import fid_observer
 from mirrorgan_tf.data.sources import open_dataset
+from mirrorgan_tf.evaluation.fid import fid
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
 from mirrorgan_tf.training.glam_stage import GlamStage
@@ -46,3 +47,32 @@ def test_fid_is_that_of_averaged_generator_and_validation_images(
     expected = np.sum((real.mean(0) - gray) ** 2) + np.trace(np.cov(real.T))
     assert observer()[0]["fid"] == pytest.approx(expected, rel=0.02)
     assert figures["fid"] != pytest.approx(expected, rel=0.02)
+
+
+CAPTIONS = [f"caption {i}" for i in range(40)]
+
+
+def random_pixels(captions, seeds):
+    """Pixels that depend on the seed alone."""
+    return np.stack(
+        [
+            np.random.default_rng(seed).integers(0, 256, (2, 2, 3), np.uint8)
+            for seed in seeds
+        ]
+    )
+
+
+def flat_pixels(images):
+    return {"features": images.reshape(len(images), -1).astype(np.float32)}
+
+
+def test_fid_of_equals_the_fid_of_all_generated_images():
+    real = np.random.default_rng(1).normal(100, 50, (60, 12))
+    images = random_pixels(CAPTIONS, range(5 * 2**24, 5 * 2**24 + 40))
+    expected = fid(real, flat_pixels(images)["features"])
+    assert fid_observer.fid_of(
+        random_pixels, CAPTIONS, real, flat_pixels, seed=5
+    ) == pytest.approx(expected)
+    assert fid_observer.fid_of(
+        random_pixels, CAPTIONS, real, flat_pixels, seed=6
+    ) != pytest.approx(expected)

@@ -85,18 +85,19 @@ class Config:
             }
         )
 
-    def to_flags(self, *, runtime: bool = True) -> dict[str, Any]:
+    def to_flags(self, *, runtime: bool = True, paths: bool = True) -> dict[str, Any]:
         """Every setting by the name of its flag.
 
         Args:
             runtime: whether to include the settings that may change when a run is
                 resumed. Checkpoints depend on the others.
+            paths: whether to include paths, which mean nothing on other machines.
         """
         fields = dataclasses.asdict(self)
         return {
             setting.flag: fields[setting.group][setting.name]
             for setting in SETTINGS
-            if runtime or not setting.runtime
+            if (runtime or not setting.runtime) and (paths or not setting.path)
         }
 
     @property

@@ -115,7 +115,7 @@ def _two_sample_test(inputs):
 
 def _power_spectrum(inputs):
     def spectrum(name):
-        return mean_power_spectrum([inputs.images[name].first(_MAX_PIXEL_IMAGES)])
+        return mean_power_spectrum(inputs.images[name].first(_MAX_PIXEL_IMAGES))
 
     real = spectrum("real")
     return {

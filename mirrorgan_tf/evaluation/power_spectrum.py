@@ -1,7 +1,5 @@
 """Power spectra: textures and upsampling artefacts that pixels do not show."""
 
-from collections.abc import Iterable
-
 import numpy as np
 
 __all__ = ["compare_spectra", "mean_power_spectrum"]
@@ -11,31 +9,22 @@ _HIGHEST = 7 / 16
 _NEAR_AXIS = 1 / 16
 
 
-def mean_power_spectrum(batches: Iterable[np.ndarray]) -> np.ndarray:
+def mean_power_spectrum(images: np.ndarray) -> np.ndarray:
     """Mean squared magnitude of the Fourier transform of brightness.
 
     A Hann window keeps the images' edges out of the spectrum; the mean is removed.
 
     Args:
-        batches: images (B, S, S, 3) uint8.
+        images: (N, S, S, 3) uint8, N at least 1.
 
     Returns:
         (S, S) float64, frequency 0 at [0, 0], as `numpy.fft.fft2`.
-
-    Raises:
-        ValueError: no images.
     """
-    total, count = 0.0, 0
-    for images in batches:
-        gray = images.mean(axis=3)
-        gray = gray - gray.mean(axis=(1, 2), keepdims=True)
-        hann = np.hanning(gray.shape[1] + 1)[:-1]
-        spectra = np.fft.fft2(gray * hann * hann[:, None])
-        total = total + np.square(np.abs(spectra)).sum(axis=0)
-        count += len(images)
-    if not count:
-        raise ValueError("batches holds no images; expected at least one")
-    return total / count
+    gray = images.mean(axis=3)
+    gray -= gray.mean(axis=(1, 2), keepdims=True)
+    hann = np.hanning(gray.shape[1] + 1)[:-1]
+    spectra = np.fft.fft2(gray * hann * hann[:, None])
+    return np.square(np.abs(spectra)).mean(axis=0)
 
 
 def compare_spectra(spectrum: np.ndarray, real: np.ndarray) -> dict:

@@ -7,7 +7,6 @@ import platform
 from pathlib import Path
 
 import mirrorgan_tf
-from mirrorgan_tf.config import SETTINGS
 from mirrorgan_tf.mirrorgan import MirrorGAN
 
 __all__ = ["MANIFEST_FILE", "describe_export", "write_manifest"]
@@ -31,17 +30,11 @@ def describe_export(model: MirrorGAN, options: dict, endpoints: dict) -> dict:
         `vocabulary.txt`), `sizes` of the images in px, and `signatures`: for each its
         inputs and outputs, [dtype, [N, ..]] by name.
     """
-    # Paths are of no use on other machines.
-    path_flags = {setting.flag for setting in SETTINGS if setting.path}
     words = model.tokenizer.vocabulary.words
     text = "".join(f"{word}\n" for word in words)
     return {
         "step": model.step,
-        "flags": {
-            flag: value
-            for flag, value in model.config.to_flags().items()
-            if flag not in path_flags
-        },
+        "flags": model.config.to_flags(paths=False),
         "options": options,
         "packages": {
             "python": platform.python_version(),

@@ -53,9 +53,6 @@ class ServedModel(tf.Module):
         endpoints: the concrete functions to serve as signatures, by name.
         batch_sizes: with XLA, the numbers of rows that the generator is compiled for;
             smaller batches are padded to the next of them. Empty without XLA.
-
-    Raises:
-        ValueError: `default_signature` or `quantize` is none of the above.
     """
 
     def __init__(
@@ -73,11 +70,6 @@ class ServedModel(tf.Module):
         default_signature: str = "image",
     ) -> None:
         super().__init__(name="served_model")
-        if default_signature not in DEFAULT_SIGNATURES:
-            raise ValueError(
-                f"default_signature={default_signature!r}; expected one of "
-                f"{', '.join(DEFAULT_SIGNATURES)}"
-            )
         # The models are not attributes: saving would trace a call of one input for
         # each of them, and their calls take several.
         self._tokenizer = tokenizer

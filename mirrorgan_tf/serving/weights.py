@@ -21,17 +21,12 @@ class StoredWeights(tf.Module):
     Args:
         models: built models.
         quantize: None or "int8".
-
-    Raises:
-        ValueError: `quantize` is something else.
     """
 
     def __init__(
         self, models: Sequence[keras.Model], quantize: str | None = None
     ) -> None:
         super().__init__(name="stored_weights")
-        if quantize not in (None, "int8"):
-            raise ValueError(f"quantize={quantize!r}; expected None or 'int8'")
         variables = [variable for model in models for variable in model.variables]
         # tf.Module would track a list of variables and save them a second time.
         self._replaced_variables = lambda: variables

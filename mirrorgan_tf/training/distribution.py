@@ -18,7 +18,6 @@ from mirrorgan_tf.errors import UserError
 __all__ = [
     "check_batch_size",
     "distribute_batches",
-    "clip_global_gradient",
     "example_normal",
     "example_uniform",
     "gather_examples",
@@ -226,27 +225,6 @@ def example_normal(shape: tuple[int, ...], *, seed: tf.Tensor) -> tf.Tensor:
 def example_uniform(shape: tuple[int, ...], *, seed: tf.Tensor) -> tf.Tensor:
     """U[0, 1) of `shape` (B, ...); else as `example_normal`."""
     return _example_random(tf.random.stateless_uniform, shape, seed)
-
-
-def clip_global_gradient(
-    gradients: list[tf.Tensor], norm: float
-) -> tuple[list[tf.Tensor], tf.Tensor]:
-    """Clips the gradient of the global batch to a norm; 0 only computes the norm.
-
-    Returns:
-        Gradients for an optimizer, which sums them over the replicas, and this
-        replica's share of the norm before clipping.
-    """
-    context = tf.distribute.get_replica_context()
-    replicas = context.num_replicas_in_sync
-    gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
-    if replicas > 1:
-        gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-    total = tf.linalg.global_norm(gradients)
-    one = tf.ones_like(total)
-    scale = tf.minimum(one, norm / tf.maximum(total, 1e-12)) if norm else one
-    clipped = [gradient * (scale / replicas) for gradient in gradients]
-    return clipped, total / replicas
 
 
 def _is_one_cpu(strategy):

@@ -13,12 +13,7 @@ from mirrorgan_tf.data.registry import dataset_class
 from mirrorgan_tf.tf32 import describe_float32
 from mirrorgan_tf.training.backbone_stage import BackboneStage
 from mirrorgan_tf.training.captions import with_encoder_text
-from mirrorgan_tf.training.estimates import (
-    MeasuredStep,
-    describe_epoch,
-    estimate,
-    table,
-)
+from mirrorgan_tf.training.estimates import describe_epoch, estimate, table
 from mirrorgan_tf.training.glam_stage import GlamStage
 from mirrorgan_tf.training.loop import compile_step
 from mirrorgan_tf.training.memory import free_memory, peak_gib
@@ -59,7 +54,10 @@ def dry_run(config: Config, strategy: tf.distribute.Strategy) -> None:
     )
     estimates = [
         estimate(
-            config, name, _run_steps(name, stage, config, strategy, batch_size, words)
+            config,
+            name,
+            images=batch_size,
+            step_s=_run_steps(name, stage, config, strategy, batch_size, words),
         )
         for name, stage in stages.items()
     ]
@@ -126,6 +124,7 @@ def _log_parameters(stage):
 
 
 def _run_steps(name, stage, config, strategy, batch_size, words):
+    """Runs steps, logs their times, and returns the shortest in seconds."""
     dataset = tf.data.Dataset.from_tensors(random_batch(config, batch_size, words))
     batches = iter(strategy.experimental_distribute_dataset(dataset.repeat(_STEPS)))
     with strategy.scope():
@@ -146,7 +145,7 @@ def _run_steps(name, stage, config, strategy, batch_size, words):
         peak_gib(),
         "  ".join(f"{key} {value:.3f}" for key, value in losses.items()),
     )
-    return MeasuredStep(batch_size, seconds)
+    return seconds
 
 
 def _time_step(train_step, batches):

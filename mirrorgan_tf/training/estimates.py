@@ -8,7 +8,6 @@ from mirrorgan_tf.data.registry import find_dataset
 
 __all__ = [
     "Estimate",
-    "MeasuredStep",
     "describe_epoch",
     "estimate",
     "table",
@@ -19,41 +18,34 @@ _DEFAULT_IMAGES = 1_000
 
 
 @dataclasses.dataclass(frozen=True)
-class MeasuredStep:
-    """A traced step on this machine.
-
-    Args:
-        images: number in its batch.
-        seconds: its time.
-    """
-
-    images: int
-    seconds: float
-
-
-@dataclasses.dataclass(frozen=True)
 class Estimate:
-    """Times of one stage."""
+    """Times of one stage, in seconds; `step_s` is that of the step measured here."""
 
     stage: str
-    measured: MeasuredStep
+    step_s: float
     steps: int
     batch_size: int
     epoch_s: float
     all_steps_s: float
 
 
-def estimate(config: Config, stage: str, measured: MeasuredStep) -> Estimate:
+def estimate(config: Config, stage: str, *, images: int, step_s: float) -> Estimate:
     """Time of an epoch and of all steps, in proportion to the number of images.
 
     Rather too long: larger batches update the weights less often.
+
+    Args:
+        config: of the training.
+        stage: its name.
+        images: of a step that was measured on this machine.
+        step_s: its time.
     """
-    image_s = measured.seconds / measured.images
+    image_s = step_s / images
     steps = config.stage(stage).steps
     batch_size = config.stage(stage).batch_size
     return Estimate(
         stage=stage,
-        measured=measured,
+        step_s=step_s,
         steps=steps,
         batch_size=batch_size,
         epoch_s=_epoch_images(config)[0] * image_s,
@@ -81,7 +73,7 @@ def table(estimates: Iterable[Estimate]) -> list[str]:
         rows.append(
             [
                 stage.stage,
-                f"{stage.measured.seconds:.3g}",
+                f"{stage.step_s:.3g}",
                 _duration(stage.epoch_s),
                 f"{stage.steps:,} of {stage.batch_size}",
                 _duration(stage.all_steps_s),

@@ -8,7 +8,6 @@ from keras.optimizers import schedules
 
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.ops.adam import Adam
-from mirrorgan_tf.training.distribution import clip_global_gradient
 
 __all__ = ["clip_gradients", "learning_rate", "make_optimizer"]
 
@@ -73,5 +72,12 @@ def clip_gradients(
     """
     if not norm:
         return gradients, {}
-    clipped, length = clip_global_gradient(gradients, norm)
-    return clipped, {"gradient_norm": length}
+    context = tf.distribute.get_replica_context()
+    replicas = context.num_replicas_in_sync
+    gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+    if replicas > 1:
+        gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+    total = tf.linalg.global_norm(gradients)
+    scale = tf.minimum(tf.ones_like(total), norm / tf.maximum(total, 1e-12))
+    clipped = [gradient * (scale / replicas) for gradient in gradients]
+    return clipped, {"gradient_norm": total / replicas}

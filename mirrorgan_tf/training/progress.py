@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from mirrorgan_tf.config import Config
 from mirrorgan_tf.pictures import save_image
 from mirrorgan_tf.progress import Progress
 from mirrorgan_tf.training.stage import Observation
@@ -19,6 +20,7 @@ __all__ = [
     "StageSummaries",
     "StartUpTimes",
     "warn_if_unwritable",
+    "write_hyperparameters",
 ]
 
 # Gets the stage's name, the step, and losses or figures by name.
@@ -103,6 +105,21 @@ def warn_if_unwritable(target: str | Path, warned: set | None = None) -> Iterato
                 (str(error) or type(error).__name__).splitlines()[0],
             )
         warned.add(target)
+
+
+def write_hyperparameters(config: Config, workdir: Path) -> None:
+    """Writes the settings of a run to TensorBoard's tab HParams.
+
+    If the log can't be written, the training warns and continues.
+    """
+    # It takes a second to import.
+    from tensorboard.plugins.hparams import api
+
+    folder = workdir / "logs"
+    with warn_if_unwritable(folder):
+        with tf.summary.create_file_writer(str(folder)).as_default():
+            # The dashboard counts a resumed training as the same trial.
+            api.hparams(config.to_flags(), trial_id=str(workdir.resolve()))
 
 
 class StartUpTimes:

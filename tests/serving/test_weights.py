@@ -71,8 +71,3 @@ def test_int8_channel_of_zeros_stays_zero(model):
     kernel.assign(np.where(np.arange(5) == 2, 0, kernel.numpy()))
     read = StoredWeights([model], "int8").read()[0].numpy()
     assert np.isfinite(read).all() and not read[..., 2].any()
-
-
-def test_other_quantisations_are_refused(model):
-    with pytest.raises(ValueError, match="quantize='int4'"):
-        StoredWeights([model], "int4")

@@ -2,7 +2,7 @@ from tensorboard.backend.event_processing import event_accumulator
 from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 
 from mirrorgan_tf.config import Config
-from mirrorgan_tf.training.hyperparameters import write_hyperparameters
+from mirrorgan_tf.training.progress import write_hyperparameters
 
 
 def test_tensorboard_reads_all_settings_of_a_run(tmp_path):
