@@ -4,7 +4,6 @@ import contextlib
 import faulthandler
 import importlib
 import os
-import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from mirrorgan_tf import interrupts
 from mirrorgan_tf.command_help import help_level, help_text, program_name
 from mirrorgan_tf.config.config_flags import settings_are_given
 from mirrorgan_tf.config.flagfiles import expand_flagfiles, list_recipes, recipe_names
-from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.errors import UserError, first_line
 from mirrorgan_tf.logs import hide_tensorflow_warnings, start_logging
 from mirrorgan_tf.out_of_memory import is_out_of_memory
 from mirrorgan_tf.terminal import escaped_streams, logs_json, one_line
@@ -133,7 +132,7 @@ def _call(main, arguments, operands):
             raise
         return _fail(
             "out of memory: end other programs, choose smaller batches or use a "
-            f"machine with more memory ({_first_line(error)})"
+            f"machine with more memory ({first_line(error)})"
         )
 
 
@@ -163,12 +162,6 @@ def _fail(message):
     else:
         print(f"error: {one_line(message)}", file=sys.stderr)
     return 1
-
-
-def _first_line(error):
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    # TensorFlow's messages begin with the name of a graph function: {{function ...}}.
-    return re.sub(r"^\{\{.*?\}\} ", "", lines[0])
 
 
 @contextlib.contextmanager

@@ -177,21 +177,13 @@ class Training:
 
     def save_data_picture(self) -> None:
         """Saves a picture of training images with their captions."""
-        batch = next(
-            iter(
-                make_dataset(
-                    self.splits["train"],
-                    self.captions["train"],
-                    sizes=self.config.sizes[-1:],
-                    batch_size=min(16, len(self.splits["train"])),
-                    seed=self.config.run.seed,
-                    training=True,
-                    max_words=self.config.text.max_words,
-                    flip=self.config.data.flip,
-                    bad_examples=self.bad_examples["train"],
-                )
-            )
+        dataset = self._dataset(
+            "train",
+            sizes=self.config.sizes[-1:],
+            batch_size=min(16, len(self.splits["train"])),
+            seed=self.config.run.seed,
         )
+        batch = next(iter(dataset))
         path = observers.save_data_picture(batch, self.workdir)
         if path is not None:
             logging.info("training images with captions: %s", path)
@@ -277,22 +269,28 @@ class Training:
     def _batches(
         self, sizes, batch_size, captions_each, start_step, seed, input_context
     ):
-        dataset = make_dataset(
-            self.splits["train"],
-            self.captions["train"],
+        dataset = self._dataset(
+            "train",
             sizes=sizes,
             batch_size=batch_size,
             seed=seed,
-            training=True,
             start_step=start_step,
-            max_words=self.config.text.max_words,
-            flip=self.config.data.flip,
             captions_each=captions_each,
             cache=self._cache,
-            bad_examples=self.bad_examples["train"],
             input_context=input_context,
         )
         return dataset.map(self._with_encoder_text)
+
+    def _dataset(self, split, **options):
+        return make_dataset(
+            self.splits[split],
+            self.captions[split],
+            training=split == "train",
+            max_words=self.config.text.max_words,
+            flip=self.config.data.flip,
+            bad_examples=self.bad_examples[split],
+            **options,
+        )
 
     def _with_encoder_text(self, batch):
         text_inputs = networks.text_encoder_class(self.config).text_inputs
@@ -317,15 +315,11 @@ class Training:
     @functools.cached_property
     def _observed(self):
         """The validation batch of all observers."""
-        dataset = make_dataset(
-            self.splits["val"],
-            self.captions["val"],
+        dataset = self._dataset(
+            "val",
             sizes=self.config.sizes,
             batch_size=_OBSERVED_IMAGES,
             seed=self.config.run.seed,
-            training=False,
-            max_words=self.config.text.max_words,
-            bad_examples=self.bad_examples["val"],
         )
         batch = next(iter(dataset))
         return batch | self._with_encoder_text(batch)

@@ -8,7 +8,7 @@ import numpy as np
 from mirrorgan_tf.convert.npz import read_npz
 from mirrorgan_tf.convert.torch_files import check_torch_file
 from mirrorgan_tf.downloads import check_weights_file
-from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.errors import UserError, first_line
 from mirrorgan_tf.files import read_bytes
 
 __all__ = ["read_state"]
@@ -116,11 +116,10 @@ def _read_torch(path):
         content = torch.load(path, map_location="cpu", weights_only=True)
     # PyTorch raises many kinds of errors for damaged files.
     except Exception as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(
-            f"{path}: PyTorch can't read it as tensors alone ({lines[0][:200]}); if it "
-            "is a whole pickled network, load it with its own code and save its "
-            "state_dict()"
+            f"{path}: PyTorch can't read it as tensors alone "
+            f"({first_line(error)[:200]}); if it is a whole pickled network, load it "
+            "with its own code and save its state_dict()"
         ) from None
     for key in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.errors import UserError, first_line
 from mirrorgan_tf.evaluation.features import fingerprint
 from mirrorgan_tf.mirrorgan import MirrorGAN
 from mirrorgan_tf.serving.loading import load_saved_model
@@ -73,7 +73,7 @@ def open_saved_model_source(path: str | Path) -> ImageSource:
             )["image"].numpy()
         except tf.errors.InvalidArgumentError as error:
             raise UserError(
-                f"--saved_model={path}: {str(error).splitlines()[0]}; a smaller "
+                f"--saved_model={path}: {first_line(error)}; a smaller "
                 "--batch_size may help"
             ) from None
 

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from mirrorgan_tf.downloads import check_weights_file
-from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.errors import UserError, first_line
 from mirrorgan_tf.evaluation.features import Features, fingerprint
 
 __all__ = ["InceptionExtractor", "clean_resize"]
@@ -87,8 +87,7 @@ def _load(weights):
             network.load_weights(weights)
     except Exception as error:
         # Keras and h5py raise anything here, from bare Exception on.
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        reason = reason.removeprefix(f"{weights}: ")
+        reason = first_line(error).removeprefix(f"{weights}: ")
         raise UserError(
             f"Inception's weights {weights} are not available ({reason}); {_OFFLINE}"
         ) from None

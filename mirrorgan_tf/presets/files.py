@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.errors import UserError, first_line
 from mirrorgan_tf.files import write_whole
 from mirrorgan_tf.keras_hub_task import (
     MirrorGANBackbone,
@@ -58,7 +58,7 @@ def open_preset(name: str | Path) -> MirrorGAN:
     except Exception as error:
         # KerasHub, h5py and the hubs' clients raise many kinds.
         raise UserError(
-            f"--preset={name}: cannot be loaded ({_first_line(error)}); save it again "
+            f"--preset={name}: cannot be loaded ({first_line(error)}); save it again "
             "with this version, or bring its files back"
         ) from None
     backbone = task.backbone
@@ -122,7 +122,3 @@ def save_preset(model: MirrorGAN, folder: str | Path, dtype: str = "float32") ->
                     write_whole(target, path.read_bytes())
     except OSError as error:
         raise UserError(f"--out={folder}: cannot be written ({error})") from None
-
-
-def _first_line(error):
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

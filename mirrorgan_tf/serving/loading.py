@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401  (registers the ops of the tokenizer)
 
 from mirrorgan_tf.downloads import find_placeholder
-from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.errors import UserError, first_line
 
 __all__ = ["load_saved_model"]
 
@@ -31,11 +31,8 @@ def load_saved_model(
     try:
         loaded = tf.saved_model.load(str(folder))
     except (OSError, ValueError, tf.errors.OpError) as error:
-        reason = str(error).strip().splitlines()[0]
-        placeholder = find_placeholder(folder, "**/*")
-        raise UserError(
-            f"--{flag}={path}: can't be loaded ({placeholder or reason})"
-        ) from None
+        reason = find_placeholder(folder, "**/*") or first_line(error)
+        raise UserError(f"--{flag}={path}: can't be loaded ({reason})") from None
     if signature not in loaded.signatures:
         raise UserError(
             f"--{flag}={path}: has no signature {signature}; export it with "

@@ -18,7 +18,7 @@ import tensorflow as tf
 from absl import logging
 
 from mirrorgan_tf.downloads import find_placeholder
-from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.errors import UserError, first_line
 from mirrorgan_tf.files import whole_file, write_whole
 from mirrorgan_tf.logs import quiet
 
@@ -81,7 +81,7 @@ class StageCheckpoints:
         except (OSError, tf.errors.OpError) as error:
             raise UserError(
                 f"{self._folder}: the checkpoint of step {step} cannot be written "
-                f"({_first_line(error)}); earlier ones are intact: make room, then "
+                f"({_shortened(error)}); earlier ones are intact: make room, then "
                 "run the command again"
             ) from None
         finally:
@@ -188,7 +188,7 @@ def _newest_readable(folder: Path, read: Callable[[str], _Result]) -> _Result | 
         try:
             result = read(str(path))
         except _UNREADABLE as error:
-            reason = find_placeholder(folder, f"{path.name}.*") or _first_line(error)
+            reason = find_placeholder(folder, f"{path.name}.*") or _shortened(error)
             failure = f"{path}: the checkpoint cannot be read ({reason})"
             logging.warning("%s; trying an earlier one", failure)
         else:
@@ -238,7 +238,7 @@ def _restore(checkpoint, path, *, partial):
             status.assert_consumed()
     except (AssertionError, ValueError) as error:
         raise UserError(
-            f"{path}: the checkpoint is of other networks ({_first_line(error)}); "
+            f"{path}: the checkpoint is of other networks ({_shortened(error)}); "
             "use the flags of its training, or another --workdir"
         ) from None
     except _UNREADABLE as error:
@@ -247,7 +247,7 @@ def _restore(checkpoint, path, *, partial):
         except _UNREADABLE:
             raise error from None
         raise UserError(
-            f"{path}: the checkpoint cannot be restored ({_first_line(error)}), though "
+            f"{path}: the checkpoint cannot be restored ({_shortened(error)}), though "
             "its files are intact: keep them. Keras' floatx, a setting of keras.json, "
             f"is {keras.config.floatx()}; a run needs the one that it started with"
         ) from None
@@ -261,8 +261,7 @@ def _read_all(path):
     return reader
 
 
-def _first_line(error):
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    line = re.sub(r"^\{\{.*?\}\} ", "", lines[0])
+def _shortened(error):
+    line = first_line(error)
     # Long messages begin with a path and end with the reason.
     return line if len(line) < 200 else f"{line[:90]} ... {line[-90:]}"

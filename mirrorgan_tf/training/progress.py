@@ -10,6 +10,7 @@ import tensorflow as tf
 from absl import logging
 
 from mirrorgan_tf.config import Config
+from mirrorgan_tf.errors import first_line
 from mirrorgan_tf.pictures import save_image
 from mirrorgan_tf.progress import Progress
 from mirrorgan_tf.training.stage import Observation
@@ -102,7 +103,7 @@ def warn_if_unwritable(target: str | Path, warned: set | None = None) -> Iterato
             logging.warning(
                 "%s cannot be written, the training goes on without: %s",
                 target,
-                (str(error) or type(error).__name__).splitlines()[0],
+                first_line(error),
             )
         warned.add(target)
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from mirrorgan_tf import commands
-from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.errors import UserError, first_line
 from mirrorgan_tf.files import read_bytes
 from mirrorgan_tf.text.splitting import split_words
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
@@ -92,8 +92,7 @@ def _run(name: str, check: Callable[[], None], report: Report) -> None:
         report.gap(f"{name}.npz: {error}")
     except (ValueError, TypeError, IndexError, tf.errors.OpError) as error:
         # Arrays of contradictory shapes raise any of these.
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        report.gap(f"{name}.npz: its arrays contradict each other: {reason}")
+        report.gap(f"{name}.npz: its arrays contradict each other: {first_line(error)}")
 
 
 def _check_tokenizer(path: Path, report: Report) -> None:
