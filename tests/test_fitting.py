@@ -94,3 +94,8 @@ def test_unfit_arguments_are_named(
 def test_unknown_recipes_are_named(tmp_path):
     with pytest.raises(ValueError, match="no such recipe"):
         fit("birdlings", dataset=examples(2), workdir=tmp_path / "run")
+
+
+def test_settings_change_those_of_a_recipe(tmp_path):
+    with pytest.raises(ValueError, match="--glam_steps=-1"):
+        fit("birdlets", examples(2), workdir=tmp_path / "run", glam_steps=-1)
