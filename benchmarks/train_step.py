@@ -15,11 +15,6 @@ import time
 from benchmarks.processes import in_a_process, keep_jax_out
 from benchmarks.rates import rates_table
 
-# Seconds of the original's step of 4 images, without the caption CNN, fp32, 2 threads,
-# and its peak memory, on a machine of these rates.
-_ORIGINAL_S, _ORIGINAL_GIB, _ORIGINAL_BATCH = 5.54, 3.3, 4
-_ORIGINAL_RATES = {"matmul float32": 195, "convolution float32": 82}
-
 _VARIANTS = {
     "float32, no CNN": {},
     "float32, remat, no CNN": {"remat": True},
@@ -37,7 +32,7 @@ def measure(
     xla: bool = False,
     cnn: bool = False,
     remat: bool = False,
-    batch: int = _ORIGINAL_BATCH,
+    batch: int = 4,
     steps: int = 5,
     kernels: str = "auto",
 ) -> dict:
@@ -45,15 +40,13 @@ def measure(
 
     Returns:
         seconds of `first` step (tracing and compiling) and of the fastest `step`,
-        `peak` memory in GiB, `operations` of a step in GFLOP, see
-        `benchmarks.gflop`.
+        `peak` memory in GiB.
     """
     start = time.perf_counter()
     keep_jax_out()
     import keras
     import tensorflow as tf
 
-    from benchmarks.gflop import step_gflop
     from benchmarks.glam_networks import VOCABULARY_SIZE, build_networks, glam_config
     from mirrorgan_tf.networks import build_image_encoder
     from mirrorgan_tf.ops.selection import set_kernels
@@ -81,11 +74,7 @@ def measure(
         before = time.perf_counter()
         _finish(train_step(batches))
         times.append(time.perf_counter() - before)
-    return result | {
-        "step": min(times),
-        "peak": peak_gib(),
-        "operations": step_gflop(train_step, batches),
-    }
+    return result | {"step": min(times), "peak": peak_gib()}
 
 
 def _finish(losses):
@@ -116,7 +105,7 @@ def main() -> None:
     parser.add_argument(
         "--variants", nargs="+", default=list(_VARIANTS), choices=_VARIANTS
     )
-    parser.add_argument("--batch", type=int, default=_ORIGINAL_BATCH)
+    parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--steps", type=int, default=5, help="number of timed steps")
     parser.add_argument("--kernels", default="auto", choices=("auto", "reference"))
     parser.add_argument(
@@ -129,8 +118,7 @@ def main() -> None:
     if options.against:
         compare(options)
         return
-    rates = in_a_process("benchmarks.rates", "json")
-    print(rates_table(rates))
+    print(rates_table(in_a_process("benchmarks.rates", "json")))
     columns = [
         f"step of {options.batch} images",
         "first step, s",
@@ -138,7 +126,6 @@ def main() -> None:
         "images/s",
         "peak GiB",
     ]
-    columns += ["GFLOP", "GFLOP/s", "of the convolution's", "times the original"]
     print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}", flush=True)
     for variant in options.variants:
         settings = _VARIANTS[variant] | {
@@ -147,23 +134,14 @@ def main() -> None:
             "kernels": options.kernels,
         }
         result = in_a_process("benchmarks.train_step", "measure", json.dumps(settings))
-        rate = result["operations"] / result["step"]
-        convolution = rates[f"convolution {variant.split(',')[0]}"]
-        comparable = options.batch == _ORIGINAL_BATCH and "cnn" not in settings
         cells = [
             variant,
             f"{result['first']:.0f}",
             f"{result['step']:.2f}",
             f"{options.batch / result['step']:.2f}",
             f"{result['peak']:.2f}",
-            f"{result['operations']:.0f}",
-            f"{rate:.0f}",
-            f"{rate / convolution:.0%}",
-            f"{_ORIGINAL_S / result['step']:.2f}" if comparable else "",
         ]
         print(f"| {' | '.join(cells)} |", flush=True)
-    print(f"\nThe original: {_ORIGINAL_S} s, {_ORIGINAL_GIB} GiB, where rates were")
-    print(", ".join(f"{name} {rate}" for name, rate in _ORIGINAL_RATES.items()) + ".")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -29,7 +28,6 @@ __all__ = [
     "build_label_classifier",
     "build_stream",
     "check_encoders",
-    "count_parameters",
     "build_text_encoder",
     "text_encoder_class",
 ]
@@ -202,11 +200,6 @@ def build_feature_discriminators(
         )
         discriminators.append(discriminator)
     return discriminators
-
-
-def count_parameters(model: keras.Model) -> int:
-    """Number of trainable parameters of a model."""
-    return sum(variable.shape.num_elements() for variable in model.trainable_variables)
 
 
 @contextlib.contextmanager

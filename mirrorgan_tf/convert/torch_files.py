@@ -111,11 +111,7 @@ class _TorchUnpickler(PlainUnpickler):
 
 
 class _Storage:
-    """Stands in for a class of storages; it can't be called.
-
-    Args:
-        bytes_each: size of an element.
-    """
+    """Stands in for a class of storages; it can't be called."""
 
     def __init__(self, bytes_each: int) -> None:
         self.bytes_each = bytes_each

@@ -27,16 +27,7 @@ def stateless_seed(seed: int, stream: int, position: tf.Tensor) -> tf.Tensor:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Examples:
-    """The parts of an example that training and evaluation share.
-
-    Attributes:
-        images: of the index.
-        captions: of the index.
-        class_ids: (N,) int32.
-        bad_examples: counts the images that fail.
-        size: side of the crops in px.
-        max_words: L.
-    """
+    """The parts of an example that training and evaluation share."""
 
     images: ImageFiles | DecodedImages
     captions: TokenizedCaptions
@@ -56,14 +47,7 @@ class _Examples:
         return failed, tf.ensure_shape(image, blank.shape)
 
     def _example(self, row, image, captions, words):
-        """An example of one image.
-
-        Args:
-            row: of the index.
-            image: cropped.
-            captions: numbers of its k captions.
-            words: the ids of each caption, at most `max_words`.
-        """
+        """An example of one image with k captions and the ids of their words."""
         ids, lengths = zip(*map(self._padded, words), strict=True)
         return {
             "images": image,

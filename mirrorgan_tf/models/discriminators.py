@@ -210,24 +210,14 @@ class Discriminator(ConditionalDiscriminator):
     Args:
         size: side of the images in px, a power of 2 from 16 up.
         width: ndf, channels of the first layer at 64 px and more.
-        spectral_norm: of every convolution's kernel, in addition to the batch norms.
-        normalized: False leaves all batch norms out.
+        **kwargs: see `ConditionalDiscriminator`.
 
     Raises:
-        ValueError: an argument is out of its range.
-
-    Source: the authors' code (AttnGAN's discriminators).
+        ValueError: the size is out of its range.
     """
 
-    def __init__(
-        self,
-        size: int,
-        width: int = 64,
-        spectral_norm: bool = False,
-        normalized: bool = True,
-        **kwargs,
-    ):
-        super().__init__(width, spectral_norm, normalized, **kwargs)
+    def __init__(self, size: int, width: int = 64, **kwargs):
+        super().__init__(width, **kwargs)
         if size < 16 or size & (size - 1):
             raise ValueError(f"size={size}; expected a power of 2, at least 16")
         self.size = size

@@ -67,20 +67,12 @@ class MapDiscriminator(ConditionalDiscriminator):
 
     Args:
         side: of the map in px, a power of two from 4 up.
-        width: see `ConditionalDiscriminator`.
-        spectral_norm: see `ConditionalDiscriminator`.
-        normalized: see `ConditionalDiscriminator`.
+        width: ndf, channels of the first layer at 64 px and more.
+        **kwargs: see `ConditionalDiscriminator`.
     """
 
-    def __init__(
-        self,
-        side: int,
-        width: int = 64,
-        spectral_norm: bool = False,
-        normalized: bool = True,
-        **kwargs,
-    ):
-        super().__init__(width, spectral_norm, normalized, **kwargs)
+    def __init__(self, side: int, width: int = 64, **kwargs):
+        super().__init__(width, **kwargs)
         self.side = side
         halvings = (side // 4).bit_length() - 1
         self.blocks = [
@@ -141,8 +133,8 @@ class FeatureDiscriminator(keras.Model):
             MapDiscriminator(
                 nearest_power_of_two(side),
                 width,
-                spectral_norm,
-                normalized,
+                spectral_norm=spectral_norm,
+                normalized=normalized,
                 dtype=self.dtype_policy,
             )
             for side, _ in self.map_shapes

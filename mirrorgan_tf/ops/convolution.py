@@ -68,16 +68,7 @@ def _suits_matmul(shape, size, stride):
 
 
 def _extract_patches(x, size, stride):
-    """The part of `x` under a 'same' kernel at each position.
-
-    Args:
-        x: (B, h, w, channels), sides multiples of `stride`.
-        size: side of the kernel, a multiple of `stride`.
-        stride: in px, both ways.
-
-    Returns:
-        (B, h / stride, w / stride, size · size · channels).
-    """
+    """What a 'same' kernel covers: (B, h / stride, w / stride, size² · channels)."""
     _, height, width, channels = x.shape
     before = (size - stride) // 2
     padding = before, size - stride - before

@@ -53,16 +53,7 @@ def _one_for_each_sentence(features, sentence):
 
 
 def _conv2d_of_constant(vectors, kernel, shape):
-    """'Same' convolution of images that have the same vector at every position.
-
-    Args:
-        vectors: (B, D).
-        kernel: (size, size, D, filters).
-        shape: height and width.
-
-    Returns:
-        (B, height, width, filters).
-    """
+    """'Same' convolution of images (B, *shape, D) with a vector at all positions."""
     size, _, dim, filters = kernel.shape
     taps = ops.matmul(
         ops.cast(vectors, kernel.dtype)[None], ops.reshape(kernel, (-1, dim, filters))

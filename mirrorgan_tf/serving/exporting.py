@@ -1,12 +1,13 @@
 """Writes a trained model as a SavedModel for TensorFlow Serving."""
 
+import json
 from pathlib import Path
 
 import tensorflow as tf
 from absl import logging
 
 from mirrorgan_tf.mirrorgan import MirrorGAN
-from mirrorgan_tf.serving.manifest import describe_export, write_manifest
+from mirrorgan_tf.serving.manifest import MANIFEST_FILE, describe_export
 from mirrorgan_tf.serving.served_model import DEFAULT_SIGNATURES, ServedModel
 from mirrorgan_tf.serving.versions import choose_version, folder_bytes, save_version
 from mirrorgan_tf.serving.warmup import write_warmup
@@ -91,7 +92,9 @@ def export_model(
     }
 
     def write_extra_files(folder):
-        write_manifest(describe_export(model, options, served.endpoints), folder)
+        manifest = describe_export(model, options, served.endpoints)
+        text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
+        (folder / MANIFEST_FILE).write_text(text)
         write_warmup(served.endpoints, folder, _warmup_batches(served, max_batch))
 
     target = save_version(

@@ -2,14 +2,12 @@
 
 import hashlib
 import importlib.metadata
-import json
 import platform
-from pathlib import Path
 
 import mirrorgan_tf
 from mirrorgan_tf.mirrorgan import MirrorGAN
 
-__all__ = ["MANIFEST_FILE", "describe_export", "write_manifest"]
+__all__ = ["MANIFEST_FILE", "describe_export"]
 
 MANIFEST_FILE = "export.json"
 
@@ -54,12 +52,6 @@ def describe_export(model: MirrorGAN, options: dict, endpoints: dict) -> dict:
             for name, endpoint in endpoints.items()
         },
     }
-
-
-def write_manifest(content: dict, folder: Path) -> None:
-    """Writes `content` into a version's folder."""
-    text = json.dumps(content, indent=2, sort_keys=True) + "\n"
-    (folder / MANIFEST_FILE).write_text(text)
 
 
 def _specs(specs):

@@ -29,13 +29,7 @@ class BackboneStage(Stage):
         classifier: LabelClassifier,
         codes: Mapping[str, np.ndarray],
     ):
-        """Takes a built model; call inside the strategy's scope.
-
-        Args:
-            config: of the run.
-            classifier: built.
-            codes: label -> (N,) int32, of the training images.
-        """
+        """Takes a built model, and the labels (N,) of the training images."""
         self.config = config
         self.classifier = classifier
         self._codes = {label: tf.constant(of) for label, of in codes.items()}

@@ -118,7 +118,7 @@ def _log_parameters(stage):
         logging.info(
             "%-22s %12s trainable of %12s parameters",
             name,
-            f"{networks.count_parameters(network):,}",
+            f"{sum(int(np.prod(v.shape)) for v in network.trainable_variables):,}",
             f"{network.count_params():,}",
         )
 

@@ -3,12 +3,7 @@
 import keras
 import tensorflow as tf
 
-__all__ = ["start_average", "update_average"]
-
-
-def start_average(average: keras.Model, model: keras.Model) -> None:
-    """Makes the average equal to the model."""
-    average.set_weights(model.get_weights())
+__all__ = ["update_average"]
 
 
 def update_average(

@@ -30,7 +30,7 @@ from mirrorgan_tf.training.distribution import (
     global_mean,
     next_example,
 )
-from mirrorgan_tf.training.ema import start_average, update_average
+from mirrorgan_tf.training.ema import update_average
 from mirrorgan_tf.training.frozen_maps import FrozenMaps
 from mirrorgan_tf.training.optimizers import make_optimizer
 from mirrorgan_tf.training.stage import Stage
@@ -44,15 +44,9 @@ _REAL, _FAKE, _GENERATOR = range(3)
 
 @dataclasses.dataclass
 class _GeneratorPass:
-    """The generator's images of a micro-batch, and the tape that recorded them.
+    """The generator's images of a micro-batch, with what is computed from them."""
 
-    Attributes:
-        tape: records the pass; open it again to record losses.
-        outputs: of the generator.
-        frozen_maps: feature maps of these images.
-        scored: these images as the discriminators are given them.
-    """
-
+    # Records the pass; open it again to record losses.
     tape: tf.GradientTape
     outputs: dict
     frozen_maps: FrozenMaps
@@ -82,7 +76,7 @@ class GlamStage(Stage):
         self.image_encoder = image_encoder
         self.glam = glam
         self.glam_ema = glam_ema
-        start_average(glam_ema, glam)
+        glam_ema.set_weights(glam.get_weights())
         self.discriminators = discriminators
         self.feature_discriminators = []
         if config.feature_sizes:
@@ -293,11 +287,7 @@ class GlamStage(Stage):
     def _scored_images(self, images, batch, row, frozen_maps):
         """Each discriminator with its inputs, those of images first.
 
-        Args:
-            images: of all scales.
-            batch: with the random numbers of augmentations, if there are any.
-            row: of these numbers.
-            frozen_maps: of these images.
+        `row` says which of the batch's random numbers augment these images.
         """
         config = self.config
         if config.augmentations:

@@ -75,15 +75,7 @@ class BackboneObserver(Observer):
         *,
         every: int,
     ):
-        """Takes one validation batch.
-
-        Args:
-            classifier: in training.
-            batch: B images of the pipeline.
-            codes: label -> (B,) integers, the true values.
-            labels: label -> the names of its values.
-            every: steps between observations.
-        """
+        """Takes one validation batch, its true labels, and the names of their values."""
         self.every = every
         self._batch, self._codes, self._labels = batch, codes, labels
 

@@ -219,23 +219,14 @@ def _no_garbage_collection():
 
 @dataclasses.dataclass(frozen=True)
 class _Listing:
-    """Images by rising id, with their captions by rising annotation id.
-
-    Attributes:
-        path: the JSON.
-        folder: where the names start.
-        image_ids: (N,) int64.
-        names: N file names.
-        captions: of each image.
-        unreadable: the annotations with captions that lost characters, for people.
-        declared_splits: the images that have a split of their own, with it.
-    """
+    """Images by rising id, with their captions by rising annotation id."""
 
     path: Path
     folder: str | Path
     image_ids: np.ndarray
     names: list[str]
     captions: list[list[str]]
+    # Annotations with captions that lost characters, and images with their own splits.
     unreadable: list[str]
     declared_splits: list[str]
 

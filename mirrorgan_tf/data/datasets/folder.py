@@ -98,13 +98,7 @@ def has_captioned_image(data_dir: str | Path) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class _Files:
-    """Names of a folder's files, relative to it.
-
-    Attributes:
-        images: in alphabetical order.
-        texts: text files, by their names without the ending.
-        remarks: on other files and folders.
-    """
+    """Names of a folder's files; `texts` by their names without the ending."""
 
     images: list[str]
     texts: dict[str, str]
