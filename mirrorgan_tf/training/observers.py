@@ -75,7 +75,7 @@ class BackboneObserver(Observer):
         *,
         every: int,
     ):
-        """Takes one validation batch, its true labels, and the names of their values."""
+        """Takes one validation batch, its true labels and their values' names."""
         self.every = every
         self._batch, self._codes, self._labels = batch, codes, labels
 
