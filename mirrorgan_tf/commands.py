@@ -14,9 +14,8 @@ from mirrorgan_tf import interrupts
 from mirrorgan_tf.command_help import help_level, help_text, program_name
 from mirrorgan_tf.config.config_flags import settings_are_given
 from mirrorgan_tf.config.flagfiles import expand_flagfiles, list_recipes, recipe_names
-from mirrorgan_tf.errors import UserError, first_line
+from mirrorgan_tf.errors import UserError, first_line, is_out_of_memory
 from mirrorgan_tf.logs import hide_tensorflow_warnings, start_logging
-from mirrorgan_tf.out_of_memory import is_out_of_memory
 from mirrorgan_tf.terminal import escaped_streams, logs_json, one_line
 
 __all__ = ["command_line", "require_settings", "run", "start_keras"]

@@ -19,7 +19,6 @@ LAYERS = (
         "keras_settings",
         "logs",
         "native_messages",
-        "out_of_memory",
         "pickles",
         "pictures",
         "progress",

@@ -10,9 +10,16 @@ deviations of the seeds.
 
 import argparse
 import shutil
+import statistics
 import subprocess
 import sys
 from pathlib import Path
+
+from tensorboard.backend.event_processing.event_accumulator import (
+    TENSORS,
+    EventAccumulator,
+)
+from tensorboard.util import tensor_util
 
 ROOT = Path(__file__).parents[1]
 PRECISIONS = ("bfloat16", "none")
@@ -70,17 +77,57 @@ def main():
                 f"--glam_steps={arguments.steps}",
                 "--stages=glam",
             )
-            runs[precision].append(str(run))
-    ours, theirs = (",".join(runs[precision]) for precision in PRECISIONS)
-    compared = subprocess.run(
-        [
-            *(sys.executable, "-m", "benchmarks.loss_curves"),
-            *(f"--ours={ours}", f"--theirs={theirs}"),
-            *(f"--steps={arguments.steps}", f"--most={arguments.most}"),
-        ],
-        cwd=ROOT,
-    )
-    sys.exit(compared.returncode)
+            runs[precision].append(run)
+    apart = compare_losses(*runs.values(), steps=arguments.steps)
+    sys.exit(int(apart > arguments.most))
+
+
+def compare_losses(ours: list[Path], theirs: list[Path], *, steps: int) -> float:
+    """Prints a table of the losses of stage glam, from TensorBoard's logs.
+
+    Args:
+        ours: workdirs of one way to train, two at least, of several seeds.
+        theirs: those of the other way.
+        steps: that are compared; each loss is its mean over the last half of them.
+
+    Returns:
+        The largest difference of a loss, in standard deviations over the seeds
+        (pooled, if there are several runs of the other way).
+    """
+    ours, theirs = ([_means(run, steps) for run in runs] for runs in (ours, theirs))
+    print("| loss | ours | theirs | deviations apart |")
+    print("| --- | --- | --- | --- |")
+    farthest = 0.0
+    for name in sorted(ours[0].keys() - {"images_per_second"}):
+        both = [[run[name] for run in runs] for runs in (ours, theirs)]
+        mine, other = map(statistics.fmean, both)
+        variances = [statistics.variance(values) for values in both if len(values) > 1]
+        apart = abs(mine - other) / statistics.fmean(variances) ** 0.5
+        farthest = max(farthest, apart)
+        print(f"| {name} | {' | '.join(map(_format, both))} | {apart:.1f} |")
+    return farthest
+
+
+def _format(values):
+    mean = f"{statistics.fmean(values):.3f}"
+    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.3f}"
+
+
+def _means(run, steps):
+    """Loss -> its mean over the last half of the steps that are compared."""
+    folder = run / "logs" / "glam"
+    log = EventAccumulator(str(folder), size_guidance={TENSORS: 0}).Reload()
+    means = {}
+    for tag in log.Tags()[TENSORS]:
+        values = [
+            tensor_util.make_ndarray(event.tensor_proto).item()
+            for event in log.Tensors(tag)
+            if steps / 2 < event.step <= steps
+            and not event.tensor_proto.tensor_shape.dim
+        ]
+        if values:
+            means[tag.removeprefix("glam/")] = statistics.fmean(values)
+    return means
 
 
 if __name__ == "__main__":

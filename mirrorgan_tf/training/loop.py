@@ -1,5 +1,6 @@
 """The loop around every stage: steps, log lines, pictures, checkpoints."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -183,50 +184,42 @@ def _best_weights(stage, observers, config, workdir):
     return None
 
 
+@dataclasses.dataclass
 class _Loop:
     """The steps of one stage."""
 
-    def __init__(
-        self,
-        stage,
-        *,
-        config,
-        strategy,
-        checkpoints,
-        observers,
-        best,
-        steps,
-        batch_size,
-        signals,
-    ):
-        self._stage = stage
-        self._config = config
-        self._strategy = strategy
-        self._checkpoints = checkpoints
-        self._observers = observers
-        self._best = best
-        self._steps = steps
-        self._batch_size = batch_size
-        self._signals = signals
-        self._vote = make_vote(strategy) if num_workers(strategy) > 1 else None
+    stage: Stage
+    config: Config
+    strategy: tf.distribute.Strategy
+    checkpoints: StageCheckpoints
+    observers: Sequence[Observer]
+    best: BestWeights | None
+    steps: int
+    batch_size: int
+    signals: StopSignals
+
+    def __post_init__(self):
+        self._vote = (
+            make_vote(self.strategy) if num_workers(self.strategy) > 1 else None
+        )
         self._train_step = compile_step(
-            stage,
-            strategy,
-            checkpoints.step,
-            jit=config.run.jit_compile,
-            seed=lambda: self._seed(checkpoints.rollbacks.read_value()),
+            self.stage,
+            self.strategy,
+            self.checkpoints.step,
+            jit=self.config.run.jit_compile,
+            seed=lambda: self._seed(self.checkpoints.rollbacks.read_value()),
         )
 
     def run(self, start, make_dataset, progress) -> int | None:
         """To the last step, or until a rollback: then the step it went back to."""
-        seed = int(self._seed(self._checkpoints.rollbacks.numpy()))
+        seed = int(self._seed(self.checkpoints.rollbacks.numpy()))
         batches = distribute_batches(
-            self._strategy,
+            self.strategy,
             functools.partial(make_dataset, start, seed),
-            self._batch_size,
+            self.batch_size,
         )
         try:
-            with self._signals.deferred():
+            with self.signals.deferred():
                 stopping = self._run_steps(start, batches, progress)
                 self._agree_to_stop(stopping)
         except NotFinite as error:
@@ -235,10 +228,10 @@ class _Loop:
 
     def _run_steps(self, start, batches, progress):
         """Returns whether a signal ended it."""
-        run, unread, votes = self._config.run, [], []
-        for step in range(start + 1, self._steps + 1):
+        run, unread, votes = self.config.run, [], []
+        for step in range(start + 1, self.steps + 1):
             unread.append(self._train_step(batches))
-            first, last = step == start + 1, step == self._steps
+            first, last = step == start + 1, step == self.steps
             if first:
                 free_memory()
             stopping = self._stop_requested(votes)
@@ -265,8 +258,8 @@ class _Loop:
     def _due_observers(self, step, first):
         return [
             observer
-            for observer in self._observers
-            if step == self._steps
+            for observer in self.observers
+            if step == self.steps
             or step % observer.every == 0
             or (first and observer.after_first_step)
         ]
@@ -274,57 +267,55 @@ class _Loop:
     def _stop_requested(self, votes):
         """Whether a signal came: to this process, or to any worker a step ago."""
         if self._vote is None:
-            return self._signals.requested
+            return self.signals.requested
         # All stop after the same step. The newest vote would have to be waited for.
-        votes.append(self._vote(self._signals.requested))
+        votes.append(self._vote(self.signals.requested))
         return len(votes) > 1 and bool(votes.pop(0))
 
     def _agree_to_stop(self, stopping):
         """All workers stop after a stage, or none: `stopping` may be a step old."""
         if self._vote is not None:
-            self._signals.requested = bool(
-                self._vote(self._signals.requested | stopping)
-            )
+            self.signals.requested = bool(self._vote(self.signals.requested | stopping))
 
     def _is_over(self, figures, step):
         """Whether the stage ends here; then its best weights are in place."""
-        over = step == self._steps
-        if self._best is not None:
+        over = step == self.steps
+        if self.best is not None:
             # Weights of the first step, which is observed out of turn, do not count.
-            if over or step % self._best.every == 0:
-                over = self._best.consider(figures, step) or over
+            if over or step % self.best.every == 0:
+                over = self.best.consider(figures, step) or over
             if over:
-                self._best.restore()
+                self.best.restore()
         if over:
             # Nothing is left to do of a stage that ends early either.
-            self._checkpoints.step.assign(self._steps)
+            self.checkpoints.step.assign(self.steps)
         return over
 
     def _save(self):
-        broken = self._checkpoints.not_finite()
+        broken = self.checkpoints.not_finite()
         if broken:
-            step = int(self._checkpoints.step.numpy())
+            step = int(self.checkpoints.step.numpy())
             raise NotFinite(f"{', '.join(broken)} not finite at step {step}")
-        self._checkpoints.save()
+        self.checkpoints.save()
 
     def _seed(self, rollbacks):
-        return (self._config.run.seed + rollbacks * _SEED_STRIDE) % 2**31
+        return (self.config.run.seed + rollbacks * _SEED_STRIDE) % 2**31
 
     def _roll_back(self, error):
-        run, used = self._config.run, int(self._checkpoints.rollbacks.numpy())
+        run, used = self.config.run, int(self.checkpoints.rollbacks.numpy())
         allowed = run.max_rollbacks if run.on_nan == "rollback" else 0
         if used >= allowed:
             after = f" after {used} rollback(s)" if used else ""
             raise UserError(
-                f"{self._stage.name}: {error}{after}; the last checkpoint is intact: "
+                f"{self.stage.name}: {error}{after}; the last checkpoint is intact: "
                 "lower the learning rate or change --seed in a new --workdir, or give "
                 "--on_nan=rollback"
             )
-        start = self._checkpoints.restore()
-        self._checkpoints.rollbacks.assign(used + 1)
+        start = self.checkpoints.restore()
+        self.checkpoints.rollbacks.assign(used + 1)
         logging.warning(
             "%s: %s; back to step %d with a new seed (rollback %d of %d)",
-            self._stage.name,
+            self.stage.name,
             error,
             start,
             used + 1,

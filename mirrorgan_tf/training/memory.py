@@ -5,8 +5,7 @@ import ctypes
 import resource
 from collections.abc import Iterator
 
-from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.out_of_memory import is_out_of_memory
+from mirrorgan_tf.errors import UserError, is_out_of_memory
 
 __all__ = ["free_memory", "memory_errors", "peak_gib"]
 

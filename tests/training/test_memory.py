@@ -5,8 +5,7 @@ import pytest
 import tensorflow as tf
 
 from mirrorgan_tf import training_run
-from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.out_of_memory import is_out_of_memory
+from mirrorgan_tf.errors import UserError, is_out_of_memory
 from mirrorgan_tf.training.memory import free_memory, memory_errors
 
 MIB = 2**20
