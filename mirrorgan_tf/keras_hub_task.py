@@ -24,15 +24,7 @@ __all__ = [
     "MirrorGANBackbone",
     "MirrorGANTextToImage",
     "MirrorGANTextToImagePreprocessor",
-    "portable_settings",
 ]
-
-
-def portable_settings(config: Config) -> dict:
-    """The settings of a training without its paths, which mean nothing elsewhere."""
-    # Every weight comes from the preset.
-    config = config.replace(image_encoder_weights="none", stream_encoder_weights="none")
-    return config.to_flags(paths=False)
 
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
@@ -41,7 +33,7 @@ class MirrorGANBackbone(keras_nlp.models.Backbone):
 
     Args:
         vocabulary_size: rows of the word embeddings; counts id 0, padding.
-        settings: settings of the training, by flag names.
+        settings: settings of the training, by flag names, without its paths.
         step: training steps of the generator.
         with_stream: False: STREAM, which describes images, is left out.
         dtype: policy of the networks; None: Keras' global one.
@@ -61,12 +53,17 @@ class MirrorGANBackbone(keras_nlp.models.Backbone):
     ):
         super().__init__(dtype=dtype, **kwargs)
         try:
-            self.training_config = Config.from_flags(**settings)
+            config = Config.from_flags(**settings)
         except (TypeError, UserError) as error:
             raise ValueError(f"settings: {error}") from None
+        # Every weight comes from the preset.
+        config = config.replace(
+            image_encoder_weights="none", stream_encoder_weights="none"
+        )
+        self.training_config = config
         self.vocabulary_size = vocabulary_size
         self.step = step
-        config, policy = self.training_config, self.dtype_policy
+        policy = self.dtype_policy
         self.stem = build_text_encoder(config, vocabulary_size, dtype=policy)
         self.glam = build_glam(config, dtype=policy)
         self.stream = (
@@ -148,7 +145,7 @@ class MirrorGANBackbone(keras_nlp.models.Backbone):
         """The constructor's arguments."""
         return super().get_config() | {
             "vocabulary_size": self.vocabulary_size,
-            "settings": portable_settings(self.training_config),
+            "settings": self.training_config.to_flags(paths=False),
             "step": self.step,
             "with_stream": self.stream is not None,
         }

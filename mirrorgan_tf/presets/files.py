@@ -11,7 +11,6 @@ from mirrorgan_tf.keras_hub_task import (
     MirrorGANBackbone,
     MirrorGANTextToImage,
     MirrorGANTextToImagePreprocessor,
-    portable_settings,
 )
 from mirrorgan_tf.mirrorgan import MirrorGAN
 
@@ -82,7 +81,7 @@ def keras_hub_task(model: MirrorGAN, dtype: str = "float32") -> MirrorGANTextToI
     """
     backbone = MirrorGANBackbone(
         model.tokenizer.vocabulary_size(),
-        portable_settings(model.config),
+        model.config.to_flags(paths=False),
         step=model.step,
         with_stream=model.stream is not None,
         dtype=dtype,

@@ -30,6 +30,7 @@ from mirrorgan_tf.networks import (
     build_stream,
     build_text_encoder,
 )
+from mirrorgan_tf.presets.files import open_preset, save_preset
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
 from mirrorgan_tf.text_to_image import TextToImage, seeded_noise
@@ -149,6 +150,15 @@ def test_workdir_generates_the_images_of_the_networks(converted, networks):
     assert outputs["redescription"] == [
         text.decode() for text in tokenizer.detokenize(ids).numpy()
     ]
+
+
+def test_converted_networks_make_a_preset(converted, tmp_path):
+    model = open_workdir(converted)
+    save_preset(model, tmp_path)
+    preset = open_preset(tmp_path)
+    np.testing.assert_array_equal(
+        preset.generate(CAPTIONS, seed=5), model.generate(CAPTIONS, seed=5)
+    )
 
 
 def test_settings_come_from_the_files_and_from_the_user(converted, original_config):
