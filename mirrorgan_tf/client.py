@@ -6,17 +6,17 @@ Programs use `GrpcClient` and `RestClient`.
 """
 
 import re
-import time
 from pathlib import Path
 
 import numpy as np
-from absl import flags, logging
+from absl import flags
 from PIL import Image
 
 from mirrorgan_tf import commands
 from mirrorgan_tf.config.path_flags import define_path
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.generate import read_captions
+from mirrorgan_tf.progress import Progress
 from mirrorgan_tf.serving.clients import GrpcClient, RestClient
 from mirrorgan_tf.terminal import one_line
 
@@ -115,23 +115,19 @@ def _write_images(client, captions):
     """Writes one image per caption, and prints the other outputs."""
     options = flags.FLAGS
     labels, inputs = _labels_and_inputs(options, captions)
-    start = time.monotonic()
-    for first in range(0, len(labels), options.batch_size):
-        batch = labels[first : first + options.batch_size]
-        outputs = client.predict(
-            options.signature,
-            {name: value[first : first + len(batch)] for name, value in inputs.items()},
-        )
-        for row, label in enumerate(batch):
-            path = _write(outputs, row, label, first + row + 1, Path(options.out))
-            printed = [str(path), *_other_outputs(outputs, row)]
-            print(one_line(f"{label[:100]} -> {', '.join(printed)}"))
-        done = first + len(batch)
-        rate = done / (time.monotonic() - start)
-        left_s = (len(labels) - done) / rate
-        logging.info(
-            "%d/%d, %.1f images/s, ETA %.0f s", done, len(labels), rate, left_s
-        )
+    with Progress("requesting", len(labels)) as progress:
+        for first in range(0, len(labels), options.batch_size):
+            batch = labels[first : first + options.batch_size]
+            rows = slice(first, first + len(batch))
+            outputs = client.predict(
+                options.signature,
+                {name: value[rows] for name, value in inputs.items()},
+            )
+            for row, label in enumerate(batch):
+                path = _write(outputs, row, label, first + row + 1, Path(options.out))
+                printed = [str(path), *_other_outputs(outputs, row)]
+                print(one_line(f"{label[:100]} -> {', '.join(printed)}"))
+            progress.add(len(batch))
 
 
 def _labels_and_inputs(options, captions):
