@@ -15,9 +15,8 @@ import numpy as np
 from absl import logging
 from keras import layers
 
-from mirrorgan_tf.birdlets.attributes import ATTRIBUTES
+from mirrorgan_tf.birdlets.attributes import ATTRIBUTES, read_codes
 from mirrorgan_tf.birdlets.dataset import MANIFEST
-from mirrorgan_tf.birdlets.truth import read_codes
 from mirrorgan_tf.data.bad_examples import data_errors
 from mirrorgan_tf.data.datasets.coco import read_coco
 from mirrorgan_tf.data.images import decode_images

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mirrorgan_tf.birdlets.attributes import ATTRIBUTES
+from mirrorgan_tf.birdlets.attributes import (
+    ATTRIBUTES,
+    read_caption_attributes,
+    read_codes,
+)
 from mirrorgan_tf.birdlets.obedience import MAIN_ATTRIBUTE, TRUSTED, obedience
 from mirrorgan_tf.birdlets.reading import read_states
-from mirrorgan_tf.birdlets.truth import read_caption_attributes, read_codes
 from mirrorgan_tf.evaluation.metric import Metric
 from mirrorgan_tf.evaluation.report import percent
 

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from mirrorgan_tf.birdlets.attributes import ATTRIBUTES
+from mirrorgan_tf.birdlets.attributes import ATTRIBUTES, read_codes
 from mirrorgan_tf.birdlets.dataset import MANIFEST, write_birdlets
-from mirrorgan_tf.birdlets.truth import read_codes
 from mirrorgan_tf.data.datasets.coco import read_coco
 from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.data.registry import Dataset

@@ -1,18 +1,25 @@
 """Writes a trained model as a SavedModel for TensorFlow Serving."""
 
+import hashlib
+import importlib.metadata
 import json
+import platform
 from pathlib import Path
 
 import tensorflow as tf
 from absl import logging
 
+import mirrorgan_tf
 from mirrorgan_tf.mirrorgan import MirrorGAN
-from mirrorgan_tf.serving.manifest import MANIFEST_FILE, describe_export
 from mirrorgan_tf.serving.served_model import DEFAULT_SIGNATURES, ServedModel
 from mirrorgan_tf.serving.versions import choose_version, folder_bytes, save_version
 from mirrorgan_tf.serving.warmup import write_warmup
 
-__all__ = ["export_model"]
+__all__ = ["MANIFEST_FILE", "export_model"]
+
+# Training, options and packages of an exported model, as JSON.
+MANIFEST_FILE = "export.json"
+_PACKAGES = ("tensorflow", "tensorflow-text", "keras", "keras-nlp", "numpy")
 
 _DTYPES = ("float32", "bfloat16", "float16")
 _QUANTIZATIONS = ("none", "int8")
@@ -92,7 +99,7 @@ def export_model(
     }
 
     def write_extra_files(folder):
-        manifest = describe_export(model, options, served.endpoints)
+        manifest = _describe_export(model, options, served.endpoints)
         text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
         (folder / MANIFEST_FILE).write_text(text)
         write_warmup(served.endpoints, folder, _warmup_batches(served, max_batch))
@@ -135,3 +142,41 @@ def _describe_signature(endpoint: tf.types.experimental.ConcreteFunction) -> str
         )
         for specs in (inputs, outputs)
     )
+
+
+def _describe_export(model: MirrorGAN, options: dict, endpoints: dict) -> dict:
+    """JSON values: of each signature the inputs and outputs, [dtype, [N, ..]] by name.
+
+    `step` is that of stage glam's checkpoint, `flags` are the training's, without
+    paths, and `options` the export's.
+    """
+    words = model.tokenizer.vocabulary.words
+    text = "".join(f"{word}\n" for word in words)
+    return {
+        "step": model.step,
+        "flags": model.config.to_flags(paths=False),
+        "options": options,
+        "packages": {
+            "python": platform.python_version(),
+            "mirrorgan_tf": mirrorgan_tf.__version__,
+        }
+        | {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "vocabulary": {
+            "words": len(words),
+            "sha256": hashlib.sha256(text.encode()).hexdigest(),
+        },
+        "sizes": list(model.config.sizes),
+        "signatures": {
+            name: {
+                "inputs": _specs(endpoint.structured_input_signature[1]),
+                "outputs": _specs(endpoint.structured_outputs),
+            }
+            for name, endpoint in endpoints.items()
+        },
+    }
+
+
+def _specs(specs):
+    return {
+        name: [spec.dtype.name, ["N", *spec.shape[1:]]] for name, spec in specs.items()
+    }

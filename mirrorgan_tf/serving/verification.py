@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.serving.clients import Client
+from mirrorgan_tf.serving.exporting import MANIFEST_FILE
 from mirrorgan_tf.serving.loading import load_saved_model
-from mirrorgan_tf.serving.manifest import MANIFEST_FILE
 
 __all__ = ["verify"]
 

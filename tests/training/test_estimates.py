@@ -1,7 +1,7 @@
 import pytest
 
 from mirrorgan_tf.config import Config
-from mirrorgan_tf.training.estimates import describe_epoch, estimate, table
+from mirrorgan_tf.training.dry_run import describe_epoch, estimate, table
 
 
 @pytest.mark.parametrize(
