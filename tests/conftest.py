@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -48,8 +49,10 @@ def pytest_collection_modifyitems(items):
 
 
 def _group(item):
-    if "exported" in item.fixturenames:
-        return "export"
+    # Fixtures of the session that take long and are used by few tests.
+    for name in ("exported", "birdlets"):
+        if name in item.fixturenames:
+            return name
     fixtures = item._fixtureinfo.name2fixturedefs.values()
     if any(fixture.scope == "module" for group in fixtures for fixture in group):
         return str(item.path)
@@ -125,6 +128,35 @@ def trained_workdir(tmp_path_factory, tiny_config):
         checkpoints.step.assign(7)
         checkpoints.save()
     return path
+
+
+@pytest.fixture(scope="session")
+def trained_model(trained_workdir):
+    """The run of `trained_workdir`, opened and traced once: read only."""
+    from mirrorgan_tf.workdir import open_workdir
+
+    return open_workdir(trained_workdir)
+
+
+def normal(*shape, seed=0):
+    """Random numbers, float32."""
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+@contextlib.contextmanager
+def eager_functions():
+    """Functions are not traced in it, which takes longer than a few small steps."""
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def untraced():
+    with eager_functions():
+        yield
 
 
 @contextlib.contextmanager
@@ -216,7 +248,6 @@ def loaded(exported):
 @pytest.fixture(scope="session")
 def noise_in_coco_layout(tmp_path_factory):
     """110 validation and 30 training images of noise, two captions each."""
-    import numpy as np
     from PIL import Image
 
     folder = tmp_path_factory.mktemp("evaluate") / "coco"

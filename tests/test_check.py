@@ -1,14 +1,11 @@
-import os
 import re
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pytest
 
+from mirrorgan_tf import check as check_command
 from mirrorgan_tf.check import parse_decode
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.data.check_report import check, show_samples
@@ -16,10 +13,9 @@ from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.data.sources import guess_dataset, open_dataset
 from mirrorgan_tf.data.statistics import length_histogram
 from mirrorgan_tf.errors import UserError
-from tests.conftest import OTHER_KERAS_SETTINGS, check_native_messages
+from tests.conftest import ROOT
 from tests.data import trees
 
-ROOT = Path(__file__).parents[1]
 SMALL = {"base_size": 16, "scales": 1, "max_words": 8}
 
 
@@ -190,23 +186,18 @@ def test_an_invalid_decode_flag_is_a_user_error(text):
         parse_decode(text)
 
 
-def test_the_command_prints_a_report_and_writes_a_picture(tmp_path):
+def test_the_command_prints_a_report_and_writes_a_picture(run_command, tmp_path):
     cub = trees.make_cub_original(tmp_path / "CUB_200_2011")
     next((cub / "images").rglob("*.jpg")).write_bytes(b"no image")
     out = tmp_path / "pictures" / "check.png"
-    done = subprocess.run(
-        [sys.executable, "-m", "mirrorgan_tf.check", "--flagfile=flags/cub.cfg"]
-        + [f"--data_dir={cub}", f"--out={out}"],
-        cwd=ROOT,
-        env=os.environ | OTHER_KERAS_SETTINGS,
-        capture_output=True,
-        text=True,
-        timeout=300,
+    flagfile = f"--flagfile={ROOT}/flags/cub.cfg"
+    status, lines, err = run_command(
+        check_command, flagfile, f"--data_dir={cub}", f"--out={out}"
     )
-    assert done.returncode == 1, done.stderr
-    check_native_messages(done.stderr)
-    assert done.stdout.startswith(f"{cub}: --dataset=cub\n")
-    assert row(done.stdout, "images ") == ["18", "6"]
-    assert "every fourth class" in done.stdout
-    assert "can't be decoded: 1 (" in done.stdout
+    assert status == 1, err
+    assert lines[0] == f"{cub}: --dataset=cub"
+    text = "\n".join(lines)
+    assert row(text, "images ") == ["18", "6"]
+    assert "every fourth class" in text
+    assert "can't be decoded: 1 (" in text
     assert PIL.Image.open(out).width > 500

@@ -4,15 +4,13 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from mirrorgan_tf import cli
 from mirrorgan_tf.config import SETTINGS
 from mirrorgan_tf.config.settings import GROUP_TITLES
-
-ROOT = Path(__file__).parents[1]
+from tests.conftest import ROOT
 
 # Runs several command lines in one process in which Keras and TensorFlow can't be
 # imported, and prints status, stdout and stderr of each.

@@ -3,11 +3,10 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.conftest import ROOT
 
 # A command without TensorFlow: --do names what it does.
 COMMAND = """

@@ -7,6 +7,7 @@ from absl import flags
 from PIL import Image
 
 from mirrorgan_tf import evaluate as command
+from mirrorgan_tf import workdir
 from mirrorgan_tf.birdlets import attribute_classifier
 from mirrorgan_tf.birdlets.dataset import write_birdlets
 from mirrorgan_tf.data.datasets.coco import read_coco
@@ -14,12 +15,11 @@ from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.evaluation import autoencoder, two_sample_test
 from mirrorgan_tf.evaluation.image_source import open_saved_model_source
 from mirrorgan_tf.evaluation.sampling import sample_captions
-from mirrorgan_tf.workdir import open_workdir
 
 
 @pytest.fixture(autouse=True)
 def short_trainings(monkeypatch):
-    monkeypatch.setattr(two_sample_test, "_STEPS", 2)
+    monkeypatch.setattr(two_sample_test, "_train", lambda *arguments: None)
     monkeypatch.setattr(autoencoder, "_MAX_EPOCHS", 1)
     monkeypatch.setattr(
         attribute_classifier,
@@ -38,8 +38,9 @@ def run(*arguments):
 
 
 def test_birdlets_add_their_classifier_and_metrics_also_by_their_old_names(
-    trained_workdir, tmp_path
+    trained_workdir, trained_model, monkeypatch, tmp_path
 ):
+    monkeypatch.setattr(workdir, "open_workdir", lambda path: trained_model)
     birdlets = tmp_path / "birdlets"
     write_birdlets(birdlets, train_images=24, val_images=24, seed=3, workers=1)
     report = run(
@@ -84,7 +85,7 @@ def test_birdlets_add_their_classifier_and_metrics_also_by_their_old_names(
 
 
 def test_export_is_evaluated_without_a_run_and_gives_the_runs_images(
-    trained_workdir, exported, noise_in_coco_layout, tmp_path
+    trained_model, exported, noise_in_coco_layout, tmp_path
 ):
     report = run(
         f"--saved_model={exported}",
@@ -102,7 +103,7 @@ def test_export_is_evaluated_without_a_run_and_gives_the_runs_images(
     index = read_coco(noise_in_coco_layout)["val"]
     captions = sample_captions(index, 9, seed=1).captions
     seeds = [2**24 + position for position in range(9)]
-    expected = open_workdir(trained_workdir).generate(captions, seed=seeds)
+    expected = trained_model.generate(captions, seed=seeds)
     for number, image in enumerate(expected):
         rendered = Image.open(tmp_path / "out" / "images" / f"{number:06d}.png")
         np.testing.assert_allclose(np.asarray(rendered).astype(int), image, atol=1)

@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from mirrorgan_tf import fit
+from tests.conftest import eager_functions
 
 SETTINGS = {
     "stem_steps": 2,
@@ -30,14 +31,15 @@ def fitted(tiny_config, tmp_path_factory):
     """A model of a few steps, its workdir, and what the callback got."""
     workdir = tmp_path_factory.mktemp("fit") / "run"
     reports = []
-    model = fit(
-        tiny_config,
-        dataset=examples(8),
-        validation_dataset=examples(2),
-        workdir=workdir,
-        callbacks=[lambda *report: reports.append(report)],
-        **SETTINGS,
-    )
+    with eager_functions():
+        model = fit(
+            tiny_config,
+            dataset=examples(8),
+            validation_dataset=examples(2),
+            workdir=workdir,
+            callbacks=[lambda *report: reports.append(report)],
+            **SETTINGS,
+        )
     return model, workdir, reports
 
 

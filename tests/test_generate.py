@@ -15,7 +15,6 @@ from mirrorgan_tf.generate import (
     parse_seeds,
     read_captions,
 )
-from mirrorgan_tf.workdir import open_workdir
 
 
 def generate(monkeypatch, *arguments, stdin=b""):
@@ -109,7 +108,7 @@ def test_the_sheet_grows_with_scales_and_attention():
 
 
 def test_the_command_writes_a_sheet_and_prints_redescriptions(
-    trained_workdir, tmp_path, monkeypatch, capsys, caplog
+    trained_workdir, trained_model, tmp_path, monkeypatch, capsys, caplog
 ):
     """An image does not depend on the captions beside it."""
     caption = "a red bird with black wings"
@@ -127,7 +126,7 @@ def test_the_command_writes_a_sheet_and_prints_redescriptions(
     )
     assert not status
     assert "does not know and ignores: two, zebras\n" in caplog.text
-    alone = open_workdir(trained_workdir).describe(caption, seed=-7)
+    alone = trained_model.describe(caption, seed=-7)
     lines = [line.split(" -> ") for line in capsys.readouterr().out.splitlines()]
     assert [line[0] for line in lines] == [caption, "", "two zebras", "\ufffd"]
     assert lines[0][1] == alone["redescription"]
@@ -141,7 +140,7 @@ def test_the_command_writes_a_sheet_and_prints_redescriptions(
 
 
 def test_a_folder_gets_a_png_for_each_caption_and_seed(
-    trained_workdir, tmp_path, monkeypatch, capsys
+    trained_workdir, trained_model, tmp_path, monkeypatch, capsys
 ):
     status = generate(
         monkeypatch,
@@ -160,9 +159,8 @@ def test_a_folder_gets_a_png_for_each_caption_and_seed(
         "2-vogel-seed4.png",
     ]
     assert len(capsys.readouterr().out.splitlines()) == 4
-    model = open_workdir(trained_workdir)
     image = PIL.Image.open(tmp_path / "images" / "1-a-red-bird-seed4.png")
-    np.testing.assert_array_equal(image, model.generate("a red bird", seed=4))
+    np.testing.assert_array_equal(image, trained_model.generate("a red bird", seed=4))
     assert image.text["caption"] == "a red bird" and image.text["seed"] == "4"
     assert image.text["model"] == f"{trained_workdir}, step 7"
     image = PIL.Image.open(tmp_path / "images" / "2-vogel-seed3.png")

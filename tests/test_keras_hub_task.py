@@ -3,7 +3,6 @@ import keras_nlp
 import numpy as np
 import pytest
 
-from mirrorgan_tf import MirrorGAN
 from mirrorgan_tf.keras_hub_task import MirrorGANTextToImage
 from mirrorgan_tf.presets.files import keras_hub_task
 
@@ -11,8 +10,8 @@ CAPTIONS = ["a red bird", "black wings", ""]
 
 
 @pytest.fixture(scope="module")
-def model(trained_workdir):
-    return MirrorGAN.from_workdir(trained_workdir)
+def model(trained_model):
+    return trained_model
 
 
 @pytest.fixture(scope="module")

@@ -1,22 +1,20 @@
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from mirrorgan_tf import MirrorGAN
 from mirrorgan_tf.models.redescription import greedy, log_likelihood
 from mirrorgan_tf.text_to_image import TextToImage, seeded_noise
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[1]
 CAPTION = "a red bird with black wings"
 
 
 @pytest.fixture(scope="module")
-def model(trained_workdir):
-    return MirrorGAN.from_workdir(trained_workdir)
+def model(trained_model):
+    return trained_model
 
 
 def test_importing_the_package_imports_neither_tensorflow_nor_keras():

@@ -1,9 +1,9 @@
 """Names in the code say what a thing is."""
 
 import ast
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from tests.conftest import ROOT
+
 FOLDERS = ("mirrorgan_tf", "export", "tools", "benchmarks", "examples", "tests")
 # Words of earlier versions that say nothing about the thing they name.
 VAGUE = {

@@ -10,6 +10,8 @@ from mirrorgan_tf.config.config_flags import read_config
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.workdir import open_workdir
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 FLAT_SETTINGS = Path(__file__).parent / "workdirs" / "flat_settings"
 
 

@@ -2,15 +2,14 @@ import json
 import subprocess
 import sys
 import unicodedata
-from pathlib import Path
 
 import hypothesis
 import pytest
 from hypothesis import strategies as st
 
 from mirrorgan_tf.terminal import escape_controls, one_line
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[1]
 # Clears the screen, sets the title (8 and 7 bits), overrides the direction, breaks the
 # line in three ways, and is half a character.
 HOSTILE = (

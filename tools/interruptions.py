@@ -68,10 +68,11 @@ def train(arguments, log):
 class Runs:
     """Starts trainings from a server that has imported everything already."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, stages):
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["mirrorgan_tf.train"])
         self._folder = folder
+        self._stages = stages
 
     def start(self, name):
         """Starts or continues the training in `name`; its process and its log."""
@@ -80,26 +81,26 @@ class Runs:
         if (workdir / "flags.cfg").exists():
             # It holds all that is needed.
             arguments = [f"--flagfile={workdir}/flags.cfg"]
-        arguments.append(f"--workdir={workdir}")
+        arguments += [f"--workdir={workdir}", f"--stages={','.join(self._stages)}"]
         process = self._context.Process(target=train, args=(arguments, str(log)))
         process.start()
         return process, log
 
 
-def saved_steps(workdir):
+def saved_steps(workdir, stages):
     """Steps of the newest readable checkpoint of each stage."""
     from mirrorgan_tf.training.checkpoints import saved_step
 
-    return [saved_step(workdir / stage) for stage in STAGES]
+    return [saved_step(workdir / stage) for stage in stages]
 
 
-def check_same(workdir, other):
-    """Fails unless all tensors of the last checkpoints have the same bytes."""
+def check_same(workdir, other, stages, step):
+    """Fails unless all tensors of the checkpoints of a step have the same bytes."""
     import tensorflow as tf
 
-    for stage in STAGES:
+    for stage in stages:
         readers = [
-            tf.train.load_checkpoint(str(run / stage / f"ckpt-{STEPS}"))
+            tf.train.load_checkpoint(str(run / stage / f"ckpt-{step}"))
             for run in (workdir, other)
         ]
         names = [reader.get_variable_to_shape_map().keys() for reader in readers]
@@ -135,9 +136,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--stages", default=",".join(STAGES), help="the first ones of all stages"
+    )
     arguments = parser.parse_args()
+    stages = arguments.stages.split(",")
     folder = Path(tempfile.mkdtemp(prefix="interruptions-"))
-    runs = Runs(folder)
+    runs = Runs(folder, stages)
     start_s = time.monotonic()
     process, log = runs.start("uninterrupted")
     process.join()
@@ -146,7 +151,7 @@ def main():
     print(f"uninterrupted run: {whole_s:.1f} s", flush=True)
     generator = random.Random(arguments.seed)
     count = finished = 0
-    before = [0] * len(STAGES)
+    before = [0] * len(stages)
     while True:
         name, number = f"run{finished}", signal.SIGKILL
         if count == arguments.count:
@@ -157,17 +162,17 @@ def main():
             number = signal.SIGTERM if count % 2 else signal.SIGKILL
         interrupted = interrupt(runs, name, after_s, number)
         count += interrupted
-        now = saved_steps(folder / name)
+        now = saved_steps(folder / name, stages)
         assert all(a <= b for a, b in zip(before, now, strict=True)), (before, now)
         before = now
         if interrupted:
             print(
                 f"{count}: {number.name} after {after_s:.1f} s, saved {now}", flush=True
             )
-        elif now == [STEPS] * len(STAGES):
-            check_same(folder / name, folder / "uninterrupted")
+        elif now == [STEPS] * len(stages):
+            check_same(folder / name, folder / "uninterrupted", stages, STEPS)
             print("finished with the same bits", flush=True)
-            before, finished = [0] * len(STAGES), finished + 1
+            before, finished = [0] * len(stages), finished + 1
             if after_s is None:
                 break
     shutil.rmtree(folder)

@@ -82,6 +82,8 @@ def _clear_gradients(stage):
     [
         {},
         {
+            # Without the second scale, which the first case has.
+            "scales": 1,
             "image_encoder_weights": "backbone",
             "stream_encoder_weights": "stem",
             "feature_discriminator": "image_encoder",

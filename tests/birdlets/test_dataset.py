@@ -2,7 +2,6 @@ import hashlib
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -12,8 +11,8 @@ from mirrorgan_tf.birdlets.attributes import ATTRIBUTES
 from mirrorgan_tf.birdlets.dataset import write_birdlets
 from mirrorgan_tf.data.datasets.coco import read_coco
 from mirrorgan_tf.errors import UserError
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[2]
 SIZES = {"train_images": 60, "val_images": 45, "seed": 7}
 
 

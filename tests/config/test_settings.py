@@ -15,8 +15,8 @@ from mirrorgan_tf.config.config_flags import (
     write_config,
 )
 from mirrorgan_tf.errors import UserError
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[2]
 BY_FLAG = {setting.flag: setting for setting in SETTINGS}
 EXAMPLES = settings(max_examples=40, deadline=None)
 

@@ -41,6 +41,8 @@ from mirrorgan_tf.workdir import open_workdir
 from tests.conftest import ROOT
 from tests.convert.states import pytorch_state
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 WORDS = ["red", "a", "bird", "with", "black", "wings", "blue"]
 CAPTIONS = ["a red bird with black wings", "blue"]
 

@@ -6,10 +6,8 @@ import pytest
 
 from mirrorgan_tf.convert.loading import load_pytorch_state
 from mirrorgan_tf.convert.names import pytorch_entries
-from mirrorgan_tf.models import torchvision
 from mirrorgan_tf.models.image_encoder import ImageEncoder
 from mirrorgan_tf.models.stream import StreamEncoder
-from tests.conftest import shapes_alone
 from tests.convert.states import pytorch_state
 from tests.convert.torchvision_reference import (
     TensorFlow,
@@ -142,33 +140,3 @@ def test_backbones_are_frozen_and_saved_with_the_encoder(image_encoder, tmp_path
     loaded = keras.saving.load_model(tmp_path / "encoder.keras")
     assert loaded.get_config() == encoder.get_config()
     np.testing.assert_array_equal(loaded(images)[0], regions)
-
-
-# By torchvision's documentation 23,834,568 parameters (without the auxiliary
-# classifier) and 60,192,808; each minus the classifier's 2,049,000.
-@pytest.mark.parametrize(
-    "build, count, theirs",
-    [
-        (torchvision.inception_v3, 21_785_568, keras.applications.InceptionV3),
-        (torchvision.resnet152, 58_143_808, keras.applications.ResNet152),
-    ],
-)
-def test_full_size_has_torchvisions_number_of_parameters(build, count, theirs):
-    with shapes_alone():
-        ours = build()
-        theirs = theirs(
-            include_top=False, weights=None, input_shape=ours.input.shape[1:]
-        )
-    trained = ours.trainable_variables
-    assert sum(np.prod(variable.shape) for variable in trained) == count
-    # keras.applications' networks have the same kernels.
-    assert _kernels(ours) == _kernels(theirs)
-    assert ours.output.shape == theirs.output.shape
-
-
-def _kernels(network):
-    return sorted(
-        tuple(layer.kernel.shape)
-        for layer in network.layers
-        if isinstance(layer, keras.layers.Conv2D)
-    )

@@ -1,8 +1,5 @@
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +7,7 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
+from mirrorgan_tf import prepare
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.data.bad_examples import BadExamples, data_errors
 from mirrorgan_tf.data.packing import pack
@@ -21,9 +19,7 @@ from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.progress import Progress
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
-from tests.conftest import OTHER_KERAS_SETTINGS, check_native_messages
 
-ROOT = Path(__file__).parents[2]
 COUNTS = {"train": 23, "val": 7}
 SIZE = 32  # Crops; images are packed with a shorter side of 38 px.
 
@@ -318,38 +314,27 @@ def test_packing_fails_at_bad_images_or_skips_them(splits, tmp_path):
     assert read(tmp_path / "skip")["train"].image_ids.tolist() == list(range(1, 138))
 
 
-@pytest.mark.slow
-def test_the_command_packs_what_training_reads(tmp_path):
-    def run(module, *arguments):
-        return subprocess.run(
-            [sys.executable, "-m", f"mirrorgan_tf.{module}", *map(str, arguments)],
-            cwd=ROOT,
-            env=os.environ | OTHER_KERAS_SETTINGS,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-
+def test_the_command_packs_what_training_reads(run_command, tmp_path, caplog):
+    out = tmp_path / "packed"
     birdlets = [
         "--dataset=birdlets",
         f"--data_dir={tmp_path}/birdlets",
-        "--birdlets_train_images=30",
-        "--birdlets_val_images=20",
+        "--birdlets_train_images=6",
+        "--birdlets_val_images=4",
         "--base_size=16",
+        f"--out={out}",
     ]
-    out = tmp_path / "packed"
-    done = run("prepare", *birdlets, f"--out={out}", "--images_per_shard=20")
-    assert done.returncode == 0, done.stderr
-    assert "packing 50/50 images | ETA 0:00 | " in done.stderr
-    check_native_messages(done.stderr)
+    status, _, err = run_command(prepare, *birdlets, "--images_per_shard=4")
+    assert status == 0, err
+    assert "packing 10/10 images | ETA 0:00 | " in caplog.text
     # The notes of the verdict on the data set.
-    assert "COCO 2014" in done.stderr
+    assert "COCO 2014" in caplog.text
     manifest = json.loads((out / MANIFEST).read_text())
-    assert [shard["images"] for shard in manifest["splits"]["train"]] == [20, 10]
-    second = run("prepare", *birdlets, f"--out={out}", "--images_per_shard=30")
-    assert second.returncode == 1
-    assert "other settings (images_per_shard)" in second.stderr
-    assert "Traceback" not in second.stderr
+    assert [shard["images"] for shard in manifest["splits"]["train"]] == [4, 2]
+    status, _, err = run_command(prepare, *birdlets, "--images_per_shard=6")
+    assert status == 1
+    assert "other settings (images_per_shard)" in err[-1]
+    assert "Traceback" not in "".join(err)
 
 
 def test_a_second_packing_of_a_folder_is_refused_while_the_first_runs(splits, tmp_path):

@@ -111,7 +111,8 @@ def test_each_epoch_visits_every_image_once(run):
     assert tuple(epochs[0]) != tuple(range(COUNT))
 
 
-@pytest.mark.parametrize("start_step", [1, 2, 3, 5])
+# In a batch of two epochs, and at the beginning of an epoch.
+@pytest.mark.parametrize("start_step", [2, 5])
 def test_start_step_gives_the_batches_from_that_step_on(make, run, start_step):
     assert_same(take(make(start_step=start_step), 8 - start_step), run[start_step:])
 
@@ -121,10 +122,9 @@ def test_a_large_start_step_is_fast(make):
     assert batch["index"].shape == (BATCH,)
 
 
-@pytest.mark.parametrize("threads", [1, 7])
-def test_batches_do_not_depend_on_the_number_of_threads(make, run, threads):
+def test_batches_do_not_depend_on_the_number_of_threads(make, run):
     options = tf.data.Options()
-    options.threading.private_threadpool_size = threads
+    options.threading.private_threadpool_size = 7
     assert_same(take(make().with_options(options), 8), run)
 
 
@@ -148,9 +148,8 @@ def test_seeds_give_different_batches(make, run):
     )
 
 
-def test_reading_from_disk_gives_the_same_as_memory(make, run, decoded):
+def test_reading_from_disk_gives_the_same_as_memory(make, run):
     assert_same(take(make(cache=None), 8), run)
-    assert_same(take(make(cache=decoded), 3), run[:3])
 
 
 def test_images_are_in_range_and_scales_agree(run):
@@ -290,16 +289,10 @@ def test_an_index_smaller_than_a_batch_still_trains(make):
     assert counts.sum() == 25
 
 
-@pytest.mark.parametrize("workers", [2, 4])
-def test_workers_batches_are_parts_of_the_global_batches(make, run, workers):
+def test_workers_batches_are_parts_of_the_global_batches(make, run):
     parts = [
-        take(
-            make(
-                input_context=tf.distribute.InputContext(workers, worker), start_step=2
-            ),
-            6,
-        )
-        for worker in range(workers)
+        take(make(input_context=tf.distribute.InputContext(4, i), start_step=2), 6)
+        for i in range(4)
     ]
     for step, batch in enumerate(run[2:]):
         joined = tf.nest.map_structure(

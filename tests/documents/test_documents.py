@@ -2,12 +2,12 @@
 
 import importlib
 import re
-from pathlib import Path
 
 import pytest
 from absl import flags
 
-ROOT = Path(__file__).parents[2]
+from tests.conftest import ROOT
+
 DOCUMENTS = sorted(
     path
     for pattern in ("*.md", "docs/*.md", "examples/**/*.md", "tools/**/*.md")

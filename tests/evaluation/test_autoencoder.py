@@ -11,6 +11,8 @@ from mirrorgan_tf.evaluation.autoencoder import (
 from mirrorgan_tf.evaluation.fid import fid
 from mirrorgan_tf.evaluation.saved_networks import load_network, save_network
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 
 def flat_images(count, seed):
     """Images of one colour each, 16 px."""

@@ -4,7 +4,6 @@ import tensorflow as tf
 
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.evaluation.feature_extractors import model_extractors
-from mirrorgan_tf.workdir import open_workdir
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
 CAPTIONS = [
@@ -17,8 +16,8 @@ CAPTIONS = [
 
 
 @pytest.fixture(scope="module")
-def model(trained_workdir):
-    return open_workdir(trained_workdir)
+def model(trained_model):
+    return trained_model
 
 
 def test_likelihood_is_the_product_over_the_words(model):

@@ -4,9 +4,8 @@ import json
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.conftest import ROOT
 
 
 class Server(http.server.BaseHTTPRequestHandler):

@@ -7,7 +7,7 @@ from PIL import Image
 NOTEBOOK = Path(__file__).parents[2] / "examples" / "mirrorgan.ipynb"
 
 
-def test_the_notebook_runs_and_shows_images(capsys):
+def test_the_notebook_runs_and_shows_images(untraced, capsys):
     notebook = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
     assert notebook["nbformat"] == 4
     shown = []

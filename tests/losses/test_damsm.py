@@ -9,12 +9,9 @@ from mirrorgan_tf.losses.damsm import (
     sentence_similarity,
     word_similarity,
 )
+from tests.conftest import normal
 
 B, R, L, D = 3, 6, 4, 5
-
-
-def _normal(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
 def _mask(*lengths):
@@ -22,7 +19,7 @@ def _mask(*lengths):
 
 
 def test_sentence_similarity_is_gamma3_times_the_cosine():
-    codes, sentences = _normal(2, D), _normal(3, D, seed=1)
+    codes, sentences = normal(2, D), normal(3, D, seed=1)
     expected = [
         [a @ b / np.linalg.norm(a) / np.linalg.norm(b) for b in sentences]
         for a in codes
@@ -33,7 +30,7 @@ def test_sentence_similarity_is_gamma3_times_the_cosine():
 
 def test_word_similarity_of_parallel_vectors_has_its_closed_form():
     # One direction everywhere: every cosine is 1, whatever the attention.
-    direction = _normal(D)
+    direction = normal(D)
     regions = np.tile(direction, (1, R, 1))
     words = np.tile(2 * direction, (2, L, 1))
     result = word_similarity(
@@ -44,7 +41,7 @@ def test_word_similarity_of_parallel_vectors_has_its_closed_form():
 
 
 def test_word_similarity_ignores_the_order_of_regions_and_padding():
-    regions, words, mask = _normal(B, R, D), _normal(B, L, D, seed=1), _mask(4, 2, 1)
+    regions, words, mask = normal(B, R, D), normal(B, L, D, seed=1), _mask(4, 2, 1)
     expected = word_similarity(regions, words, mask)
     other = np.where(mask[..., None], 7.0, words).astype(np.float32)
     np.testing.assert_allclose(
@@ -55,8 +52,8 @@ def test_word_similarity_ignores_the_order_of_regions_and_padding():
 
 
 def test_empty_caption_has_similarity_0_and_finite_gradients():
-    words = tf.Variable(_normal(B, L, D) * ~_mask(4, 0, 2)[..., None])
-    regions = tf.Variable(_normal(B, R, D))
+    words = tf.Variable(normal(B, L, D) * ~_mask(4, 0, 2)[..., None])
+    regions = tf.Variable(normal(B, R, D))
     with tf.GradientTape() as tape:
         similarity = word_similarity(regions, words, _mask(4, 0, 2))
         loss = sum(map(tf.reduce_sum, matching_losses(similarity)))
@@ -66,7 +63,7 @@ def test_empty_caption_has_similarity_0_and_finite_gradients():
 
 
 def test_matching_losses_of_the_transpose_are_swapped():
-    similarity = _normal(B, B)
+    similarity = normal(B, B)
     one_way, other_way = matching_losses(similarity)
     swapped = matching_losses(similarity.T)
     np.testing.assert_allclose(one_way, swapped[1], rtol=1e-6)
@@ -102,8 +99,8 @@ def test_similarity_that_is_not_square_is_refused():
 
 
 def test_zero_sentence_gets_no_gradient():
-    sentence = tf.Variable(np.stack([_normal(D), np.zeros(D, np.float32)]))
+    sentence = tf.Variable(np.stack([normal(D), np.zeros(D, np.float32)]))
     with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(sentence_similarity(_normal(2, D, seed=1), sentence))
+        loss = tf.reduce_sum(sentence_similarity(normal(2, D, seed=1), sentence))
     gradient = tape.gradient(loss, sentence).numpy()
     assert gradient[0].any() and not gradient[1].any()

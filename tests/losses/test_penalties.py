@@ -1,14 +1,11 @@
 import numpy as np
 
 from mirrorgan_tf.losses.penalties import r1_penalty
-
-
-def _normal(*shape):
-    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+from tests.conftest import normal
 
 
 def test_r1_penalty_is_half_the_squared_norm_of_each_gradient():
-    gradients = _normal(2, 4, 4, 3)
+    gradients = normal(2, 4, 4, 3)
     norms = (gradients**2).sum((1, 2, 3))
     np.testing.assert_allclose(r1_penalty(gradients), norms / 2, rtol=1e-5)
     several = [gradients, 2 * gradients]

@@ -6,14 +6,10 @@ from mirrorgan_tf.models.attention import (
     WordAttention,
     padding_mask_from_lengths,
 )
+from tests.conftest import normal
 
-
-def _normal(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
-
-
-FEATURES = _normal(3, 2, 5, 4)
-WORDS = _normal(3, 6, 7, seed=1)
+FEATURES = normal(3, 2, 5, 4)
+WORDS = normal(3, 6, 7, seed=1)
 LENGTHS = np.array([6, 2, 0], np.int32)
 
 
@@ -62,7 +58,7 @@ def test_word_attention_matches_equation_4(attention):
 
 def test_sentence_attention_is_a_softmax_over_channels():
     layer = SentenceAttention(4)
-    condition = _normal(3, 5)
+    condition = normal(3, 5)
     context, maps = layer(FEATURES, condition)
     np.testing.assert_allclose(maps.numpy().sum(-1), 1.0, rtol=1e-6)
     sentence = condition @ layer.projection.kernel.numpy()

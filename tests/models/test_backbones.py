@@ -1,3 +1,5 @@
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -5,6 +7,18 @@ import pytest
 from mirrorgan_tf.models import backbones
 from mirrorgan_tf.models.backbones import build_backbone
 from tests.conftest import shapes_alone
+
+
+@pytest.fixture(scope="module")
+def full_size_backbone():
+    """Builds a frozen backbone by name, once; its weights are never created."""
+
+    @functools.cache
+    def build(name):
+        with shapes_alone():
+            return build_backbone(name)
+
+    return build
 
 
 def _images(size, seed=0):
@@ -32,10 +46,12 @@ def test_small_is_trainable_and_averages_bigger_images():
         ("resnet152_torchvision", 14, 1024),
     ],
 )
-def test_frozen_networks_have_the_papers_map_shapes(name, cells, channels):
+def test_frozen_networks_have_the_papers_map_shapes(
+    name, cells, channels, full_size_backbone
+):
+    backbone = full_size_backbone(name)
     # Symbolically: no weight is created, nothing is computed.
     with shapes_alone():
-        backbone = build_backbone(name)
         regions, pooled = backbone(keras.KerasTensor((2, 64, 64, 3)))
     assert regions.shape == (2, cells, cells, channels)
     assert pooled.shape == (2, 2048)
@@ -50,7 +66,9 @@ def test_frozen_networks_have_the_papers_map_shapes(name, cells, channels):
         ("resnet152_torchvision", [1, 1, 1]),
     ],
 )
-def test_resnet_gets_the_range_that_it_was_trained_on(monkeypatch, name, white):
+def test_resnet_gets_the_range_that_it_was_trained_on(
+    name, white, full_size_backbone, monkeypatch
+):
     calls = []
 
     class Network:
@@ -58,13 +76,39 @@ def test_resnet_gets_the_range_that_it_was_trained_on(monkeypatch, name, white):
             calls.append((np.asarray(images), training))
             return [images]
 
-    with shapes_alone():
-        backbone = build_backbone(name)
+    backbone = full_size_backbone(name)
     monkeypatch.setattr(backbone, "network", Network())
     backbone.feature_maps(np.ones((1, 224, 224, 3), np.float32), training=True)
     ((images, training),) = calls
     np.testing.assert_allclose(images[0, 0, 0], white, rtol=1e-5)
     assert training is False
+
+
+# By torchvision's documentation 23,834,568 parameters (without the auxiliary
+# classifier) and 60,192,808; each minus the classifier's 2,049,000.
+@pytest.mark.parametrize(
+    "name, theirs, count",
+    [
+        ("inception_v3_torchvision", "inception_v3", 21_785_568),
+        ("resnet152_torchvision", "resnet152", 58_143_808),
+    ],
+)
+def test_torchvisions_networks_have_its_number_of_parameters_and_keras_kernels(
+    name, theirs, count, full_size_backbone
+):
+    ours, theirs = full_size_backbone(name), full_size_backbone(theirs)
+    trained = [x for x in ours.network.weights if "moving" not in x.path]
+    assert sum(np.prod(weight.shape) for weight in trained) == count
+    assert _kernels(ours.network) == _kernels(theirs.network)
+    assert ours.map_shapes[-1] == theirs.map_shapes[-1]
+
+
+def _kernels(network):
+    return sorted(
+        tuple(layer.kernel.shape)
+        for layer in network.layers
+        if isinstance(layer, keras.layers.Conv2D)
+    )
 
 
 def test_weights_that_cannot_be_loaded_are_refused():

@@ -2,13 +2,10 @@ import numpy as np
 import pytest
 
 from mirrorgan_tf.models.batch_norm import BatchNormalization
+from tests.conftest import normal
 from tests.ops.kernels import use_kernels
 
 tf = pytest.importorskip("tensorflow")
-
-
-def _normal(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
 def _on_replicas(strategy, function, rows):
@@ -31,7 +28,7 @@ def _on_replicas(strategy, function, rows):
 @pytest.mark.parametrize("synchronized", [False, True])
 def test_outputs_and_averages_match_exact_moments_far_from_zero(shape, synchronized):
     # Far from zero a difference of squares would lose the variance.
-    x = _normal(*shape) + 3000
+    x = normal(*shape) + 3000
     layer = BatchNormalization(momentum=0.9, epsilon=1e-5, synchronized=synchronized)
     result = layer(x, training=True)
     axes = tuple(range(len(shape) - 1))
@@ -53,7 +50,7 @@ def test_mean_of_many_positions_is_exact():
 
 
 def test_consecutive_batches_are_normalised_separately():
-    x = _normal(6, 3, 3, 4) + np.repeat([0, 5, 9], 2)[:, None, None, None]
+    x = normal(6, 3, 3, 4) + np.repeat([0, 5, 9], 2)[:, None, None, None]
     x = x.astype(np.float32)
     together, apart = (BatchNormalization(momentum=0.9) for _ in range(2))
     outputs = together(x, batches=3, training=True)
@@ -66,7 +63,7 @@ def test_consecutive_batches_are_normalised_separately():
 @pytest.mark.parametrize("shape", [(4, 5), (4, 2, 3, 5)])
 def test_replicas_normalise_by_the_moments_of_the_global_batch(shape, two_replicas):
     # Replicas of different means: the variance between them counts.
-    x = _normal(*shape) + 1e4 * np.arange(4).reshape(-1, *[1] * (len(shape) - 1))
+    x = normal(*shape) + 1e4 * np.arange(4).reshape(-1, *[1] * (len(shape) - 1))
     x = x.astype(np.float64)
     with two_replicas.scope():
         layer = BatchNormalization(momentum=0.0, synchronized=True, dtype="float64")
@@ -91,8 +88,8 @@ def test_second_derivatives_match_finite_differences(shape, replicas, two_replic
     """
     one = tf.distribute.OneDeviceStrategy("/cpu:0")
     strategy = two_replicas if replicas == 2 else one
-    x, weights = _normal(*shape).astype(np.float64), _normal(3, seed=1)
-    kernel = _normal(3, 3, seed=2).astype(np.float64)
+    x, weights = normal(*shape).astype(np.float64), normal(3, seed=1)
+    kernel = normal(3, 3, seed=2).astype(np.float64)
     with strategy.scope():
         norm = BatchNormalization(epsilon=1e-5, synchronized=True, dtype="float64")
         norm.build((None, *shape[1:]))

@@ -2,10 +2,7 @@ import numpy as np
 import pytest
 
 from mirrorgan_tf.models.blocks import GLU, ResidualBlock, UpBlock
-
-
-def _normal(*shape):
-    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+from tests.conftest import normal
 
 
 def test_glu_multiplies_first_half_by_sigmoid_of_second():
@@ -14,16 +11,16 @@ def test_glu_multiplies_first_half_by_sigmoid_of_second():
 
 
 def test_blocks_have_their_output_shapes():
-    assert UpBlock(3)(_normal(2, 4, 5, 6)).shape == (2, 8, 10, 3)
-    assert ResidualBlock(6)(_normal(2, 4, 5, 6)).shape == (2, 4, 5, 6)
+    assert UpBlock(3)(normal(2, 4, 5, 6)).shape == (2, 8, 10, 3)
+    assert ResidualBlock(6)(normal(2, 4, 5, 6)).shape == (2, 4, 5, 6)
     with pytest.raises(ValueError, match="6 channels"):
-        ResidualBlock(6)(_normal(2, 4, 5, 3))
+        ResidualBlock(6)(normal(2, 4, 5, 3))
 
 
 def test_up_block_has_the_same_pixels_for_large_and_small_images():
     # Large images are upsampled by sub-pixel outputs.
     block = UpBlock(3, normalization=False)
-    x = _normal(1, 32, 32, 4)
+    x = normal(1, 32, 32, 4)
     whole = block(x).numpy()
     part = block(x[:, :8, :8]).numpy()
     assert whole.shape == (1, 64, 64, 3)

@@ -4,16 +4,13 @@ import pytest
 
 from mirrorgan_tf.models.discriminators import Discriminator, JointBlock
 from mirrorgan_tf.models.spectral_norm import SpectralConv2D
-
-
-def _normal(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+from tests.conftest import normal
 
 
 @pytest.mark.parametrize("size", [16, 64, 128, 512])
 def test_features_have_the_same_shape_for_every_image_size(size):
     discriminator = Discriminator(size, width=1)
-    images, sentence = _normal(2, size, size, 3), _normal(2, 5)
+    images, sentence = normal(2, size, size, 3), normal(2, 5)
     alone, joint = discriminator(images, sentence)
     assert alone.shape == joint.shape == (2,)
     assert discriminator.features(images).shape == (2, 4, 4, 8)
@@ -21,16 +18,16 @@ def test_features_have_the_same_shape_for_every_image_size(size):
 
 def test_sentence_changes_only_the_conditional_logits():
     discriminator = Discriminator(16, width=2)
-    images = _normal(2, 16, 16, 3)
-    alone, joint = discriminator(images, _normal(2, 5))
-    same_alone, other_joint = discriminator(images, _normal(2, 5, seed=1))
+    images = normal(2, 16, 16, 3)
+    alone, joint = discriminator(images, normal(2, 5))
+    same_alone, other_joint = discriminator(images, normal(2, 5, seed=1))
     np.testing.assert_array_equal(alone, same_alone)
     assert np.abs(joint - other_joint).min() > 1e-6
 
 
 def test_batches_in_one_call_are_normalised_separately():
     together, apart = (Discriminator(16, width=2) for _ in range(2))
-    images, sentence = _normal(6, 16, 16, 3), _normal(6, 5, seed=1)
+    images, sentence = normal(6, 16, 16, 3), normal(6, 5, seed=1)
     # Give the second batch other statistics.
     images[3:] += 1
     for discriminator in (together, apart):
@@ -54,7 +51,7 @@ def test_batches_in_one_call_are_normalised_separately():
 def test_joint_block_convolves_features_with_the_sentence_everywhere(spectral_norm):
     block = JointBlock(6, 3, spectral_norm=spectral_norm, normalized=False)
     block.build((None, 4, 4, 5 + 3))
-    features, sentence = _normal(4, 4, 4, 5), _normal(6, 3, seed=1)
+    features, sentence = normal(4, 4, 4, 5), normal(6, 3, seed=1)
     # The last two sentences go with the first two images.
     images = np.concatenate([features, features[:2]])
     everywhere = np.broadcast_to(sentence[:, None, None], (6, 4, 4, 3))
@@ -76,7 +73,7 @@ def test_spectral_norm_divides_by_the_largest_singular_value():
     pixels = np.zeros((4, 5, 5, 4), np.float32)
     pixels[np.arange(4), 2, 2, np.arange(4)] = 1
     layer(pixels)
-    kernel = _normal(3, 3, 4, 5)
+    kernel = normal(3, 3, 4, 5)
     layer.kernel.assign(kernel)
     for _ in range(30):
         layer(pixels, training=True)
@@ -94,7 +91,7 @@ def test_spectral_norm_divides_by_the_largest_singular_value():
 
 def test_spectral_norm_applies_to_all_convolutions_and_iterates_only_in_training():
     discriminator = Discriminator(16, width=2, spectral_norm=True)
-    inputs = _normal(2, 16, 16, 3), _normal(2, 5)
+    inputs = normal(2, 16, 16, 3), normal(2, 5)
     discriminator(*inputs)
     layers = [
         layer for layer in discriminator._flatten_layers() if hasattr(layer, "kernel")
@@ -102,7 +99,7 @@ def test_spectral_norm_applies_to_all_convolutions_and_iterates_only_in_training
     assert all(isinstance(layer, SpectralConv2D) for layer in layers)
     for layer in layers:
         # The initial, orthogonal kernel has no dominant direction.
-        layer.kernel.assign(_normal(*layer.kernel.shape))
+        layer.kernel.assign(normal(*layer.kernel.shape))
     before = [layer.direction.numpy() for layer in layers]
     discriminator(*inputs)
     after_inference = [layer.direction.numpy() for layer in layers]

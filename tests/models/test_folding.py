@@ -7,24 +7,20 @@ import pytest
 from mirrorgan_tf.models.batch_norm import BatchNormalization
 from mirrorgan_tf.models.folding import fold_batch_norm
 from mirrorgan_tf.models.glam import Glam
-
-
-def _normal(*shape, seed):
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
-
+from tests.conftest import normal
 
 INPUTS = (
-    _normal(3, 5, 6, seed=1),
-    _normal(3, 6, seed=2),
-    _normal(3, 7, seed=3),
-    _normal(3, 9, seed=4),
+    normal(3, 5, 6, seed=1),
+    normal(3, 6, seed=2),
+    normal(3, 7, seed=3),
+    normal(3, 9, seed=4),
 )
 
 
 def trained(**settings):
     """A generator with batch norms far from their initial values."""
-    settings = {"base_size": 8, "width": 4, "residual_blocks": 1} | settings
-    glam = Glam(noise_dim=7, condition_dim=9, **settings)
+    settings = {"stages": 2, "width": 4, "residual_blocks": 1} | settings
+    glam = Glam(base_size=8, noise_dim=7, condition_dim=9, **settings)
     glam(*INPUTS)
     random = np.random.default_rng(0)
     for layer in glam._flatten_layers():
@@ -39,7 +35,7 @@ def trained(**settings):
 
 @pytest.mark.parametrize(
     "stages, word_attention, sentence_attention",
-    [(1, True, True), *itertools.product([3], [True, False], [True, False])],
+    [(1, True, True), *itertools.product([2], [True, False], [True, False])],
 )
 def test_folding_keeps_images_attention_and_the_original_weights(
     stages, word_attention, sentence_attention

@@ -4,23 +4,20 @@ import pytest
 
 from mirrorgan_tf.models.redescription import greedy
 from mirrorgan_tf.models.stream import StreamDecoder, StreamEncoder
+from tests.conftest import normal
 
 IDS = np.array([[1, 2, 3, 4], [4, 3, 0, 0]], np.int32)
-
-
-def _normal(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
 def decoder():
     model = StreamDecoder(6, embedding_dim=4, hidden_dim=5)
-    model(_normal(2, 4), IDS)
+    model(normal(2, 4), IDS)
     return model
 
 
 def test_logits_depend_only_on_earlier_words(decoder):
-    features = _normal(2, 4)
+    features = normal(2, 4)
     logits = decoder(features, IDS).numpy()
     assert logits.shape == (2, 4, 6)
     for place in range(4):
@@ -35,7 +32,7 @@ def test_logits_depend_only_on_earlier_words(decoder):
 
 
 def test_single_steps_equal_teacher_forcing(decoder):
-    features = _normal(2, 4)
+    features = normal(2, 4)
     states = decoder.initial_states(2)
     inputs = features
     for place in range(4):
@@ -57,7 +54,7 @@ def test_lstm_computes_in_float32_under_mixed_bfloat16():
     weights = [np.round(w * 64) / 64 for w in full.get_weights()]
     for model in models:
         model.set_weights(weights)
-    features = np.round(_normal(2, 4) * 16) / 16
+    features = np.round(normal(2, 4) * 16) / 16
     states = [model.initial_states(2) for model in models]
     inputs = [features, features]
     for place in range(4):
@@ -76,7 +73,7 @@ def test_lstm_computes_in_float32_under_mixed_bfloat16():
 @pytest.mark.parametrize("share, long_units", [(0.0, 0), (0.5, 2), (1.0, 4)])
 def test_long_memory_units_keep_their_cell_state(share, long_units):
     decoder = StreamDecoder(6, embedding_dim=4, hidden_dim=4, long_memory=share)
-    decoder(_normal(2, 4), IDS)
+    decoder(normal(2, 4), IDS)
     # Nothing is added: the forget gates alone decide what remains of the initial 1.
     for kernel in (decoder.lstm.cell.kernel, decoder.lstm.cell.recurrent_kernel):
         kernel.assign(np.zeros(kernel.shape))
@@ -90,7 +87,7 @@ def test_long_memory_units_keep_their_cell_state(share, long_units):
 
 def test_without_long_memory_biases_are_those_of_keras():
     decoder = StreamDecoder(6, embedding_dim=4, hidden_dim=5)
-    decoder(_normal(2, 4), IDS)
+    decoder(normal(2, 4), IDS)
     lstm = keras.layers.LSTM(5)
     lstm.build((None, None, 4))
     np.testing.assert_array_equal(decoder.lstm.cell.bias, lstm.cell.bias)
@@ -98,19 +95,19 @@ def test_without_long_memory_biases_are_those_of_keras():
 
 def test_feature_of_wrong_length_is_refused():
     with pytest.raises(ValueError, match="expected 4"):
-        StreamDecoder(6, embedding_dim=4, hidden_dim=5)(_normal(2, 3), IDS)
+        StreamDecoder(6, embedding_dim=4, hidden_dim=5)(normal(2, 3), IDS)
 
 
 def test_encoder_takes_images_of_any_size():
     encoder = StreamEncoder("small", "none", width=2, feature_dim=7)
     for size in (32, 64, 100, 128):
-        assert encoder(_normal(2, size, size, 3)).shape == (2, 7)
-    assert encoder(_normal(1, 64, 48, 3)).shape == (1, 7)
+        assert encoder(normal(2, size, size, 3)).shape == (2, 7)
+    assert encoder(normal(1, 64, 48, 3)).shape == (1, 7)
 
 
 def test_encoder_uses_batch_statistics_only_in_training():
     encoder = StreamEncoder("small", "none", width=2, feature_dim=7)
-    images = _normal(3, 64, 64, 3)
+    images = normal(3, 64, 64, 3)
     np.testing.assert_allclose(encoder(images)[:1], encoder(images[:1]), atol=1e-5)
     before = encoder.norm.moving_mean.numpy()
     encoder(images, training=True)

@@ -1,5 +1,7 @@
 """Each fast version against its plain one, which defines the result."""
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,13 +13,10 @@ from mirrorgan_tf.ops.upsampling import (
     plain_upsample_conv2d,
     upsample_conv2d_by_subpixels,
 )
+from tests.conftest import normal
 
 # Largest relative error of a result, as a vector.
 TOLERANCES = {"float32": 1e-5, "bfloat16": 4e-2}
-
-
-def _normal(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
 def _conv(stride):
@@ -64,7 +63,7 @@ def _derivatives(function, inputs):
             # Without a non-linearity before it, the second derivative through the mean
             # of a batch norm vanishes.
             result = function(tf.nn.leaky_relu(inputs[0], 0.2), *inputs[1:])
-            weights = _normal(*result.shape, seed=9)
+            weights = normal(*result.shape, seed=9)
             total = tf.reduce_sum(weights * tf.cast(result, tf.float32) ** 2)
         first = inner.gradient(total, inputs)
         penalty = sum(tf.reduce_sum(tf.cast(x, tf.float32) ** 2) for x in first)
@@ -72,28 +71,30 @@ def _derivatives(function, inputs):
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES)
-@pytest.mark.parametrize("replicas", [1, 2])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    ("name", "replicas"),
+    # Batch norm: never selected on two replicas, see test_selection.py.
+    [case for case in itertools.product(CASES, [1, 2]) if case != ("batch norm", 2)],
+)
 def test_fast_version_has_values_and_derivatives_of_the_plain_one(
     name, replicas, dtype, two_replicas
 ):
-    if (name, replicas) == ("batch norm", 2):
-        pytest.skip("never selected on two replicas, see test_selection.py")
     (plain, fast), shapes = CASES[name]
-    inputs = [_normal(*shape, seed=i) for i, shape in enumerate(shapes)]
+    inputs = [normal(*shape, seed=i) for i, shape in enumerate(shapes)]
     # Values that bfloat16 represents exactly.
     inputs = [tf.cast(tf.cast(x, tf.bfloat16), tf.float32) for x in inputs]
     expected = _derivatives(plain, inputs)
-    one = tf.distribute.OneDeviceStrategy("cpu:0")
-    strategy = two_replicas if replicas == 2 else one
     # Scale and offset of a batch norm are float32 under any dtype policy.
     num_computed = 1 if name == "batch norm" else len(inputs)
     inputs[:num_computed] = [tf.cast(x, dtype) for x in inputs[:num_computed]]
-    run = tf.function(
-        lambda: strategy.run(_derivatives, (fast, inputs)), autograph=False
-    )
-    for result, value in zip(run(), expected, strict=True):
-        for own in strategy.experimental_local_results(result):
+    if replicas == 1:
+        results = _derivatives(fast, inputs)
+    else:
+        results = tf.function(
+            lambda: two_replicas.run(_derivatives, (fast, inputs)), autograph=False
+        )()
+    for result, value in zip(results, expected, strict=True):
+        for own in two_replicas.experimental_local_results(result):
             assert own.dtype == dtype or num_computed == 1
             error = np.linalg.norm(tf.cast(own, tf.float32) - value)
             assert error <= TOLERANCES[dtype] * np.linalg.norm(value)
@@ -101,14 +102,14 @@ def test_fast_version_has_values_and_derivatives_of_the_plain_one(
 
 def test_upsampling_applies_the_activation_to_each_position():
     (plain, fast), shapes = CASES["upsampling"]
-    inputs = [_normal(*shape, seed=i) for i, shape in enumerate(shapes)]
+    inputs = [normal(*shape, seed=i) for i, shape in enumerate(shapes)]
     expected = np.tanh(plain(*inputs))
     for version in (plain, fast):
         np.testing.assert_allclose(version(*inputs, np.tanh), expected, atol=1e-5)
 
 
 def test_fused_batch_norm_returns_exact_moments_of_bfloat16():
-    x = tf.cast(_normal(8, 6, 5, 4) + 100, tf.bfloat16)
+    x = tf.cast(normal(8, 6, 5, 4) + 100, tf.bfloat16)
     scale, offset = tf.ones(4), tf.zeros(4)
     output, mean, variance = fused_batch_norm(x, scale, offset, 1e-5)
     assert output.dtype == tf.bfloat16

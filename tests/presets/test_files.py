@@ -4,15 +4,16 @@ import pytest
 from mirrorgan_tf import MirrorGAN
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.presets.files import open_preset, preset_handle, save_preset
-from mirrorgan_tf.workdir import open_workdir
+
+pytestmark = pytest.mark.usefixtures("untraced")
 
 CAPTIONS = ["a red bird", "two black wings"]
 
 
 def test_a_float16_preset_generates_the_images_of_its_workdir(
-    trained_workdir, tmp_path
+    trained_model, trained_workdir, tmp_path
 ):
-    model = open_workdir(trained_workdir)
+    model = trained_model
     (tmp_path / "README.md").write_text("card")
     save_preset(model, tmp_path, "float16")
     preset = open_preset(tmp_path)
@@ -29,8 +30,8 @@ def test_a_float16_preset_generates_the_images_of_its_workdir(
     assert str(trained_workdir) not in (tmp_path / "config.json").read_text()
 
 
-def test_a_float32_preset_is_equal_bit_for_bit(trained_workdir, tmp_path):
-    model = MirrorGAN.from_workdir(trained_workdir)
+def test_a_float32_preset_is_equal_bit_for_bit(trained_model, tmp_path):
+    model = trained_model
     model.save_to_preset(tmp_path / "preset")
     preset = MirrorGAN.from_preset(tmp_path / "preset")
     np.testing.assert_array_equal(
@@ -41,13 +42,13 @@ def test_a_float32_preset_is_equal_bit_for_bit(trained_workdir, tmp_path):
     )
 
 
-def test_unknown_or_damaged_presets_are_named(trained_workdir, tmp_path):
+def test_unknown_or_damaged_presets_are_named(trained_model, tmp_path):
     with pytest.raises(
         UserError, match="--preset=nothing: there is no such preset; ch"
     ):
         preset_handle("nothing")
     assert preset_handle("hf://owner/model") == "hf://owner/model"
-    save_preset(open_workdir(trained_workdir), tmp_path)
+    save_preset(trained_model, tmp_path)
     config = tmp_path / "config.json"
     text = config.read_text()
     for damaged, message in (

@@ -186,7 +186,8 @@ def test_servers_of_another_kind_are_named(answer):
 
     with answering_server(greet) as address:
         with pytest.raises(UserError, match=f"^{address}: .*8501"):
-            RestClient(address, "birdlets").predict("png", {"caption": ["a"]})
+            client = RestClient(address, "birdlets", retries=0, timeout_s=5)
+            client.predict("png", {"caption": ["a"]})
 
 
 def test_stopped_server_is_named(kind):

@@ -18,8 +18,8 @@ def seeded_images(signatures):
     )["image"].numpy()
 
 
-def test_exported_model_has_the_averaged_weights(loaded, trained_workdir):
-    expected = open_workdir(trained_workdir).generate(CAPTIONS, seed=SEEDS)
+def test_exported_model_has_the_averaged_weights(loaded, trained_model):
+    expected = trained_model.generate(CAPTIONS, seed=SEEDS)
     difference = seeded_images(loaded.signatures).astype(int) - expected
     assert np.abs(difference).max() <= 1
 
@@ -49,7 +49,7 @@ def test_errors_are_one_line(run_command, tmp_path, monkeypatch, arguments, mess
 
 
 def test_options_change_the_exported_model(
-    run_command, trained_workdir, tmp_path, caplog
+    run_command, trained_workdir, trained_model, tmp_path, caplog
 ):
     status, _, err = run_command(
         export_command,
@@ -70,12 +70,10 @@ def test_options_change_the_exported_model(
     signatures = tf.saved_model.load(str(tmp_path / "5")).signatures
     assert "seeded" in signatures and "redescribe" not in signatures
     images = seeded_images(signatures).astype(int)
+    models = {False: open_workdir(trained_workdir, ema=False), True: trained_model}
     errors = {
-        ema: np.abs(
-            images
-            - open_workdir(trained_workdir, ema=ema).generate(CAPTIONS, seed=SEEDS)
-        ).mean()
-        for ema in (False, True)
+        ema: np.abs(images - model.generate(CAPTIONS, seed=SEEDS)).mean()
+        for ema, model in models.items()
     }
     # The averaged and the last generator of this workdir are unrelated.
     assert errors[False] < 1
@@ -88,8 +86,8 @@ def test_options_change_the_exported_model(
     assert files["image_bytes"].numpy()[0].startswith(b"\x89PNG")
 
 
-def test_preset_is_exported(run_command, trained_workdir, tmp_path, caplog):
-    save_preset(open_workdir(trained_workdir), tmp_path / "preset")
+def test_preset_is_exported(run_command, trained_model, tmp_path, caplog):
+    save_preset(trained_model, tmp_path / "preset")
     out = tmp_path / "litert"
     status, _, err = run_command(
         export_command,

@@ -16,7 +16,6 @@ import tensorflow as tf
 
 from mirrorgan_tf.serving.litert import export_litert
 from mirrorgan_tf.text_to_image import TextToImage
-from mirrorgan_tf.workdir import open_workdir
 from tests.conftest import ROOT
 
 EXAMPLE = ROOT / "examples" / "litert"
@@ -32,8 +31,8 @@ def load_example(name, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def model(trained_workdir):
-    return open_workdir(trained_workdir)
+def model(trained_model):
+    return trained_model
 
 
 @pytest.fixture(scope="module")

@@ -5,15 +5,14 @@ import tensorflow as tf
 from mirrorgan_tf.networks import build_glam, build_text_encoder
 from mirrorgan_tf.serving.served_model import ServedModel
 from mirrorgan_tf.text_to_image import TextToImage
-from mirrorgan_tf.workdir import open_workdir
 
 CAPTIONS = ["a red bird with black wings", "", "a bird", "black"]
 SEEDS = [7, -1, 2**63 - 1, 7]
 
 
 @pytest.fixture(scope="module")
-def model(trained_workdir):
-    return open_workdir(trained_workdir)
+def model(trained_model):
+    return trained_model
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,9 @@ from mirrorgan_tf.models.batch_norm import BatchNormalization
 from mirrorgan_tf.models.spectral_norm import SpectralConv2D
 from mirrorgan_tf.training.accumulation import accumulate, micro_batches
 from mirrorgan_tf.training.glam_stage import GlamStage
+from tests.conftest import normal
 
 MOMENTUM = 0.9
-
-
-def _normal(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
 @pytest.mark.parametrize("count", [2, 4])
@@ -20,9 +17,9 @@ def _normal(*shape, seed=0):
 def test_moving_averages_move_once_per_call_by_the_mean_of_the_moments(count, calls):
     norm = BatchNormalization(momentum=MOMENTUM)
     norm.build((None, 3))
-    norm.moving_mean.assign(_normal(3, seed=1))
-    norm.moving_variance.assign(np.abs(_normal(3, seed=2)))
-    x = _normal(8, 3)
+    norm.moving_mean.assign(normal(3, seed=1))
+    norm.moving_variance.assign(np.abs(normal(3, seed=2)))
+    x = normal(8, 3)
     mean, variance = norm.moving_mean.numpy(), norm.moving_variance.numpy()
 
     def gradients_of(part):
@@ -44,11 +41,11 @@ def test_moving_averages_move_once_per_call_by_the_mean_of_the_moments(count, ca
 
 def test_spectral_norm_makes_one_power_iteration_per_step():
     once, accumulated = (SpectralConv2D(4, 3) for _ in range(2))
-    kernel = _normal(3, 3, 2, 4)
+    kernel = normal(3, 3, 2, 4)
     for layer in (once, accumulated):
         layer.build((None, 5, 5, 2))
         layer.kernel.assign(kernel)
-    x = _normal(6, 5, 5, 2)
+    x = normal(6, 5, 5, 2)
     once(x, training=True)
 
     def gradients_of(part):
@@ -74,7 +71,7 @@ def test_untrained_state_of_a_glam_step_equals_that_without_micro_batches(
     ids = np.array([[[1, 2, 0, 0, 0, 0]], [[3, 1, 2, 0, 0, 0]]], np.int32)
     lengths = np.array([[2], [3]], np.int32)
     batch = {
-        "images": (np.tanh(_normal(2, 16, 16, 3)),),
+        "images": (np.tanh(normal(2, 16, 16, 3)),),
         "caption_ids": ids,
         "caption_lengths": lengths,
         "text": {"ids": ids, "lengths": lengths},
@@ -95,7 +92,9 @@ def test_untrained_state_of_a_glam_step_equals_that_without_micro_batches(
         stage.generator_optimizer = keras.optimizers.SGD(0.0)
         stage.discriminator_optimizers = [keras.optimizers.SGD(0.0)]
         fed = tf.nest.map_structure(tf.constant, fed)
-        tf.function(stage.step, autograph=False)(fed, tf.constant([0, 0]))
+        # Once eagerly, as tracing takes longer.
+        step = stage.step if count == 1 else tf.function(stage.step, autograph=False)
+        step(fed, tf.constant([0, 0]))
         models = [stage.glam, *stage.discriminators]
         states.append([v for m in models for v in m.non_trainable_variables])
     assert len(states[0]) > 10

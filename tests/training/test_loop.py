@@ -104,18 +104,6 @@ def _run(
     return dots.calls
 
 
-def test_interrupted_training_ends_with_the_weights_of_an_uninterrupted_one(tmp_path):
-    straight, first, second = Line(), Line(), Line()
-    _run(straight, tmp_path / "straight", 20)
-    _run(first, tmp_path / "two", 9)
-    _run(second, tmp_path / "two", 20)
-    for a, b in zip(
-        straight.model.get_weights(), second.model.get_weights(), strict=True
-    ):
-        np.testing.assert_array_equal(a, b)
-    assert saved_step(tmp_path / "two" / "line") == 20
-
-
 def test_mirrored_and_one_device_strategies_restore_each_others_checkpoints(tmp_path):
     strategies = [
         tf.distribute.MirroredStrategy(["cpu:0"]),

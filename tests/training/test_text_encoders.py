@@ -42,7 +42,7 @@ def _step_twice(stage, batch):
 
 
 def test_second_text_encoder_trains_in_all_stages_and_generates(
-    tiny_config, monkeypatch
+    tiny_config, untraced, monkeypatch
 ):
     monkeypatch.setitem(networks.TEXT_ENCODERS, "mean_words", MeanWords)
     keras.utils.set_random_seed(0)

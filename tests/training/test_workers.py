@@ -15,7 +15,7 @@ HARNESS = Path(__file__).parents[2] / "tools" / "replicas.py"
 @pytest.mark.slow
 def test_two_processes_train_glam_like_one_process():
     done = subprocess.run(
-        [sys.executable, HARNESS, "workers=2", "--runs", "glam", "--steps=5"],
+        [sys.executable, HARNESS, "workers=2", "--runs", "glam", "--steps=2"],
         capture_output=True,
         text=True,
         timeout=600,
