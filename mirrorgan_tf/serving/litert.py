@@ -13,6 +13,7 @@ from mirrorgan_tf.logs import quiet
 from mirrorgan_tf.mirrorgan import MirrorGAN
 from mirrorgan_tf.models.folding import fold_batch_norm
 from mirrorgan_tf.models.text_encoder import TextEncoder
+from mirrorgan_tf.native_messages import native_messages_collected
 from mirrorgan_tf.text_to_image import TextToImage
 
 __all__ = ["MODEL_FILE", "TOKENIZER_FILE", "convert_to_litert", "export_litert"]
@@ -87,7 +88,12 @@ def convert_to_litert(model: MirrorGAN, *, quantize: str = "none") -> bytes:
     if quantize not in ("none", "int8"):
         raise ValueError(f"quantize={quantize!r}; expected 'none' or 'int8'")
     module = _GeneratorModule(model)
-    with quiet(), tempfile.TemporaryDirectory() as folder:
+    # The converter's native code logs errors for attributes that it then ignores.
+    with (
+        quiet(),
+        native_messages_collected(),
+        tempfile.TemporaryDirectory() as folder,
+    ):
         # Only a SavedModel's signature keeps the names of inputs and outputs.
         tf.saved_model.save(module, folder, signatures=module.generate)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)

@@ -23,6 +23,7 @@ from mirrorgan_tf.demo.model import DemoModel, SavedModelSource, TrainedModelSou
 from mirrorgan_tf.demo.server import make_server
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.serving.loading import load_saved_model
+from tests.browser import CHROMIUM_FLAGS, chromium_or_skip
 from tests.conftest import OTHER_KERAS_SETTINGS, ROOT
 
 CAPTION = "a red bird with black wings"
@@ -146,15 +147,18 @@ def test_wrong_saved_models_are_refused(tmp_path, exported):
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser(tmp_path_factory):
     webdriver = pytest.importorskip("selenium.webdriver", reason="no selenium")
-    chrome = shutil.which("chromium") or shutil.which("google-chrome")
+    chromium = chromium_or_skip()
     driver = shutil.which("chromedriver")
-    if not (chrome and driver):
-        pytest.skip("there is no Chromium with its driver")
+    if driver is None:
+        pytest.skip("chromedriver is not installed")
     options = webdriver.ChromeOptions()
-    options.binary_location = chrome
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
+    options.binary_location = chromium
+    for argument in (
+        *CHROMIUM_FLAGS,
+        f"--user-data-dir={tmp_path_factory.mktemp('user')}",
+    ):
         options.add_argument(argument)
     browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
     yield browser
@@ -272,4 +276,4 @@ def test_the_command_serves_under_other_keras_settings(exported):
     finally:
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=60)
-    assert stderr.splitlines()[-1] == "interrupted"
+    assert stderr == "interrupted\n"

@@ -16,7 +16,8 @@ import tensorflow as tf
 
 from mirrorgan_tf.serving.litert import export_litert
 from mirrorgan_tf.text_to_image import TextToImage
-from tests.conftest import ROOT
+from tests.browser import CHROMIUM_FLAGS, chromium_or_skip
+from tests.conftest import ROOT, check_native_messages
 
 EXAMPLE = ROOT / "examples" / "litert"
 CAPTION = "a red bird with black wings"
@@ -66,9 +67,10 @@ def test_float32_images_equal_tensorflows(folder, model, noise, caption):
 
 
 def test_int8_model_is_smaller_with_nearly_the_same_images(
-    folder, model, noise, tmp_path
+    folder, model, noise, tmp_path, capfd
 ):
     int8 = export_litert(model, tmp_path / "int8", quantize="int8")
+    check_native_messages(capfd.readouterr().err)
     difference = generate(int8, model, CAPTION, noise) - generate(
         folder, model, CAPTION, noise
     )
@@ -164,7 +166,8 @@ def test_javascript_tokenizer_equals_caption_tokenizer(
     assert json.loads(process.stdout) == expected_ids
 
 
-# Generates an image as the page does, and sends its noise and pixels to the test.
+# Generates an image as the page does, then opens the page itself, and sends noise,
+# pixels and what the page shows to the test.
 _BROWSER_TEST_PAGE = """<!doctype html>
 %s
 <script type="module">
@@ -176,6 +179,16 @@ try {
   const noise = normalNoise(mirrorgan.noiseDim, 7);
   result.noise = [...noise];
   result.pixels = [...(await mirrorgan.generate('%s', noise)).data];
+  const frame = document.createElement('iframe');
+  frame.src = 'index.html';
+  document.body.append(frame);
+  const isReady = (page) => page?.querySelector('button')?.disabled === false;
+  while (!isReady(frame.contentDocument)) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  const page = frame.contentDocument;
+  result.canvases = page.querySelectorAll('#images canvas').length;
+  result.status = page.getElementById('status').textContent;
 } catch (error) {
   result.error = `${error}`;
 }
@@ -205,13 +218,8 @@ class _PageHandler(http.server.SimpleHTTPRequestHandler):
 
 @pytest.mark.slow
 def test_page_generates_the_same_image_in_chromium(folder, model, tmp_path):
-    browser = os.environ.get("CHROMIUM") or next(
-        filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))),
-        None,
-    )
+    browser = chromium_or_skip()
     packages = Path(os.environ.get("NODE_MODULES", EXAMPLE / "web" / "node_modules"))
-    if browser is None:
-        pytest.skip("Chromium is not installed (in PATH, or its path in CHROMIUM)")
     if not (packages / "@litertjs" / "core").is_dir():
         pytest.skip("LiteRT.js is not installed: npm install in examples/litert/web")
     site = shutil.copytree(
@@ -231,8 +239,8 @@ def test_page_generates_the_same_image_in_chromium(folder, model, tmp_path):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         process = subprocess.Popen(
             [
-                *(browser, "--headless", "--no-sandbox", "--disable-gpu"),
-                *("--remote-debugging-port=0", f"--user-data-dir={tmp_path / 'user'}"),
+                *(browser, *CHROMIUM_FLAGS, "--remote-debugging-port=0"),
+                f"--user-data-dir={tmp_path / 'user'}",
                 f"http://127.0.0.1:{server.server_port}/test.html",
             ],
             stdout=subprocess.DEVNULL,
@@ -251,3 +259,5 @@ def test_page_generates_the_same_image_in_chromium(folder, model, tmp_path):
     pixels = np.array(server.result["pixels"]).reshape(32, 32, 4)
     assert (pixels[..., 3] == 255).all()
     assert np.abs(pixels[..., :3] - expected).max() <= 1
+    assert server.result["canvases"] == 4
+    assert server.result["status"].endswith(" ms an image")
