@@ -2,7 +2,7 @@
 
 import reprlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,8 @@ def check_captions(captions: str | Sequence[str]) -> tuple[list[bytes], bool]:
     """
     is_single = isinstance(captions, str | bytes)
     try:
-        listed = [captions] if is_single else list(captions)
+        is_list = not isinstance(captions, str | bytes | Mapping | Set)
+        listed = list(captions) if is_list else [captions]
     except TypeError:
         listed = [captions]
     for caption in listed:
@@ -54,10 +55,13 @@ def check_seeds(seed: int | Sequence[int] | None, count: int) -> list[int]:
     """
     if seed is None:
         return [secrets.randbits(63) for _ in range(count)]
-    if isinstance(seed, str | bytes) or np.ndim(seed) > 1:
-        raise TypeError(f"seed={seed!r}; expected an int, a list of ints or None")
-    seeds = [seed] * count if np.ndim(seed) == 0 else list(seed)
-    for value in [seed] if np.ndim(seed) == 0 else seeds:
+    try:
+        is_single = np.ndim(seed) == 0
+    except ValueError:
+        # A list of lists of different lengths.
+        is_single = True
+    seeds = [seed] * count if is_single else list(seed)
+    for value in [seed] if is_single else seeds:
         if isinstance(value, bool) or not isinstance(value, int | np.integer):
             raise TypeError(f"seed={value!r}; expected an int, a list of ints or None")
         if int(value) not in _SEEDS:
@@ -83,9 +87,11 @@ def check_positive(name: str, value: int) -> None:
 
 
 def check_path(name: str, path: str | Path) -> None:
-    """Raises TypeError unless a value can be a path."""
+    """Raises TypeError unless a value can be a path, ValueError if it is empty."""
     if not isinstance(path, str | Path):
         raise TypeError(f"{name}={path!r}; expected a string or a path")
+    if path == "":
+        raise ValueError(f"{name}=''; expected a name or a path")
 
 
 def api_message(error: UserError, flag: str, value: str | Path) -> str:

@@ -9,6 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 from mirrorgan_tf import training_run
+from mirrorgan_tf.arguments import check_path
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.config.config_flags import read_config
 from mirrorgan_tf.config.flagfiles import recipe_path
@@ -62,6 +63,9 @@ def fit(
     ):
         if examples is not None or name == "dataset":
             _check_dataset(name, examples)
+    if not isinstance(config, Config | str):
+        raise TypeError(f"config={config!r}; expected a Config or a recipe's name")
+    check_path("workdir", workdir)
     workdir = Path(workdir)
     folder = workdir / "dataset"
     policy = keras.config.dtype_policy()

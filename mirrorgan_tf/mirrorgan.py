@@ -247,9 +247,11 @@ class MirrorGAN:
             TypeError: captions are no strings.
         """
         texts, is_single = check_captions(captions)
-        embedded = self._text_to_image.embed(tf.constant(texts, tf.string))
+        # Keras' LSTM fails for an empty batch: one caption gives the shapes.
+        embedded = self._text_to_image.embed(tf.constant(texts or [b""], tf.string))
         outputs = {
-            name: embedded[name].numpy() for name in ("words", "sentence", "lengths")
+            name: embedded[name].numpy()[: len(texts)]
+            for name in ("words", "sentence", "lengths")
         }
         return _first_rows(outputs) if is_single else outputs
 
@@ -268,7 +270,10 @@ class MirrorGAN:
         """
         if self.stream is None:
             raise ValueError("this model has no STREAM, which describes images")
-        images = np.asarray(images)
+        try:
+            images = np.asarray(images)
+        except ValueError:
+            raise ValueError("images: they have different shapes") from None
         if images.dtype != np.uint8:
             raise TypeError(f"images: dtype is {images.dtype}; expected uint8")
         side = self.image_size

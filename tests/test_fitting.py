@@ -93,9 +93,18 @@ def test_unfit_arguments_are_named(
     assert not (tmp_path / "run" / "dataset").exists()
 
 
-def test_unknown_recipes_are_named(tmp_path):
-    with pytest.raises(ValueError, match="no such recipe"):
-        fit("birdlings", dataset=examples(2), workdir=tmp_path / "run")
+@pytest.mark.parametrize(
+    ("config", "error", "message"),
+    [("birdlings", ValueError, "no such recipe"), (7, TypeError, "config=7; expected")],
+)
+def test_unknown_recipes_are_named(tmp_path, config, error, message):
+    with pytest.raises(error, match=message):
+        fit(config, dataset=examples(2), workdir=tmp_path / "run")
+
+
+def test_a_workdir_that_is_no_path_is_named(tiny_config):
+    with pytest.raises(TypeError, match="workdir=None"):
+        fit(tiny_config, dataset=examples(2), workdir=None)
 
 
 def test_settings_change_those_of_a_recipe(tmp_path):

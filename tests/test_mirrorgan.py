@@ -107,6 +107,8 @@ def test_embed_returns_the_text_encoders_outputs(model):
     np.testing.assert_allclose(embedded["sentence"], sentence, atol=1e-6)
     assert embedded["lengths"].tolist() == [6, 1]
     assert model.embed("red")["words"].shape == (6, 8)
+    shapes = {name: value.shape for name, value in model.embed([]).items()}
+    assert shapes == {"words": (0, 6, 8), "sentence": (0, 8), "lengths": (0,)}
 
 
 def test_redescribe_reads_images(model):
@@ -122,9 +124,12 @@ def test_redescribe_reads_images(model):
     ("call", "error", "message"),
     [
         (lambda m: m.generate(7), TypeError, "captions=7"),
+        (lambda m: m.generate({"a": "b"}), TypeError, "captions={'a': 'b'}"),
         (lambda m: m.generate(["a", None]), TypeError, "captions=.*list of strings"),
         (lambda m: m.generate("a", seed=1.5), TypeError, "seed=1.5"),
         (lambda m: m.generate("a", seed="1"), TypeError, "seed='1'"),
+        (lambda m: m.generate("a", seed=float("nan")), TypeError, "seed=nan"),
+        (lambda m: m.generate(["a"], seed=[[1, 2]]), TypeError, r"seed=\[1, 2\]"),
         (lambda m: m.generate("a", seed=2**63), ValueError, "seed=9223372036854775808"),
         (lambda m: m.generate(["a"], seed=[1, 2]), ValueError, "seed: 2 seeds for 1"),
         (lambda m: m.generate("a", num_images=0), ValueError, "num_images=0"),
@@ -135,10 +140,17 @@ def test_redescribe_reads_images(model):
             ValueError,
             "images: shape",
         ),
+        (
+            lambda m: m.redescribe([[[1]], [[1], [2]]]),
+            ValueError,
+            "images: they have different shapes",
+        ),
         (lambda m: m.from_workdir("nowhere"), ValueError, "nowhere: no flags.cfg"),
         (lambda m: m.from_workdir(None), TypeError, "path=None"),
         (lambda m: m.from_preset("nothing"), ValueError, "nothing: there is no such"),
+        (lambda m: m.save_to_preset(""), ValueError, "path=''"),
         (lambda m: m.export("x", dtype="int4"), ValueError, "dtype='int4'"),
+        (lambda m: m.export("x", candidates=0), ValueError, "candidates=0"),
     ],
 )
 def test_wrong_arguments_are_named(model, call, error, message):

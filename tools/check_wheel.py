@@ -25,7 +25,16 @@ _TINY_NETWORKS = (
 _PYTHON_LINES = """
 from mirrorgan_tf import MirrorGAN
 model = MirrorGAN.from_preset("birdlets_64")
-assert model.generate("a red bird", seed=7).shape == (64, 64, 3)
+image = model.generate("a red bird", seed=7)
+assert image.shape == (64, 64, 3)
+images = model.generate(["a red bird", "a blue bird"], num_images=4)
+assert images.shape == (2, 4, 64, 64, 3)
+assert model.describe("a red bird", seed=7)["words"] == ["a", "red", "bird"]
+assert model.embed([])["sentence"].shape == (0, 256)
+assert len(model.redescribe(images[0])) == 4
+model.save_to_preset("mine")
+assert (MirrorGAN.from_preset("mine").generate("a red bird", seed=7) == image).all()
+assert (model.export("served/mine") / "saved_model.pb").is_file()
 """
 # A command and a file that it writes.
 COMMANDS = [

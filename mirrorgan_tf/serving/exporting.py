@@ -10,6 +10,7 @@ import tensorflow as tf
 from absl import logging
 
 import mirrorgan_tf
+from mirrorgan_tf.arguments import check_positive
 from mirrorgan_tf.mirrorgan import MirrorGAN
 from mirrorgan_tf.serving.served_model import DEFAULT_SIGNATURES, ServedModel
 from mirrorgan_tf.serving.versions import choose_version, folder_bytes, save_version
@@ -59,7 +60,7 @@ def export_model(
         The version's folder.
 
     Raises:
-        ValueError: an argument is none of its choices.
+        TypeError, ValueError: an argument is of another type or out of its range.
         UserError: see `save_version`.
     """
     for name, value, choices in (
@@ -69,6 +70,8 @@ def export_model(
     ):
         if value not in choices:
             raise ValueError(f"{name}={value!r}; expected one of {choices}")
+    check_positive("max_batch", max_batch)
+    check_positive("candidates", candidates)
     version = choose_version(out, version)
     if redescription and model.stream is None:
         logging.info(
