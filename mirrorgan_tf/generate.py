@@ -212,17 +212,21 @@ def main(*arguments: str) -> None:
         model.config.generator.word_attention and model.config.generator.scales > 1
     ):
         raise UserError(
-            f"--attention: the generator of {model.path} has no word attention"
+            f"--attention: the generator of {_model_name(values)} has no word attention"
         )
     _warn_of_unknown_words(captions, model.tokenizer.vocabulary)
     try:
         if is_folder:
-            _write_images(model, captions, seeds, Path(values.out))
+            _write_images(model, captions, seeds, values)
         else:
             _write_sheet(model, captions, seeds, values)
     except OSError as error:
         raise UserError(f"--out={values.out}: can't be written ({error})") from None
     logging.info("%d image(s): %s", len(captions) * len(seeds), values.out)
+
+
+def _model_name(values):
+    return values.workdir or values.preset or DEFAULT_PRESET
 
 
 def _open_model(values):
@@ -236,7 +240,7 @@ def _open_model(values):
     if values.workdir:
         model = open_workdir(values.workdir)
     else:
-        model = open_preset(values.preset or DEFAULT_PRESET)
+        model = open_preset(_model_name(values))
     use_tf32(model.config.run.tf32 if values.tf32 is None else values.tf32)
     set_kernels(values.kernels)
     return model
@@ -269,7 +273,7 @@ def _write_sheet(model, captions, seeds, values):
         _print_result(label, descriptions.get("redescription", {row: None})[row])
 
 
-def _write_images(model, captions, seeds, folder):
+def _write_images(model, captions, seeds, values):
     """A PNG for each caption and seed, each written before the next is generated."""
     from mirrorgan_tf.text.splitting import split_all
 
@@ -278,11 +282,11 @@ def _write_images(model, captions, seeds, folder):
         words = "-".join(split_all([caption])[0])[:40]
         for seed in seeds:
             description = model.describe(caption, seed=seed)
-            path = folder / f"{number:0{digits}d}-{words}-seed{seed}.png"
+            path = Path(values.out) / f"{number:0{digits}d}-{words}-seed{seed}.png"
             metadata = {
                 "caption": caption,
                 "seed": str(seed),
-                "model": f"{model.path}, step {model.step}",
+                "model": f"{_model_name(values)}, step {model.step}",
                 "Software": f"mirrorgan_tf {__version__}",
             }
             save_image(description["images"][-1], path, metadata)

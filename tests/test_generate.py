@@ -167,6 +167,12 @@ def test_a_folder_gets_a_png_for_each_caption_and_seed(
     assert image.text["caption"] == "Vögel"
 
 
+def test_metadata_name_the_preset_that_was_used(tmp_path, monkeypatch):
+    assert not generate(monkeypatch, "a red bird", f"--out={tmp_path}/")
+    (file,) = tmp_path.iterdir()
+    assert PIL.Image.open(file).text["model"].startswith("birdlets_64, step ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -122,7 +122,7 @@ def model_extractors(
     def damsm():
         if model is None:
             raise UserError("it needs DAMSM; give --workdir")
-        if not (model.path / "stem").is_dir():
+        if model.path is None or not (model.path / "stem").is_dir():
             raise UserError("it needs DAMSM, which a preset lacks; give --workdir")
         image_encoder = open_image_encoder(model)
         return DamsmExtractor(image_encoder, model.stem, model.tokenizer)

@@ -56,9 +56,13 @@ def open_preset(name: str | Path) -> MirrorGAN:
         task = MirrorGANTextToImage.from_preset(handle, dtype="float32")
     except Exception as error:
         # KerasHub, h5py and the hubs' clients raise many kinds.
+        hint = (
+            "are its address and the network right?"
+            if "://" in handle
+            else "save it again with this version, or bring its files back"
+        )
         raise UserError(
-            f"--preset={name}: cannot be loaded ({first_line(error)}); save it again "
-            "with this version, or bring its files back"
+            f"--preset={name}: cannot be loaded ({first_line(error)}); {hint}"
         ) from None
     backbone = task.backbone
     return MirrorGAN(

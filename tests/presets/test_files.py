@@ -1,8 +1,11 @@
+import huggingface_hub
+import kagglehub
 import numpy as np
 import pytest
 
 from mirrorgan_tf import MirrorGAN
 from mirrorgan_tf.errors import UserError
+from mirrorgan_tf.evaluation.feature_extractors import model_extractors
 from mirrorgan_tf.presets.files import open_preset, preset_handle, save_preset
 
 pytestmark = pytest.mark.usefixtures("untraced")
@@ -40,6 +43,43 @@ def test_a_float32_preset_is_equal_bit_for_bit(trained_model, tmp_path):
     assert preset.redescribe(preset.generate("a", seed=1)) == model.redescribe(
         model.generate("a", seed=1)
     )
+
+
+@pytest.mark.parametrize(
+    ("handle", "package", "function"),
+    [
+        ("hf://owner/birds", huggingface_hub, "hf_hub_download"),
+        ("kaggle://owner/birds/keras/small", kagglehub, "model_download"),
+    ],
+)
+def test_handles_of_hubs_are_downloaded_by_keras_hub(
+    trained_model, tmp_path, monkeypatch, handle, package, function
+):
+    save_preset(trained_model, tmp_path)
+    requests = []
+
+    def download(*args, **kwargs):
+        name, file = [*args, *kwargs.values()]
+        requests.append(name)
+        if not (tmp_path / file).exists():
+            raise FileNotFoundError(file)
+        return str(tmp_path / file)
+
+    monkeypatch.setattr(package, function, download)
+    preset = MirrorGAN.from_preset(handle)
+    assert set(requests) == {handle.partition("://")[2]}
+    np.testing.assert_array_equal(
+        preset.generate(CAPTIONS, seed=1), trained_model.generate(CAPTIONS, seed=1)
+    )
+    with pytest.raises(UserError, match="it needs DAMSM, which a preset lacks"):
+        model_extractors(preset)["damsm"]()
+
+    def fail(*_, **__):
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(package, function, fail)
+    with pytest.raises(ValueError, match=f"^{handle}: .*no route to host.*network"):
+        MirrorGAN.from_preset(handle)
 
 
 def test_unknown_or_damaged_presets_are_named(trained_model, tmp_path):
