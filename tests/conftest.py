@@ -200,7 +200,7 @@ def run_export(*arguments):
         env=os.environ | OTHER_KERAS_SETTINGS,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
 
 
@@ -233,6 +233,7 @@ def exported(trained_workdir, tmp_path_factory):
     out = tmp_path_factory.mktemp("served") / "birdlets"
     done = run_export(f"--workdir={trained_workdir}", f"--out={out}")
     assert done.returncode == 0, done.stderr
+    check_native_messages(done.stderr)
     assert os.listdir(out) == ["1"]
     # A server wants a number; only the folders above it have other names now.
     moved = out.parent / "moved"

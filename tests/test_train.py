@@ -124,6 +124,22 @@ def test_finished_run_generates(finished_run, run_command):
 
 
 @pytest.mark.slow
+def test_finished_run_is_evaluated_without_native_messages(finished_run):
+    folder = finished_run[0]
+    evaluated = run(
+        "mirrorgan_tf.evaluate",
+        f"--workdir={folder}/run",
+        f"--out={folder}/evaluation",
+        "--metrics=diversity",
+        "--evaluate_captions=8",
+        "--diversity_captions=2",
+        "--diversity_seeds=2",
+    )
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert "## Diversity" in (folder / "evaluation" / "report.md").read_text()
+
+
+@pytest.mark.slow
 def test_dry_run_needs_no_data(untraced, run_command, tmp_path, caplog):
     caplog.set_level("INFO", logger="absl")
     small = [
