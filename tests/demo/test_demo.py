@@ -155,8 +155,10 @@ def browser(tmp_path_factory):
         pytest.skip("chromedriver is not installed")
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
+    # High enough for the whole page: scrolling would move it below the mouse.
     for argument in (
         *CHROMIUM_FLAGS,
+        "--window-size=1200,1200",
         f"--user-data-dir={tmp_path_factory.mktemp('user')}",
     ):
         options.add_argument(argument)
@@ -175,7 +177,7 @@ class Page:
         return self.browser.find_element("css selector", selector)
 
     def wait(self, condition):
-        end = time.monotonic() + 20
+        end = time.monotonic() + 120
         while not (value := condition()):
             assert time.monotonic() < end, self.one("#status").text
             time.sleep(0.05)
@@ -217,14 +219,17 @@ def test_the_page_shows_image_attention_and_redescription(browser, address, load
     assert page.one("#overlay").get_attribute("class") == ""
     for word in (1, 2):
         ActionChains(browser).move_to_element(buttons[word]).perform()
-        page.wait(lambda: "on" in page.one("#overlay").get_attribute("class"))
-        assert f"“{buttons[word].text}”" in page.one("#strength").text
+        quoted = f"“{buttons[word].text}”"
+        page.wait(lambda: quoted in page.one("#strength").text)  # noqa: B023
         grey = picture(maps[word]["map"]).astype(int)
         # Red comes first: three times the attention's grey.
         page.wait(
             lambda: (red_of_overlay(page) == np.minimum(255, 3 * grey)).all()  # noqa: B023
         )
-    # By keyboard as well.
+        assert "on" in page.one("#overlay").get_attribute("class")
+    # By keyboard as well, with the mouse elsewhere.
+    ActionChains(browser).move_to_element(page.one("h1")).perform()
+    page.wait(lambda: "Point at a word" in page.one("#strength").text)
     page.run("document.querySelector('#words button').focus()")
     page.wait(lambda: "“a”" in page.one("#strength").text)
 
