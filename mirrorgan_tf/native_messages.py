@@ -53,7 +53,8 @@ def native_messages_collected() -> Iterator[list[str]]:
             interrupts.write_to(_STDERR)
             faulthandler.disable()
             if prints_crashes:
-                faulthandler.enable()
+                # Not sys.stderr, which may have no file descriptor.
+                faulthandler.enable(_STDERR)
             os.close(terminal)
             file.seek(0)
             collected.append(file.read().decode("utf-8", "replace"))

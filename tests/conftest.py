@@ -10,6 +10,14 @@ import pytest
 import tensorflow as tf
 
 ROOT = Path(__file__).parents[1]
+# Python; its arguments follow. Background jobs of shells begin with SIGINT ignored, and
+# their processes would inherit that.
+PYTHON_WITH_SIGINT = [
+    sys.executable,
+    "-c",
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+    "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])",
+]
 GOLDEN = Path(__file__).parent / "golden"
 
 # A user's, for other programs than ours: commands are tested under them.

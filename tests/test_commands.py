@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import PYTHON_WITH_SIGINT, ROOT
 
 # A command without TensorFlow: --do names what it does.
 COMMAND = """
@@ -49,19 +49,13 @@ commands.run(main, define_flags, operands=["CAPTION..."])
 """
 
 
-def heed_interrupts():
-    """For new processes: background jobs of shells begin with SIGINT ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def run(*arguments, script=COMMAND, **options):
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
     return subprocess.run(
-        [sys.executable, "-c", script, *arguments],
+        [*PYTHON_WITH_SIGINT, "-c", script, *arguments],
         cwd=ROOT,
         text=True,
         timeout=60,
-        preexec_fn=heed_interrupts,
         **options,
     )
 
@@ -180,13 +174,12 @@ def test_ctrl_c_during_imports_ends_the_command_with_one_word(tmp_path):
         "try:\n    time.sleep(50)\nexcept BaseException:\n    pass\n"
     )
     process = subprocess.Popen(
-        [sys.executable, "-m", "mirrorgan_tf.train", "--recipe=birdlets"],
+        [*PYTHON_WITH_SIGINT, "-m", "mirrorgan_tf.train", "--recipe=birdlets"],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=heed_interrupts,
     )
     assert process.stdout.readline() == "importing\n"
     process.send_signal(signal.SIGINT)

@@ -6,7 +6,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -24,7 +23,7 @@ from mirrorgan_tf.demo.server import make_server
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.serving.loading import load_saved_model
 from tests.browser import CHROMIUM_FLAGS, chromium_or_skip
-from tests.conftest import OTHER_KERAS_SETTINGS, ROOT
+from tests.conftest import OTHER_KERAS_SETTINGS, PYTHON_WITH_SIGINT, ROOT
 
 CAPTION = "a red bird with black wings"
 
@@ -267,7 +266,7 @@ def test_a_malformed_address_gets_400(server, capfd):
 
 def test_the_command_serves_under_other_keras_settings(exported):
     process = subprocess.Popen(
-        [sys.executable, "-m", "mirrorgan_tf.demo"]
+        [*PYTHON_WITH_SIGINT, "-m", "mirrorgan_tf.demo"]
         + [f"--saved_model={exported.parent}", "--port=0"],
         cwd=ROOT,
         env=os.environ | OTHER_KERAS_SETTINGS,
