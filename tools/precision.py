@@ -127,6 +127,8 @@ def _means(run, steps):
         ]
         if values:
             means[tag.removeprefix("glam/")] = statistics.fmean(values)
+    if not means:
+        sys.exit(f"error: {folder}: no losses of the last half of {steps} steps")
     return means
 
 

@@ -125,11 +125,11 @@ class PenaltyInputs:
     """What the penalties of one discriminator are computed from.
 
     Attributes:
+        settings: forms and weights of the losses.
         real: unconditional logits of real images, (B,) or (B, maps).
         real_matching: conditional logits of real images with their own sentences.
         image_gradient: logits to the gradient of their sum with respect to the real
             images or feature maps.
-        settings: forms and weights of the losses.
         mean: as for the generator.
     """
 

@@ -225,12 +225,9 @@ class GlamStage(Stage):
                     step=step,
                 )
                 own_losses |= penalties
-                own_gradients = [
-                    gradient + penalty_gradient
-                    for gradient, penalty_gradient in zip(
-                        own_gradients, penalty_gradients, strict=True
-                    )
-                ]
+                own_gradients = tf.nest.map_structure(
+                    tf.add, own_gradients, penalty_gradients
+                )
             gradients.append(own_gradients)
             losses |= {
                 f"{name}_{real_images.name}": loss for name, loss in own_losses.items()

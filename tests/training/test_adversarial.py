@@ -87,15 +87,20 @@ def test_lazy_r1_is_a_multiple_at_every_fourth_step_and_zero_between(step, facto
     np.testing.assert_array_equal(gradients[2], np.zeros(5))
 
 
-def test_lazy_r1_has_the_gradients_of_r1_within_the_loss():
+def _discriminator_and_inputs(**options):
+    """In float64, with two real images, two generated ones and two sentences."""
     keras.utils.set_random_seed(0)
-    discriminator = Discriminator(16, width=2, normalized=False, dtype="float64")
+    discriminator = Discriminator(16, width=2, dtype="float64", **options)
     discriminator.build((None, 16, 16, 3), (None, 5))
-    variables = discriminator.trainable_variables
-    real, fake, sentence = (
+    return discriminator, [
         tf.constant(normal(2, *shape, seed=seed), tf.float64)
         for seed, shape in enumerate([(16, 16, 3), (16, 16, 3), (5,)])
-    )
+    ]
+
+
+def test_lazy_r1_has_the_gradients_of_r1_within_the_loss():
+    discriminator, (real, fake, sentence) = _discriminator_and_inputs(normalized=False)
+    variables = discriminator.trainable_variables
 
     def gradients_of_loss(r1_weight):
         with tf.GradientTape() as tape:
@@ -185,14 +190,8 @@ def test_one_and_two_replicas_have_equal_gradients_of_r1_in_float64(two_replicas
 
 def test_gradient_of_r1_matches_finite_differences():
     """Through all of a discriminator's layers, in a random direction of its weights."""
-    keras.utils.set_random_seed(0)
-    discriminator = Discriminator(16, width=2, dtype="float64")
-    discriminator.build((None, 16, 16, 3), (None, 5))
+    discriminator, (real, fake, sentence) = _discriminator_and_inputs()
     variables = discriminator.trainable_variables
-    real, fake, sentence = (
-        tf.constant(normal(2, *shape, seed=seed), tf.float64)
-        for seed, shape in enumerate([(16, 16, 3), (16, 16, 3), (5,)])
-    )
 
     def penalty_and_gradients():
         with tf.GradientTape() as tape:
