@@ -214,6 +214,8 @@ class Discriminator(ConditionalDiscriminator):
 
     Raises:
         ValueError: the size is out of its range.
+
+    Source: the authors' code (AttnGAN's discriminators).
     """
 
     def __init__(self, size: int, width: int = 64, **kwargs):

@@ -67,7 +67,7 @@ class MapDiscriminator(ConditionalDiscriminator):
 
     Args:
         side: of the map in px, a power of two from 4 up.
-        width: ndf, channels of the first layer at 64 px and more.
+        width: ndf; the last block has 8·width channels.
         **kwargs: see `ConditionalDiscriminator`.
     """
 
