@@ -137,13 +137,13 @@ def evaluate(flag_values: flags.FlagValues = flags.FLAGS) -> None:
 
     from mirrorgan_tf.evaluation.evaluation import Evaluation
     from mirrorgan_tf.evaluation.report import to_markdown
-    from mirrorgan_tf.files import hold_folder
+    from mirrorgan_tf.files import locked_folder
     from mirrorgan_tf.pictures import save_image
 
     keras.utils.set_random_seed(flag_values.seed)
     plan, names = _plan(flag_values)
     evaluation = Evaluation(plan)
-    with hold_folder(plan.folder, flag="out", activity="evaluation"):
+    with locked_folder(plan.folder, flag="out", activity="evaluation"):
         report, sheet = evaluation.run()
     report = names | report
     text = to_markdown(report, plan.metrics)

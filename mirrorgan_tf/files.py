@@ -1,4 +1,4 @@
-"""Reads regular files only, writes files whole or not at all, and locks folders."""
+"""Reads regular files, writes files and folders atomically, and locks folders."""
 
 import contextlib
 import errno
@@ -17,15 +17,15 @@ from absl import logging
 from mirrorgan_tf.errors import UserError
 
 __all__ = [
+    "atomic_file",
+    "atomic_folder",
     "file_sha256",
-    "hold_folder",
     "is_special",
     "lock_folder",
+    "locked_folder",
     "open_regular",
     "read_bytes",
-    "whole_file",
-    "whole_folder",
-    "write_whole",
+    "write_atomically",
 ]
 
 _PARTIAL = ".partial-"
@@ -34,14 +34,14 @@ _PARTIAL = ".partial-"
 def open_regular(path: str | Path) -> BinaryIO:
     """Opens a regular file for reading.
 
-    A pipe without a writer would block for ever, and a device such as /dev/zero has
-    no end; a link to one may lie among a user's files.
+    Reading a pipe without a writer would block for ever, and a device such as
+    /dev/zero never ends. A user's folder may contain links to either.
 
     Raises:
         OSError: it can't be opened, or is a pipe, a device or a socket.
     """
 
-    def open_at_once(name, flags):
+    def open_without_blocking(name, flags):
         descriptor = os.open(name, flags | os.O_NONBLOCK)
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
@@ -51,7 +51,7 @@ def open_regular(path: str | Path) -> BinaryIO:
         raise OSError(errno.EINVAL, f"Is {kind}, not a regular file", name)
 
     try:
-        return open(path, "rb", opener=open_at_once)
+        return open(path, "rb", opener=open_without_blocking)
     except OSError as error:
         if error.errno == errno.ENXIO:
             raise OSError(
@@ -61,7 +61,7 @@ def open_regular(path: str | Path) -> BinaryIO:
 
 
 def is_special(path: str | Path) -> bool:
-    """Whether a path leads to a pipe, a device or a socket."""
+    """Whether a path, or the target of a link, is a pipe, a device or a socket."""
     try:
         mode = os.stat(path).st_mode
     except OSError:
@@ -82,10 +82,13 @@ def file_sha256(path: str | Path) -> str:
 
 
 def lock_folder(folder: Path) -> int:
-    """Locks a folder; closing the descriptor, or the end of the process, unlocks it.
+    """Locks a folder until the descriptor is closed or the process ends.
+
+    Returns:
+        The descriptor.
 
     Raises:
-        BlockingIOError: another process holds it.
+        BlockingIOError: another process has locked it.
         OSError: the folder cannot be opened, or its file system has no locks.
     """
     descriptor = os.open(folder, os.O_RDONLY)
@@ -98,16 +101,16 @@ def lock_folder(folder: Path) -> int:
 
 
 @contextlib.contextmanager
-def hold_folder(path: Path, *, flag: str, activity: str) -> Iterator[None]:
-    """Makes a folder if there is none, and locks it for the block.
+def locked_folder(path: Path, *, flag: str, activity: str) -> Iterator[None]:
+    """Creates a folder if it does not exist, and locks it while the block runs.
 
     Args:
         path: the folder.
-        flag: the flag that names it, for errors.
-        activity: what is done in it, for errors, such as "training".
+        flag: name of the flag that was set to this folder; part of error messages.
+        activity: what the process does in it, such as "training"; likewise.
 
     Raises:
-        UserError: another process holds it, or it cannot be written.
+        UserError: another process has locked it, or it cannot be written.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -132,18 +135,18 @@ def hold_folder(path: Path, *, flag: str, activity: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def whole_folder(target: Path) -> Iterator[Path]:
-    """A folder to make, which gets its name when the block ends: whole or not at all.
+def atomic_folder(target: Path) -> Iterator[Path]:
+    """Writes a folder atomically: `target` appears complete, or not at all.
 
-    It is made under a hidden name beside `target`; what killed processes left there is
-    removed.
+    The block writes to a hidden folder beside `target`, which is renamed when the
+    block ends. Hidden folders of processes that were killed are removed first.
 
     Yields:
-        The path to make it at.
+        The path at which the block creates the folder.
 
     Raises:
-        OSError: it cannot be written; EEXIST or ENOTEMPTY: `target` is there, and
-            not as an empty folder.
+        OSError: it cannot be written. EEXIST or ENOTEMPTY: `target` exists and is not
+            an empty folder.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(target.parent)
@@ -151,10 +154,10 @@ def whole_folder(target: Path) -> Iterator[Path]:
     try:
         lock = lock_folder(partial)
         try:
-            # A subfolder, because only the owner can read the folder of mkdtemp.
-            whole = partial / "whole"
-            yield whole
-            os.rename(whole, target)
+            # Only the owner may read the folder of mkdtemp, so a subfolder is renamed.
+            complete = partial / "complete"
+            yield complete
+            os.rename(complete, target)
         finally:
             os.close(lock)
     finally:
@@ -162,7 +165,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
 
 
 def _remove_abandoned(parent):
-    """Removes the partial folders of processes that are no more: nobody locks them."""
+    """Removes partial folders that no process has locked: their writers were killed."""
     for folder in parent.glob(f"{_PARTIAL}*/"):
         try:
             lock = lock_folder(folder)
@@ -173,18 +176,19 @@ def _remove_abandoned(parent):
 
 
 @contextlib.contextmanager
-def whole_file(path: Path, *, sync: bool = True) -> Iterator[Path]:
-    """A file to write, which gets its name when the block ends: whole or not at all.
+def atomic_file(path: Path, *, sync: bool = True) -> Iterator[Path]:
+    """Writes a file atomically: readers get the old content or the new one.
 
-    An error, or the end of the process, leaves the file as it was.
+    The block writes to another file in the same folder, which replaces `path` when the
+    block ends. If the block fails or the process is killed, `path` does not change.
 
     Args:
         path: the file.
-        sync: wait until it is on the disk, so that a power failure leaves it whole too.
-            Without, thousands of small files are written faster.
+        sync: wait until the content is on the disk, so that a power failure can't
+            damage the file. False is faster for thousands of small files.
 
     Yields:
-        A path in the same folder, with the same ending, to write to.
+        The path to write to. It has the suffix of `path`.
 
     Raises:
         OSError: it cannot be written.
@@ -201,11 +205,11 @@ def whole_file(path: Path, *, sync: bool = True) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Writes bytes, or text as UTF-8, by `whole_file`."""
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Writes bytes, or text as UTF-8, to an `atomic_file`."""
     if isinstance(content, str):
         content = content.encode()
-    with whole_file(path) as partial:
+    with atomic_file(path) as partial:
         partial.write_bytes(content)
 
 

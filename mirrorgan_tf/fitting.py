@@ -15,7 +15,7 @@ from mirrorgan_tf.config.config_flags import read_config
 from mirrorgan_tf.config.flagfiles import recipe_path
 from mirrorgan_tf.data.bad_examples import data_errors
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.files import whole_folder
+from mirrorgan_tf.files import atomic_folder
 from mirrorgan_tf.mirrorgan import MirrorGAN
 from mirrorgan_tf.training.progress import Callback
 from mirrorgan_tf.training.signals import StopSignals
@@ -111,7 +111,7 @@ def _check_dataset(name, dataset):
 def _write_examples(folder, dataset, validation_dataset):
     """Writes a data set of kind "folder", whole or not at all."""
     try:
-        with whole_folder(folder) as partial:
+        with atomic_folder(folder) as partial:
             if validation_dataset is None:
                 _write_split(partial, "dataset", dataset)
             else:

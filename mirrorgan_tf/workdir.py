@@ -12,7 +12,7 @@ from pathlib import Path
 from mirrorgan_tf.config import STAGES, Config
 from mirrorgan_tf.config.config_flags import read_config, write_config
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.files import hold_folder
+from mirrorgan_tf.files import locked_folder
 from mirrorgan_tf.mirrorgan import MirrorGAN
 from mirrorgan_tf.models.image_encoder import ImageEncoder
 from mirrorgan_tf.networks import (
@@ -37,7 +37,7 @@ def lock_workdir(path: Path) -> contextlib.AbstractContextManager[None]:
     Raises:
         UserError: another training is running in it, or it cannot be written.
     """
-    return hold_folder(path, flag="workdir", activity="training")
+    return locked_folder(path, flag="workdir", activity="training")
 
 
 def start_workdir(path: Path, config: Config) -> None:

@@ -19,7 +19,7 @@ from mirrorgan_tf.ablation.table import summarize, to_markdown
 from mirrorgan_tf.config import SETTINGS, Config
 from mirrorgan_tf.config.config_flags import read_config
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.files import whole_folder, write_whole
+from mirrorgan_tf.files import atomic_folder, write_atomically
 from mirrorgan_tf.training.checkpoints import check_trained, saved_step
 from mirrorgan_tf.training.signals import Stopped
 from mirrorgan_tf.workdir import (
@@ -185,7 +185,7 @@ def _prepare(path, config, pretrained):
     """Makes a run's folder, in which STEM and STREAM are links to the shared ones."""
     if not path.exists():
         try:
-            with whole_folder(path) as folder:
+            with atomic_folder(path) as folder:
                 folder.mkdir()
                 for stage in ("stem", "stream"):
                     shared = os.path.relpath(pretrained / stage, path)
@@ -220,7 +220,7 @@ def _write_table(workdir, runs, evaluation):
     table = summarize(runs, reports)
     try:
         text = json.dumps(table, indent=1, ensure_ascii=False, allow_nan=False)
-        write_whole(workdir / "report.json", text)
-        write_whole(workdir / "report.md", to_markdown(table))
+        write_atomically(workdir / "report.json", text)
+        write_atomically(workdir / "report.md", to_markdown(table))
     except OSError as error:
         raise UserError(f"{workdir}: the report can't be written ({error})") from None

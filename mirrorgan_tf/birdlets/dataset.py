@@ -15,7 +15,7 @@ from mirrorgan_tf.birdlets.attributes import ATTRIBUTES, sample_attributes
 from mirrorgan_tf.birdlets.drawing import SIDE_PX, draw_bird
 from mirrorgan_tf.birdlets.grammar import Caption, write_captions
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.files import read_bytes, whole_folder
+from mirrorgan_tf.files import atomic_folder, read_bytes
 
 __all__ = ["MANIFEST", "draw_example", "draw_files", "example", "write_birdlets"]
 
@@ -82,7 +82,7 @@ def write_birdlets(
         return False
     counts = {"train": train_images, "val": val_images}
     try:
-        with whole_folder(data_dir.absolute()) as partial:
+        with atomic_folder(data_dir.absolute()) as partial:
             partial.mkdir()
             _write_annotations(partial, counts, captions_per_image, seed)
             _draw_all(partial, counts, seed, workers, progress)

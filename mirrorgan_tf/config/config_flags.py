@@ -9,7 +9,7 @@ from mirrorgan_tf.config.flagfiles import read_flagfile
 from mirrorgan_tf.config.path_flags import define_path
 from mirrorgan_tf.config.settings import SETTINGS, Config
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.files import write_whole
+from mirrorgan_tf.files import write_atomically
 
 __all__ = [
     "config_from_flags",
@@ -70,7 +70,7 @@ def config_from_flags(flag_values: flags.FlagValues = flags.FLAGS) -> Config:
 def write_config(config: Config, path: Path) -> None:
     """Writes every setting as a flagfile, one flag a line."""
     lines = [f"--{flag}={value}\n" for flag, value in config.to_flags().items()]
-    write_whole(path, "".join(lines))
+    write_atomically(path, "".join(lines))
 
 
 def read_config(path: Path, *, ignored: Sequence[str] = ()) -> Config:

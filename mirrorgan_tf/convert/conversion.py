@@ -17,7 +17,7 @@ from mirrorgan_tf.convert.parts import (
     resolve_config,
 )
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.files import file_sha256, read_bytes, whole_folder
+from mirrorgan_tf.files import atomic_folder, file_sha256, read_bytes
 from mirrorgan_tf.text.vocabulary import Vocabulary
 from mirrorgan_tf.training.checkpoints import StageCheckpoints
 from mirrorgan_tf.training.glam_stage import GlamStage
@@ -75,7 +75,7 @@ def convert(
         return False
     stages = _build_stages(config, parts, len(vocabulary) + 1)
     try:
-        with whole_folder(workdir) as folder:
+        with atomic_folder(workdir) as folder:
             start_workdir(folder, config)
             vocabulary.save(folder / VOCABULARY_FILE)
             for stage in stages:

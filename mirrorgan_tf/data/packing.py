@@ -16,7 +16,7 @@ from mirrorgan_tf.data.images import ImageFiles, load_whole
 from mirrorgan_tf.data.records import CaptionedImages, Remark
 from mirrorgan_tf.data.shards import MANIFEST, VERSION, read_json, read_settings
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.files import file_sha256, hold_folder, whole_file, write_whole
+from mirrorgan_tf.files import atomic_file, file_sha256, locked_folder, write_atomically
 from mirrorgan_tf.progress import Progress
 
 __all__ = ["pack"]
@@ -85,7 +85,7 @@ def pack(
         for place, rows in enumerate(_parts(len(index), images_per_shard))
     ]
     try:
-        with hold_folder(out, flag="out", activity="packing"):
+        with locked_folder(out, flag="out", activity="packing"):
             _start(out, settings)
             written = writer.write(out, shards, progress)
             written_shards = {split: [] for split in splits}
@@ -140,7 +140,7 @@ class _Packer:
         columns = {"captions": [], "class_ids": [], "image_ids": [], "offsets": []}
         position = 0
         shard_path = path.with_name(f"{path.name}.tfrecord")
-        with whole_file(shard_path) as partial:
+        with atomic_file(shard_path) as partial:
             with tf.io.TFRecordWriter(str(partial)) as file:
                 for row, jpeg in itertools.islice(stream, count):
                     if not jpeg:
@@ -243,4 +243,4 @@ def _is_whole(path):
 
 
 def _write_json(path, content):
-    write_whole(path, json.dumps(content, separators=(",", ":")))
+    write_atomically(path, json.dumps(content, separators=(",", ":")))

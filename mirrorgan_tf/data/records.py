@@ -1,4 +1,4 @@
-"""The index of a data set, which every reader returns and the pipeline reads."""
+"""The index of a data set: what readers return and the pipeline reads."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ __all__ = ["CaptionedImages", "Remark", "remark_on"]
 
 @dataclasses.dataclass(frozen=True)
 class Remark:
-    """One kind of thing that a reader left out, or that people should know.
+    """A count of things that a reader left out or that a user should know of.
 
     Attributes:
         kind: such as "images without a caption, left out".
-        count: how many, at least 1.
-        first: the first one: a file, a line of it, a name.
+        count: at least 1.
+        first: the first of them: a file, a line of a file, a name.
     """
 
     kind: str
@@ -27,26 +27,26 @@ class Remark:
 
 
 def remark_on(kind: str, names: Sequence[object]) -> tuple[Remark, ...]:
-    """A `Remark` about the things with these names; none if there are no names."""
+    """A tuple of one `Remark` that counts `names`; empty if there are none."""
     return (Remark(kind, len(names), str(names[0])),) if len(names) else ()
 
 
-# Compared by identity, because == of arrays is not a bool.
+# Compared by identity, because == of two arrays is an array.
 @dataclasses.dataclass(frozen=True, eq=False)
 class CaptionedImages:
-    """An index of N images with their captions; nothing is decoded.
+    """An index of N images and their captions; no image is read.
 
     Attributes:
-        paths: N image files, or the shards that hold the images.
+        paths: N image files, or for each image the shard that contains it.
         captions: for each image one or more captions.
         class_ids: (N,) int32; images of one class share it (COCO: all differ).
         image_ids: (N,) int64, the data set's own numbers.
-        boxes: (N, 4) float32, left, top, width and height in px of what an image is
-            about, for a crop around it; None where a data set has none.
-        offsets: (N,) int64, where in its shard the record of an image begins, in
-            bytes; None where each image is a file of its own.
-        notes: what the reader chose, for people.
-        remarks: what it left out or had to guess.
+        boxes: (N, 4) float32, left, top, width and height in px of each image's
+            subject, for a crop around it; None for a data set without boxes.
+        offsets: (N,) int64, byte at which the record of an image begins in its shard;
+            None if each image is a file.
+        notes: choices of the reader, such as the source of the split.
+        remarks: counts of what the reader left out or had to guess.
 
     Raises:
         ValueError: lengths differ, or an image has no caption.
@@ -62,23 +62,23 @@ class CaptionedImages:
     remarks: tuple[Remark, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "class_ids", np.asarray(self.class_ids, np.int32))
-        object.__setattr__(self, "image_ids", np.asarray(self.image_ids, np.int64))
-        columns = ["captions", "class_ids", "image_ids"]
-        if self.boxes is not None:
-            boxes = np.asarray(self.boxes, np.float32)
-            if boxes.shape[1:] != (4,):
-                raise ValueError(f"boxes: shape {boxes.shape}; expected (N, 4)")
-            object.__setattr__(self, "boxes", boxes)
-            columns.append("boxes")
-        if self.offsets is not None:
-            object.__setattr__(self, "offsets", np.asarray(self.offsets, np.int64))
-            columns.append("offsets")
-        for name in columns:
-            length = len(getattr(self, name))
-            if length != len(self.paths):
+        columns = {"captions": self.captions}
+        for name, values, dtype in (
+            ("class_ids", self.class_ids, np.int32),
+            ("image_ids", self.image_ids, np.int64),
+            ("boxes", self.boxes, np.float32),
+            ("offsets", self.offsets, np.int64),
+        ):
+            if values is not None:
+                columns[name] = np.asarray(values, dtype)
+                object.__setattr__(self, name, columns[name])
+        if self.boxes is not None and self.boxes.shape[1:] != (4,):
+            raise ValueError(f"boxes: shape {self.boxes.shape}; expected (N, 4)")
+        for name, column in columns.items():
+            if len(column) != len(self.paths):
                 raise ValueError(
-                    f"{name}: {length} entries; expected {len(self.paths)}, as paths"
+                    f"{name}: {len(column)} entries; expected {len(self.paths)}, as "
+                    "paths"
                 )
         if not all(self.captions):
             row = next(row for row, texts in enumerate(self.captions) if not texts)
@@ -88,7 +88,20 @@ class CaptionedImages:
         return len(self.paths)
 
     def name(self, row: int) -> str:
-        """What to call an image in a message."""
+        """The name of an image in messages: its file, or its shard and id."""
         if self.offsets is None:
             return self.paths[row]
         return f"{self.paths[row]}, image {self.image_ids[row]}"
+
+    def select(self, rows: Sequence[int] | np.ndarray) -> "CaptionedImages":
+        """The index of some of the images, in the order of `rows`."""
+        rows = np.asarray(rows, np.int64)
+        return dataclasses.replace(
+            self,
+            paths=tuple(self.paths[row] for row in rows),
+            captions=tuple(self.captions[row] for row in rows),
+            class_ids=self.class_ids[rows],
+            image_ids=self.image_ids[rows],
+            boxes=None if self.boxes is None else self.boxes[rows],
+            offsets=None if self.offsets is None else self.offsets[rows],
+        )

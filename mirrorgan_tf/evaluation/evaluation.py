@@ -11,7 +11,6 @@ import numpy as np
 from absl import logging
 
 from mirrorgan_tf.data.records import CaptionedImages
-from mirrorgan_tf.data.splits import take
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.evaluation.caption_metrics import CAPTION_METRICS
 from mirrorgan_tf.evaluation.contact_sheet import contact_sheet
@@ -79,7 +78,7 @@ class Evaluation:
         self.plan = plan
         sample = sample_captions(plan.splits["val"], plan.captions, seed=plan.seed)
         real = choose_real(plan.splits["val"], sample, seed=plan.seed)
-        self.index = take(plan.splits["val"], real)
+        self.index = plan.splits["val"].select(real)
         self.sample = dataclasses.replace(
             sample, rows=np.searchsorted(real, sample.rows)
         )
@@ -132,7 +131,7 @@ class Evaluation:
         split, index = "val", self.plan.splits["val"]
         rest = np.setdiff1d(np.arange(len(index)), real)
         if len(rest) >= len(real):
-            index = take(index, rest)
+            index = index.select(rest)
         else:
             split, index = "train", self.plan.splits["train"]
         return split, choose_images(index, len(real), seed=self.plan.seed)

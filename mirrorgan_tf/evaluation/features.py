@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.files import whole_file
+from mirrorgan_tf.files import atomic_file
 from mirrorgan_tf.progress import Progress
 
 __all__ = ["FeatureExtractor", "Features", "extract_features", "fingerprint"]
@@ -119,7 +119,7 @@ def _concatenate(parts):
 def _save(path, arrays):
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as partial:
+        with atomic_file(path) as partial:
             np.savez(partial, **arrays)
     except OSError as error:
         raise UserError(

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.files import read_bytes, whole_file
+from mirrorgan_tf.files import atomic_file, read_bytes
 from mirrorgan_tf.progress import Progress
 
 __all__ = ["ImageFolder", "check_settings"]
@@ -134,7 +134,7 @@ class ImageFolder:
         return range(start, min(start + self._batch_size, self._count))
 
     def _save(self, image, row):
-        with whole_file(self.path(row), sync=False) as partial:
+        with atomic_file(self.path(row), sync=False) as partial:
             Image.fromarray(image).save(partial, format="PNG")
 
     def _read(self, row):

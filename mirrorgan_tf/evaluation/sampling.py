@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 
 from mirrorgan_tf.data.records import CaptionedImages
-from mirrorgan_tf.data.splits import take
 
 __all__ = ["CaptionSample", "choose_images", "choose_real", "sample_captions"]
 
@@ -79,4 +78,4 @@ def choose_images(index: CaptionedImages, count: int, *, seed: int) -> Captioned
     if len(index) <= count:
         return index
     rng = np.random.default_rng(seed)
-    return take(index, np.sort(rng.choice(len(index), count, replace=False)))
+    return index.select(np.sort(rng.choice(len(index), count, replace=False)))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import keras
 
-from mirrorgan_tf.files import read_bytes, whole_file, write_whole
+from mirrorgan_tf.files import atomic_file, read_bytes, write_atomically
 
 __all__ = ["load_network", "save_network"]
 
@@ -15,9 +15,9 @@ def save_network(model: keras.Model, folder: Path, name: str, facts: dict) -> No
     folder.mkdir(parents=True, exist_ok=True)
     # The facts are written last: a network without them is not used.
     (folder / f"{name}.json").unlink(missing_ok=True)
-    with whole_file(folder / f"{name}.keras") as partial:
+    with atomic_file(folder / f"{name}.keras") as partial:
         model.save(partial)
-    write_whole(folder / f"{name}.json", json.dumps(facts, indent=1))
+    write_atomically(folder / f"{name}.json", json.dumps(facts, indent=1))
 
 
 def load_network(folder: Path, name: str, facts: dict) -> keras.Model | None:

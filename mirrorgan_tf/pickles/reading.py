@@ -1,4 +1,4 @@
-"""Reads untrusted pickles: runs nothing that they name, at a bounded cost."""
+"""Reads untrusted pickles: calls nothing that they name, at a bounded cost."""
 
 import io
 import os
@@ -11,31 +11,31 @@ import numpy as np
 from mirrorgan_tf.downloads import describe_placeholder
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import open_regular
-from mirrorgan_tf.pickles.arrays import NAMES, most_rows
+from mirrorgan_tf.pickles.arrays import NAMES
 from mirrorgan_tf.pickles.unpickling import PlainUnpickler, RefusedError, describe
 
 __all__ = ["load_plain_pickle"]
 
 _LONGEST_FILE = 64 * 2**20
-# Values, characters and bytes that any file may hold, however short it is.
+# Values, characters and bytes that any file may contain, however short it is.
 _FREE_VALUES = 100_000
 _DEEPEST = 16
 _LARGEST_INTEGER = 2**128
 
 
 def load_plain_pickle(path: str | Path) -> Any:
-    """Loads a pickle of plain containers, strings, numbers and NumPy arrays.
+    """Loads a pickle of lists, tuples, dictionaries, text, numbers and NumPy arrays.
 
-    Any protocol, of Python 2 (its byte strings become str, by latin-1) or 3, of
-    NumPy 1 or 2. What a pickle names is never imported: the few names that plain
-    data needs stand for functions of this package that check their arguments.
+    Reads any protocol, of Python 2 (its byte strings become str, by latin-1) or 3, of
+    NumPy 1 or 2. What a pickle names is never imported: the few names that plain data
+    needs stand for functions of this package that check their arguments.
 
     Returns:
-        What was pickled. To go through it, its references to the same value written
-        out in full, costs at most as much as a file of that size and 100,000 values.
+        The pickled value. It has at most as many values and characters as the file has
+        bytes, plus 100,000; a value that is referred to several times counts each time.
 
     Raises:
-        UserError: the file is missing, damaged or larger than 64 MiB, or holds
+        UserError: the file is missing, damaged or larger than 64 MiB, or contains
             anything else.
     """
     try:
@@ -52,21 +52,22 @@ def load_plain_pickle(path: str | Path) -> Any:
         raise UserError(f"{path}: can't be read ({error})") from None
     except RefusedError as error:
         raise UserError(
-            f"{path}: refused: it holds {error}, and only plain containers, strings, "
-            "numbers and NumPy arrays are read"
+            f"{path}: refused: it contains {error}; only lists, tuples, dictionaries, "
+            "text, numbers and NumPy arrays are read"
         ) from None
-    # Damaged pickles raise whatever their bytes happen to say.
+    # A damaged pickle can raise any exception.
     except Exception as error:
         reason = describe_placeholder(content)
-        reason = reason or f"not a whole pickle ({describe(error)})"
+        reason = reason or f"not a complete pickle ({describe(error)})"
         raise UserError(f"{path}: {reason}") from None
 
 
 class _Inspection:
-    """Visits all values, and refuses what is not plain data.
+    """Visits all values of a loaded pickle, and refuses what is not plain data.
 
-    A value that is referred to several times counts each time, which bounds the cost
-    of whatever is done with the values later. One that holds itself is too deep.
+    A value that is referred to several times is counted each time, because code that
+    walks through the result visits it each time. A value that contains itself exceeds
+    the depth.
     """
 
     def __init__(self, allowance: int) -> None:
@@ -79,8 +80,7 @@ class _Inspection:
             self._spend(1)
             if isinstance(value, str):
                 self._spend(len(value))
-                if not value.isascii():
-                    _check_unicode(value)
+                _check_unicode(value)
             elif isinstance(value, int):
                 if not -_LARGEST_INTEGER < value < _LARGEST_INTEGER:
                     raise RefusedError("an integer of more than 128 bits")
@@ -89,19 +89,17 @@ class _Inspection:
             elif isinstance(value, dict):
                 self.visit(value, depth + 1)
                 self.visit(value.values(), depth + 1)
-            elif isinstance(value, list | tuple | set | frozenset):
+            elif isinstance(value, list | tuple):
                 self.visit(value, depth + 1)
             elif isinstance(value, np.ndarray):
-                self._spend(max(value.nbytes, most_rows(value.shape)))
-                if value.dtype.hasobject:
-                    self.visit(value.ravel().tolist(), depth + 1)
-            elif not isinstance(value, float | complex | np.generic | None):
+                self._spend(value.nbytes)
+            elif not isinstance(value, float | np.generic | None):
                 raise RefusedError("a function or a type")
 
     def _spend(self, cost):
         self._allowance -= cost
         if self._allowance < 0:
-            raise RefusedError("more values, written out, than its size accounts for")
+            raise RefusedError("many references to the same large values")
 
 
 def _check_unicode(text):

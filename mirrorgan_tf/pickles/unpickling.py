@@ -1,8 +1,8 @@
-"""Python's unpickler without classes from the file, at a cost that its size bounds.
+"""Python's unpickler without classes, sets and other objects, at a bounded cost.
 
-A pickle is a program: even without calls it can build, in a few hundred bytes, values
-that take hours to hash. So the arguments of calls are counted, and keys of dictionaries
-and sets must be text or small numbers, which are cheap to hash and to compare.
+A pickle is a program: even without calls, a few hundred bytes can build values that
+take hours to hash. So the arguments of calls are counted, and keys of dictionaries must
+be text or small numbers, which are cheap to hash and to compare.
 """
 
 import pickle
@@ -27,11 +27,11 @@ _LARGEST_MEMO_INDEX = 2**32 - 1
 
 
 class RefusedError(Exception):
-    """A pickle holds something that is not read; the text says what."""
+    """A pickle contains something that is not read; the message says what."""
 
 
 def describe(error: Exception) -> str:
-    """An exception of an unpickler in one short line.
+    """An unpickler's exception in one short line.
 
     Its arguments may be huge values of the pickle, so only text is quoted.
     """
@@ -51,11 +51,11 @@ class Function:
 
 
 class TakesState:
-    """Base of classes that check the state that a pickle sets."""
+    """Base of classes whose __setstate__ checks the state from a pickle."""
 
 
-# Instances of classes, copyreg's codes for classes, and buffers outside the file.
-_OPCODES_OF_OBJECTS = {
+# Instances of classes, copyreg's codes of classes, buffers outside the file, and sets.
+_REFUSED_OPCODES = {
     opcode[0]
     for opcode in (
         pickle.INST,
@@ -67,25 +67,30 @@ _OPCODES_OF_OBJECTS = {
         pickle.EXT4,
         pickle.NEXT_BUFFER,
         pickle.READONLY_BUFFER,
+        pickle.EMPTY_SET,
+        pickle.FROZENSET,
+        pickle.ADDITEMS,
     )
 }
 
 
-# Python's unpickler, not C's: a few bytes make that one's memo fill the memory.
+# The unpickler in Python, because a few bytes make the memo of the one in C allocate
+# gigabytes.
 class PlainUnpickler(pickle._Unpickler):
     """Python's unpickler without objects, and with bounds.
 
     Args:
-        file: of bytes in memory; its end bounds what a length in it can claim.
-        allowance: elements, characters and bytes that the arguments of all calls may
-            have together.
+        file: bytes in memory, so that reading a length from the file can't allocate
+            more than the file has.
+        allowance: the most elements, characters and bytes that the arguments of all
+            calls may have together.
         names: (module, name) to the object to use; all other names are refused.
     """
 
     dispatch = {
         opcode: load
         for opcode, load in pickle._Unpickler.dispatch.items()
-        if opcode not in _OPCODES_OF_OBJECTS
+        if opcode not in _REFUSED_OPCODES
     }
 
     def __init__(
@@ -96,40 +101,40 @@ class PlainUnpickler(pickle._Unpickler):
         self._names = names
 
     def find_class(self, module: str, name: str) -> Any:
-        """The object of a name; RefusedError for an unknown name."""
+        """Returns the object of a name; RefusedError for an unknown name."""
         known = self._names.get((module, name))
         if known is None:
             raise RefusedError(ascii(f"{module}.{name}"[:200]))
         return known
 
     def persistent_load(self, pid: Any) -> Any:
-        """RefusedError: plain pickles are whole in themselves."""
+        """Refuses references to objects outside the file."""
         raise RefusedError("a reference to something outside the file")
 
-    def _charge(self, arguments):
-        """Counts the arguments of a call; no call returns more than it received."""
+    def _count_arguments(self, arguments):
+        """Bounds the results of all calls: none is larger than its arguments."""
         if type(arguments) is not tuple or len(arguments) > _MOST_ARGUMENTS:
-            raise RefusedError("a call with other arguments")
+            raise RefusedError("a call with invalid arguments")
         self._allowance -= sum(1 + _length(argument) for argument in arguments)
         if self._allowance < 0:
-            raise RefusedError("more than its size accounts for")
+            raise RefusedError("many calls with large arguments")
 
     def _load_reduce(self):
         function, arguments = self.stack[-2:]
         if not isinstance(function, Function):
             raise RefusedError("a call of something else than a function")
-        self._charge(arguments)
+        self._count_arguments(arguments)
         super().load_reduce()
 
     def _load_build(self):
         target, state = self.stack[-2:]
         if isinstance(target, dict):
-            # PyTorch's dictionaries of parameters have an attribute, _metadata.
+            # Drops the attribute _metadata of PyTorch's dictionaries of parameters.
             self.stack.pop()
             return
         if not isinstance(target, TakesState):
             raise RefusedError("a state for something else than an array")
-        self._charge(state)
+        self._count_arguments(state)
         super().load_build()
 
     def _load_append(self):
@@ -155,23 +160,14 @@ class PlainUnpickler(pickle._Unpickler):
         check_keys(self.stack[::2])
         super().load_setitems()
 
-    def _load_additems(self):
-        check_type(self.metastack[-1][-1], set)
-        check_keys(self.stack)
-        super().load_additems()
-
-    def _load_frozenset(self):
-        check_keys(self.stack)
-        super().load_frozenset()
-
     def _load_put(self):
         index = int(self.readline()[:-1])
         if not 0 <= index <= _LARGEST_MEMO_INDEX:
-            raise ValueError("an index of the memo is out of range")
+            raise ValueError("a memo index is out of range")
         self.memo[index] = self.stack[-1]
 
     def _load_bytearray8(self):
-        # Python's own allocates the length that the file claims.
+        # Python's own method allocates the length before it reads the bytes.
         length = int.from_bytes(self.read(8), "little")
         content = self.read(length)
         if len(content) != length:
@@ -179,13 +175,11 @@ class PlainUnpickler(pickle._Unpickler):
         self.append(bytearray(content))
 
     dispatch |= {
-        pickle.ADDITEMS[0]: _load_additems,
         pickle.APPEND[0]: _load_append,
         pickle.APPENDS[0]: _load_appends,
         pickle.BUILD[0]: _load_build,
         pickle.BYTEARRAY8[0]: _load_bytearray8,
         pickle.DICT[0]: _load_dict,
-        pickle.FROZENSET[0]: _load_frozenset,
         pickle.PUT[0]: _load_put,
         pickle.REDUCE[0]: _load_reduce,
         pickle.SETITEM[0]: _load_setitem,
@@ -196,20 +190,21 @@ class PlainUnpickler(pickle._Unpickler):
 def _length(value):
     if isinstance(value, np.ndarray):
         return value.nbytes
-    sized = str | bytes | bytearray | list | tuple | dict | set | frozenset
+    sized = str | bytes | bytearray | list | tuple | dict
     return len(value) if isinstance(value, sized) else 0
 
 
 def check_type(target: Any, expected: Any) -> None:
-    """Raises RefusedError unless an argument or the target of an opcode has a type."""
+    """Raises RefusedError unless an argument or an opcode's target has a type."""
     if not isinstance(target, expected):
-        raise RefusedError(f"something added to a {type(target).__name__}")
+        raise RefusedError(f"an operation on a {type(target).__name__}")
 
 
 def check_keys(keys: Iterable) -> None:
     """Raises RefusedError for keys that are slow to hash or to compare.
 
-    Tuples are hashed anew each time, and all multiples of 2**61 - 1 hash alike.
+    Nested tuples take exponential time to hash, and all multiples of 2**61 - 1 have
+    the same hash.
     """
     for key in keys:
         if isinstance(key, int | np.integer):

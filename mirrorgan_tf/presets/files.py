@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mirrorgan_tf.errors import UserError, first_line
-from mirrorgan_tf.files import write_whole
+from mirrorgan_tf.files import write_atomically
 from mirrorgan_tf.keras_hub_task import (
     MirrorGANBackbone,
     MirrorGANTextToImage,
@@ -122,6 +122,6 @@ def save_preset(model: MirrorGAN, folder: str | Path, dtype: str = "float32") ->
                 if path.is_file():
                     target = folder / path.relative_to(partial)
                     target.parent.mkdir(parents=True, exist_ok=True)
-                    write_whole(target, path.read_bytes())
+                    write_atomically(target, path.read_bytes())
     except OSError as error:
         raise UserError(f"--out={folder}: cannot be written ({error})") from None

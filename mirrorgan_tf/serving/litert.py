@@ -8,7 +8,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.files import whole_folder
+from mirrorgan_tf.files import atomic_folder
 from mirrorgan_tf.logs import quiet
 from mirrorgan_tf.mirrorgan import MirrorGAN
 from mirrorgan_tf.models.folding import fold_batch_norm
@@ -51,7 +51,7 @@ def export_litert(model: MirrorGAN, out: Path, *, quantize: str = "none") -> Pat
     }
     content = convert_to_litert(model, quantize=quantize)
     try:
-        with whole_folder(out) as folder:
+        with atomic_folder(out) as folder:
             folder.mkdir()
             (folder / MODEL_FILE).write_bytes(content)
             (folder / TOKENIZER_FILE).write_text(json.dumps(tokenizer, indent=1) + "\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.files import whole_folder
+from mirrorgan_tf.files import atomic_folder
 from mirrorgan_tf.logs import quiet
 from mirrorgan_tf.serving.graph_check import check_graph
 
@@ -77,7 +77,7 @@ def save_version(
     version = choose_version(out, version)
     target = out / str(version)
     try:
-        with whole_folder(target) as folder:
+        with atomic_folder(target) as folder:
             with quiet():
                 tf.saved_model.save(module, str(folder), signatures=signatures)
             check_graph(folder, xla=xla)

@@ -10,7 +10,7 @@ import numpy as np
 
 from mirrorgan_tf.encoding import read_text
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.files import write_whole
+from mirrorgan_tf.files import write_atomically
 from mirrorgan_tf.pickles.reading import load_plain_pickle
 from mirrorgan_tf.text.splitting import split_all
 
@@ -95,7 +95,7 @@ class Vocabulary:
 
     def save(self, path: str | Path) -> None:
         """Writes one word a line, UTF-8: line k holds the word with id k."""
-        write_whole(Path(path), "".join(f"{word}\n" for word in self._words))
+        write_atomically(Path(path), "".join(f"{word}\n" for word in self._words))
 
     @property
     def words(self) -> tuple[str, ...]:

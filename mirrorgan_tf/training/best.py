@@ -11,7 +11,7 @@ import tensorflow as tf
 from absl import logging
 
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.files import read_bytes, write_whole
+from mirrorgan_tf.files import read_bytes, write_atomically
 from mirrorgan_tf.training.checkpoints import StageCheckpoints
 from mirrorgan_tf.training.distribution import make_agreement
 
@@ -72,7 +72,7 @@ class BestWeights:
             self._checkpoints.save()
             if self._writes:
                 # After the weights that it refers to.
-                write_whole(self._folder / _RECORD_FILE, json.dumps(self._record))
+                write_atomically(self._folder / _RECORD_FILE, json.dumps(self._record))
         steps_without_better = step - self._record["step"]
         return 0 < self._patience_steps <= steps_without_better
 

@@ -19,7 +19,7 @@ from absl import logging
 
 from mirrorgan_tf.downloads import find_placeholder
 from mirrorgan_tf.errors import UserError, first_line
-from mirrorgan_tf.files import whole_file, write_whole
+from mirrorgan_tf.files import atomic_file, write_atomically
 from mirrorgan_tf.logs import quiet
 
 __all__ = ["StageCheckpoints", "check_trained", "restore_part", "saved_step"]
@@ -75,7 +75,7 @@ class StageCheckpoints:
                 self._all().write(str(partial / f"ckpt-{step}"))
             # The index comes last: without it, the files are no checkpoint.
             for path in sorted(partial.glob("ckpt-*"), key=lambda p: p.suffix):
-                with whole_file(self._folder / path.name) as whole:
+                with atomic_file(self._folder / path.name) as whole:
                     os.replace(path, whole)
             self._remove_but_newest(step)
         except (OSError, tf.errors.OpError) as error:
@@ -111,7 +111,7 @@ class StageCheckpoints:
         past = [path for path in paths if _number(path) <= step]
         kept = past[: self._keep]
         names = [f'"{path.name}"\n' for path in kept]
-        write_whole(
+        write_atomically(
             self._folder / _STATE_FILE,
             f"model_checkpoint_path: {names[0]}"
             + "".join(f"all_model_checkpoint_paths: {name}" for name in names[::-1]),

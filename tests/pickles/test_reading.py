@@ -30,9 +30,9 @@ def test_plain_data_is_read(tmp_path, protocol):
     shared = ["shared"]
     plain = {
         "words": {0: "<end>", 1: "naïve", 2: "日本"},
-        "numbers": [0, -1, 255, 65536, 2**40, -(2**70), 0.5, 1j, True, None],
-        "bytes": [b"", b"\x00\xff", bytearray(b""), bytearray(b"a\x80")],
-        "containers": ({1}, frozenset("a"), (), collections.OrderedDict(b=1, a=2)),
+        "numbers": [0, -1, 255, 65536, 2**40, -(2**70), 0.5, True, None],
+        "bytes": b"\x00\xff",
+        "containers": ((), collections.OrderedDict(b=1, a=2)),
         "shared": [shared, shared],
         "keys": {None: 1, True: 2, 0.5: 3, b"a": 4, -7: 5},
     }
@@ -50,18 +50,15 @@ def test_arrays_of_numpy_1_and_2_are_read(tmp_path, protocol, module):
     ]
     arrays += [
         np.asfortranarray(arrays[0]),
-        np.arange(24).reshape(2, 3, 4).transpose(1, 0, 2),
         np.array(["a", "bcd", "é"]),
         np.array([b"a", b"bcd"]),
-        np.array([1, "a", None, [2]], object),
-        np.zeros((0, 3)),
         np.array(7),
         np.int64(3),
         np.float32(0.5),
         np.str_("word"),
     ]
     content = pickle.dumps(arrays, protocol)
-    # Protocols with framed names count the letters of a module.
+    # From protocol 4 on, the length of a module's name stands before it.
     if protocol < 4:
         content = content.replace(b"numpy._core.", module)
     loaded = load(tmp_path, content)
@@ -86,8 +83,8 @@ def test_pickles_of_python_2_are_read(tmp_path):
     np.testing.assert_array_equal(load(tmp_path, array), [1, -1])
 
 
-class Calls:
-    """Pickles as a call."""
+class Call:
+    """An object whose pickle calls a function."""
 
     def __init__(self, function, *args):
         self._call = function, args
@@ -100,20 +97,22 @@ class Calls:
 @pytest.mark.parametrize(
     ("evil", "named"),
     [
-        (Calls(os.system, "touch pwned"), r"system"),
-        (Calls(eval, "1"), r"eval"),
-        (Calls(getattr, "a", "upper"), r"getattr"),
-        (Calls(np.load, "x"), r"load"),
+        (Call(os.system, "touch pwned"), r"system"),
+        (Call(eval, "1"), r"eval"),
+        (Call(np.load, "x"), r"load"),
         (os.system, r"system"),
-        (collections.Counter, r"Counter"),
         (io.BytesIO, r"BytesIO"),
+        (np.array([None]), "the dtype 'O8'"),
+        (np.zeros((2, 0)), ""),
     ],
 )
-def test_other_names_are_refused_and_nothing_is_run(
+def test_other_names_and_objects_are_refused_and_nothing_is_run(
     tmp_path, monkeypatch, evil, named, protocol
 ):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=rf"data\.pickle: refused: it holds .*{named}"):
+    with pytest.raises(
+        UserError, match=rf"data\.pickle: refused: it contains .*{named}"
+    ):
         load(tmp_path, pickle.dumps([1, {"a": evil}], protocol))
     assert not (tmp_path / "pwned").exists()
 
@@ -129,35 +128,31 @@ DTYPE = b"cnumpy\ndtype\n"
         b"\x80\x04\x8c\x08builtins\x8c\x0cset.__init__\x93.",
         b"\x80\x02\x82\x01.",
         b"Pname\n.",
-        # Names alone.
-        b"c__builtin__\nset\n.",
+        # Sets, by their opcodes and by a call.
+        b"\x8f.",
+        b"(K\x01\x91.",
+        b"c__builtin__\nset\n((K\x01ltR.",
+        # Names that are known, but are not called.
+        b"c_codecs\nencode\n.",
         b"(lp0\n}I1\ncnumpy\nndarray\nsa.",
         DTYPE + b"(S'i4'\ntR.",
-        RECONSTRUCT
-        + b"(I0\ntS'b'\ntR(I1\n(I1\nt"
-        + DTYPE
-        + b"(S'O8'\ntRI00\n(lcnumpy\nndarray\natb.",
-        # A state for a set's class, which is one of our functions.
-        b"c__builtin__\nset\n}U\x08__init__K\x01sb.",
-        b"c_codecs\nencode\n}U\x09_functionc__builtin__\nset\nsb.",
+        # A state for one of the functions of this package.
+        b"c_codecs\nencode\n}U\x09_functioncnumpy\ndtype\nsb.",
         b"c_codecs\nencode\n(X\x01\x00\x00\x00aX\x05\x00\x00\x00rot13tR.",
-        # Arrays and bytes that claim more than they bring.
+        # Arrays with fewer bytes than their shape says.
         RECONSTRUCT + b"(I1000000000000\ntS'd'\ntR.",
         b"cnumpy\nndarray\n(I1000000000000\ntR.",
-        b"c__builtin__\nbytes\n(I1000000000000\ntR.",
-        b"c__builtin__\nbytearray\n(I1000000000000\ntR.",
         RECONSTRUCT
         + b"(I0\ntS'b'\ntR(I1\n(I-1\nt"
         + DTYPE
         + b"(S'i4'\ntRI00\nS''\ntb.",
-        # A dtype that holds objects and says that it does not.
-        RECONSTRUCT + b"(I0\ntS'b'\ntR(I1\n(I1\nt" + DTYPE + b"(S'O8'\ntR"
-        b"(I3\nS'|'\nNNNI-1\nI-1\nI0\ntbI00\nS'AAAAAAAA'\ntb.",
+        # Dtypes of objects, of structures, of times and of zero bytes.
         b"cnumpy.core.multiarray\nscalar\n(" + DTYPE + b"(S'O8'\ntRS'AAAAAAAA'\ntR.",
         DTYPE + b"(S'i4,O'\ntR.",
+        DTYPE + b"(S'V8'\ntR(I3\nS'|'\nN(S'a'\nt}tb.",
         DTYPE + b"(S'M8'\ntR.",
         RECONSTRUCT + b"(I0\ntS'b'\ntR(I1\n(I9\nt" + DTYPE + b"(S'S0'\ntRI00\nS''\ntb.",
-        # No pickle at all.
+        # Files that are not pickles.
         b"",
         b"PK\x03\x04",
         b"\x80\x63.",
@@ -170,14 +165,14 @@ DTYPE = b"cnumpy\ndtype\n"
 )
 def test_malicious_and_damaged_pickles_are_user_errors(tmp_path, content):
     with pytest.raises(
-        UserError, match=r"data\.pickle: (refused|not a whole)"
+        UserError, match=r"data\.pickle: (refused|not a complete)"
     ) as error:
         load(tmp_path, content)
     assert "\n" not in str(error.value)
 
 
 def test_memo_indices_do_not_allocate_memory(tmp_path):
-    # C's unpickler would make room for 2**33 entries here.
+    # The unpickler in C would allocate 2**33 entries here.
     huge = struct.pack("<I", 2**32 - 1)
     assert load(tmp_path, b"\x80\x02Nr" + huge + b"0j" + huge + b".") is None
     assert load(tmp_path, b"Np4294967295\n.") is None
@@ -189,7 +184,7 @@ def number(value):
 
 
 def doubled(empty, pair, times):
-    """Containers of two references to the one before: 2**times values in all."""
+    """Nested containers of two references each: 2**times values when written out."""
     return empty + b"p0\n" + b"".join([b"(g0\ng0\n" + pair + b"p0\n"] * times)
 
 
@@ -218,38 +213,28 @@ SHARED_TEXT = b"V" + b"a" * 20_000 + b"\np1\n0"
         NESTED_TUPLES + b"0(g0\nNd.",
         NESTED_TUPLES + b"0(dg0\nNs.",
         NESTED_TUPLES + b"0}(g0\nNu.",
-        NESTED_TUPLES + b"0\x8f(g0\n\x90.",
-        NESTED_TUPLES + b"0(g0\n\x91.",
-        NESTED_TUPLES + b"0c__builtin__\nset\n((g0\nltR.",
-        NESTED_TUPLES + b"0c__builtin__\nfrozenset\n((g0\nttR.",
         NESTED_TUPLES + b"0ccollections\nOrderedDict\n(((g0\nNtltR.",
-        # Keys that all hash alike.
+        # Keys that have the same hash.
         b"(" + b"".join(number(key) + b"N" for key in COLLIDING_KEYS) + b"d.",
-        b"\x8f(" + b"".join(map(number, COLLIDING_KEYS)) + b"\x90.",
         b"N" + b"".join(b"p%d\n" % key for key in COLLIDING_KEYS) + b".",
-        # Small to hold, without end to write out or to compare.
+        # Values that take little memory, but endless time to print or to compare.
         NESTED_TUPLES + b".",
         doubled(b"(l", b"l", 60) + b".",
         doubled(b"(d", b"l", 60) + b".",
         SHARED_LIST + b"(" + b"g1\n" * 20_000 + b"l.",
         SHARED_TEXT + b"(" + b"g1\n" * 20_000 + b"l.",
         b"(lp0\ng0\na.",
-        b"(lp0\n" + array(b"O8", (1,), b"g0\n") + b"a.",
-        # Nested too deep for whatever goes through it by calls.
+        # Values nested too deeply for recursive functions.
         b"]" * 100_000 + b"a" * 99_999 + b".",
         b")" + b"\x85" * 100_000 + b".",
         b"}" + b"K\x00}" * 20_000 + b"s" * 20_000 + b".",
-        # Calls whose results are larger than what stands in the file.
-        SHARED_LIST + b"(" + b"c__builtin__\nset\n(g1\ntR" * 1000 + b"l.",
+        # Calls whose results together are much larger than the file.
         SHARED_TEXT + b"(" + b"c_codecs\nencode\n(g1\nVlatin1\ntR" * 1000 + b"l.",
-        SHARED_TEXT + b"(" + b"c__builtin__\nbytearray\n(g1\ntR" * 1000 + b"l.",
-        # Arrays of nothing, and of sides that no array has.
+        # Empty arrays with many rows, and shapes that no array can have.
         array(b"i4", (2**31, 0), b"S''\n") + b".",
-        array(b"i4", (0, 2**62), b"S''\n") + b".",
-        array(b"O8", (2**31, 0), b"(l") + b".",
         array(b"i4", [2**61 - 1] * 30 + [0], b"S''\n") + b".",
         array(b"i4", [1] * 100, b"S'aaaa'\n") + b".",
-        # A shape that is no shape, and would be written into the error.
+        # A shape that would take endless time to print in an error.
         NESTED_TUPLES
         + b"0"
         + RECONSTRUCT
@@ -260,23 +245,23 @@ SHARED_TEXT = b"V" + b"a" * 20_000 + b"\np1\n0"
         b"\x80\x05\x96" + struct.pack("<Q", 2**33) + b"a.",
         b"\x80\x05\x8e" + struct.pack("<Q", 2**33) + b"a.",
         b"B" + struct.pack("<I", 2**31) + b"a.",
-        # Numbers that Python does not even write out.
+        # A number that Python refuses to print.
         b"\x8b" + struct.pack("<I", 20_000) + b"\x7f" * 20_000 + b".",
-        # Half a character can't be written into any file.
+        # A lone surrogate, which can't be written to a file.
         b"V\\ud800\n.",
-        # Attributes, elements and items of what is no plain container.
+        # Items and elements of an object that is neither a dictionary nor a list.
         array(b"i4", (1,), b"S'aaaa'\n") + b"NK\x01s.",
-        b"c__builtin__\nbytearray\n(tR(K\x01e.",
+        array(b"i4", (1,), b"S'aaaa'\n") + b"(K\x01e.",
     ],
     ids=itertools.count(),
 )
-def test_no_small_file_costs_much_memory_or_time(tmp_path, content):
+def test_small_files_are_refused_before_they_cost_memory_or_time(tmp_path, content):
     assert len(content) < 2_000_000
     path = tmp_path / "data.pickle"
     path.write_bytes(content)
     tracemalloc.start()
     try:
-        with pytest.raises(UserError, match="refused|not a whole") as caught:
+        with pytest.raises(UserError, match="refused|not a complete") as caught:
             load_plain_pickle(path)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
@@ -285,13 +270,13 @@ def test_no_small_file_costs_much_memory_or_time(tmp_path, content):
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 1000
 
 
-# Instructions and fragments of them; a uniform choice of bytes hardly gets anywhere.
+# Instructions and parts of them; almost all sequences of random bytes fail at once.
 FRAGMENTS = [
     *(bytes([opcode]) for opcode in pickle._Unpickler.dispatch),
     *(b"p0\n", b"g0\n", b"q\x01", b"h\x01", b"K\x02", b"I3\n", b"Va\n", b"U\x01b"),
     *(b"(", b"(lp0\n", b"(tp0\n", b"}q\x01", b"cnumpy\nndarray\n", b"tR", b"tb"),
-    *(RECONSTRUCT + b"(I0\ntS'b'\ntR", DTYPE + b"(S'i4'\ntR", DTYPE + b"(S'O8'\ntR"),
-    *(b"c__builtin__\nset\n", b"ccollections\nOrderedDict\n", b"c_codecs\nencode\n"),
+    *(RECONSTRUCT + b"(I0\ntS'b'\ntR", DTYPE + b"(S'i4'\ntR", DTYPE + b"(S'U1'\ntR"),
+    *(b"ccollections\nOrderedDict\n", b"c_codecs\nencode\n"),
 ]
 
 
@@ -307,7 +292,7 @@ def test_any_sequence_of_opcodes_gives_plain_data_or_a_user_error(tmp_path, frag
     except UserError as error:
         assert "\n" not in str(error)
     else:
-        # It can be gone through, written out and stored.
+        # The value can be printed and pickled.
         repr(value).encode()
         pickle.dumps(value, 2)
 
@@ -315,8 +300,8 @@ def test_any_sequence_of_opcodes_gives_plain_data_or_a_user_error(tmp_path, frag
 def test_every_truncation_is_a_user_error(tmp_path):
     content = pickle.dumps([{1: "a"}, np.arange(3), np.float64(2)], 2)
     for length in range(len(content)):
-        # Half a name is a name that is not known.
-        with pytest.raises(UserError, match="not a whole pickle|refused"):
+        # A truncated name is refused as an unknown name.
+        with pytest.raises(UserError, match="not a complete pickle|refused"):
             load(tmp_path, content[:length])
 
 
