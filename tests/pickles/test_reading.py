@@ -63,7 +63,7 @@ def test_arrays_of_numpy_1_and_2_are_read(tmp_path, protocol, module):
         content = content.replace(b"numpy._core.", module)
     loaded = load(tmp_path, content)
     for array, copy in zip(arrays, loaded, strict=True):
-        # NumPy itself turns the bytes of old protocols round.
+        # With old protocols, NumPy itself changes the byte order.
         assert copy.dtype.newbyteorder("=") == array.dtype.newbyteorder("=")
         np.testing.assert_array_equal(copy, array)
 
@@ -241,7 +241,7 @@ SHARED_TEXT = b"V" + b"a" * 20_000 + b"\np1\n0"
         + b"(I0\ntS'b'\ntR(I1\ng0\n"
         + DTYPE
         + b"(S'i4'\ntRI00\nS''\ntb.",
-        # Room for what the file claims, before it is read.
+        # Lengths that are much larger than the file.
         b"\x80\x05\x96" + struct.pack("<Q", 2**33) + b"a.",
         b"\x80\x05\x8e" + struct.pack("<Q", 2**33) + b"a.",
         b"B" + struct.pack("<I", 2**31) + b"a.",

@@ -193,7 +193,7 @@ def test_a_wrong_folder_is_a_user_error(original):
         ("train/filenames", lambda keys: [FIRST, *keys[1:]], "in both train and test"),
         ("train/class_info", lambda ids: ids[1:], "17 classes for the 18 images"),
         ("train/class_info", lambda ids: [7] * 18, "its classes are not those"),
-        ("train/class_info", lambda ids: range(18), "refused: it holds"),
+        ("train/class_info", lambda ids: range(18), "refused: it contains"),
         ("train/class_info", lambda ids: [*range(18)], "its classes are not those"),
         ("captions", lambda four: [four[0][1:], *four[1:]], "179 captions for the 18"),
         ("captions", lambda four: [[[9999]], *four[1:]], "a caption of unknown words"),
