@@ -1,7 +1,7 @@
-"""Images that can't be read, and what is done about them: `--on_bad_example`.
+"""Handles images that can't be read, as `--on_bad_example` says.
 
-The pipeline reports every image that fails to `BadExamples`. "fail" stops at the first;
-"skip" logs its name once and goes on, until more than 1 % of the images are bad.
+The pipeline reports each of them to `BadExamples`. "fail" stops at the first one;
+"skip" logs its name once and continues, until more than 1 % of the images are bad.
 """
 
 import concurrent.futures
@@ -20,27 +20,27 @@ from mirrorgan_tf.data.leaks import file_sizes
 from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.errors import UserError
 
-__all__ = ["BadExamples", "are_too_many", "data_errors", "first_good"]
+__all__ = ["BadExamples", "are_too_many", "data_errors", "first_success"]
 
-_MOST_BAD = 0.01
+_MOST_BAD_SHARE = 0.01
 _SAMPLE = 200
 _THREADS = 16
 
 
 def are_too_many(bad: int, images: int) -> bool:
-    """Whether a training that skips bad images stops at so many of them."""
-    return bad > _MOST_BAD * images
+    """Whether a training that skips bad images stops at this number of them."""
+    return bad > _MOST_BAD_SHARE * images
 
 
 class BadExamples:
-    """The bad images of one index, each named once; safe for threads.
+    """The bad images of one index. Each is logged once; threads may share the object.
 
     Args:
-        index: of the images.
+        index: the images.
         policy: "fail" or "skip".
 
     Attributes:
-        rows: the bad ones so far.
+        rows: rows of the index whose images are bad, so far.
     """
 
     def __init__(self, index: CaptionedImages, policy: str = "fail"):
@@ -52,12 +52,12 @@ class BadExamples:
         self._lock = threading.Lock()
 
     def check(self, sample: int = _SAMPLE) -> None:
-        """Checks before a long run that no file is empty and a sample can be decoded.
+        """Checks before a training that no file is empty and a sample can be decoded.
 
-        It takes about a second for COCO; `mirrorgan_tf.check` decodes everything.
+        It takes about a second for COCO; `mirrorgan check` decodes all images.
 
         Raises:
-            UserError: an image is bad and the policy is to fail, or too many are.
+            UserError: an image is bad and the policy is "fail", or too many are bad.
         """
         count = len(self.index)
         rows = np.unique(np.linspace(0, count - 1, min(sample, count)).astype(int))
@@ -65,47 +65,45 @@ class BadExamples:
         if self.index.offsets is None:
             sizes = np.array(file_sizes(self.index.paths))
             empty = np.flatnonzero(sizes == 0).tolist()
-        sampled = [row for row in rows.tolist() if row not in set(empty)]
         with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-            reasons = pool.map(lambda row: _why_bad(self.index, row), sampled)
-            failed = [row for row, why in zip(sampled, reasons, strict=True) if why]
-        for row in sorted(empty + failed):
+            problems = pool.map(self._find_problem, rows)
+            failed = [row for row, text in zip(rows, problems, strict=True) if text]
+        for row in sorted({*empty, *failed}):
             self.report([row])
 
     def report(self, rows: Sequence[int], *, exhausted: bool = False) -> None:
-        """Reports images that failed.
+        """Reports images that could not be read.
 
         Args:
-            rows: of the index, in the order in which they were tried.
-            exhausted: no other is tried in their place.
+            rows: rows of the index, in the order in which they were tried.
+            exhausted: whether no other image will be tried in their place.
 
         Raises:
-            UserError: the policy is to fail, or too many are bad.
+            UserError: the policy is "fail", or too many images are bad.
         """
         for row in map(int, rows):
             with self._lock:
-                known = row in self.rows
+                is_known = row in self.rows
                 self.rows.add(row)
-            if known and self.policy == "skip":
+            if is_known and self.policy == "skip":
                 continue
-            text = f"{self.index.name(row)}: {self._why(row)}"
+            text = self._describe(row)
             if self.policy == "fail":
                 raise UserError(f"{text}; replace it, or give --on_bad_example=skip")
             logging.warning("bad image left out, %d so far: %s", len(self.rows), text)
             if are_too_many(len(self.rows), len(self.index)):
                 raise UserError(
                     f"{len(self.rows)} of {len(self.index)} images are bad, more than "
-                    f"{_MOST_BAD:.0%}; the last one: {text}"
+                    f"{_MOST_BAD_SHARE:.0%}; the last one: {text}"
                 )
         if exhausted:
-            row = int(rows[-1])
             raise UserError(
                 f"{len(rows)} images in a row are bad; the last one: "
-                f"{self.index.name(row)}: {self._why(row)}"
+                f"{self._describe(int(rows[-1]))}"
             )
 
-    def report_in_graph(self, rows: tf.Tensor, *, exhausted: tf.Tensor) -> None:
-        """`report` for a tf.data graph; does nothing where `rows` (n,) is empty."""
+    def report_in_graph(self, rows: tf.Tensor, *, exhausted: tf.Tensor | bool) -> None:
+        """`report` for a graph of tf.data; does nothing if `rows` (n,) is empty."""
 
         def report(rows, exhausted):
             self.report(rows, exhausted=exhausted)
@@ -117,31 +115,42 @@ class BadExamples:
             lambda: 0,
         )
 
-    def _why(self, row):
-        return _why_bad(self.index, row) or "could not be decoded a moment ago"
+    def _describe(self, row):
+        problem = self._find_problem(row) or "could not be decoded a moment ago"
+        return f"{self.index.name(row)}: {problem}"
+
+    def _find_problem(self, row):
+        """Why an image can't be read; None if it can."""
+        try:
+            load_image(self.index, row)
+        except BadImageError as error:
+            return str(error)
+        return None
 
 
-def first_good(
-    load: Callable[[tf.Tensor], Any], attempts: int, otherwise: Any
+def first_success(
+    load: Callable[[tf.Tensor], Any], attempts: int, default: Any
 ) -> tuple[tf.Tensor, Any]:
-    """Tries in the graph of a `Dataset.map` what may raise an error.
+    """Calls a function that may raise an error until it succeeds.
+
+    For the graph of a `Dataset.map`, in which nothing else catches errors.
 
     Args:
         load: from () int64, the number of the attempt, to tensors.
-        attempts: how often to try.
-        otherwise: stands for the result where all attempts fail.
+        attempts: the most calls.
+        default: the result if all attempts fail.
 
     Returns:
-        The number of the attempt, `attempts` where all failed, and its result.
+        The number of failed attempts, () int64, and the result.
     """
-    tries = tf.data.Dataset.range(attempts).map(lambda number: (number, load(number)))
-    last = tf.data.Dataset.from_tensors((tf.constant(attempts, tf.int64), otherwise))
-    return tries.ignore_errors().concatenate(last).take(1).get_single_element()
+    results = tf.data.Dataset.range(attempts).map(lambda number: (number, load(number)))
+    last = tf.data.Dataset.from_tensors((tf.constant(attempts, tf.int64), default))
+    return results.ignore_errors().concatenate(last).take(1).get_single_element()
 
 
 @contextlib.contextmanager
 def data_errors() -> Iterator[None]:
-    """Turns what the pipeline raised inside tf.data back into a `UserError`."""
+    """Turns a `UserError` that tf.data has wrapped back into a `UserError`."""
     try:
         yield
     except tf.errors.OpError as error:
@@ -149,12 +158,3 @@ def data_errors() -> Iterator[None]:
         if match is None:
             raise
         raise UserError(match[1]) from None
-
-
-def _why_bad(index: CaptionedImages, row: int) -> str | None:
-    """What is wrong with an image; None if nothing is."""
-    try:
-        load_image(index, row)
-    except BadImageError as error:
-        return str(error)
-    return None

@@ -12,17 +12,21 @@ from mirrorgan_tf.files import open_regular
 __all__ = ["boxes_outside"]
 
 _THREADS = 16
-# Annotation tools may round boxes to pixels, up or down.
+# Annotation tools may round boxes up to whole pixels.
 _TOLERANCE_PX = 1.0
-# Boxes given as fractions of the image's size, from 0 to 1, are smaller than this.
+# Boxes in fractions of the image's size, from 0 to 1, are smaller than this.
 _SMALLEST_PX = 1.5
+# Kinds of `Remark`.
+_OUTSIDE = "boxes outside of their image"
+_PARTLY_OUTSIDE = "boxes that reach out of their image, cut off"
+_TINY = "boxes of about a pixel, whole image used"
 
 
 def boxes_outside(index: CaptionedImages) -> tuple[Remark, ...]:
-    """Remarks on boxes that lie outside their image or are tiny.
+    """Remarks on boxes that are outside their image or tiny.
 
-    Reads the headers of all image files of a set with boxes. Images that can't be read
-    are skipped, because decoding them reports them.
+    Reads the headers of all image files. Images that can't be read are skipped, because
+    decoding reports them. Packed images are already cropped to their boxes.
     """
     if index.boxes is None or index.offsets is not None:
         return ()
@@ -30,35 +34,33 @@ def boxes_outside(index: CaptionedImages) -> tuple[Remark, ...]:
         warnings.catch_warnings(),
         concurrent.futures.ThreadPoolExecutor(_THREADS) as pool,
     ):
-        # Pillow warns about unusual files that it reads nevertheless.
+        # Pillow also warns about unusual files that it can read.
         warnings.simplefilter("ignore")
         sizes = list(pool.map(_upright_size, index.paths))
-    kinds = {"outside": [], "cut": [], "small": []}
+    boxes_by_problem = {_OUTSIDE: [], _PARTLY_OUTSIDE: [], _TINY: []}
     for path, size, box in zip(index.paths, sizes, index.boxes.tolist(), strict=True):
-        if size is None:
-            continue
-        if kind := _kind(box, *size):
-            kinds[kind].append(f"{path}, {size[0]}×{size[1]} px: {box}")
-    return (
-        remark_on("boxes outside of their image", kinds["outside"])
-        + remark_on("boxes that reach out of their image, cut off", kinds["cut"])
-        + remark_on("boxes of about a pixel, whole image used", kinds["small"])
+        if size is not None and (problem := _find_problem(box, *size)):
+            boxes_by_problem[problem].append(f"{path}, {size[0]}×{size[1]} px: {box}")
+    return tuple(
+        remark
+        for problem, boxes in boxes_by_problem.items()
+        for remark in remark_on(problem, boxes)
     )
 
 
-def _kind(box, width, height):
-    """What is wrong with a box of an image; "" if nothing is."""
+def _find_problem(box, width, height):
+    """The kind of remark on a box; None if it is right."""
     left, top, box_width, box_height = box
     right, bottom = left + box_width, top + box_height
     if min(right, bottom) <= 0 or left >= width or top >= height:
-        return "outside"
+        return _OUTSIDE
     if (
         min(left, top) < -_TOLERANCE_PX
         or right > width + _TOLERANCE_PX
         or bottom > height + _TOLERANCE_PX
     ):
-        return "cut"
-    return "small" if max(box_width, box_height) < _SMALLEST_PX else ""
+        return _PARTLY_OUTSIDE
+    return _TINY if max(box_width, box_height) < _SMALLEST_PX else None
 
 
 def _upright_size(path):
@@ -68,5 +70,5 @@ def _upright_size(path):
             width, height = image.size
             # Orientations from 5 on swap width and height.
             return (height, width) if orientation(image) >= 5 else (width, height)
-    except Exception:  # Pillow's formats raise whatever they like.
+    except Exception:  # Pillow can raise any exception.
         return None

@@ -1,4 +1,4 @@
-"""All captions of an index as word ids, tokenized once and kept in four tensors."""
+"""Tokenizes all captions of an index once, and keeps their word ids in memory."""
 
 import dataclasses
 
@@ -15,13 +15,13 @@ _CAPTIONS_AT_ONCE = 16_384
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TokenizedCaptions:
-    """Image i of N has captions starts[i] to starts[i + 1].
+    """The C captions of N images. Image i has captions starts[i] to starts[i + 1].
 
     Attributes:
         texts: (C,) string.
         starts: (N + 1,) int64.
-        ids: int32, all captions' known words one after the other.
-        id_starts: (C + 1,) int64, where each caption begins in `ids`.
+        ids: int32, the concatenated ids of the known words of all captions.
+        id_starts: (C + 1,) int64, position in `ids` at which each caption begins.
     """
 
     texts: tf.Tensor
@@ -33,13 +33,13 @@ class TokenizedCaptions:
         return len(self.starts) - 1
 
     def pick(self, row: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
-        """The number of one of an image's captions, by a number in [0, 1)."""
+        """The number of a caption of image `row`, chosen by a number in [0, 1)."""
         start, end = self.starts[row], self.starts[row + 1]
         step = tf.cast(uniform * tf.cast(end - start, tf.float32), tf.int64)
         return tf.minimum(start + step, end - 1)
 
     def after(self, row: tf.Tensor, caption: tf.Tensor, places: int) -> tf.Tensor:
-        """The caption `places` after one of image `row`; the first follows the last."""
+        """The caption `places` after another; after an image's last comes its first."""
         start, end = self.starts[row], self.starts[row + 1]
         return start + (caption - start + places) % (end - start)
 
@@ -58,7 +58,7 @@ def tokenize_captions(
     texts = [caption for captions in index.captions for caption in captions]
     counts = [len(captions) for captions in index.captions]
     with tf.device("CPU:0"):
-        # In parts, because splitting takes much memory.
+        # Splitting all captions at once would take much memory.
         parts = [
             tokenizer.tokenize(texts[start : start + _CAPTIONS_AT_ONCE])
             for start in range(0, len(texts), _CAPTIONS_AT_ONCE)

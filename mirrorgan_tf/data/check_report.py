@@ -1,4 +1,6 @@
-"""What `mirrorgan check` prints about a data set, and its picture of examples."""
+"""The report and the picture of examples of `mirrorgan check`."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
@@ -8,13 +10,8 @@ from mirrorgan_tf.data.decoding import BadImageError, load_image
 from mirrorgan_tf.data.inspection import inspect_images
 from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.data.sources import choose_vocabulary
-from mirrorgan_tf.data.statistics import (
-    Findings,
-    image_findings,
-    length_histogram,
-    repeated_images,
-)
-from mirrorgan_tf.data.verdict import examine, split_problems
+from mirrorgan_tf.data.statistics import Findings, image_findings, length_histogram
+from mirrorgan_tf.data.verdict import examine
 from mirrorgan_tf.pictures import caption_grid
 from mirrorgan_tf.progress import Progress
 from mirrorgan_tf.terminal import one_line
@@ -33,8 +30,8 @@ def check(
 
     Args:
         splits: "train" and "val".
-        config: its vocabulary, `max_words` and sizes are used.
-        decode: images to decode of each split, evenly spread; None is all.
+        config: settings of the training.
+        decode: number of images to decode of each split, evenly spaced; None: all.
 
     Returns:
         A report, and whether a training would stop.
@@ -44,22 +41,22 @@ def check(
     """
     vocabulary = choose_vocabulary(config, splits)
     verdict = examine(splits, vocabulary, config.text.max_words)
-    images = {}
+    images = []
     for split, index in splits.items():
-        rows = _spread(len(index), decode)
-        paths = [index.paths[row] for row in rows]
+        rows = _evenly_spaced(len(index), decode)
         with Progress(f"decoding, {split}", len(rows)) as progress:
             facts = inspect_images(index, rows, progress.update)
-        images[split] = image_findings(
-            paths,
+        findings = image_findings(
+            split,
+            [index.paths[row] for row in rows],
             facts,
             config.sizes[-1],
             images=len(index),
             on_bad_example=config.data.on_bad_example,
         )
-        images[split].warnings += repeated_images(paths, facts)
-    errors = [*verdict.errors, *split_problems("errors", images)]
-    warnings = [*verdict.warnings, *split_problems("warnings", images)]
+        images.append(findings)
+    errors = [*verdict.errors, *(text for f in images for text in f.errors)]
+    warnings = [*verdict.warnings, *(text for f in images for text in f.warnings)]
     problems = [f"error: {text}" for text in errors]
     problems += [f"warning: {text}" for text in warnings]
     lines = [
@@ -78,13 +75,13 @@ def check(
 
 
 def show_samples(index: CaptionedImages, count: int = _SAMPLES) -> np.ndarray | None:
-    """Images spread over a split, with their captions and outlines of their boxes.
+    """Evenly spaced images of a split with their captions and outlines of their boxes.
 
     Returns:
-        (H, W, 3) uint8, without the images that are bad; None if all are.
+        (H, W, 3) uint8, without images that can't be decoded; None if none can.
     """
     pictures, texts = [], []
-    for row in _spread(len(index), count):
+    for row in _evenly_spaced(len(index), count):
         try:
             image = Image.fromarray(load_image(index, row))
         except BadImageError:
@@ -101,20 +98,19 @@ def show_samples(index: CaptionedImages, count: int = _SAMPLES) -> np.ndarray | 
     return caption_grid(pictures, texts) if pictures else None
 
 
-def _spread(length, count):
-    """`count` of `length` rows, evenly spread; None: all."""
+def _evenly_spaced(length, count):
+    """`count` of `length` rows; all if `count` is None."""
     count = length if count is None else min(count, length)
     return np.linspace(0, length - 1, count).astype(int).tolist()
 
 
-def _table(*groups: dict[str, Findings]) -> list[str]:
-    rows = [["", *groups[0]]]
-    for by_split in groups:
-        for name in next(iter(by_split.values())).rows:
-            rows.append(
-                [name, *(findings.rows[name] for findings in by_split.values())]
-            )
-    rows.insert(1, ["---"] * len(rows[0]))
+def _table(*groups: Sequence[Findings]) -> list[str]:
+    """A table in Markdown; each group has the same figures of every split."""
+    header = ["", *(findings.split for findings in groups[0])]
+    rows = [header, ["---"] * len(header)]
+    for group in groups:
+        for name in group[0].figures:
+            rows.append([name, *(findings.figures[name] for findings in group)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "| "

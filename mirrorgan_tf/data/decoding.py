@@ -1,12 +1,11 @@
-"""Encoded images to pixels: in the graph where that is right, else by Pillow.
+"""Decodes images: plain JPEGs and PNGs in the graph, all others by Pillow.
 
-Nearly all files are plain JPEGs or PNGs, which TensorFlow decodes without Python.
-What it gets wrong or does not know shows in the file's bytes: turned by EXIF or XMP,
-CMYK, other formats. Either way the pixels are those of Pillow's `exif_transpose` and
-`convert("RGB")`, to the last bit, but for 16-bit greyscale, which Pillow cuts off at
-255 and we divide. So transparency is dropped, not composed with a background, and an
-animation's first frame is taken. Images of more pixels than Pillow's limit are refused
-by all functions of this module.
+TensorFlow decodes most files without Python. The bytes of a file reveal what it can't
+decode correctly: images rotated by EXIF or XMP, CMYK, other formats. In both cases the
+pixels are exactly those of Pillow's `exif_transpose` and `convert("RGB")`, except for
+16-bit greyscale, which Pillow clips at 255 and this module divides by 256. So
+transparency is dropped, not blended with a background, and the first frame of an
+animation is taken. All functions refuse images of more pixels than Pillow's limit.
 """
 
 import functools
@@ -34,11 +33,11 @@ __all__ = [
     "load_image",
 ]
 
-# Byte patterns of an orientation other than upright, anywhere in a file. Pixels match
-# by chance about once in a billion images; then Pillow decodes the image, as correctly.
-_TURNED = "|".join(
+# Byte patterns of an orientation other than upright, anywhere in a file. If other bytes
+# match by chance, about once in a billion images, Pillow decodes the image.
+_ROTATED = "|".join(
     (
-        # EXIF's entry: tag 0x0112, type 3, one value from 2 to 8; both orders of bytes.
+        # EXIF's entry: tag 0x0112, type 3, one value from 2 to 8; both byte orders.
         r"\x01\x12\x00\x03\x00\x00\x00\x01\x00[\x02-\x08]",
         r"\x12\x01\x03\x00\x01\x00\x00\x00[\x02-\x08]\x00",
         # The same entry as another integer: tag, type 1 or 4, one value.
@@ -53,16 +52,16 @@ _TURNED = "|".join(
 # Width and height, each four bytes, big-endian.
 _PNG_SHAPE_AT, _PNG_SHAPE_BYTES = 16, 8
 _RATIOS = (1, 2, 4, 8)
-# The accurate method is Pillow's too, and not slower.
+# Pillow uses this method too, and it is not slower than the inaccurate one.
 _DCT = "INTEGER_ACCURATE"
 
 
 class BadImageError(Exception):
-    """An image that can't be used; the text says why, to follow the image's name."""
+    """An image can't be used; the message follows the image's name in an error."""
 
 
 def load_encoded(index: CaptionedImages, row: int) -> bytes:
-    """The encoded image of a row, from its file or shard.
+    """Reads the encoded image of a row from its file or shard.
 
     Raises:
         BadImageError: it can't be read.
@@ -82,7 +81,7 @@ def load_encoded(index: CaptionedImages, row: int) -> bytes:
 
 
 def load_image(index: CaptionedImages, row: int) -> np.ndarray:
-    """The image of a row, (height, width, 3) uint8, decoded as training decodes it.
+    """Loads the image of a row, (height, width, 3) uint8, as training does.
 
     Raises:
         BadImageError: it can't be read or decoded.
@@ -91,13 +90,13 @@ def load_image(index: CaptionedImages, row: int) -> np.ndarray:
 
 
 def decode_bytes(content: bytes) -> np.ndarray:
-    """Decodes one image outside of a graph, as `decode_image` does in a graph.
+    """Decodes an image outside of a graph, as `decode_image` does in a graph.
 
     Returns:
         (height, width, 3) uint8.
 
     Raises:
-        BadImageError: it is no image, damaged, too big or of an unknown kind.
+        BadImageError: it is not an image, damaged, too large or of an unknown format.
     """
     if not content:
         raise BadImageError("is empty")
@@ -108,18 +107,18 @@ def decode_bytes(content: bytes) -> np.ndarray:
 
 
 def decode_image(content: tf.Tensor) -> tf.Tensor:
-    """Decodes whatever Pillow knows to (height, width, 3) uint8.
+    """Decodes an image of any format of Pillow to (height, width, 3) uint8.
 
     Raises:
-        tf.errors.OpError: when run, if it is no image or a part is missing.
+        tf.errors.OpError: when run, if it is not an image or a part is missing.
     """
     shape = _jpeg_shape(content)
-    turned = _is_turned(content)
-    jpeg = _is_plain(shape) & ~turned & ~_is_too_big(shape[:2])
-    png = _starts_with(content, b"\x89PNG") & ~turned
-    png &= ~_is_too_big(_png_shape(content))
+    is_rotated = _is_rotated(content)
+    is_jpeg = _is_grey_or_rgb(shape) & ~is_rotated & ~_is_too_large(shape[:2])
+    is_png = _starts_with(content, b"\x89PNG") & ~is_rotated
+    is_png &= ~_is_too_large(_png_shape(content))
     image = tf.switch_case(
-        tf.cast(jpeg, tf.int32) + 2 * tf.cast(png, tf.int32),
+        tf.cast(is_jpeg, tf.int32) + 2 * tf.cast(is_png, tf.int32),
         [
             lambda: tf.numpy_function(
                 decode_with_pillow, [content], tf.uint8, stateful=False
@@ -136,44 +135,46 @@ def decode_view(
     find_view: Callable[[tf.Tensor], tuple[View, tf.Tensor]],
     shorter_px: int,
 ) -> tf.Tensor:
-    """Decodes a part of an image, and little more than that part.
+    """Decodes a view of an image; of a JPEG hardly more than the part in the view.
 
-    A JPEG that is at least twice as big as needed is decoded at 1/2, 1/4 or 1/8,
-    which averages pixels; what is left to resize is less than a factor of two.
+    A JPEG at least twice as large as needed is decoded at 1/2, 1/4 or 1/8, which
+    averages pixels. The rest of the resizing is by less than a factor of two.
 
     Args:
         content: the encoded image.
-        find_view: gives the `View` for the image's shape, (2,) int32, and the
-            shorter side, () int32, of what of it is resized.
-        shorter_px: what that is resized to.
+        find_view: returns, for the image's shape, (2,) int32, the `View`, and the
+            shorter side, () int32, of the part of the image that is resized.
+        shorter_px: shorter side of that part after resizing.
 
     Returns:
         (height, width, 3) uint8 of the view's shape.
 
     Raises:
-        tf.errors.OpError: as `decode_image`, even if only unseen parts are missing.
+        tf.errors.OpError: as `decode_image`, even if only parts outside the view are
+            missing.
     """
     shape = _jpeg_shape(content)
-    # Without the marker of its end, a part of the JPEG may be missing.
-    ended = tf.strings.substr(content, -2, 2) == b"\xff\xd9"
-    in_parts = _is_plain(shape) & ended & ~_is_turned(content)
-    in_parts &= ~_is_too_big(shape[:2])
+    # If the end marker is missing, a part of the JPEG may be missing too.
+    has_end = tf.strings.substr(content, -2, 2) == b"\xff\xd9"
+    in_part = _is_grey_or_rgb(shape) & has_end & ~_is_rotated(content)
+    in_part &= ~_is_too_large(shape[:2])
     whole = tf.cond(
-        in_parts,
+        in_part,
         lambda: tf.zeros((0, 0, 3), tf.uint8),
         lambda: decode_image(content),
     )
-    shape = tf.where(in_parts, shape, tf.shape(whole))[:2]
+    shape = tf.where(in_part, shape, tf.shape(whole))[:2]
     view, shorter = find_view(shape)
-    fits = [shorter // ratio >= shorter_px for ratio in _RATIOS[1:]]
-    place = tf.where(in_parts, tf.reduce_sum(tf.cast(fits, tf.int32)), len(_RATIOS))
-    ratio = tf.constant((*_RATIOS, 1))[place]
+    is_large_enough = [shorter // ratio >= shorter_px for ratio in _RATIOS[1:]]
+    branch = tf.reduce_sum(tf.cast(is_large_enough, tf.int32))
+    branch = tf.where(in_part, branch, len(_RATIOS))
+    ratio = tf.constant((*_RATIOS, 1))[branch]
     view, shape = view.reduced(ratio), -(-shape // ratio)
-    first, last = view.reach(shape)
-    first = tf.where(in_parts, first, 0)
+    first, last = view.pixels_read(shape)
+    first = tf.where(in_part, first, 0)
     window = tf.concat([first, last - first], 0)
     pixels = tf.switch_case(
-        place,
+        branch,
         [functools.partial(_decode_part, content, window, r) for r in _RATIOS]
         + [lambda: whole],
     )
@@ -181,7 +182,7 @@ def decode_view(
 
 
 def decode_with_pillow(content: bytes) -> np.ndarray:
-    """Pillow's pixels, (height, width, 3) uint8.
+    """Decodes an image by Pillow to (height, width, 3) uint8.
 
     Raises:
         BadImageError: with Pillow's reason.
@@ -195,12 +196,13 @@ def decode_with_pillow(content: bytes) -> np.ndarray:
                     image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
                 return np.array(image.convert("RGB"))
     except UnidentifiedImageError:
-        raise BadImageError(describe_placeholder(content) or "is no image") from None
+        reason = describe_placeholder(content) or "is not an image"
+        raise BadImageError(reason) from None
     except Image.DecompressionBombError:
         raise BadImageError(
             f"has more than {_most_pixels():,} pixels, too many to decode"
         ) from None
-    except Exception as error:  # Pillow's decoders raise any kind of error.
+    except Exception as error:  # Pillow's decoders can raise any exception.
         reason = " ".join(str(error).split())
         raise BadImageError(reason or type(error).__name__) from error
 
@@ -216,7 +218,7 @@ def _compiled_decode_image(most_pixels):
 
 
 def _explain(content: bytes) -> str:
-    """Why an image that TensorFlow can't decode is bad, according to Pillow."""
+    """Why TensorFlow can't decode an image, according to Pillow."""
     try:
         decode_with_pillow(content)
         reason = "TensorFlow can't decode it"
@@ -225,7 +227,7 @@ def _explain(content: bytes) -> str:
     try:
         with Image.open(io.BytesIO(content)) as image:
             return f"is damaged, or {image.format} {image.mode} is not read ({reason})"
-    except Exception:  # Not even its head can be read: the reason alone says all.
+    except Exception:  # Not even its header can be read, so the format is not known.
         return reason
 
 
@@ -264,19 +266,18 @@ def _png_shape(content):
     )
 
 
-def _is_too_big(shape):
+def _is_too_large(shape):
     # These images are passed to Pillow, which refuses them.
     pixels = tf.reduce_prod(tf.cast(shape, tf.float64))
     return pixels > _most_pixels()
 
 
-def _is_plain(jpeg_shape):
-    # Not CMYK.
+def _is_grey_or_rgb(jpeg_shape):
     return (jpeg_shape[2] == 1) | (jpeg_shape[2] == 3)
 
 
-def _is_turned(content):
-    return tf.strings.regex_full_match(content, rf"(?s)\C*(?:{_TURNED})\C*")
+def _is_rotated(content):
+    return tf.strings.regex_full_match(content, rf"(?s)\C*(?:{_ROTATED})\C*")
 
 
 def _starts_with(content, magic):

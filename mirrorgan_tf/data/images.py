@@ -1,4 +1,4 @@
-"""The images of an index: read one by one, or decoded once and kept in memory."""
+"""Loads the images of an index from files, or from memory after decoding them once."""
 
 import dataclasses
 from collections.abc import Callable
@@ -7,24 +7,28 @@ import numpy as np
 import tensorflow as tf
 
 from mirrorgan_tf.data import transforms
-from mirrorgan_tf.data.bad_examples import BadExamples, first_good
+from mirrorgan_tf.data.bad_examples import BadExamples, first_success
 from mirrorgan_tf.data.decoding import decode_view
 from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.data.shards import load_content
 from mirrorgan_tf.data.views import View, box_window, cut_view, resized_shape
 
-__all__ = ["DecodedImages", "ImageFiles", "decode_images", "load_whole"]
+__all__ = ["DecodedImages", "ImageFiles", "decode_images", "load_uncropped"]
 
 # From the resized image's height and width, (2,) int32, to the crop's corner and shape.
 PlaceCrop = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor | tuple[int, int]]]
 
 
 class ImageFiles:
-    """Reads, decodes, crops, resizes and mirrors images from files or shards.
+    """Reads images from files or shards, and crops, resizes and mirrors them.
 
     Args:
-        index: its boxes are cropped to first.
-        size: side of the crops; it fixes the shorter side before the crop.
+        index: the images. If it has boxes, images are cropped to them before resizing.
+        size: side of the crops in px, which determines the shorter side of the resized
+            image.
+
+    Attributes:
+        shorter_px: shorter side of the resized image.
     """
 
     def __init__(self, index: CaptionedImages, size: int):
@@ -39,11 +43,11 @@ class ImageFiles:
     def load(
         self, row: tf.Tensor, place: PlaceCrop, flip: tf.Tensor | bool
     ) -> tf.Tensor:
-        """A crop of one image, (height, width, 3) uint8.
+        """Loads a crop of one image, (height, width, 3) uint8.
 
         Args:
-            row: () int64, of the index.
-            place: where in the resized image the crop lies.
+            row: () int64, row of the index.
+            place: returns the place of the crop in the resized image.
             flip: () bool, mirror it.
 
         Raises:
@@ -65,13 +69,13 @@ class ImageFiles:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class DecodedImages:
-    """N images in memory, each resized for the crop but not cropped.
+    """N images in memory, resized but not cropped.
 
     Attributes:
-        pixels: uint8, all images' pixels one after the other.
-        starts: (N,) int64, where each image begins in `pixels`.
-        shapes: (N, 2) int32, height and width; 0 for an image that is bad.
-        shorter_px: the shorter side of every image.
+        pixels: uint8, the concatenated pixels of all images.
+        starts: (N,) int64, position in `pixels` at which each image begins.
+        shapes: (N, 2) int32, height and width; 0 for a bad image.
+        shorter_px: shorter side of every image.
     """
 
     pixels: tf.Tensor
@@ -89,7 +93,7 @@ class DecodedImages:
     def load(
         self, row: tf.Tensor, place: PlaceCrop, flip: tf.Tensor | bool
     ) -> tf.Tensor:
-        """As `ImageFiles.load`."""
+        """Loads a crop; see `ImageFiles.load`."""
         image = self(row)
         tf.debugging.assert_positive(tf.size(image), "a bad image")
         shape = tf.shape(image)[:2]
@@ -100,16 +104,16 @@ class DecodedImages:
 def decode_images(
     index: CaptionedImages, size: int, bad_examples: BadExamples | None = None
 ) -> DecodedImages:
-    """Reads all images for crops of `size` px, for several calls of `make_dataset`.
+    """Decodes all images for crops of `size` px.
 
     Args:
         index: the images.
-        size: side of the crops.
-        bad_examples: counts the bad images; None: fail at the first.
+        size: side of the crops in px.
+        bad_examples: handles bad images; None: fail at the first.
 
     Raises:
-        tf.errors.OpError: an image is bad and the policy is to fail; `data_errors`
-            makes it a `UserError`.
+        tf.errors.OpError: an image is bad and the policy is "fail"; `data_errors`
+            turns it into a `UserError`.
     """
     files = ImageFiles(index, size)
     bad_examples = bad_examples or BadExamples(index)
@@ -117,7 +121,7 @@ def decode_images(
     with tf.device("CPU:0"):
         dataset = tf.data.Dataset.range(len(index)).map(
             tf.autograph.experimental.do_not_convert(
-                lambda row: load_whole(files, row, bad_examples)
+                lambda row: load_uncropped(files, row, bad_examples)
             ),
             tf.data.AUTOTUNE,
         )
@@ -132,14 +136,14 @@ def decode_images(
         )
 
 
-def load_whole(
+def load_uncropped(
     files: ImageFiles, row: tf.Tensor, bad_examples: BadExamples
 ) -> tf.Tensor:
-    """One image, resized but not cropped; (0, 0, 3) for a bad one that is skipped."""
-    failed, image = first_good(
+    """A resized image without a crop; (0, 0, 3) for a bad image that is skipped."""
+    failures, image = first_success(
         lambda _: files.load(row, lambda shape: ((0, 0), shape), False),
         attempts=1,
-        otherwise=tf.zeros((0, 0, 3), tf.uint8),
+        default=tf.zeros((0, 0, 3), tf.uint8),
     )
-    bad_examples.report_in_graph(tf.repeat(row, failed), exhausted=tf.constant(False))
+    bad_examples.report_in_graph(tf.repeat(row, failures), exhausted=False)
     return image

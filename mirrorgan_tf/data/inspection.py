@@ -1,4 +1,4 @@
-"""What images are as stored, and which can't be decoded."""
+"""Finds the size, format and problems of encoded images."""
 
 import concurrent.futures
 import dataclasses
@@ -20,13 +20,13 @@ _ORIENTATION = 0x0112
 
 @dataclasses.dataclass(frozen=True)
 class ImageFacts:
-    """One image.
+    """Properties of one image.
 
     Attributes:
         width: px, as stored; 0 if unknown.
         height: likewise.
         kind: format and Pillow's mode, such as "JPEG CMYK".
-        turned: EXIF says that it is not upright as stored.
+        is_rotated: EXIF says that the stored image is not upright.
         size: bytes as stored.
         checksum: CRC-32 of these bytes.
         problem: why it can't be decoded; "" if it can.
@@ -35,7 +35,7 @@ class ImageFacts:
     width: int = 0
     height: int = 0
     kind: str = ""
-    turned: bool = False
+    is_rotated: bool = False
     size: int = 0
     checksum: int = 0
     problem: str = ""
@@ -44,14 +44,14 @@ class ImageFacts:
 def inspect_images(
     index: CaptionedImages,
     rows: Sequence[int],
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> list[ImageFacts]:
     """Decodes images as training does, on all cores.
 
     Args:
-        index: of the images.
-        rows: N of them.
-        progress: called with the number of images done, after each.
+        index: the data set.
+        rows: N rows of the index.
+        progress: called after each image with the number of images so far.
 
     Returns:
         N facts, in order.
@@ -62,13 +62,12 @@ def inspect_images(
         warnings.catch_warnings(),
         concurrent.futures.ThreadPoolExecutor(threads) as pool,
     ):
-        # Pillow warns about unusual files that it reads nevertheless.
+        # Pillow also warns about unusual files that it can read.
         warnings.simplefilter("ignore")
         try:
             for fact in pool.map(lambda row: _inspect(index, row), rows):
                 facts.append(fact)
-                if progress:
-                    progress(len(facts))
+                progress(len(facts))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -76,8 +75,8 @@ def inspect_images(
 
 
 def orientation(image: Image.Image) -> int:
-    """The orientation by EXIF or XMP, 1 if upright; reads no more than the head."""
-    # A PNG's own `getexif` would decode the whole image.
+    """The orientation by EXIF or XMP, 1 if upright; reads only the header."""
+    # `getexif` of a PNG would decode the image.
     return Image.Image.getexif(image).get(_ORIENTATION, 1)
 
 
@@ -86,7 +85,7 @@ def _inspect(index, row) -> ImageFacts:
         content = load_encoded(index, row)
     except BadImageError as error:
         return ImageFacts(problem=str(error))
-    facts = _read_head(content)
+    facts = _read_header(content)
     try:
         decode_bytes(content)
     except BadImageError as error:
@@ -94,7 +93,7 @@ def _inspect(index, row) -> ImageFacts:
     return facts
 
 
-def _read_head(content):
+def _read_header(content):
     facts = ImageFacts(size=len(content), checksum=zlib.crc32(content))
     try:
         with Image.open(BytesIO(content)) as image:
@@ -103,8 +102,8 @@ def _read_head(content):
                 width=image.width,
                 height=image.height,
                 kind=f"{image.format} {image.mode}",
-                turned=orientation(image) in range(2, 9),
+                is_rotated=orientation(image) in range(2, 9),
             )
-    # Pillow may raise any exception here. TensorFlow may still decode the image.
+    # Pillow can raise any exception. TensorFlow may still decode the image.
     except Exception:
         return facts

@@ -1,19 +1,21 @@
-"""Images that are in training and in validation, under whatever names."""
+"""Finds images that are both in training and in validation, by their content."""
 
 import concurrent.futures
+import filecmp
 import hashlib
 import os
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 
 from mirrorgan_tf.data.records import CaptionedImages, Remark, remark_on
-from mirrorgan_tf.files import file_sha256, open_regular
+from mirrorgan_tf.files import open_regular
 
 __all__ = ["file_sizes", "shared_images"]
 
-# Validation images that are compared; COCO's 40,504 would take minutes on a slow disk.
+# The most validation images to compare; all 40,504 of COCO would take minutes on a slow
+# disk.
 _MOST_COMPARED = 2000
 _PART_BYTES = 4096
 _THREADS = 16
@@ -22,9 +24,10 @@ _THREADS = 16
 def shared_images(train: CaptionedImages, val: CaptionedImages) -> tuple[Remark, ...]:
     """Remarks on validation images with the content of a training image.
 
-    Files are compared by size, then by a few bytes of their middle; only those that are
-    still alike are read as a whole. Of more than 2,000 validation images an evenly
-    spread sample is compared. Shards are not read: `prepare` compared the images.
+    Files are compared by size, then by a few bytes in their middle; only files that
+    agree in both are read completely. Of more than 2,000 validation images an evenly
+    spaced sample is compared. Packed data sets are not read, because `prepare` has
+    compared their images.
     """
     if train.offsets is not None or val.offsets is not None:
         return ()
@@ -39,58 +42,47 @@ def shared_images(train: CaptionedImages, val: CaptionedImages) -> tuple[Remark,
     train_paths = [train.paths[row] for row in train_rows]
     val_paths = [val.paths[row] for row in val_rows]
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-        train_paths, val_paths, _ = _keep_alike(pool, _middle, train_paths, val_paths)
-        _, val_paths, pairs = _keep_alike(pool, _content, train_paths, val_paths)
-    return remark_on(
-        "validation images that are training images too",
-        [f"{path} = {pairs[path]}" for path in val_paths],
-    )
+        candidates = defaultdict(list)
+        for path, digest in zip(
+            train_paths, pool.map(_hash_middle, train_paths), strict=True
+        ):
+            candidates[digest].append(path)
+        val_digests = list(pool.map(_hash_middle, val_paths))
+        copies = pool.map(
+            lambda path, digest: _first_equal(path, candidates.get(digest, ())),
+            val_paths,
+            val_digests,
+        )
+        return remark_on(
+            "validation images that are training images too",
+            [
+                f"{path} = {copy}"
+                for path, copy in zip(val_paths, copies, strict=True)
+                if copy
+            ],
+        )
 
 
 def file_sizes(paths: Sequence[str]) -> list[int]:
-    """The size of each file in bytes; 0 where there is none."""
+    """The size of each file in bytes; 0 for a missing file."""
 
     def sizes_of(part):
-        return [_size(path) for path in part]
+        return [_file_size(path) for path in part]
 
-    # In parts: starting a task takes longer than asking for the size of a file.
+    # 1,000 files a task, because starting a task takes longer than one call of getsize.
     parts = [paths[start : start + 1000] for start in range(0, len(paths), 1000)]
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
         return [size for sizes in pool.map(sizes_of, parts) for size in sizes]
 
 
-def _size(path):
+def _file_size(path):
     try:
         return os.path.getsize(path)
     except OSError:
         return 0
 
 
-def _keep_alike(
-    pool: concurrent.futures.Executor,
-    key: Callable[[str], Any],
-    train_paths: Sequence[str],
-    val_paths: Sequence[str],
-) -> tuple[list[str], list[str], dict[str, str]]:
-    """The files whose key the other split has too, and pairs of val and train files."""
-    train_keys = list(pool.map(key, train_paths))
-    val_keys = list(pool.map(key, val_paths))
-    first_of_key = dict(zip(reversed(train_keys), reversed(train_paths), strict=True))
-    shared_keys = {value for value in val_keys if value is not None}
-    pairs = {
-        path: first_of_key[value]
-        for path, value in zip(val_paths, val_keys, strict=True)
-        if value is not None and value in first_of_key
-    }
-    train_alike = [
-        path
-        for path, value in zip(train_paths, train_keys, strict=True)
-        if value in shared_keys
-    ]
-    return train_alike, list(pairs), pairs
-
-
-def _middle(path):
+def _hash_middle(path):
     try:
         with open_regular(path) as file:
             file.seek(max(0, os.path.getsize(path) - _PART_BYTES) // 2)
@@ -99,8 +91,11 @@ def _middle(path):
         return None
 
 
-def _content(path):
+def _first_equal(path, others):
+    """The first of the other files with the same content, or None."""
     try:
-        return file_sha256(path)
+        return next(
+            (other for other in others if filecmp.cmp(path, other, shallow=False)), None
+        )
     except OSError:
         return None

@@ -1,4 +1,4 @@
-"""Writes packed data sets: see `shards` for what they are."""
+"""Writes packed data sets; `shards` describes their format."""
 
 import dataclasses
 import hashlib
@@ -7,14 +7,16 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from mirrorgan_tf.data.bad_examples import BadExamples, data_errors
-from mirrorgan_tf.data.images import ImageFiles, load_whole
+from mirrorgan_tf.data.images import ImageFiles, load_uncropped
 from mirrorgan_tf.data.records import CaptionedImages, Remark
 from mirrorgan_tf.data.shards import MANIFEST, VERSION, read_json, read_settings
+from mirrorgan_tf.data.transforms import load_size
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import atomic_file, file_sha256, locked_folder, write_atomically
 from mirrorgan_tf.progress import Progress
@@ -39,61 +41,58 @@ def pack(
     remarks: Sequence[Remark] = (),
     progress: Progress | None = None,
 ) -> int:
-    """Packs a data set; resumes an interrupted packing of the same set.
+    """Packs a data set; continues an interrupted packing of the same data set.
 
-    Images are cropped to their boxes, resized so that a random crop of `size` px is
-    cut from them as from the originals, and stored as JPEGs. A shard appears under
-    its name when it is whole; one that is there is kept if its checksum is right.
+    Images are cropped to their boxes, resized to the shorter side that random crops of
+    `size` px need, and stored as JPEGs. Existing shards with the right checksum are
+    kept.
 
     Args:
-        splits: the set, by split.
-        out: folder to make or go on with.
-        dataset: kept with the set; readers ask for it.
+        splits: the index of each split.
+        out: folder to write.
+        dataset: name of the data set, which readers compare with `--dataset`.
         size: side of the crops in px.
         quality: of the JPEGs, from 1 to 100.
-        images_per_shard: at most.
-        workers: images that are worked on at a time.
-        on_bad_example: "fail" or "skip" images that can't be read.
-        notes: on the set, kept with it.
+        images_per_shard: the most images of a shard.
+        workers: number of images that are processed in parallel.
+        on_bad_example: "fail" at images that can't be read, or "skip" them.
+        notes: notes on the data set, to store in the manifest.
         remarks: likewise.
         progress: is updated after each shard.
 
     Returns:
-        The number of shards written; 0 if all were there.
+        The number of shards written; 0 if all existed.
 
     Raises:
-        UserError: the folder holds something else or a set of other settings, can't
-            be written, or an image is bad and the policy is to fail.
+        UserError: the folder contains something else or was packed with other settings,
+            can't be written, or an image is bad and `on_bad_example` is "fail".
     """
     out = Path(out)
-    writer = _Packer(splits, size, quality, workers, on_bad_example)
+    writer = _ShardWriter(splits, size, quality, workers, on_bad_example)
     settings = {
         "version": VERSION,
         "dataset": dataset,
-        "shorter_px": writer.shorter_px,
+        "shorter_px": load_size(size),
         "quality": quality,
         "images_per_shard": images_per_shard,
         "splits": {split: _fingerprint(index) for split, index in splits.items()},
     }
     shards = [
-        (
-            split,
-            f"{split}-{place:05d}-of-{-(-len(index) // images_per_shard):05d}",
-            rows,
-        )
+        shard
         for split, index in splits.items()
-        for place, rows in enumerate(_parts(len(index), images_per_shard))
+        for shard in _plan_shards(split, len(index), images_per_shard)
     ]
     try:
         with locked_folder(out, flag="out", activity="packing"):
-            _start(out, settings)
+            _start_or_continue(out, settings)
             written = writer.write(out, shards, progress)
-            written_shards = {split: [] for split in splits}
-            for split, name, _ in shards:
-                written_shards[split].append(read_json(out / f"{name}.json")["shard"])
+            shards_by_split = {split: [] for split in splits}
+            for shard in shards:
+                facts = read_json(out / f"{shard.name}.json")["shard"]
+                shards_by_split[shard.split].append(facts)
             manifest = {
                 "settings": settings,
-                "splits": written_shards,
+                "splits": shards_by_split,
                 "notes": list(notes),
                 "remarks": [dataclasses.asdict(remark) for remark in remarks],
             }
@@ -103,69 +102,93 @@ def pack(
     return written
 
 
-class _Packer:
+class _Shard(NamedTuple):
+    """A shard to write; its name has no suffix."""
+
+    split: str
+    name: str
+    rows: range
+
+
+def _plan_shards(split, images, images_per_shard):
+    count = -(-images // images_per_shard)
+    return [
+        _Shard(
+            split,
+            f"{split}-{number:05d}-of-{count:05d}",
+            range(images)[number * images_per_shard :][:images_per_shard],
+        )
+        for number in range(count)
+    ]
+
+
+class _ShardWriter:
     def __init__(self, splits, size, quality, workers, on_bad_example):
         self._splits = splits
         self._files = {
             split: ImageFiles(index, size) for split, index in splits.items()
         }
-        self._bad = {
+        self._bad_examples = {
             split: BadExamples(index, on_bad_example) for split, index in splits.items()
         }
         self._quality = quality
         self._workers = workers
-        self.shorter_px = next(iter(self._files.values())).shorter_px
 
     def write(self, out, shards, progress):
-        """Writes the shards that are not whole; returns how many."""
-        pending = [shard for shard in shards if not _is_whole(out / shard[1])]
+        """Writes the shards that are missing or damaged; returns their number."""
+        pending = [shard for shard in shards if not _is_complete(out / shard.name)]
         done = sum(map(len, self._splits.values()))
-        done -= sum(len(rows) for *_, rows in pending)
+        done -= sum(len(shard.rows) for shard in pending)
         if progress:
             progress.restart_clock(done)
-        streams = {
-            split: self._encoded(split, [rows for s, _, rows in pending if s == split])
+        encoded_images = {
+            split: self._encode_images(
+                split, [row for s in pending if s.split == split for row in s.rows]
+            )
             for split in self._splits
         }
-        for split, name, rows in pending:
+        for shard in pending:
             with data_errors():
-                self._write_shard(out / name, split, len(rows), streams[split])
-            done += len(rows)
+                self._write_shard(out, shard, encoded_images[shard.split])
+            done += len(shard.rows)
             if progress:
                 progress.update(done)
         return len(pending)
 
-    def _write_shard(self, path, split, count, stream):
-        index = self._splits[split]
-        columns = {"captions": [], "class_ids": [], "image_ids": [], "offsets": []}
-        position = 0
-        shard_path = path.with_name(f"{path.name}.tfrecord")
-        with atomic_file(shard_path) as partial:
+    def _write_shard(self, out, shard, encoded_images):
+        index = self._splits[shard.split]
+        rows, offsets, position = [], [], 0
+        path = out / f"{shard.name}.tfrecord"
+        with atomic_file(path) as partial:
             with tf.io.TFRecordWriter(str(partial)) as file:
-                for row, jpeg in itertools.islice(stream, count):
+                for row, jpeg in itertools.islice(encoded_images, len(shard.rows)):
                     if not jpeg:
                         continue
-                    record = _record(index, row, jpeg, split)
+                    record = _serialize(index, row, jpeg, shard.split)
                     file.write(record)
-                    columns["captions"].append(index.captions[row])
-                    columns["class_ids"].append(int(index.class_ids[row]))
-                    columns["image_ids"].append(int(index.image_ids[row]))
-                    columns["offsets"].append(position)
+                    rows.append(row)
+                    offsets.append(position)
                     position += len(record) + _FRAME_BYTES
-            shard = {
-                "file": shard_path.name,
-                "images": len(columns["offsets"]),
+            facts = {
+                "file": path.name,
+                "images": len(rows),
                 "bytes": position,
                 "sha256": file_sha256(partial),
             }
-        _write_json(path.with_name(f"{path.name}.json"), {"shard": shard, **columns})
+        columns = {
+            "captions": [index.captions[row] for row in rows],
+            "class_ids": index.class_ids[rows].tolist(),
+            "image_ids": index.image_ids[rows].tolist(),
+            "offsets": offsets,
+        }
+        _write_json(out / f"{shard.name}.json", {"shard": facts, **columns})
 
-    def _encoded(self, split, parts):
-        """Pairs (row, JPEG) of all rows of the parts; b"" for a bad image."""
+    def _encode_images(self, split, rows):
+        """Pairs (row, JPEG) of the rows; b"" for a bad image."""
 
         @tf.autograph.experimental.do_not_convert
         def encode(row):
-            image = load_whole(self._files[split], row, self._bad[split])
+            image = load_uncropped(self._files[split], row, self._bad_examples[split])
             jpeg = tf.cond(
                 tf.size(image) > 0,
                 lambda: tf.io.encode_jpeg(image, quality=self._quality),
@@ -173,71 +196,67 @@ class _Packer:
             )
             return row, jpeg
 
-        rows = np.array(list(itertools.chain(*parts)), np.int64)
-        dataset = tf.data.Dataset.from_tensor_slices(rows)
+        dataset = tf.data.Dataset.from_tensor_slices(np.array(rows, np.int64))
         dataset = dataset.map(encode, self._workers, deterministic=True)
         return dataset.as_numpy_iterator()
 
 
-def _record(index, row, jpeg, split):
-    def of_bytes(*values):
+def _serialize(index, row, jpeg, split):
+    """A record of one image as bytes."""
+
+    def bytes_feature(*values):
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
 
-    def of_number(value):
+    def int_feature(value):
         return tf.train.Feature(int64_list=tf.train.Int64List(value=[int(value)]))
 
     features = {
-        "image/encoded": of_bytes(jpeg),
-        "image/id": of_number(index.image_ids[row]),
-        "image/class": of_number(index.class_ids[row]),
-        "image/captions": of_bytes(*(text.encode() for text in index.captions[row])),
-        "image/split": of_bytes(split.encode()),
+        "image/encoded": bytes_feature(jpeg),
+        "image/id": int_feature(index.image_ids[row]),
+        "image/class": int_feature(index.class_ids[row]),
+        "image/captions": bytes_feature(*map(str.encode, index.captions[row])),
+        "image/split": bytes_feature(split.encode()),
     }
     example = tf.train.Example(features=tf.train.Features(feature=features))
     return example.SerializeToString()
 
 
 def _fingerprint(index):
-    """Identifies a split by all that is packed except the pixels."""
-    boxes = None if index.boxes is None else index.boxes.tolist()
-    names = [os.path.basename(path) for path in index.paths]
+    """Identifies a split by everything that is packed except the pixels."""
     columns = [
-        names,
+        [os.path.basename(path) for path in index.paths],
         index.captions,
         index.class_ids.tolist(),
         index.image_ids.tolist(),
+        None if index.boxes is None else index.boxes.tolist(),
     ]
-    text = json.dumps([*columns, boxes])
+    text = json.dumps(columns)
     return {"images": len(index), "sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 
-def _parts(count, most):
-    return [range(first, min(first + most, count)) for first in range(0, count, most)]
-
-
-def _start(out, settings):
-    """Makes the folder, or checks that it belongs to the same packing."""
-    if out.is_dir() and any(out.iterdir()):
-        if not (out / MANIFEST).is_file():
-            raise UserError(f"--out={out}: is not empty and holds no packed set")
-        before = read_settings(out)
-        other = [name for name in settings if before.get(name) != settings[name]]
-        if other:
-            raise UserError(
-                f"--out={out}: holds a set packed with other settings "
-                f"({', '.join(other)}); choose another folder"
-            )
-    else:
-        out.mkdir(parents=True, exist_ok=True)
-        # A manifest without splits marks an unfinished packing.
+def _start_or_continue(out, settings):
+    """Starts a packing in an empty folder, or checks that it is the same one."""
+    if not any(out.iterdir()):
+        # A manifest without splits means that the packing is unfinished.
         _write_json(out / MANIFEST, {"settings": settings})
+        return
+    if not (out / MANIFEST).is_file():
+        raise UserError(f"--out={out}: is not empty and contains no packed data set")
+    earlier = read_settings(out)
+    changed = [name for name in settings if earlier.get(name) != settings[name]]
+    if changed:
+        raise UserError(
+            f"--out={out}: was packed with other settings ({', '.join(changed)}); "
+            "choose another folder"
+        )
 
 
-def _is_whole(path):
+def _is_complete(path):
+    """Whether a shard exists and has the right checksum; `path` has no suffix."""
     try:
-        shard = read_json(path.with_name(f"{path.name}.json"))["shard"]
-        return file_sha256(path.with_name(shard["file"])) == shard["sha256"]
-    # A name that leads out of the folder is a ValueError.
+        facts = read_json(path.with_name(f"{path.name}.json"))["shard"]
+        return file_sha256(path.with_name(facts["file"])) == facts["sha256"]
+    # Path.with_name raises a ValueError for a name that leads out of the folder.
     except (UserError, OSError, KeyError, TypeError, ValueError):
         return False
 

@@ -1,10 +1,10 @@
-"""Index to batches: a seeded tf.data pipeline that can start at any step.
+"""Makes batches of an index: a seeded tf.data pipeline that can start at any step.
 
-Every training example has a global position p = step · batch_size + row. What it is
-(which image, caption, words, crop, flip) depends only on (seed, p), so a run that
-resumes at step k gets the same examples, whatever the number of threads, and
-each of several workers makes just its rows of the same global batches. The place of an
-image that can't be read is taken by another one, which depends on (seed, p) too.
+Every training example has a global position p = step · batch_size + row. Its image,
+caption, words, crop and flip depend only on (seed, p). So a run that resumes at step k
+gets the same examples, with any number of threads, and each of several workers makes
+only its rows of the same global batches. An image that can't be read is replaced by
+another one, which depends only on (seed, p) too.
 """
 
 import functools
@@ -28,11 +28,11 @@ from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 
 __all__ = ["make_dataset"]
 
-# Stream of random numbers; examples use others.
+# A stream of random numbers that examples do not use.
 _ORDER = 0
-# Examples of a batch are made in parallel; a second batch keeps all cores busy while
-# the last examples of the first are made.
-_BATCHES_AT_ONCE = 2
+# The examples of a batch are made in parallel. A second batch keeps all cores busy
+# during the last examples of the first.
+_PARALLEL_BATCHES = 2
 
 
 def make_dataset(
@@ -53,29 +53,33 @@ def make_dataset(
 ) -> tf.data.Dataset:
     """Builds the dataset of batches.
 
-    Training: endless; each epoch is a permutation, batches run across its borders;
-    random crop, flip and caption, and a random subset of the words of a caption with
-    more than `max_words` known ones. Otherwise: every image once, in order, centre
-    crop, the first words of the first caption; the last batch may be short, and bad
-    images are left out if they are to be skipped.
+    For training, the dataset is endless. Each epoch is a permutation of the images, and
+    a batch may contain the end of one epoch and the start of the next. Crop, flip and
+    caption are random; of a caption with more than `max_words` known words a random
+    subset is used.
+
+    For evaluation, it has every image once, in order, with a centre crop and the first
+    words of the first caption. The last batch may be smaller. Bad images are left out
+    if the policy is "skip".
 
     Args:
-        index: the images and captions, N of them.
-        tokenizer: captions to ids; or all captions' ids, from `tokenize_captions`,
-            which several datasets of one index can share.
+        index: the N images and their captions.
+        tokenizer: turns captions into ids; or the result of `tokenize_captions`, which
+            several datasets of one index can share.
         sizes: sides of the images in px, ascending; the last one is cropped.
-        batch_size: B, the global batch.
-        seed: from 0 to 2^31 - 1; unused when not training.
+        batch_size: B, the global batch size.
+        seed: from 0 to 2^31 - 1; not used for evaluation.
         training: see above.
-        start_step: batches to leave out, at no cost.
+        start_step: number of batches to skip, without making them.
         max_words: L.
-        flip: training: mirror every second image; not where captions say left.
-        cache: the images in memory, of the same index and last size; None: read each
-            time.
-        captions_each: training: k, captions of each image visited; the first is
-            drawn, the others follow it in the index, round and round.
-        bad_examples: counts images that can't be read; None: fail at the first.
-        input_context: of a worker that makes only its rows of each global batch.
+        flip: for training: mirror every second image at random. False is for captions
+            that say left or right.
+        cache: decoded images of the same index and last size; None: read the files in
+            each epoch.
+        captions_each: for training: k, captions of each image. The first is random, the
+            others are the next ones of the image; the first caption follows the last.
+        bad_examples: handles images that can't be read; None: fail at the first.
+        input_context: for a worker that makes only its rows of each global batch.
 
     Returns:
         Dictionaries of B images with k captions each:
@@ -89,9 +93,10 @@ def make_dataset(
         - `index` (B,) int32, rows of `index`.
 
     Raises:
-        ValueError: cached images, tokenized captions or workers do not fit.
-        tf.errors.OpError: when run, if an image is bad and the policy is to fail, or
-            too many are; `data_errors` makes it a `UserError`.
+        ValueError: `cache` or `tokenizer` is of another index or size, or workers can't
+            share a batch equally.
+        tf.errors.OpError: when run, if an image is bad and the policy is "fail", or too
+            many are bad; `data_errors` turns it into a `UserError`.
     """
     sizes = tuple(sizes)
     first = start_step * batch_size
@@ -125,22 +130,23 @@ def make_dataset(
 
     dataset = rows.batch(batch_size, drop_remainder=training).map(
         functools.partial(make_batch, examples=examples),
-        _BATCHES_AT_ONCE,
+        _PARALLEL_BATCHES,
         deterministic=True,
     )
-    if not training:  # All of a batch may be bad.
+    if not training:
+        # All images of a batch may be bad.
         dataset = dataset.filter(lambda batch: tf.size(batch["index"]) > 0)
     dataset = dataset.map(finish, tf.data.AUTOTUNE, deterministic=True)
     options = tf.data.Options()
     options.deterministic = True
     options.threading.max_intra_op_parallelism = 1
-    # The autotuner's thread can delay the end of an iterator by a minute.
+    # Waiting for the autotuner's thread can delay the end of an iterator by a minute.
     options.autotune.enabled = False
     return dataset.prefetch(tf.data.AUTOTUNE).with_options(options)
 
 
 def _training_rows(count: int, seed: int, first: int) -> tf.data.Dataset:
-    """Endless pairs (global position, row), from position `first` on."""
+    """Endless pairs (global position, row) from the global position `first` on."""
 
     def epoch_rows(epoch):
         rows = tf.random.experimental.stateless_shuffle(
@@ -156,7 +162,7 @@ def _training_rows(count: int, seed: int, first: int) -> tf.data.Dataset:
 def _rows_of_worker(
     rows: tf.data.Dataset, batch_size: int, context: tf.distribute.InputContext
 ) -> tuple[tf.data.Dataset, int]:
-    """A worker's part of every global batch, and its size."""
+    """The rows of every global batch that a worker makes, and their number."""
     workers, worker = context.num_input_pipelines, context.input_pipeline_id
     if batch_size % workers:
         raise ValueError(
@@ -164,10 +170,10 @@ def _rows_of_worker(
         )
     part = batch_size // workers
 
-    def is_mine(position, _):
+    def is_of_worker(position, _):
         return tf.equal(position % batch_size // part, worker)
 
-    return rows.filter(is_mine), part
+    return rows.filter(is_of_worker), part
 
 
 def _open_images(

@@ -1,4 +1,4 @@
-"""What all readers of data sets share: names, files and captions."""
+"""Helpers for readers of data sets: file names, missing files, captions."""
 
 import functools
 import os
@@ -27,8 +27,8 @@ __all__ = [
     "image_suffixes",
     "index_captioned",
     "is_image_name",
-    "nearby",
     "read_caption_files",
+    "suggest_data_dir",
 ]
 
 # A kind of `Remark`.
@@ -36,43 +36,41 @@ UNREADABLE_CHARACTERS = "captions with characters that can't be read (not UTF-8?
 
 # Absolute paths, paths with a drive, with `..`, or empty names.
 _UNSAFE = re.compile(r"\A\Z|\A[/\\]|\A[A-Za-z]:|(?:\A|[/\\])\.\.(?:[/\\]|\Z)|\0")
-_HALF = re.compile("[\ud800-\udfff]")
-# Lone surrogates, and the replacement character of decoders.
-_BROKEN = re.compile("[\ud800-\udfff\ufffd]+")
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+# Decoders put U+FFFD in the place of bytes that they can't decode.
+_UNDECODED = re.compile("[\ud800-\udfff\ufffd]+")
 _UNREADABLE = re.compile("[\0\ud800-\udfff\ufffd]")
-# How deep, and in how many folders of a level, a nested data set is searched for.
-_DEEPEST_LEVEL, _MOST_FOLDERS = 3, 300
+# Bounds of the search for a data set in subfolders: levels, and folders of each level.
+_MOST_LEVELS, _MOST_FOLDERS = 3, 300
 _LETTER_OR_DIGIT = re.compile(r"[^\W_]")
 
 
 def clean_caption(text: str) -> str:
-    """Makes one line: white space and undecodable characters become single spaces.
+    """Replaces white space and undecodable characters by single spaces.
 
-    The words of `split_words` stay the same; a caption without a letter or a digit
-    becomes ''.
+    `split_words` gives the same words before and after. A caption without a letter or a
+    digit becomes ''.
     """
-    if not text.isascii():
-        text = _BROKEN.sub(" ", text)
-    text = " ".join(text.split())
+    text = " ".join(_UNDECODED.sub(" ", text).split())
     return text if _LETTER_OR_DIGIT.search(text) else ""
 
 
 def has_unreadable_characters(text: str) -> bool:
-    """Whether a caption holds U+FFFD, NUL or lone surrogates."""
+    """Whether a caption contains U+FFFD, NUL or lone surrogates."""
     return bool(_UNREADABLE.search(text))
 
 
 def read_caption_files(
     paths: Sequence[str | Path],
 ) -> tuple[list[list[str] | None], tuple[Remark, ...]]:
-    """Reads the lines of text files, without blank ones.
+    """Reads the lines of text files, except blank ones.
 
     Returns:
-        For each path its lines, None where there is no such file; and the lines with
-        characters that can't be read, which become spaces.
+        For each path its lines, or None if there is no such file; and a remark on lines
+        with undecodable bytes, which are U+FFFD in the result.
 
     Raises:
-        UserError: a file can't be read, or holds NUL characters.
+        UserError: a file can't be read, or contains NUL characters.
     """
     captions, unreadable = [], []
     for path in paths:
@@ -92,14 +90,20 @@ def read_caption_files(
 
 
 def check_names(names: Sequence[str], source: str | Path) -> None:
-    """Checks names of images, relative to a folder, that a file lists.
+    """Checks names of images, which are relative to a folder.
+
+    Args:
+        names: the names.
+        source: the file or folder that lists them, for errors.
 
     Raises:
-        UserError: a name leads out of the folder, is no UTF-8 or comes twice.
+        UserError: a name leads out of the folder, is not UTF-8 or is listed twice.
     """
-    broken = next((name for name in names if _HALF.search(name)), None)
-    if broken is not None:
-        raise UserError(f"{source}: the image name {broken!r} is not UTF-8; rename it")
+    not_utf8 = next(filter(_LONE_SURROGATE.search, names), None)
+    if not_utf8 is not None:
+        raise UserError(
+            f"{source}: the image name {not_utf8!r} is not UTF-8; rename it"
+        )
     unsafe = next((name for name in names if _UNSAFE.search(name)), None)
     if unsafe is not None:
         raise UserError(
@@ -113,26 +117,25 @@ def check_names(names: Sequence[str], source: str | Path) -> None:
 
 @functools.cache
 def image_suffixes() -> frozenset[str]:
-    """Endings of the formats that Pillow can read here, such as ".jpg"."""
+    """Suffixes of the formats that the installed Pillow can read, such as ".jpg"."""
 
     def is_readable(image_format):
+        # Pillow opens MPO, a JPEG followed by more images, as a JPEG.
         if image_format == "MPO":
-            # A JPEG followed by more images; Pillow opens it as JPEG.
             return True
-        if image_format not in Image.OPEN:
-            return False
-        opener, _ = Image.OPEN[image_format]
-        # Pillow recognises a few formats without having a decoder for them.
-        return not (
-            isinstance(opener, type) and issubclass(opener, ImageFile.StubImageFile)
+        opener, _ = Image.OPEN.get(image_format, (None, None))
+        # Pillow recognises a few formats for which it has no decoder.
+        is_stub = isinstance(opener, type) and issubclass(
+            opener, ImageFile.StubImageFile
         )
+        return opener is not None and not is_stub
 
     by_suffix = Image.registered_extensions()
     return frozenset(suffix for suffix in by_suffix if is_readable(by_suffix[suffix]))
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file's name ends as an image that Pillow reads, and is not hidden."""
+    """Whether a file has a suffix that Pillow reads, and is not hidden."""
     hidden = os.path.basename(name).startswith(".")
     return not hidden and os.path.splitext(name)[1].lower() in image_suffixes()
 
@@ -140,14 +143,20 @@ def is_image_name(name: str) -> bool:
 def check_files(
     names: Sequence[str], folder: str | Path, source: str | Path
 ) -> list[str]:
-    """Checks that all files exist; lists each folder once, which is faster.
+    """Checks that all images exist.
+
+    Args:
+        names: the images, relative to `folder`.
+        folder: the folder of images.
+        source: the file that lists them, for errors.
 
     Returns:
         The names of the other images in the same folders, sorted.
 
     Raises:
-        UserError: the folder can't be read, or images that `source` lists are missing.
+        UserError: a folder can't be read, or images are missing.
     """
+    # Listing each folder once is faster than a system call for each file.
     names_by_folder = defaultdict(list)
     for name in names:
         names_by_folder[os.path.dirname(name)].append(name)
@@ -155,7 +164,7 @@ def check_files(
     for subfolder, inside in names_by_folder.items():
         try:
             with os.scandir(os.path.join(folder, subfolder)) as entries:
-                # Not pipes and devices, which have no end.
+                # Pipes and devices are no files.
                 present = {
                     os.path.join(subfolder, entry.name)
                     for entry in entries
@@ -188,17 +197,27 @@ def index_captioned(
     notes: Sequence[str] = (),
     earlier_remarks: Sequence[Remark] = (),
 ) -> CaptionedImages:
-    """Cleans captions, leaves out empty ones and then images without any.
+    """Makes an index of the images that have a caption.
 
-    `class_ids` None: each image is its own class.
+    Captions are cleaned by `clean_caption`, and empty ones are left out.
+
+    Args:
+        paths: N image files.
+        captions: for each image its captions.
+        image_ids: for each image its number in the data set.
+        source: the file or folder that lists the images, for errors.
+        class_ids: for each image its class; None if each image is its own class.
+        boxes: (N, 4), see `CaptionedImages`.
+        notes: see `CaptionedImages`.
+        earlier_remarks: remarks before those on captions and images left out here.
 
     Raises:
-        UserError: no image is left.
+        UserError: no image has a caption.
     """
     cleaned = [tuple(filter(None, map(clean_caption, texts))) for texts in captions]
     kept = [row for row, texts in enumerate(cleaned) if texts]
     if not kept:
-        raise UserError(f"{source}: holds no image with a caption")
+        raise UserError(f"{source}: no image has a caption")
     empty = [
         f"of {path}"
         for path, texts, kept_texts in zip(paths, captions, cleaned, strict=True)
@@ -221,27 +240,33 @@ def index_captioned(
     )
 
 
-def nearby(data_dir: Path, is_it: Callable[[Path], bool]) -> str:
-    """Where a data set lies instead, for an error: further inside, or two levels up."""
+def suggest_data_dir(data_dir: Path, is_dataset: Callable[[Path], bool]) -> str:
+    """The end of an error: the right folder, from three levels below to two above.
+
+    Args:
+        data_dir: the folder that is not the data set.
+        is_dataset: whether a folder is.
+    """
     if not data_dir.is_dir():
         return ": no such folder"
-    place = find_inside(data_dir, is_it)
+    place = find_inside(data_dir, is_dataset)
     if place is None:
         parents = data_dir.absolute().parents[:2]
-        place = next(filter(is_it, parents), None)
+        place = next(filter(is_dataset, parents), None)
     return "" if place is None else f"; try {shlex.quote(f'--data_dir={place}')}"
 
 
-def find_inside(data_dir: Path, is_it: Callable[[Path], bool]) -> Path | None:
-    """The first subfolder for which `is_it` holds; checks a few hundred, by levels."""
+def find_inside(data_dir: Path, is_dataset: Callable[[Path], bool]) -> Path | None:
+    """The first subfolder that is the data set, or None.
+
+    Checks three levels, and no more than 300 folders of each.
+    """
     level = [data_dir]
-    for _ in range(_DEEPEST_LEVEL):
-        level = [path for folder in level for path in _subfolders(folder)][
-            :_MOST_FOLDERS
-        ]
-        for path in level:
-            if is_it(path):
-                return path
+    for _ in range(_MOST_LEVELS):
+        level = [path for folder in level for path in _subfolders(folder)]
+        level = level[:_MOST_FOLDERS]
+        if (place := next(filter(is_dataset, level), None)) is not None:
+            return place
     return None
 
 

@@ -1,4 +1,4 @@
-"""What a data set has to offer, and the class behind each name of `--dataset`."""
+"""The interface of a data set, and the class of each value of `--dataset`."""
 
 import abc
 import importlib
@@ -16,12 +16,12 @@ __all__ = ["Dataset", "dataset_class", "find_dataset"]
 
 
 class Dataset(abc.ABC):
-    """A data set as the settings of a run describe it.
+    """A data set with the settings of a run.
 
     Attributes:
         config: the settings.
         folder: `--data_dir`.
-        is_drawn: whether `draw` makes the images of a folder that is not there.
+        is_drawn: whether `draw` creates the images if the folder does not exist.
         tells_left_from_right: whether mirrored images contradict their captions.
         label_values: label -> the names of its values, for stage backbone; empty for
             a data set without labels.
@@ -31,7 +31,7 @@ class Dataset(abc.ABC):
     is_drawn = False
     tells_left_from_right = False
     label_values: Mapping[str, Sequence[str]] = {}
-    # That of AttnGAN on CUB.
+    # Size of AttnGAN's vocabulary of CUB.
     typical_words = 5_450
 
     def __init__(self, config: Config):
@@ -41,15 +41,15 @@ class Dataset(abc.ABC):
     @classmethod
     @abc.abstractmethod
     def is_in(cls, folder: Path) -> bool:
-        """Whether a folder looks like this data set; for hints in errors.
+        """Whether a folder contains this data set; for `check` and hints in errors.
 
         Args:
-            folder: `--data_dir`, or a folder in or above it. It may not exist.
+            folder: `--data_dir`, or a folder in or above it. It may be missing.
         """
 
     @abc.abstractmethod
     def read(self) -> dict[str, CaptionedImages]:
-        """Indexes the splits "train" and "val"; what is left out is a `Remark`.
+        """Indexes the splits "train" and "val"; counts what it leaves out in remarks.
 
         Raises:
             UserError: the data set is missing or broken.
@@ -61,10 +61,10 @@ class Dataset(abc.ABC):
         return None
 
     def draw(self) -> None:
-        """Makes the images, unless they are there; only for sets that are drawn.
+        """Creates the images unless they exist; only for sets with `is_drawn`.
 
         Raises:
-            UserError: the folder can't be written or holds something else.
+            UserError: the folder can't be written or contains something else.
         """
         raise NotImplementedError
 
@@ -73,10 +73,10 @@ class Dataset(abc.ABC):
 
         Args:
             split: "train" or "val".
-            image_ids: (N,) int64, of the split's images, as `read` gives them.
+            image_ids: (N,) int64, `image_ids` of images of the split.
 
         Returns:
-            label -> (N,) int32, the place of each image's value in `label_values`.
+            label -> (N,) int32, the position of each image's value in `label_values`.
 
         Raises:
             UserError: the labels are missing or broken.
@@ -86,21 +86,21 @@ class Dataset(abc.ABC):
     def feature_extractors(
         self, networks_folder: Path, image_px: int
     ) -> dict[str, Callable]:
-        """Networks that `evaluate` can use for this data set alone.
+        """Networks that `evaluate` can use only for this data set.
 
         Args:
-            networks_folder: where trained ones are kept.
+            networks_folder: folder of trained networks.
             image_px: side of the images.
 
         Returns:
-            Name -> opens an `evaluation.features.FeatureExtractor`, or raises UserError
-            to say why it can't.
+            Name -> function that opens an `evaluation.features.FeatureExtractor`, or
+            raises a UserError that says why it can't.
         """
         del networks_folder, image_px
         return {}
 
     def metrics(self) -> dict[str, Any]:
-        """`evaluation.metric.Metric`s that `evaluate` computes for this data set alone.
+        """`evaluation.metric.Metric`s that `evaluate` computes only for this data set.
 
         Returns:
             Name -> metric.

@@ -1,16 +1,13 @@
-"""Packed data sets: TFRecord shards that are read in any order.
+"""Reads packed data sets: TFRecord shards with random access.
 
-A folder holds a manifest, packed.json, shards like train-00000-of-00083.tfrecord, and
-beside each a .json with the captions, ids and offsets of its records. With the offsets
-the pipeline reads any record alone, without a buffer, so that the same stateless order
-works for files and for shards: batches come in the same order from either, a run
-starts at any step without reading what lies before, and no image is held in memory.
-Reads within large files are also what remote file systems (tf.io.gfile's) do well. A
-shuffle window over whole shards would read in sequence, but its order would depend
-on its size and could not be taken up without reading.
+A folder contains a manifest, packed.json, shards such as
+train-00000-of-00083.tfrecord, and beside each a .json with the captions, ids and
+offsets of its records. With the offsets the pipeline reads single records in any
+order. So batches from shards and from image files have the same order, a run resumes at
+any step without reading the earlier records, and no shuffle buffer takes memory.
 
 Records are tf.train.Examples: image/encoded, image/id, image/class, image/captions,
-image/split. TFRecord's checksums are verified whenever a record is read; the manifest
+image/split. TFRecord's checksums are verified whenever a record is read. The manifest
 has a SHA-256 of every shard.
 """
 
@@ -43,29 +40,29 @@ _COLUMNS = ("captions", "class_ids", "image_ids", "offsets")
 
 
 def is_packed(data_dir: str | Path) -> bool:
-    """Whether a folder holds what `mirrorgan_tf.prepare` writes."""
+    """Whether `mirrorgan prepare` has packed into a folder."""
     return (Path(data_dir) / MANIFEST).is_file()
 
 
 def read_packed(
     data_dir: str | Path, *, dataset: str, shorter_px: int
 ) -> dict[str, CaptionedImages]:
-    """Indexes a packed set, by split; reads no image.
+    """Indexes the splits of a packed data set; reads no image.
 
     Args:
         data_dir: its folder.
-        dataset: what it must have been packed from.
-        shorter_px: the shorter side that training needs.
+        dataset: the `--dataset` that it must have been packed from.
+        shorter_px: shorter side of the images that training needs.
 
     Raises:
-        UserError: it was packed from another set or for smaller images, is not
-            whole, or a shard is damaged.
+        UserError: it was packed from another data set or for smaller images, is
+            incomplete, or a shard is damaged.
     """
     data_dir = Path(data_dir)
     manifest = read_json(data_dir / MANIFEST)
     try:
         return _read_manifest(data_dir, manifest, dataset, shorter_px)
-    # A manifest from elsewhere may hold anything in the place of a name or a number.
+    # A manifest that another program wrote may contain values of any type.
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise UserError(
             f"{data_dir / MANIFEST}: not what `mirrorgan prepare` writes "
@@ -104,11 +101,11 @@ def _read_manifest(data_dir, manifest, dataset, shorter_px):
 
 
 def load_content(path: tf.Tensor, offset: tf.Tensor | None) -> tf.Tensor:
-    """An encoded image, in the graph.
+    """Reads an encoded image, in a graph.
 
     Args:
-        path: () string, of the image or its shard.
-        offset: () int64, where its record begins; None for an image file.
+        path: () string, the image file or the shard.
+        offset: () int64, byte at which the record begins; None for an image file.
 
     Raises:
         tf.errors.OpError: when run, if it can't be read or its checksum is wrong.
@@ -128,7 +125,7 @@ def load_content(path: tf.Tensor, offset: tf.Tensor | None) -> tf.Tensor:
 
 
 def read_settings(data_dir: str | Path) -> dict:
-    """The settings that a set was packed with; UserError if they can't be read."""
+    """The settings of a packed data set; UserError if they can't be read."""
     path = Path(data_dir) / MANIFEST
     settings = read_json(path).get("settings")
     if not isinstance(settings, dict):
@@ -181,11 +178,10 @@ def _read_split(data_dir, shards):
 
 
 def _plain_name(name):
-    """A shard's name, which must not lead out of the folder.
+    """Returns the name of a shard; UserError if it leads out of the folder.
 
-    The file itself may be a link to elsewhere: people spread shards over disks, and
-    download caches link to their stores. A name in a manifest that somebody else wrote
-    is another matter.
+    A file may be a link to another folder, because users spread shards over disks. But
+    a manifest from an untrusted source must not name files elsewhere.
     """
     if os.path.basename(name) != name or name in ("", ".", "..") or "\\" in name:
         raise UserError(
@@ -197,5 +193,5 @@ def _plain_name(name):
 
 def _texts(captions):
     if not all(isinstance(caption, str) for caption in captions):
-        raise TypeError("a caption is no text")
+        raise TypeError("a caption is not a string")
     return tuple(captions)

@@ -15,21 +15,20 @@ from mirrorgan_tf.text.vocabulary import Vocabulary
 
 __all__ = ["choose_vocabulary", "guess_dataset", "open_dataset"]
 
-# A folder that looks like no data set is one of images with text files.
-_LAST_RESORT = "folder"
+# The data set of a folder in which no other one is recognised.
+_PLAIN_FOLDER = "folder"
 
 
 def open_dataset(config: Config, *, draw: bool = True) -> dict[str, CaptionedImages]:
     """Reads both splits, "train" and "val".
 
-    A folder that `mirrorgan_tf.prepare` has packed is read as it is.
-
     Args:
-        config: names the data set.
-        draw: draw a synthetic data set that is not there; else only read it.
+        config: names the data set and its folder, which may be packed.
+        draw: draw the images of a synthetic data set if they do not exist.
 
     Raises:
-        UserError: the data set is missing, broken, or looks like another one.
+        UserError: the data set is missing or broken, or the folder contains another
+            one.
     """
     folder = Path(config.data.data_dir)
     if is_packed(folder):
@@ -45,16 +44,14 @@ def open_dataset(config: Config, *, draw: bool = True) -> dict[str, CaptionedIma
     try:
         return dataset.read()
     except UserError as error:
-        likeness = _likeness(folder)
-        if likeness in (None, config.data.dataset):
+        name = _recognise(folder)
+        if name in (None, config.data.dataset):
             raise
-        raise UserError(
-            f"{error}; the folder looks like --dataset={likeness}"
-        ) from None
+        raise UserError(f"{error}; the folder looks like --dataset={name}") from None
 
 
 def choose_vocabulary(config: Config, splits: dict[str, CaptionedImages]) -> Vocabulary:
-    """The words of --captions_pickle, else those of all captions.
+    """The words of --captions_pickle, otherwise those of all captions.
 
     Raises:
         UserError: the pickle is missing or not AttnGAN's.
@@ -71,30 +68,29 @@ def choose_vocabulary(config: Config, splits: dict[str, CaptionedImages]) -> Voc
 
 
 def guess_dataset(data_dir: str | Path) -> str:
-    """The `--dataset` that a folder looks like; "folder" if like nothing else.
+    """The `--dataset` of a folder; "folder" if no other one is recognised.
 
-    A folder with a data set somewhere inside counts as that data set: its reader says
-    where it lies.
+    If the data set is in a subfolder, its reader's error names that subfolder.
     """
     data_dir = Path(data_dir)
     if is_packed(data_dir):
-        return read_settings(data_dir).get("dataset", _LAST_RESORT)
-    likeness = _likeness(data_dir)
-    if likeness is None:
-        likeness, _ = _find_nested(data_dir)
-    return likeness or _LAST_RESORT
+        return read_settings(data_dir).get("dataset", _PLAIN_FOLDER)
+    name, _ = _recognise_nested(data_dir)
+    return name or _PLAIN_FOLDER
 
 
-def _likeness(folder):
-    """The data set that lies in a folder, or None."""
+def _recognise(folder):
+    """Name of the data set that is directly in a folder, or None."""
     return next((name for name in DATASETS if dataset_class(name).is_in(folder)), None)
 
 
-def _find_nested(folder):
-    """A data set in a subfolder, as its name and place, or (None, None)."""
+def _recognise_nested(folder):
+    """Name and folder of the data set in a folder or below it, or (None, None)."""
+    if name := _recognise(folder):
+        return name, folder
     for name in DATASETS:
-        # Images in subfolders are part of a plain folder.
-        if name != _LAST_RESORT:
+        # A plain folder includes its subfolders.
+        if name != _PLAIN_FOLDER:
             place = find_inside(folder, dataset_class(name).is_in)
             if place is not None:
                 return name, place
@@ -103,15 +99,13 @@ def _find_nested(folder):
 
 def _refuse_other_datasets(name, folder):
     """Refuses to draw into another data set: --dataset may have been forgotten."""
-    likeness, place = _likeness(folder), folder
-    if likeness is None:
-        likeness, place = _find_nested(folder)
-    if likeness in (None, name):
+    other, place = _recognise_nested(folder)
+    if other in (None, name):
         return
-    flags = f"--dataset={likeness}"
+    flags = f"--dataset={other}"
     if place != folder:
         flags += " " + shlex.quote(f"--data_dir={place}")
     raise UserError(
-        f"--dataset={name}: {place} looks like {likeness}; give {flags}, or another "
+        f"--dataset={name}: {place} looks like {other}; give {flags}, or another "
         f"--data_dir to draw {name} in"
     )

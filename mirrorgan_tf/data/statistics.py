@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -12,48 +12,61 @@ from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.text.splitting import loses_letters, split_all
 from mirrorgan_tf.text.vocabulary import Vocabulary
 
-__all__ = [
-    "Findings",
-    "caption_findings",
-    "image_findings",
-    "length_histogram",
-    "repeated_images",
-]
+__all__ = ["Findings", "caption_findings", "image_findings", "length_histogram"]
 
-_EXAMPLES = 3
-# Above this share the vocabulary is most likely that of other captions.
+_CASES_SHOWN = 3
+# With a larger share of unknown words, the vocabulary is most likely that of another
+# data set.
 _MANY_UNKNOWN_WORDS = 0.2
-_BAR = 40
+_LONGEST_BAR = 40
 
 
 @dataclasses.dataclass
 class Findings:
-    """Figures and problems of one split, for people.
+    """Figures and problems of one split.
 
     Attributes:
-        rows: figures by their names.
+        split: "train" or "val".
+        figures: value by name, as text.
         errors: problems that stop a training.
         warnings: other problems.
     """
 
-    rows: dict[str, str] = dataclasses.field(default_factory=dict)
+    split: str
+    figures: dict[str, str] = dataclasses.field(default_factory=dict)
     errors: list[str] = dataclasses.field(default_factory=list)
     warnings: list[str] = dataclasses.field(default_factory=list)
 
+    def report(
+        self, problem: str, cases: Iterable[str], *, is_error: bool = False
+    ) -> None:
+        """Adds a problem with the number of its cases and the first few, if any."""
+        cases = list(cases)
+        if cases:
+            shown = "; ".join(cases[:_CASES_SHOWN])
+            more = "; …" if len(cases) > _CASES_SHOWN else ""
+            problems = self.errors if is_error else self.warnings
+            problems.append(f"{self.split}: {problem}: {len(cases):,} ({shown}{more})")
+
 
 def caption_findings(
-    index: CaptionedImages, vocabulary: Vocabulary, max_words: int
+    split: str, index: CaptionedImages, vocabulary: Vocabulary, max_words: int
 ) -> tuple[Findings, np.ndarray]:
-    """Numbers of images and captions; also the known words of each caption, (C,)."""
-    findings = Findings()
+    """Checks the captions of a split.
+
+    Returns:
+        The findings, and the number of known words of each caption, (C,).
+    """
+    findings = Findings(split)
     captions = [caption for captions in index.captions for caption in captions]
     words, counts = split_all(captions)
     known = vocabulary.ids(words) > 0
     lengths = np.bincount(
         np.repeat(np.arange(len(captions)), counts)[known], minlength=len(captions)
     )
+    known_share = known.mean() if len(known) else 0
     classes = len(np.unique(index.class_ids))
-    findings.rows = {
+    findings.figures = {
         "images": f"{len(index):,}",
         "classes": f"{classes:,}" if classes < len(index) else "each image its own",
         "boxes": "none" if index.boxes is None else "yes",
@@ -61,7 +74,7 @@ def caption_findings(
         "captions an image: min, median, max": _min_median_max(
             np.array([len(texts) for texts in index.captions])
         ),
-        "words in the vocabulary": f"{known.mean() if len(known) else 0:.1%}",
+        "words in the vocabulary": f"{known_share:.1%}",
         "such words a caption: median, 90 %, 99 %, max": ", ".join(
             f"{value:.0f}" for value in np.percentile(lengths, (50, 90, 99, 100))
         ),
@@ -69,42 +82,43 @@ def caption_findings(
             f"{np.mean(lengths > max_words):.1%}"
         ),
     }
-    unknown_share = 1 - known.mean() if len(known) else 0
-    if unknown_share > _MANY_UNKNOWN_WORDS:
+    if len(known) and 1 - known_share > _MANY_UNKNOWN_WORDS:
         first_unknown = words[int(np.argmin(known))]
         findings.warnings.append(
-            f"{unknown_share:.0%} of the captions' words are not in the vocabulary, "
-            f"first {first_unknown!r}; a run keeps the words that it began with, or "
-            "those of --captions_pickle: for other captions choose another --workdir"
+            f"{split}: {1 - known_share:.0%} of the captions' words are not in the "
+            f"vocabulary, first {first_unknown!r}; a run keeps the words that it began "
+            "with, or those of --captions_pickle: for other captions choose another "
+            "--workdir"
         )
-    wordless = [captions[row] for row in np.flatnonzero(lengths == 0)]
-    if len(wordless) == len(captions):
+    without_words = [captions[row] for row in np.flatnonzero(lengths == 0)]
+    if len(without_words) == len(captions):
         findings.errors.append(
-            "no caption has a known word; words are runs of ASCII letters and digits, "
-            "of at least --min_word_count uses or from --captions_pickle"
+            f"{split}: no caption has a known word; words are runs of ASCII letters "
+            "and digits, of at least --min_word_count uses or from --captions_pickle"
         )
     else:
-        findings.warnings += _problem(
-            "captions without a known word", map(repr, wordless)
-        )
-    mixed = (
-        repr(caption)
-        for caption, length in zip(captions, lengths.tolist(), strict=True)
-        if length and loses_letters(caption)
+        findings.report("captions without a known word", map(repr, without_words))
+    findings.report(
+        "captions that lose letters, which are not ASCII",
+        (
+            repr(caption)
+            for caption, length in zip(captions, lengths.tolist(), strict=True)
+            if length and loses_letters(caption)
+        ),
     )
-    findings.warnings += _problem(
-        "captions that lose letters, which are not ASCII", mixed
+    findings.report(
+        "images with the same caption twice",
+        (
+            path
+            for path, texts in zip(index.paths, index.captions, strict=True)
+            if len(set(texts)) < len(texts)
+        ),
     )
-    repeated = (
-        path
-        for path, texts in zip(index.paths, index.captions, strict=True)
-        if len(set(texts)) < len(texts)
-    )
-    findings.warnings += _problem("images with the same caption twice", repeated)
     return findings, lengths
 
 
 def image_findings(
+    split: str,
     paths: Sequence[str],
     facts: Sequence[ImageFacts],
     size_px: int,
@@ -112,30 +126,30 @@ def image_findings(
     images: int,
     on_bad_example: str,
 ) -> Findings:
-    """Sizes, kinds and problems of decoded images.
+    """Checks the decoded images of a split.
 
     Args:
-        paths: of the images that were decoded.
-        facts: about each of them.
+        split: "train" or "val".
+        paths: the images that were decoded.
+        facts: of each of them.
         size_px: side of the largest image that training uses.
-        images: of the split, decoded or not.
-        on_bad_example: "fail", or "skip": then a few bad images are no error.
+        images: number of images of the split, decoded or not.
+        on_bad_example: "fail", or "skip": then a few bad images are only a warning.
     """
-    findings = Findings()
+    findings = Findings(split)
     pairs = list(zip(paths, facts, strict=True))
     sides = np.array([min(fact.width, fact.height) for fact in facts if fact.width])
     kinds = Counter(fact.kind for fact in facts if fact.kind)
-    findings.rows = {
+    findings.figures = {
         "images decoded": f"{sum(not fact.problem for fact in facts):,}",
         "shorter side in px: min, median, max": _min_median_max(sides),
         "kinds": ", ".join(f"{kind} {count:,}" for kind, count in kinds.most_common()),
-        "turned by EXIF": f"{sum(fact.turned for fact in facts):,}",
+        "rotated by EXIF": f"{sum(fact.is_rotated for fact in facts):,}",
     }
     bad = [f"{path}: {fact.problem}" for path, fact in pairs if fact.problem]
     stops = on_bad_example == "fail" or are_too_many(len(bad), images)
-    problems = findings.errors if stops else findings.warnings
-    problems += _problem("images that can't be decoded", bad)
-    findings.warnings += _problem(
+    findings.report("images that can't be decoded", bad, is_error=stops)
+    findings.report(
         f"images to enlarge, smaller than {size_px} px",
         (
             f"{path}: {fact.width}×{fact.height}"
@@ -143,28 +157,23 @@ def image_findings(
             if 0 < min(fact.width, fact.height) < size_px
         ),
     )
+    first_paths, repeated = {}, []
+    for path, fact in pairs:
+        first_path = first_paths.setdefault((fact.checksum, fact.size), path)
+        if first_path != path and not fact.problem:
+            repeated.append(f"{path} = {first_path}")
+    findings.report("images that repeat another", repeated)
     return findings
 
 
-def repeated_images(paths: Sequence[str], facts: Sequence[ImageFacts]) -> list[str]:
-    """A warning where files of a split have the content of one before them."""
-    first, repeats = {}, []
-    for path, fact in zip(paths, facts, strict=True):
-        if not fact.problem:
-            before = first.setdefault((fact.checksum, fact.size), path)
-            if before != path:
-                repeats.append(f"{path} = {before}")
-    return _problem("images that repeat another", repeats)
-
-
 def length_histogram(words: np.ndarray, *, bins: int = 12) -> list[str]:
-    """Lines of text: captions by their number of words."""
+    """A histogram as lines of text: the number of captions by their number of words."""
     width = -(-(int(words.max(initial=0)) + 1) // bins)
     counts = np.bincount(words // width)
     return [
-        f"{place * width:>4}–{place * width + width - 1:<4}{count:>9,} "
-        f"{'#' * round(_BAR * count / counts.max())}"
-        for place, count in enumerate(counts.tolist())
+        f"{number * width:>4}–{number * width + width - 1:<4}{count:>9,} "
+        f"{'#' * round(_LONGEST_BAR * count / counts.max())}"
+        for number, count in enumerate(counts.tolist())
     ]
 
 
@@ -172,12 +181,3 @@ def _min_median_max(values):
     if not len(values):
         return "–"
     return f"{values.min():.0f}, {np.median(values):.0f}, {values.max():.0f}"
-
-
-def _problem(kind, cases):
-    """A line with the number of cases and the first few; none without a case."""
-    cases = list(cases)
-    if not cases:
-        return []
-    examples = "; ".join(cases[:_EXAMPLES]) + "; …" * (len(cases) > _EXAMPLES)
-    return [f"{kind}: {len(cases):,} ({examples})"]

@@ -1,8 +1,4 @@
-"""Image operations as pure functions.
-
-Images are (height, width, 3) uint8, RGB, unless stated otherwise. Random operations
-take uniform random numbers in [0, 1) as arguments.
-"""
+"""Image operations as pure functions."""
 
 import tensorflow as tf
 
@@ -17,20 +13,17 @@ __all__ = [
 
 
 def load_size(size: int) -> int:
-    """Shorter side before the crop: 76/64 of the crop's (256 px: 304)."""
+    """Shorter side of the resized image: 76/64 of the crop's side (256 px: 304)."""
     return round(size * 76 / 64)
 
 
 def center_corner(shape: tf.Tensor, size_px: int) -> tf.Tensor:
-    """Top and left, (2,) int32, of the square of `size_px` in the middle.
-
-    The odd pixel is cut right and below.
-    """
+    """Top and left, (2,) int32, of the square of `size_px` in the centre."""
     return (shape - size_px) // 2
 
 
 def random_corner(shape: tf.Tensor, size_px: int, uniform: tf.Tensor) -> tf.Tensor:
-    """Top and left, (2,) int32, of a square anywhere inside, each place equally likely.
+    """Top and left, (2,) int32, of a square at a random position.
 
     Args:
         shape: (2,) int32, height and width, at least `size_px` each.
@@ -38,21 +31,21 @@ def random_corner(shape: tf.Tensor, size_px: int, uniform: tf.Tensor) -> tf.Tens
         uniform: (2,) float32 in [0, 1), down and right.
     """
     places = tf.cast(shape - size_px + 1, tf.float32)
-    # In float32 a number just below 1 times the number of places may round up to it.
+    # In float32, a number just below 1 times `places` may be rounded up to `places`.
     return tf.cast(tf.minimum(tf.floor(uniform * places), places - 1), tf.int32)
 
 
 def image_pyramid(images: tf.Tensor, sizes: tuple[int, ...]) -> tuple[tf.Tensor, ...]:
-    """The same images at each size.
+    """Reduces images to each size, by the means of the pixels of each area.
 
     Args:
         images: (B, s, s, 3) float32.
         sizes: sides in px, none above s.
 
     Returns:
-        One (B, size, size, 3) per size: pixels' means over the area they cover.
+        (B, size, size, 3) for each size.
     """
-    return tuple(_shrink(images, size) for size in sizes)
+    return tuple(_reduce(images, size) for size in sizes)
 
 
 def to_float(images: tf.Tensor) -> tf.Tensor:
@@ -66,10 +59,11 @@ def to_uint8(images: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.round(tf.clip_by_value(pixels, 0.0, 255.0)), tf.uint8)
 
 
-def _shrink(images, size):
+def _reduce(images, size):
     side = images.shape[1]
     if size == side:
         return images
-    if side % size == 0:  # The same means, faster.
+    if side % size == 0:
+        # Pooling gives the same means in less time.
         return tf.nn.avg_pool2d(images, side // size, side // size, "VALID")
     return tf.image.resize(images, (size, size), "area")

@@ -1,6 +1,6 @@
-"""Whether a data set is fit to train on: the one place that decides it.
+"""Decides whether a training can use a data set.
 
-`check` prints a verdict, `prepare` and `train` log it and stop at its errors.
+`check` prints the verdict; `prepare` and `train` log it and stop if it has errors.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from mirrorgan_tf.data.statistics import Findings, caption_findings
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.text.vocabulary import Vocabulary
 
-__all__ = ["Verdict", "announce", "examine", "split_problems"]
+__all__ = ["Verdict", "announce", "examine"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,19 +23,19 @@ class Verdict:
     """What is known about a data set before its images are decoded.
 
     Attributes:
-        notes: what the readers chose.
-        remarks: what was left out, and what is odd about the images' files.
+        notes: choices of the reader.
+        remarks: what was left out, and problems of the files and boxes.
         errors: why a training can't begin.
-        warnings: the remarks, and what is odd about the captions.
+        warnings: the remarks, and problems of the captions.
         captions: findings on the captions of each split.
-        caption_lengths: (C,) known words of every caption of both splits.
+        caption_lengths: (C,) number of known words of every caption of both splits.
     """
 
     notes: tuple[str, ...]
     remarks: tuple[Remark, ...]
     errors: tuple[str, ...]
     warnings: tuple[str, ...]
-    captions: dict[str, Findings]
+    captions: tuple[Findings, ...]
     caption_lengths: np.ndarray
 
 
@@ -45,10 +45,11 @@ def examine(
     """Checks a data set's index, captions and files; decodes no image.
 
     Args:
-        splits: "train" and "val", as `open_dataset` gives them.
+        splits: "train" and "val", from `open_dataset`.
         vocabulary: the words that training knows.
-        max_words: words of a caption that training uses.
+        max_words: the most words of a caption that training uses.
     """
+    # Dictionaries drop what both splits have, and keep the order.
     notes = dict.fromkeys(note for index in splits.values() for note in index.notes)
     remarks = dict.fromkeys(
         remark
@@ -56,27 +57,24 @@ def examine(
         for remark in (*index.remarks, *boxes_outside(index))
     )
     remarks |= dict.fromkeys(shared_images(splits["train"], splits["val"]))
-    captions, lengths = {}, []
-    for split, index in splits.items():
-        captions[split], split_lengths = caption_findings(index, vocabulary, max_words)
-        lengths.append(split_lengths)
+    captions, lengths = zip(
+        *(
+            caption_findings(split, index, vocabulary, max_words)
+            for split, index in splits.items()
+        ),
+        strict=True,
+    )
     return Verdict(
         notes=tuple(notes),
         remarks=tuple(remarks),
-        errors=tuple(split_problems("errors", captions)),
-        warnings=(*map(str, remarks), *split_problems("warnings", captions)),
+        errors=tuple(text for findings in captions for text in findings.errors),
+        warnings=(
+            *map(str, remarks),
+            *(text for findings in captions for text in findings.warnings),
+        ),
         captions=captions,
         caption_lengths=np.concatenate(lengths),
     )
-
-
-def split_problems(kind: str, findings: dict[str, Findings]) -> list[str]:
-    """The "errors" or "warnings" of every split, with the split's name before each."""
-    return [
-        f"{split}: {text}"
-        for split, of_split in findings.items()
-        for text in getattr(of_split, kind)
-    ]
 
 
 def announce(verdict: Verdict) -> None:

@@ -1,8 +1,8 @@
-"""Crop, resize and mirror in one step: only the pixels of the crop are computed.
+"""Crops, resizes and mirrors in one step, which computes only the pixels of the crop.
 
-A view says where in an image the pixels of a crop of the resized image lie. Taking it
-gives what resizing the whole image (bilinear, antialiased, as Pillow does it) and
-cropping the result would give, at the cost of the crop.
+A view describes the positions in an image of the pixels of a crop of the resized image.
+Taking a view gives the same as resizing the complete image (bilinear, antialiased, like
+Pillow) and cropping the result.
 """
 
 from typing import NamedTuple
@@ -11,18 +11,18 @@ import tensorflow as tf
 
 __all__ = ["View", "box_window", "cut_view", "resized_shape", "take_view"]
 
-# Rows (or columns) that are computed from the same source rows by one matrix product.
+# Rows (or columns) that one matrix product computes from the same source rows.
 _BLOCK = 16
-# The outermost columns of a partly decoded JPEG miss the colour of their neighbours.
+# In a partly decoded JPEG, colour does not spread into the outermost columns.
 _MARGIN_PX = 2
 _ROUND_PX = 16
 
 
 class View(NamedTuple):
-    """Where the pixels of a crop lie; pairs are (down, right).
+    """The positions of a crop's pixels in an image; pairs are (down, right).
 
     Attributes:
-        origin: (2,) float64, where in the image the crop's corner lies, in px.
+        origin: (2,) float64, position of the crop's corner in the image, in px.
         step: (2,) float64, px of the image between two pixels of the crop.
         low: (2,) int32, first pixel that may be read.
         high: (2,) int32, one past the last.
@@ -46,14 +46,14 @@ class View(NamedTuple):
         shape: tf.Tensor | tuple[int, int],
         flip: tf.Tensor | bool = False,
     ) -> "View":
-        """The view of a crop of a resized window.
+        """The view of a crop of a resized window of the image.
 
         Args:
             window: (4,) int32, top, left, height and width in px of the image.
-            resized: (2,) int32, what the window is resized to.
+            resized: (2,) int32, height and width of the resized window.
             corner: (2,) int32, top and left of the crop in the resized window.
-            shape: of the crop.
-            flip: mirror it.
+            shape: height and width of the crop.
+            flip: mirror the crop.
         """
         step = tf.cast(window[2:], tf.float64) / tf.cast(resized, tf.float64)
         return cls(
@@ -66,7 +66,7 @@ class View(NamedTuple):
         )
 
     def reduced(self, ratio: tf.Tensor) -> "View":
-        """The same view of an image decoded `ratio`, () int32, times smaller."""
+        """The same view of an image that is smaller by a factor `ratio`, () int32."""
         return self._replace(
             origin=self.origin / tf.cast(ratio, tf.float64),
             step=self.step / tf.cast(ratio, tf.float64),
@@ -74,16 +74,16 @@ class View(NamedTuple):
             high=-(-self.high // ratio),
         )
 
-    def reach(self, shape: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """First pixel, (2,) int32, and one past the last that taking it reads.
+    def pixels_read(self, shape: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The first pixel, (2,) int32, that `take_view` reads, and one past the last.
 
         Args:
-            shape: (2,) int32 of the image.
+            shape: (2,) int32, height and width of the image.
         """
         support = tf.maximum(self.step, 1.0)
         length = tf.cast(self.shape, tf.float64) * self.step + 2 * support
-        # The same for all places of a crop, and a round number, because preparing a
-        # matrix product for a new size takes longer than the product.
+        # Lengths are rounded, and the same for all positions of a crop, because
+        # preparing a matrix product for a new size takes longer than the product.
         length = tf.cast(tf.math.ceil(length), tf.int32) + 2 * _MARGIN_PX + 1
         length = tf.minimum(-(-length // _ROUND_PX) * _ROUND_PX, shape)
         first = tf.cast(tf.floor(self.origin - support), tf.int32) - _MARGIN_PX
@@ -92,10 +92,10 @@ class View(NamedTuple):
 
 
 def box_window(shape: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
-    """The square around a box, as far as it lies in the image.
+    """The part inside the image of the square around a box.
 
-    Its half-side is 0.75 times the box's longer side, its centre the box's, both
-    rounded down. A box beside the image gives the whole image.
+    Half the square's side is 0.75 times the longer side of the box. It has the centre
+    of the box. Both are rounded down. A box outside the image gives the whole image.
 
     Args:
         shape: (2,) int32, height and width of the image.
@@ -116,7 +116,7 @@ def box_window(shape: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
 
 
 def resized_shape(shape: tf.Tensor, shorter_px: int) -> tf.Tensor:
-    """Height and width, (2,) int32, once the shorter side is `shorter_px`."""
+    """Height and width, (2,) int32, after resizing the shorter side to `shorter_px`."""
     scale = shorter_px / tf.reduce_min(shape)
     return tf.cast(tf.round(tf.cast(shape, tf.float64) * scale), tf.int32)
 
@@ -127,9 +127,9 @@ def take_view(
     """Resizes, crops and mirrors.
 
     Args:
-        pixels: (height, width, 3) uint8, the image or the part in the view's reach.
-        view: of the whole image.
-        first: (2,) int32, where in the image the part begins.
+        pixels: (height, width, 3) uint8, the image or the part in `view.pixels_read`.
+        view: a view of the whole image.
+        first: (2,) int32, first pixel of the part.
 
     Returns:
         (height, width, 3) uint8 of the view's shape.
@@ -139,53 +139,53 @@ def take_view(
         low=tf.maximum(view.low - first, 0),
         high=tf.minimum(view.high - first, tf.shape(pixels)[:2]),
     )
-    as_it_is = (view.step == 1.0) & (view.origin == tf.floor(view.origin))
+    needs_no_resizing = (view.step == 1.0) & (view.origin == tf.floor(view.origin))
     return tf.cond(
-        tf.reduce_all(as_it_is),
+        tf.reduce_all(needs_no_resizing),
         lambda: cut_view(pixels, view),
         lambda: _resample(pixels, view),
     )
 
 
 def cut_view(pixels: tf.Tensor, view: View) -> tf.Tensor:
-    """As `take_view` for an image of the right size: crops and mirrors only."""
+    """Takes a view of an image that need not be resized: crops and mirrors it."""
     corner = tf.cast(view.origin, tf.int32)
     begin, size = tf.concat([corner, [0]], 0), tf.concat([view.shape, [3]], 0)
-    # tf.reverse does not accept a tensor that says whether to reverse.
+    # tf.reverse takes axes, but whether to reverse this axis is a tensor.
     return tf.raw_ops.Reverse(
         tensor=tf.slice(pixels, begin, size), dims=[False, view.flip, False]
     )
 
 
 def _resample(pixels, view):
-    """Two products with banded matrices, of which only the bands are multiplied.
+    """Resizes by two products with banded matrices, of which only the bands are stored.
 
-    An order of magnitude fewer multiplications than with whole matrices, and a
-    third of the time of `tf.image.resize`.
+    It takes a third of the time of `tf.image.resize`, and a tenth of the
+    multiplications with full matrices.
     """
     places, weights = _taps(view)
     blocks = -(-view.shape // _BLOCK)
     lines = tf.reshape(pixels, (tf.shape(pixels)[0], -1))
-    # The 16 rows of a block come last, so that no transposition is needed in between.
+    # The 16 rows of a block are the last axis, so that no transposition is needed.
     lines = tf.cast(tf.gather(lines, places[0, : blocks[0]]), tf.float32)
     tall = tf.matmul(lines, weights[0, : blocks[0]], transpose_a=True, transpose_b=True)
     tall = tf.reshape(tall, (blocks[0], tf.shape(pixels)[1], 3 * _BLOCK))
     tall = tf.gather(tall, places[1, : blocks[1]], axis=1)
     wide = tf.matmul(weights[1, : blocks[1]], tall)
     wide = tf.transpose(tf.reshape(wide, (blocks[0], -1, _BLOCK)), (0, 2, 1))
-    # Rounds as Pillow does; the 0.0001 makes ties independent of the order of a sum.
+    # Rounds like Pillow; 0.0001 more makes ties independent of the order of summation.
     wide = tf.cast(wide + 0.5001, tf.uint8)
     image = tf.reshape(wide, (blocks[0] * _BLOCK, -1, 3))
     return image[: view.shape[0], : view.shape[1]]
 
 
 def _taps(view):
-    """The source pixels of each pixel along an axis, in blocks; both axes at once.
+    """The source pixels and weights of both axes, in blocks of 16 pixels.
 
     Returns:
-        The source pixels that a block reads, (2, blocks, taps) int32, and their
-        weights in each of its pixels, (2, blocks, 16, taps) float32. Blocks are as
-        many as the longer axis has; what lies beyond an axis repeats its end.
+        The source pixels that a block reads, (2, blocks, taps) int32, and their weights
+        in each of its pixels, (2, blocks, 16, taps) float32. The number of blocks is
+        that of the longer axis; the shorter axis repeats its last pixel.
     """
     step, support = view.step, tf.maximum(view.step, 1.0)
     blocks = -(-tf.reduce_max(view.shape) // _BLOCK)
@@ -203,7 +203,7 @@ def _taps(view):
         tf.cast(edge, tf.float64)[:, tf.newaxis, tf.newaxis]
         for edge in (view.low, view.high)
     )
-    # The large tensors are float32; their numbers are small.
+    # The numbers relative to `start` are small enough for float32.
     center = tf.cast(center - start - 0.5, tf.float32)[..., tf.newaxis]
     nearness = 1 / tf.cast(support, tf.float32)[:, tf.newaxis, tf.newaxis, tf.newaxis]
     distance = tf.abs(tf.range(tf.cast(taps, tf.float32)) - center)

@@ -223,7 +223,7 @@ def test_any_error_of_pillow_becomes_one_line(photo, monkeypatch):
         assert str(raised.value) == f"is damaged, or GIF P is not read ({reason})"
     for content, reason in (
         (b"", "is empty"),
-        (b"text", "is no image"),
+        (b"text", "is not an image"),
         (b"version https://git-lfs.github.com/spec/v1", "is a Git LFS pointer"),
     ):
         with pytest.raises(BadImageError, match=f"^{reason}"):

@@ -69,7 +69,7 @@ def test_rotated_images_are_reported(tmp_path):
             path = tmp_path / f"{orientation}.{ending}"
             write_image(path, exif=turned_by(orientation))
     paths = sorted(tmp_path.iterdir())
-    assert [fact.turned for fact in inspect(paths)] == 2 * [False] + 4 * [True]
+    assert [fact.is_rotated for fact in inspect(paths)] == 2 * [False] + 4 * [True]
 
 
 def test_undecodable_files_are_reported_with_a_reason(tmp_path, files):
@@ -77,7 +77,7 @@ def test_undecodable_files_are_reported_with_a_reason(tmp_path, files):
     png = files["PNG RGBA"].read_bytes()
     bad = {
         "is empty": write(tmp_path / "empty.jpg", b""),
-        "is no image": write(tmp_path / "text.jpg", b"not an image"),
+        "is not an image": write(tmp_path / "text.jpg", b"not an image"),
         "is damaged, or JPEG RGB": write(tmp_path / "half.jpg", whole[:-40]),
         "is damaged, or PNG RGBA": write(tmp_path / "half.png", png[:-30]),
         "can't be read (No such file": tmp_path / "none.jpg",

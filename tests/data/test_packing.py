@@ -283,7 +283,7 @@ def test_a_folder_with_another_packed_set_is_refused(splits, folder, tmp_path):
     with pytest.raises(UserError, match=r"other settings \(splits\)"):
         packed(fewer, folder)
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(UserError, match="is not empty and holds no packed set"):
+    with pytest.raises(UserError, match="is not empty and contains no packed data set"):
         packed(splits, tmp_path)
     assert contents(folder) == before
 

@@ -251,10 +251,10 @@ def test_many_unknown_words_are_reported():
     captions = (("a red bird", "a bird of unheard plumage and provenance"),)
     index = CaptionedImages(("x.png",), captions, np.array([0]), np.array([0]))
     known = Vocabulary(["a", "red", "bird", "of", "and"])
-    findings, _ = caption_findings(index, known, 8)
+    findings, _ = caption_findings("train", index, known, 8)
     assert (
         "30% of the captions' words are not in the vocabulary" in findings.warnings[0]
     )
     assert "'unheard'" in findings.warnings[0]
     everything = Vocabulary([*known.words, "unheard", "plumage", "provenance"])
-    assert caption_findings(index, everything, 8)[0].warnings == []
+    assert caption_findings("train", index, everything, 8)[0].warnings == []

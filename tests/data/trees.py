@@ -259,9 +259,7 @@ def make_cub_preprocessed(
     words: list[str] = []
     captions = []
     for part, part_keys in parts.items():
-        class_info = [int(key.split(".")[0]) for key in part_keys]
         _write_pickle(folder / part / "filenames.pickle", part_keys, protocol)
-        _write_pickle(folder / part / "class_info.pickle", class_info, protocol)
         tokens = [
             caption.replace(",", "").split()
             for key in part_keys

@@ -1,6 +1,5 @@
-"""Reader of COCO's captions, and of anyone's images in COCO's format."""
+"""Reads COCO's captions, and other images with captions in COCO's JSON format."""
 
-import contextlib
 import dataclasses
 import gc
 import json
@@ -16,7 +15,7 @@ from mirrorgan_tf.data.reading import (
     check_names,
     has_unreadable_characters,
     index_captioned,
-    nearby,
+    suggest_data_dir,
 )
 from mirrorgan_tf.data.records import CaptionedImages, remark_on
 from mirrorgan_tf.data.registry import Dataset
@@ -34,28 +33,28 @@ __all__ = [
 ]
 
 _SPLITS = ("train", "val")
-# The paper's year comes first: it is used where both are complete.
+# If both are complete, the first one, which is the paper's, is read.
 _YEARS = (2014, 2017)
 
 
 class CocoDataset(Dataset):
-    """COCO's captions, or anyone's own JSON files by the `--coco_*` settings."""
+    """COCO's captions, or the JSON files that the `--coco_*` settings name."""
 
-    # That of AttnGAN.
+    # Size of AttnGAN's vocabulary.
     typical_words = 27_297
 
     @property
     def published_train_images(self) -> int | None:
-        """Those of COCO 2014."""
+        """The number in COCO 2014; None for other JSON files."""
         return None if self.config.data.coco_train_json else 82_783
 
     @classmethod
     def is_in(cls, folder: Path) -> bool:
-        """Whether captions of COCO lie in a folder."""
+        """Whether a folder contains COCO's annotations."""
         return bool(coco_years(folder))
 
     def read(self) -> dict[str, CaptionedImages]:
-        """Indexes both splits; one JSON alone is split by the images' names."""
+        """Indexes both splits; a single JSON is split by the names of its images."""
         settings = self.config.data
         if not settings.coco_train_json:
             return read_coco(self.folder)
@@ -67,7 +66,7 @@ class CocoDataset(Dataset):
             {
                 split: (
                     self.folder / json_file,
-                    # People often have the images of each split beside its JSON.
+                    # The images of a split are often beside its JSON.
                     [(self.folder / json_file).parent / images, self.folder / images],
                 )
                 for split, (json_file, images) in files.items()
@@ -83,29 +82,26 @@ class CocoDataset(Dataset):
         )
 
 
-def read_coco(
-    data_dir: str | Path, splits: Sequence[str] = _SPLITS
-) -> dict[str, CaptionedImages]:
-    """Indexes splits of COCO 2014 or 2017 as it is unpacked.
+def read_coco(data_dir: str | Path) -> dict[str, CaptionedImages]:
+    """Indexes both splits of COCO 2014 or 2017 as it is unpacked.
 
-    `annotations/captions_{split}{year}.json` beside the folder `{split}{year}`, or
-    `images/{split}{year}`. Where both years are there, 2014 is taken, unless only 2017
-    has both splits.
+    Reads `annotations/captions_{split}{year}.json` and the images in `{split}{year}` or
+    `images/{split}{year}`. If both years exist, 2014 is read, unless only 2017 has both
+    splits.
 
     Args:
-        data_dir: folder that holds `annotations` and the image folders.
-        splits: "train" and "val", or one of them.
+        data_dir: folder that contains `annotations` and the folders of images.
 
     Raises:
-        UserError: the JSON or an image file is missing, or the JSON is not COCO's.
+        UserError: a JSON or an image file is missing, or a JSON is not COCO's.
     """
     data_dir = Path(data_dir)
     years = coco_years(data_dir)
     if not years:
         raise UserError(
-            f"{data_dir}: no annotations/captions_{splits[0]}2014.json or "
-            f"captions_{splits[0]}2017.json; --data_dir must hold COCO's `annotations`"
-            + nearby(data_dir, coco_years)
+            f"{data_dir}: no annotations/captions_train2014.json or "
+            "captions_train2017.json; --data_dir must contain COCO's `annotations`"
+            + suggest_data_dir(data_dir, coco_years)
         )
     year, *other_years = years
     return read_coco_jsons(
@@ -114,7 +110,7 @@ def read_coco(
                 _annotations(data_dir, split, year),
                 [_image_folder(data_dir, f"{split}{year}")],
             )
-            for split in splits
+            for split in _SPLITS
         },
         notes=[f"COCO {year}"] + [f"not used: COCO {other}" for other in other_years],
     )
@@ -125,26 +121,28 @@ def read_coco_jsons(
     *,
     notes: Sequence[str] = (),
 ) -> dict[str, CaptionedImages]:
-    """Indexes the images of captions files, one a split.
+    """Indexes the images of JSON files in COCO's format, one file a split.
 
-    Images come by rising id, their captions by rising annotation id. Empty captions
-    are left out, and images without any. Each image is its own class.
+    Images are ordered by id, their captions by annotation id. Empty captions and images
+    without a caption are left out. Each image is its own class.
 
     Args:
         files: for each split its JSON, with `images` (id, file_name) and
-            `annotations` (id, image_id, caption), and the folders where file names may
-            start: the first one that holds the first image is taken.
-        notes: first notes of each index.
+            `annotations` (id, image_id, caption), and folders to which file names may
+            be relative: the first one that contains the first image is used.
+        notes: notes of each index.
 
     Raises:
         UserError: a file or an image is missing, or a file is not in COCO's format.
     """
-    with _no_garbage_collection():
+    # Building half a million dictionaries takes twice as long with garbage collection.
+    gc.disable()
+    try:
         listings = {
             split: _read_listing(Path(path), folders)
             for split, (path, folders) in files.items()
         }
-        # Splits may share a folder, so an image listed by any of them is listed.
+        # Splits may share a folder of images, which no single JSON lists completely.
         listed = {
             os.path.join(os.path.realpath(listing.folder), name)
             for listing in listings.values()
@@ -153,6 +151,8 @@ def read_coco_jsons(
         return {
             split: _index(listing, listed, notes) for split, listing in listings.items()
         }
+    finally:
+        gc.enable()
 
 
 def _index(listing, listed, notes):
@@ -178,11 +178,6 @@ def _index(listing, listed, notes):
         earlier_remarks=(
             *remark_on(UNREADABLE_CHARACTERS, listing.unreadable),
             *remark_on(f"images that {file_name} does not list, left out", unlisted),
-            *remark_on(
-                f"images with a `split` in {file_name}, not read (each split needs "
-                "a JSON of its own)",
-                listing.declared_splits,
-            ),
         ),
     )
 
@@ -192,7 +187,7 @@ def _annotations(data_dir, split, year):
 
 
 def coco_years(data_dir: Path) -> list[int]:
-    """The years in a folder: first those with both splits, then the paper's year."""
+    """The years in a folder, the one to be read first."""
     splits = {
         year: sum(_annotations(data_dir, split, year).is_file() for split in _SPLITS)
         for year in _YEARS
@@ -205,38 +200,25 @@ def _image_folder(data_dir, name):
     return inside if inside.is_dir() else data_dir / name
 
 
-@contextlib.contextmanager
-def _no_garbage_collection():
-    # Half a million dictionaries are built and none is garbage; this halves the time.
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
 @dataclasses.dataclass(frozen=True)
 class _Listing:
-    """Images by rising id, with their captions by rising annotation id."""
+    """The content of a JSON: images by id, their captions by annotation id."""
 
     path: Path
     folder: str | Path
     image_ids: np.ndarray
     names: list[str]
     captions: list[list[str]]
-    # Annotations with captions that lost characters, and images with their own splits.
+    # Names of annotations with characters that can't be read.
     unreadable: list[str]
-    declared_splits: list[str]
 
 
-def _read_listing(path: Path, folders: Sequence[str | Path]) -> _Listing:
+def _read_json(path):
     try:
         raw = read_bytes(path)
-        # JSON begins with ASCII, which reveals its encoding without a byte order mark.
+        # JSON begins with ASCII, so its first bytes reveal its encoding.
         text = decode_text(raw, path, encoding=json.detect_encoding(raw).upper())
-        content = json.loads(text)
+        return json.loads(text)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except OSError as error:
@@ -244,64 +226,62 @@ def _read_listing(path: Path, folders: Sequence[str | Path]) -> _Listing:
     except (ValueError, RecursionError) as error:
         reason = describe_placeholder(raw) or f"not valid JSON ({error})"
         raise UserError(f"{path}: {reason}") from None
+
+
+def _read_listing(path: Path, folders: Sequence[str | Path]) -> _Listing:
+    content = _read_json(path)
     try:
-        images, notes = content["images"], content["annotations"]
-        image_ids, of_images = _ids(images, "id"), _ids(notes, "image_id")
-        note_ids = _ids(notes, "id")
-        names, texts = _strings(images, "file_name"), _strings(notes, "caption")
+        images, annotations = content["images"], content["annotations"]
+        image_ids = _ids(images, "id")
+        annotation_ids = _ids(annotations, "id")
+        annotated_image_ids = _ids(annotations, "image_id")
+        names, texts = _strings(images, "file_name"), _strings(annotations, "caption")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(
             f"{path}: not COCO captions ({type(error).__name__}: {error}); expected"
             " `images` with id, file_name and `annotations` with id, image_id, caption"
         ) from None
     unreadable = [
-        f"{path}: annotation {note_id}"
-        for note_id, text in zip(note_ids.tolist(), texts, strict=True)
+        f"{path}: annotation {annotation_id}"
+        for annotation_id, text in zip(annotation_ids.tolist(), texts, strict=True)
         if has_unreadable_characters(text)
-    ]
-    declared_splits = [
-        f"{image['file_name']}: {image['split']}"
-        for image in images
-        if "split" in image
     ]
     order = np.argsort(image_ids, kind="stable")
     image_ids, names = image_ids[order], [names[row] for row in order]
-    twice = np.flatnonzero(image_ids[1:] == image_ids[:-1])
-    if len(twice):
-        row = twice[0]
+    repeated = np.flatnonzero(image_ids[1:] == image_ids[:-1])
+    if len(repeated):
+        row = repeated[0]
         raise UserError(
             f"{path}: image {image_ids[row]} is listed twice, {names[row]} and "
             f"{names[row + 1]}"
         )
-    unknown = np.setdiff1d(of_images, image_ids)
+    unknown = np.setdiff1d(annotated_image_ids, image_ids)
     if len(unknown):
         raise UserError(
             f"{path}: captions of image {unknown[0]}, which `images` doesn't list "
             f"({len(unknown)} such images)"
         )
-    order = np.lexsort((note_ids, of_images))
+    order = np.lexsort((annotation_ids, annotated_image_ids))
     texts = [texts[row] for row in order]
-    ends = np.searchsorted(of_images[order], image_ids, side="right").tolist()
+    ends = np.searchsorted(annotated_image_ids[order], image_ids, side="right").tolist()
     captions = [texts[start:end] for start, end in zip([0, *ends], ends, strict=False)]
     check_names(names, path)
     return _Listing(
         path=path,
-        folder=_first_holding(names, folders),
+        folder=_choose_folder(names, folders),
         image_ids=image_ids,
         names=names,
         captions=captions,
         unreadable=unreadable,
-        declared_splits=declared_splits,
     )
 
 
-def _first_holding(names, folders):
-    """The first folder in which the first image lies, else the first one there is."""
-    holds_first = (
-        folder for folder in folders if os.path.exists(os.path.join(folder, *names[:1]))
-    )
-    existing = filter(os.path.isdir, folders)
-    return next(holds_first, None) or next(existing, None) or folders[0]
+def _choose_folder(names, folders):
+    """The first folder that contains the first image, or else the first that exists."""
+    for folder in folders:
+        if os.path.exists(os.path.join(folder, *names[:1])):
+            return folder
+    return next(filter(os.path.isdir, folders), folders[0])
 
 
 def _ids(entries, key):

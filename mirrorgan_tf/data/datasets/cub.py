@@ -1,4 +1,4 @@
-"""Reader of CUB-200-2011 with captions, as unpacked or with AttnGAN's archive."""
+"""Reads CUB-200-2011 with captions, as unpacked or with AttnGAN's archive."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -11,8 +11,8 @@ from mirrorgan_tf.data.reading import (
     check_files,
     check_names,
     index_captioned,
-    nearby,
     read_caption_files,
+    suggest_data_dir,
 )
 from mirrorgan_tf.data.records import CaptionedImages, Remark, remark_on
 from mirrorgan_tf.data.registry import Dataset
@@ -34,7 +34,7 @@ class CubDataset(Dataset):
 
     @classmethod
     def is_in(cls, folder: Path) -> bool:
-        """Whether CUB lies in a folder, or in one of its own folders inside."""
+        """Whether a folder, or `CUB_200_2011` in it, is CUB's."""
         return find_cub(folder) is not None
 
     def read(self) -> dict[str, CaptionedImages]:
@@ -43,33 +43,33 @@ class CubDataset(Dataset):
 
 
 def read_cub(data_dir: str | Path) -> dict[str, CaptionedImages]:
-    """Indexes both splits; images by rising id, with boxes and class ids.
+    """Indexes both splits; images in the order of their ids, with boxes and class ids.
 
-    Read are, wherever people put them:
+    These are read:
 
     - `images.txt`, `image_class_labels.txt`, `bounding_boxes.txt` and `images/` in
       `data_dir`, or in `CUB_200_2011` or `birds/CUB_200_2011` inside it;
     - captions, in that folder or beside it: Reed et al.'s
-      `text_c10/<class>/<image>.txt` or `text/…`, one a line, the first 10; else
+      `text_c10/<class>/<image>.txt` or `text/…`, one a line, the first 10; otherwise
       AttnGAN's `captions.pickle`;
-    - the split: see `find_split`. `train_test_split.txt` is not read: its parts share
-      classes.
+    - the split: see `find_split`. `train_test_split.txt` is not read, because its parts
+      share classes.
 
     Args:
-        data_dir: any of these folders, or what holds them.
+        data_dir: any of these folders, or their parent.
 
     Returns:
         "train" and "val".
 
     Raises:
-        UserError: something is missing or does not fit together.
+        UserError: something is missing, broken or contradicts another file.
     """
     data_dir = Path(data_dir)
     home = find_cub(data_dir)
     if home is None:
         raise UserError(
             f"{data_dir}: no CUB-200-2011 (images.txt, images/) here or in CUB_200_2011"
-            + nearby(data_dir, _is_home)
+            + suggest_data_dir(data_dir, _is_home)
         )
     around = (home, home.absolute().parent)
     places = [
@@ -93,10 +93,9 @@ def read_cub(data_dir: str | Path) -> dict[str, CaptionedImages]:
 
 
 def find_cub(data_dir: Path) -> Path | None:
-    """The folder of `images.txt`: this one or one inside; None if there is none."""
-    inside = ("", "CUB_200_2011", os.path.join("birds", "CUB_200_2011"))
-    folders = [data_dir / name for name in inside]
-    return next(filter(_is_home, folders), None)
+    """The folder of `images.txt`: `data_dir` or a folder in it, or None."""
+    names = ("", "CUB_200_2011", "birds/CUB_200_2011")
+    return next(filter(_is_home, [data_dir / name for name in names]), None)
 
 
 def _is_home(folder: Path) -> bool:
@@ -118,7 +117,7 @@ def _index(home, birds, captions, notes, remarks):
 
 
 def _read_birds(home: Path) -> dict[str, Bird]:
-    """Every image by its key, the name without the ending."""
+    """All images by key, the file name without its suffix."""
     names = _read_table(home / "images.txt", str)
     classes = _read_table(home / "image_class_labels.txt", int)
     boxes = _read_table(home / "bounding_boxes.txt", float, float, float, float)
@@ -144,16 +143,16 @@ def _read_birds(home: Path) -> dict[str, Bird]:
             )
     by_key = {bird.key: bird for bird in birds}
     if len(by_key) < len(birds):
-        double = next(bird for bird in birds if by_key[bird.key] != bird)
+        duplicate = next(bird for bird in birds if by_key[bird.key] != bird)
         raise UserError(
-            f"{home / 'images.txt'}: {double.name} and {by_key[double.key].name} "
-            "differ in their endings alone, and would share their captions; rename one"
+            f"{home / 'images.txt'}: {duplicate.name} and {by_key[duplicate.key].name} "
+            "differ only in their suffix, and would share their captions; rename one"
         )
     return by_key
 
 
 def _read_table(path: Path, *kinds: type) -> dict[int, tuple]:
-    """A table whose lines are an id and values of these types, by id."""
+    """Reads lines of an id and values of these types; returns the values by id."""
     try:
         lines = read_text(path).splitlines()
     except OSError as error:
@@ -168,9 +167,8 @@ def _read_table(path: Path, *kinds: type) -> dict[int, tuple]:
                 kind(field.strip()) for kind, field in zip(kinds, fields, strict=True)
             )
             image_id = int(first)
-            if any(
-                abs(value) > _LARGEST_ID for value in (image_id, *_integers(values))
-            ):
+            integers = [v for v in (image_id, *values) if isinstance(v, int)]
+            if any(abs(value) > _LARGEST_ID for value in integers):
                 raise ValueError
         except ValueError:
             raise UserError(
@@ -183,14 +181,10 @@ def _read_table(path: Path, *kinds: type) -> dict[int, tuple]:
     return rows
 
 
-def _integers(values):
-    return [value for value in values if isinstance(value, int)]
-
-
 def _read_captions(
     places: Sequence[Path], split: Split
 ) -> tuple[Mapping[str, list[str]], str, tuple[Remark, ...]]:
-    """Captions by key, a note on their source, and remarks on what is left out."""
+    """Returns captions by key, a note that names their source, and remarks."""
     keys = [*split.train, *split.val]
     subfolders = {os.path.dirname(key) for key in keys}
     for place in places:
@@ -201,12 +195,12 @@ def _read_captions(
     pickled = split.archive / "captions.pickle" if split.archive else None
     if pickled and pickled.is_file():
         return _read_pickled(pickled, split), f"captions: {pickled}", ()
-    packed = [place / "text.zip" for place in places if (place / "text.zip").is_file()]
+    for place in places:
+        if (place / "text.zip").is_file():
+            raise UserError(f"{place / 'text.zip'}: unpack it; it contains captions")
     raise UserError(
-        f"{packed[0]}: unpack it; the captions are inside"
-        if packed
-        else f"{places[0]}: no captions; put Reed et al.'s text_c10 or AttnGAN's text "
-        "into this folder or beside it"
+        f"{places[0]}: no captions; put Reed et al.'s text_c10 or AttnGAN's text into "
+        "this folder or beside it"
     )
 
 
@@ -219,13 +213,13 @@ def _read_texts(folder, keys):
             f"{missing[0]}: no such file, but its image is listed "
             f"({len(missing)} missing in all)"
         )
-    further = [
+    surplus = [
         f"in {path}"
         for path, text in zip(paths, texts, strict=True)
         for _ in text[_CAPTIONS:]
     ]
     unused = sorted({str(path) for path in folder.glob("*/*.txt")}.difference(paths))
-    remarks += remark_on(f"captions after an image's {_CAPTIONS}, left out", further)
+    remarks += remark_on(f"captions after an image's {_CAPTIONS}, left out", surplus)
     remarks += remark_on("text files without an image of the split, left out", unused)
     captions = {key: text[:_CAPTIONS] for key, text in zip(keys, texts, strict=True)}
     return captions, remarks
@@ -238,7 +232,7 @@ def _read_pickled(path: Path, split: Split) -> dict[str, list[str]]:
         try:
             texts = [" ".join(map(vocabulary.word, row)) for row in rows]
         except (TypeError, ValueError) as error:
-            raise UserError(f"{path}: a caption of unknown words ({error})") from None
+            raise UserError(f"{path}: a caption has unknown words ({error})") from None
         if len(texts) != _CAPTIONS * len(keys):
             raise UserError(
                 f"{path}: {len(texts)} captions for the {len(keys)} images of a "

@@ -1,11 +1,11 @@
-"""Reader of any folder of images with a text file beside each."""
+"""Reads a folder of images with a text file beside each."""
 
 import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from mirrorgan_tf.data.datasets.folder_splits import declared_splits, is_named_as_split
+from mirrorgan_tf.data.datasets.folder_splits import declared_splits
 from mirrorgan_tf.data.reading import (
     check_names,
     index_captioned,
@@ -18,16 +18,21 @@ from mirrorgan_tf.data.splits import split_by_name
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import is_special
 
-__all__ = ["FolderDataset", "has_captioned_image", "read_folder"]
+__all__ = ["FolderDataset", "read_folder"]
 
 
 class FolderDataset(Dataset):
-    """Any folder of images with a text file beside each."""
+    """A folder of images with a text file beside each."""
 
     @classmethod
     def is_in(cls, folder: Path) -> bool:
-        """Whether an image somewhere in a folder has a text file beside it."""
-        return has_captioned_image(folder)
+        """Whether an image in a folder or its subfolders has a text file beside it."""
+        for _, subfolders, files in os.walk(folder):
+            subfolders[:] = sorted(name for name in subfolders if name[0] != ".")
+            stems = {_stem(name) for name in files if name.lower().endswith(".txt")}
+            if any(_stem(name) in stems and is_image_name(name) for name in files):
+                return True
+        return False
 
     def read(self) -> dict[str, CaptionedImages]:
         """Indexes both splits."""
@@ -42,21 +47,21 @@ def read_folder(
 ) -> dict[str, CaptionedImages]:
     """Indexes pairs such as `owl.jpg` and `owl.txt`, in subfolders too.
 
-    Images are the files whose endings Pillow knows. A text file holds one caption a
-    line. Where folders are named as splits (see `declared_splits`), nothing else is
-    read; otherwise `split_by_name` decides. Each image is its own class; ids count the
-    names in alphabetical order. Hidden files and folders are skipped.
+    Images are the files whose suffix is known to Pillow. A text file has one caption a
+    line. If folders are named as splits (see `declared_splits`), only these are read;
+    otherwise `split_by_name` splits the images. Each image is its own class; ids number
+    the file names in alphabetical order. Hidden files and folders are skipped.
 
     Args:
         data_dir: the folder.
-        val_share: in (0, 1), the part for validation.
+        val_share: in (0, 1), share of the images for validation.
         seed: of the split.
 
     Returns:
         "train" and "val".
 
     Raises:
-        UserError: no image is there, or none has a text file.
+        UserError: there is no image, or none has a text file.
     """
     data_dir = Path(data_dir)
     if not data_dir.is_dir():
@@ -64,8 +69,8 @@ def read_folder(
     files = _find_files(data_dir)
     if not files.images:
         raise UserError(
-            f"{data_dir}: no images; every format that Pillow reads is one, such as "
-            ".jpg, .png and .webp"
+            f"{data_dir}: no images; files of every format that Pillow reads are "
+            "images, such as .jpg, .png and .webp"
         )
     check_names(files.images, data_dir)
     splits, note = declared_splits(files.images)
@@ -82,31 +87,21 @@ def read_folder(
     }
 
 
-def has_captioned_image(data_dir: str | Path) -> bool:
-    """Whether an image somewhere in a folder has a text file beside it."""
-    for _, subfolders, files in os.walk(data_dir):
-        subfolders[:] = sorted(name for name in subfolders if name[0] != ".")
-        stems = {
-            os.path.splitext(name)[0] for name in files if name.lower().endswith(".txt")
-        }
-        if any(
-            os.path.splitext(name)[0] in stems and is_image_name(name) for name in files
-        ):
-            return True
-    return False
-
-
 @dataclasses.dataclass(frozen=True)
 class _Files:
-    """Names of a folder's files; `texts` by their names without the ending."""
+    """Names of a folder's files; `texts` has a text file's name by its stem."""
 
     images: list[str]
     texts: dict[str, str]
     remarks: tuple[Remark, ...]
 
 
+def _stem(name):
+    return os.path.splitext(name)[0]
+
+
 def _find_files(data_dir: Path) -> _Files:
-    """Lists all files; follows links, but reads no folder twice."""
+    """Lists all files. Follows links, but reads each folder only once."""
     names, first_names, repeated = [], {}, []
     for folder, subfolders, files in os.walk(data_dir, followlinks=True):
         first_name = first_names.setdefault(os.path.realpath(folder), folder)
@@ -124,16 +119,13 @@ def _find_files(data_dir: Path) -> _Files:
     special = {name for name in names if is_special(data_dir / name)}
     images = [name for name in names if is_image_name(name) and name not in special]
     texts = {
-        os.path.splitext(name)[0]: name
+        _stem(name): name
         for name in names
         if name.lower().endswith(".txt") and name not in special
     }
-    stems = [os.path.splitext(name)[0] for name in images]
+    stems = list(map(_stem, images))
     texts_without_image = [texts[stem] for stem in sorted(texts.keys() - stems)]
     other_files = sorted({*names}.difference(images, texts.values()))
-    lists = sorted(filter(is_named_as_split, [*texts_without_image, *other_files]))
-    texts_without_image = [name for name in texts_without_image if name not in lists]
-    other_files = [name for name in other_files if name not in lists]
     sharing, first_images = [], {}
     for stem, name in zip(stems, images, strict=True):
         if first_images.setdefault(stem, name) != name and stem in texts:
@@ -141,8 +133,7 @@ def _find_files(data_dir: Path) -> _Files:
     return _Files(
         images,
         texts,
-        remark_on("lists named as splits, not read (use folders)", lists)
-        + remark_on("text files without an image, left out", texts_without_image)
+        remark_on("text files without an image, left out", texts_without_image)
         + remark_on("files that are neither images nor text, left out", other_files)
         + remark_on("images that share another image's text file", sharing)
         + remark_on("folders with a second name, read once", repeated),
@@ -158,13 +149,13 @@ def _read(
     *,
     first_id: int = 0,
 ) -> CaptionedImages:
-    stems = [os.path.splitext(name)[0] for name in images]
+    stems = map(_stem, images)
     texts = [data_dir / files.texts.get(stem, f"{stem}.txt") for stem in stems]
     captions, more_remarks = read_caption_files(texts)
     if all(texts is None for texts in captions):
         raise UserError(
-            f"{texts[0]}: no such file; every image needs its captions, one a line, "
-            f"in a text file of its name ({len(texts)} missing in all)"
+            f"{texts[0]}: no such file; the captions of an image, one a line, belong "
+            f"into a text file of the same name ({len(texts)} missing in all)"
         )
     return index_captioned(
         [os.path.join(data_dir, name) for name in images],
