@@ -1,8 +1,8 @@
-"""Checks if a data set is fit for training: `mirrorgan check --data_dir=data/mine`.
+"""Checks a data set before a training: `mirrorgan check --data_dir=data/mine`.
 
-Reads the set as training does, decodes its images, prints figures and problems, and
-writes a picture of examples. Without --dataset the layout is guessed. The settings of a
-training are accepted, such as --recipe=cub. The exit status is 1 if a training would
+Reads the data set as training does, decodes its images, prints figures and problems,
+and writes a picture of examples. Without --dataset its kind is guessed. The settings of
+a training are accepted, such as --recipe=cub. The exit status is 1 if a training would
 stop with an error.
 """
 
@@ -25,14 +25,14 @@ def define_flags() -> None:
         "decode", "all", "How many images of a split to decode: all, none or a number."
     )
     define_path("out", "check.png", "Picture of examples to write.")
-    define_path("workdir", None, "Not used; the flagfiles of trainings set it.")
+    define_path("workdir", None, "Not used. The flagfiles of recipes set it.")
 
 
 def parse_decode(text: str) -> int | None:
-    """The value of --decode as a number; None stands for all images.
+    """The number of images that --decode says; None for all images.
 
     Raises:
-        UserError: it is anything else.
+        UserError: the value is invalid.
     """
     if text in ("all", "none"):
         return None if text == "all" else 0
@@ -45,7 +45,7 @@ def main() -> int:
     """Checks the data set that the flags name."""
     values = flags.FLAGS
     decode = parse_decode(values.decode)
-    # TensorFlow takes seconds to import: --help and wrong flags are answered before.
+    # Wrong flags are reported before TensorFlow is imported, which takes seconds.
     commands.start_keras()
     from mirrorgan_tf.data.check_report import check, show_samples
     from mirrorgan_tf.data.sources import guess_dataset, open_dataset

@@ -1,4 +1,4 @@
-"""Recognises what failed downloads leave in place of a file."""
+"""Recognises files that a failed download leaves in the place of weights or data."""
 
 import re
 from pathlib import Path
@@ -15,18 +15,19 @@ _WEB_PAGE = re.compile(
     rb"(?is)(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)*"
     rb"<(?:!doctype\s+html|html|head|body|title|script|meta|\?xml)\b"
 )
-# Tabs and line breaks; all other control characters are signs of binary data.
+# Text has no control characters except tabs and line breaks.
 _TEXT = re.compile(r"[^\x00-\x08\x0e-\x1f\x7f]+")
 
 
 def describe_placeholder(head: bytes) -> str | None:
-    """Recognises web pages and pointers of Git LFS or git-annex in place of a file.
+    """Recognises web pages and pointers of Git LFS or git-annex.
 
     Args:
-        head: the file's first bytes, or all of them.
+        head: the first bytes of a file, or all of them.
 
     Returns:
-        Words that follow the file's name in an error, or None for anything else.
+        The end of an error message that begins with the file's name; None for other
+        files.
     """
     head = head[:_HEAD_BYTES]
     if head.startswith(_LFS_POINTER):
@@ -48,22 +49,22 @@ def describe_placeholder(head: bytes) -> str | None:
 
 
 def find_placeholder(folder: Path, pattern: str) -> str | None:
-    """The first placeholder among a folder's files, with its name, or None."""
+    """Describes the first placeholder among a folder's files; None if there is none."""
     for path in sorted(folder.glob(pattern)):
         try:
-            described = path.is_file() and describe_placeholder(_read_head(path))
+            description = path.is_file() and describe_placeholder(_read_head(path))
         except OSError:
             continue
-        if described:
-            return f"{path}: {described}"
+        if description:
+            return f"{path}: {description}"
     return None
 
 
 def check_weights_file(path: str | Path) -> None:
-    """Refuses files that can't hold weights.
+    """Refuses files that can't contain weights.
 
     Raises:
-        UserError: the file can't be read, is empty, a placeholder or a text.
+        UserError: the file can't be read, is empty, a placeholder or a text file.
     """
     try:
         head = _read_head(path)
@@ -73,10 +74,10 @@ def check_weights_file(path: str | Path) -> None:
         raise UserError(f"{path}: can't be read ({error.strerror})") from None
     if not head:
         raise UserError(f"{path}: is empty; download it again")
-    described = describe_placeholder(head)
-    if described:
-        raise UserError(f"{path}: {described}")
-    # The last character may be incomplete.
+    description = describe_placeholder(head)
+    if description:
+        raise UserError(f"{path}: {description}")
+    # Up to three bytes may be missing from the last character.
     text = head.decode("utf-8", "ignore")
     if _TEXT.fullmatch(text) and len(text.encode()) >= len(head) - 3:
         start = " ".join(text.split())[:60]

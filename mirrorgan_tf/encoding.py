@@ -1,7 +1,7 @@
-"""Decodes text files of users, in whatever encoding their editor chose.
+"""Decodes users' text files.
 
-UTF-8 is expected; a byte order mark announces UTF-16 or UTF-32. NUL characters are
-refused: they come from UTF-16 without a byte order mark, or from a damaged file.
+They are UTF-8, or UTF-16 or UTF-32 with a byte order mark. NUL characters are refused,
+because they come from UTF-16 without a byte order mark, or from a damaged file.
 """
 
 import codecs
@@ -12,10 +12,10 @@ from mirrorgan_tf.files import read_bytes
 
 __all__ = ["REPLACEMENT", "decode_lines", "decode_text", "read_text"]
 
-# Stands for undecodable bytes, here or in the program that wrote the text.
+# Decoders write this character in the place of bytes that they can't decode.
 REPLACEMENT = "\ufffd"
 
-# UTF-32's little-endian mark begins with UTF-16's, and so must come first.
+# UTF-32-LE comes before UTF-16-LE, because its mark begins with UTF-16-LE's.
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF32_LE, "UTF-32-LE"),
     (codecs.BOM_UTF32_BE, "UTF-32-BE"),
@@ -32,16 +32,16 @@ def decode_text(
     encoding: str = "UTF-8",
     errors: str = "strict",
 ) -> str:
-    """Decodes a file's bytes; the byte order mark is not part of the text.
+    """Decodes the content of a file, and removes its byte order mark.
 
     Args:
         content: the bytes.
         source: the name of the file or flag, for errors.
-        encoding: of text without a byte order mark.
-        errors: what to do about undecodable bytes: "strict", or "replace" by U+FFFD.
+        encoding: encoding of text without a byte order mark.
+        errors: "strict" refuses undecodable bytes, "replace" replaces them by U+FFFD.
 
     Raises:
-        UserError: names the line of undecodable bytes or of a NUL character.
+        UserError: there are undecodable bytes or NUL characters; it names the line.
     """
     for byte_order_mark, marked_encoding in _BYTE_ORDER_MARKS:
         if content.startswith(byte_order_mark):
@@ -53,14 +53,14 @@ def decode_text(
     except UnicodeDecodeError as error:
         before = content[: error.start].decode(encoding, "ignore")
         raise UserError(
-            f"{source}: line {_line_after(before)}: bytes that are not {encoding}; "
-            "save the file as UTF-8"
+            f"{source}: line {_last_line_number(before)}: bytes that are not "
+            f"{encoding}; save the file as UTF-8"
         ) from None
     before, nul, _ = text.partition("\0")
     if nul:
         raise UserError(
-            f"{source}: line {_line_after(before)}: a NUL character; save the file as "
-            "UTF-8 (it may be UTF-16 without a byte order mark)"
+            f"{source}: line {_last_line_number(before)}: a NUL character; save the "
+            "file as UTF-8 (it may be UTF-16 without a byte order mark)"
         )
     return text
 
@@ -69,10 +69,10 @@ def decode_lines(content: bytes, source: str | Path) -> tuple[list[str], list[in
     """Decodes lines of captions; undecodable bytes become U+FFFD.
 
     Returns:
-        The lines, and the numbers, from 1, of those that hold a U+FFFD.
+        The lines, and the numbers, from 1, of the lines that contain a U+FFFD.
 
     Raises:
-        UserError: names the line of a NUL character.
+        UserError: there is a NUL character; it names the line.
     """
     lines = decode_text(content, source, errors="replace").splitlines()
     broken = [number for number, line in enumerate(lines, 1) if REPLACEMENT in line]
@@ -80,9 +80,9 @@ def decode_lines(content: bytes, source: str | Path) -> tuple[list[str], list[in
 
 
 def read_text(path: str | Path) -> str:
-    """Reads a file by `decode_text`; OSError if it can't be read."""
+    """Reads and decodes a file; OSError if it can't be read, or as `decode_text`."""
     return decode_text(read_bytes(path), path)
 
 
-def _line_after(text):
+def _last_line_number(text):
     return len(f"{text}.".splitlines())

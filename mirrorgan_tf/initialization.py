@@ -1,4 +1,4 @@
-"""`--init_from`: a training begins with the weights of another one that fit."""
+"""Begins a training with the weights of another model: `--init_from`."""
 
 import functools
 from pathlib import Path
@@ -33,7 +33,7 @@ class Initialization:
         """
         folder = Path(source).expanduser()
         self._source = source
-        # Presets have no checkpoints; they lack DAMSM's image encoder and the
+        # A preset has no checkpoints, and so neither DAMSM's image encoder nor the
         # discriminators.
         self._is_workdir = (folder / FLAGS_FILE).is_file() and (
             folder / "glam"
@@ -50,7 +50,7 @@ class Initialization:
             ) from None
 
     def initialize(self, stage: Stage, vocabulary: Vocabulary) -> None:
-        """Sets the weights of a stage that has not begun; logs what was taken."""
+        """Copies the model's weights into a stage that has not begun, and logs them."""
         words = vocabulary.words
         source_words = self._model.tokenizer.vocabulary.words
         for name, network in _networks(stage.checkpointed).items():
@@ -59,7 +59,7 @@ class Initialization:
                 logging.info("%s: %s has no %s", stage.name, self._source, name)
                 continue
             has_words = name in ("stem", "stream")
-            taken, total = transfer_weights(
+            copied, total = transfer_weights(
                 network,
                 source,
                 words=words if has_words else (),
@@ -70,7 +70,7 @@ class Initialization:
                 "%s: %s begins with %d of %d weights from %s%s",
                 stage.name,
                 name,
-                taken,
+                copied,
                 total,
                 self._source,
                 f", {known} of {len(words)} words" if has_words else "",
@@ -92,7 +92,10 @@ class Initialization:
 
     @functools.cached_property
     def _discriminators(self) -> dict[str, keras.Model]:
-        """Those of the workdir by name; converted generators may come without."""
+        """The workdir's discriminators by name; empty if it has none.
+
+        A converted generator may have no discriminators.
+        """
         config = self._model.config.replace(
             image_encoder_weights="none", stream_encoder_weights="none"
         )
@@ -112,7 +115,7 @@ class Initialization:
 
 
 def _networks(checkpointed):
-    """The Keras models of a stage by name, lists taken apart."""
+    """The Keras models of a stage by name; models in a list are numbered."""
     networks = {}
     for name, value in checkpointed.items():
         values = value if isinstance(value, list) else [value]

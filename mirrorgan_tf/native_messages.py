@@ -1,8 +1,8 @@
-"""Keeps TensorFlow's native log lines off the terminal while it starts.
+"""Hides the log lines of TensorFlow's C++ code while TensorFlow starts.
 
-While TensorFlow is imported and looks for GPUs, its C++ code writes lines to file
-descriptor 2 that no setting switches off: drivers that are missing on a machine without
-a GPU, processor features, the state of its own logging. They are collected instead.
+During its import and the search for GPUs, TensorFlow writes lines to file descriptor 2
+that no setting switches off: missing drivers on a machine without a GPU, processor
+features, the state of its logging. This module collects them.
 """
 
 import contextlib
@@ -19,24 +19,24 @@ from mirrorgan_tf import interrupts
 __all__ = ["describe_unusable_gpu", "native_messages_collected"]
 
 _STDERR = 2
-# Time, thread and source file, which stand before a native message.
+# A native message begins with its time, thread and source file.
 _LOG_PREFIX = re.compile(r"^[EFW]\d{4} .*?\.cc:\d+\] ", re.MULTILINE)
 
 
 @contextlib.contextmanager
 def native_messages_collected() -> Iterator[list[str]]:
-    """Collects what is written to file descriptor 2 in the block.
+    """Collects the output to file descriptor 2 while the block runs.
 
-    A crash of native code still prints the Python stack on the terminal.
+    After a crash of native code, the Python stack is still printed on the terminal.
 
     Yields:
-        A list that holds the text, as one string, once the block has ended.
+        A list, which contains the output as one string when the block has ended.
     """
     collected: list[str] = []
     try:
         terminal = os.dup(_STDERR)
     except OSError:
-        # The process was started without stderr.
+        # The process has no stderr.
         yield collected
         return
     with tempfile.TemporaryFile() as file:
@@ -53,7 +53,7 @@ def native_messages_collected() -> Iterator[list[str]]:
             interrupts.write_to(_STDERR)
             faulthandler.disable()
             if prints_crashes:
-                # Not sys.stderr, which may have no file descriptor.
+                # The default, sys.stderr, may have no file descriptor.
                 faulthandler.enable(_STDERR)
             os.close(terminal)
             file.seek(0)
@@ -61,17 +61,14 @@ def native_messages_collected() -> Iterator[list[str]]:
 
 
 def describe_unusable_gpu(messages: str, devices: Path = Path("/dev")) -> str | None:
-    """Why TensorFlow can't use a GPU that the machine has.
-
-    Call it where TensorFlow lists no GPU.
+    """Says why TensorFlow can't use the machine's GPU, for use if it lists none.
 
     Args:
-        messages: what TensorFlow wrote while it looked for GPUs.
+        messages: TensorFlow's output during its search for GPUs.
         devices: folder of the device files.
 
     Returns:
-        One line, or None where there is no NVIDIA GPU, or where it is hidden by
-        CUDA_VISIBLE_DEVICES.
+        One line, or None if there is no NVIDIA GPU, or CUDA_VISIBLE_DEVICES hides it.
     """
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1")
     if hidden or not any(devices.glob("nvidia[0-9]*")):

@@ -1,9 +1,10 @@
 """Packs a data set for slow disks: `mirrorgan prepare --recipe=coco --out=data/packed`.
 
-Writes TFRecord shards with captions, ids, checksums, and images cropped to their boxes,
-whose shorter side is 76/64 of the generator's largest image (304 px for 256 px). To
-train on them, set --data_dir to the packed folder. All settings of a training are
-accepted. The same command continues after an interruption and repairs damaged shards.
+Writes TFRecord shards with captions, ids, checksums and images. Images are cropped to
+their boxes; their shorter side is 76/64 of the generator's largest image (304 px for
+256 px). To train on them, set --data_dir to the packed folder. All settings of a
+training are accepted. After an interruption the same command continues, and it replaces
+damaged shards.
 """
 
 from absl import flags
@@ -18,24 +19,31 @@ __all__ = ["define_flags", "main"]
 
 
 def define_flags() -> None:
-    """Defines the command's flags: a training's, and its own."""
+    """Defines the command's flags and those of a training."""
     config_flags.define_flags()
     define_path("out", None, "Folder to write.")
-    flags.DEFINE_integer("quality", 95, "Of the JPEGs.", lower_bound=1, upper_bound=100)
-    flags.DEFINE_integer("images_per_shard", 1000, "At most.", lower_bound=1)
     flags.DEFINE_integer(
-        "workers", None, "Images worked on at a time; default: by load.", lower_bound=1
+        "quality", 95, "Quality of the JPEGs.", lower_bound=1, upper_bound=100
     )
-    define_path("workdir", None, "Not used: a training's flagfile has it.")
+    flags.DEFINE_integer(
+        "images_per_shard", 1000, "The most images of a shard.", lower_bound=1
+    )
+    flags.DEFINE_integer(
+        "workers",
+        None,
+        "Images to process in parallel; by default, the load decides.",
+        lower_bound=1,
+    )
+    define_path("workdir", None, "Not used. The flagfiles of recipes set it.")
 
 
 def main() -> None:
-    """Packs what the flags name."""
+    """Packs the data set that the flags name."""
     values = flags.FLAGS
     config = config_flags.config_from_flags()
     if not values.out:
         raise UserError("--out is missing; give the folder to write")
-    # TensorFlow takes seconds to import: --help and wrong flags are answered before.
+    # Wrong flags are reported before TensorFlow is imported, which takes seconds.
     commands.start_keras()
     import tensorflow as tf
 
@@ -63,7 +71,7 @@ def main() -> None:
             remarks=verdict.remarks,
             progress=progress,
         )
-    print(f"{values.out}: {written} shards written, the others were there already")
+    print(f"{values.out}: {written} shards written; the others existed already")
 
 
 if __name__ == "__main__":

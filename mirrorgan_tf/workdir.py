@@ -1,8 +1,7 @@
 """The folder of a run: what it holds and how to open it.
 
 `flags.cfg` (the run's flags), `vocabulary.txt`, a folder of checkpoints a stage
-(`stem`, `stream`, `glam`), `logs/` for TensorBoard, `pictures/`; `converted.json` if
-it was made of the original's checkpoints.
+(`stem`, `stream`, `glam`), `logs/` for TensorBoard, `pictures/`.
 """
 
 import contextlib

@@ -6,10 +6,10 @@ mirrorgan convert --dataset=cub --text_encoder=text_encoder200.pth
 --discriminators=netD0.pth,netD1.pth,netD2.pth] [--caption_cnn=cnn_encoder.ckpt
 --caption_rnn=rnn_decoder.ckpt]
 
-`train`, `generate`, `evaluate` and `export` use the workdir like one of their own.
-.pth (.pt, .ckpt, ...) needs PyTorch and .safetensors the package of that name; both are
-in the extra `torch`. .npz needs neither. The sizes of the networks come from the files,
-other settings from flags and --flagfile, else from the recipe of --dataset.
+`train`, `generate`, `evaluate` and `export` can use the workdir. .pth (.pt, .ckpt, ...)
+needs PyTorch and .safetensors the package of that name; the extra `torch` installs
+both. .npz needs neither. The sizes of the networks come from the files, other settings
+from flags, from --flagfile or from the recipe of --dataset.
 """
 
 import shlex
@@ -36,7 +36,7 @@ _FILES = {
     "caption_cnn": "STREAM's image encoder.",
     "caption_rnn": "STREAM's decoder.",
 }
-# Flags of files here, which are settings elsewhere.
+# Flags that name files in this command, but networks in other commands.
 _FILES_NAMED_LIKE_SETTINGS = ("text_encoder", "image_encoder")
 
 
@@ -75,7 +75,7 @@ def main() -> None:
     if not values.workdir:
         raise UserError("--workdir is missing; give the folder to create")
     config, explicit_settings = read_settings(values)
-    # Importing Keras takes seconds; wrong flags are reported before.
+    # Wrong flags are reported before Keras is imported, which takes seconds.
     commands.start_keras()
     from mirrorgan_tf.convert.conversion import convert
     from mirrorgan_tf.convert.parts import Checkpoints
@@ -85,18 +85,16 @@ def main() -> None:
         discriminators=tuple(values.discriminators),
         **{name: values[name].value for name in _FILES},
     )
-    is_new = convert(
+    convert(
         checkpoints,
         config,
         Path(values.workdir),
         explicit_settings=explicit_settings,
         generator_step=values.generator_step,
     )
-    logging.info("%s: %s", values.workdir, "written" if is_new else "exists already")
-    flagfile, workdir = (
-        shlex.quote(f"--flagfile={values.workdir}/flags.cfg"),
-        shlex.quote(f"--workdir={values.workdir}"),
-    )
+    logging.info("%s: written", values.workdir)
+    flagfile = shlex.quote(f"--flagfile={values.workdir}/flags.cfg")
+    workdir = shlex.quote(f"--workdir={values.workdir}")
     logging.info(
         "to continue training, for example to a larger --glam_steps: "
         "mirrorgan train %s %s --data_dir=...",
@@ -111,19 +109,19 @@ def read_settings(values: flags.FlagValues) -> tuple[Config, frozenset[str]]:
     """Returns the configuration, and the names of the settings that the user has set.
 
     Raises:
-        UserError: --dataset is missing, or has no recipe and settings are missing, or
-            a value is invalid.
+        UserError: --dataset is missing, it has no recipe and settings are missing, or a
+            value is invalid.
     """
     names = {setting.flag for setting in SETTINGS}
     names -= set(_FILES_NAMED_LIKE_SETTINGS)
     explicit = frozenset(name for name in names if values[name].present)
     if "dataset" not in explicit:
-        raise UserError("--dataset is missing; give that of the networks' training")
+        raise UserError("--dataset is missing; give the networks' training data")
     if values.dataset in recipe_names():
         recipe = recipe_path(values.dataset)
         config = config_flags.read_config(recipe, ignored=["workdir"])
     else:
-        # The default values are CUB's and may be wrong here.
+        # The default values are CUB's and may be wrong for this data set.
         missing = [f"--{name}" for name in _RECIPE_SETTINGS if name not in explicit]
         if missing:
             raise UserError(
@@ -136,8 +134,8 @@ def read_settings(values: flags.FlagValues) -> tuple[Config, frozenset[str]]:
 
 
 def pick_file(values: list[str]) -> str:
-    """Returns the last value of a flag that is a file, not the name of a network."""
-    # Importing these takes seconds.
+    """Returns the last value of a flag that is not the name of a network, or ""."""
+    # These imports take seconds, and so they are not needed for `--help`.
     from mirrorgan_tf.models.backbones import BACKBONES
     from mirrorgan_tf.networks import TEXT_ENCODERS
 

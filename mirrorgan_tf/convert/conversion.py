@@ -1,7 +1,5 @@
 """Converts the original's checkpoints to a workdir."""
 
-import hashlib
-import json
 from pathlib import Path
 
 import tensorflow as tf
@@ -17,7 +15,7 @@ from mirrorgan_tf.convert.parts import (
     resolve_config,
 )
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.files import atomic_folder, file_sha256, read_bytes
+from mirrorgan_tf.files import atomic_folder
 from mirrorgan_tf.text.vocabulary import Vocabulary
 from mirrorgan_tf.training.checkpoints import StageCheckpoints
 from mirrorgan_tf.training.glam_stage import GlamStage
@@ -27,8 +25,6 @@ from mirrorgan_tf.workdir import VOCABULARY_FILE, start_workdir
 
 __all__ = ["convert"]
 
-_RECORD = "converted.json"
-
 
 def convert(
     checkpoints: Checkpoints,
@@ -37,8 +33,8 @@ def convert(
     *,
     explicit_settings: frozenset[str] = frozenset(),
     generator_step: int | None = None,
-) -> bool:
-    """Writes a workdir with the original's networks: whole or not at all.
+) -> None:
+    """Writes a workdir with the original's networks.
 
     STEM and STREAM count as fully trained. Optimizers start from scratch, and so do
     discriminators without a file. The original saves its averaged generator; the
@@ -48,21 +44,22 @@ def convert(
         checkpoints: the original's files.
         config: the settings that the files do not determine; its `captions_pickle`
             has the words and their ids.
-        workdir: the folder to create; missing or empty.
-        explicit_settings: names of settings that the files must agree with.
+        workdir: the folder to create, missing or empty. It is complete or not written.
+        explicit_settings: names of settings that must agree with the files.
         generator_step: training steps of the generator; None: `glam_steps`.
 
-    Returns:
-        True; False if the workdir holds the result of the same conversion already.
-
     Raises:
-        UserError: a file can't be read, is another network's, contradicts others or
-            explicit settings, or the folder holds something else.
+        UserError: a file can't be read, contains another network, contradicts other
+            files or explicit settings, or the folder is not empty.
     """
     if not config.text.captions_pickle:
         raise UserError(
             "--captions_pickle is missing; give AttnGAN's captions.pickle, which is "
             "part of its data: it has the word ids of the encoders"
+        )
+    if workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
+        raise UserError(
+            f"--workdir={workdir}: exists and is not an empty folder; choose another"
         )
     parts = read_parts(checkpoints)
     vocabulary = Vocabulary.from_captions_pickle(config.text.captions_pickle)
@@ -70,28 +67,23 @@ def convert(
     steps = {stage: config.stage(stage).steps for stage in config.stages}
     if generator_step is not None:
         steps["glam"] = generator_step
-    record = _record(config, parts, vocabulary, steps["glam"])
-    if _is_converted(workdir, record):
-        return False
     stages = _build_stages(config, parts, len(vocabulary) + 1)
     try:
         with atomic_folder(workdir) as folder:
             start_workdir(folder, config)
             vocabulary.save(folder / VOCABULARY_FILE)
             for stage in stages:
-                saved = StageCheckpoints(
+                stage_checkpoints = StageCheckpoints(
                     folder / stage.name, stage.checkpointed, keep=1
                 )
-                saved.step.assign(steps[stage.name])
-                saved.save()
-            (folder / _RECORD).write_text(json.dumps(record, indent=1))
+                stage_checkpoints.step.assign(steps[stage.name])
+                stage_checkpoints.save()
     except (OSError, tf.errors.OpError) as error:
         raise UserError(f"--workdir={workdir}: can't be written ({error})") from None
-    return True
 
 
 def _build_stages(config, parts, vocabulary_size):
-    """The stages that have files, with their networks' weights."""
+    """The stages of the networks that have files, with the files' weights."""
     by_flag = {part.flag: part for part in parts}
     stem = networks.build_text_encoder(config, vocabulary_size)
     image_encoder = networks.build_image_encoder(config)
@@ -137,34 +129,3 @@ def _load(model, part):
     except UserError as error:
         raise UserError(f"{part}: {error}") from None
     logging.info("%s: %d arrays", part, len(part.state))
-
-
-def _record(config, parts, vocabulary, generator_step):
-    """Everything that determines the result of a conversion."""
-    files = []
-    for part in parts:
-        digest = file_sha256(part.path)
-        files.append({part.flag: Path(part.path).name, "sha256": digest})
-    words = hashlib.sha256("\n".join(vocabulary.words).encode()).hexdigest()
-    return {
-        "files": files,
-        "words_sha256": words,
-        "generator_step": generator_step,
-        "settings": config.to_flags(runtime=False),
-    }
-
-
-def _is_converted(workdir, record):
-    """Whether a folder has this conversion's result; UserError if anything else."""
-    if not workdir.exists() or (workdir.is_dir() and not any(workdir.iterdir())):
-        return False
-    try:
-        existing_record = json.loads(read_bytes(workdir / _RECORD))
-    except (OSError, ValueError):
-        existing_record = None
-    if existing_record != record:
-        content = "another conversion" if existing_record else "something else"
-        raise UserError(
-            f"--workdir={workdir}: holds {content} already; choose another folder"
-        )
-    return True

@@ -13,16 +13,17 @@ from mirrorgan_tf.files import read_bytes
 
 __all__ = ["read_state"]
 
-# Keys under which training scripts save the parameters beside other things.
-_WRAPPERS = ("state_dict", "model_state_dict", "model")
+# Keys of the parameters in dictionaries that training scripts save.
+_STATE_KEYS = ("state_dict", "model_state_dict", "model")
 _DATA_PARALLEL_PREFIX = "module."
-# Tensors may share memory, as tied weights do.
+# All tensors may have this many times the size of the file, because they may share
+# memory, like tied weights.
 _LARGEST_FACTOR = 16
 _SAFETENSORS_DTYPES = {
     "F64": "<f8",
     "F32": "<f4",
     "F16": "<f2",
-    # NumPy has no bfloat16; it is the upper half of a float32.
+    # NumPy has no bfloat16, which is the upper half of a float32.
     "BF16": "<u2",
     "I64": "<i8",
     "I32": "<i4",
@@ -36,15 +37,15 @@ _SAFETENSORS_DTYPES = {
 def read_state(path: str | Path) -> dict[str, np.ndarray]:
     """Reads a network's parameters by their names.
 
-    A dict around the parameters ({"state_dict": ...}) and DataParallel's prefix are
-    removed. Floats become float32.
+    A dictionary around the parameters ({"state_dict": ...}) and DataParallel's prefix
+    are removed. Floats become float32.
 
     Args:
-        path: .npz, .safetensors; anything else is PyTorch's (.pth, .pt, .ckpt, ...).
+        path: .npz, .safetensors or PyTorch's with any suffix (.pth, .pt, .ckpt, ...).
 
     Raises:
-        UserError: the file can't be read, is no dict of tensors, contains numbers that
-            are not finite, or needs a package that is not installed.
+        UserError: the file can't be read, is not a dictionary of tensors, contains
+            numbers that are not finite, or needs a package that is not installed.
     """
     path = Path(path)
     check_weights_file(path)
@@ -61,17 +62,20 @@ def read_state(path: str | Path) -> dict[str, np.ndarray]:
             name.removeprefix(_DATA_PARALLEL_PREFIX): array
             for name, array in state.items()
         }
-    return {name: _checked(array, f"{path}: {name}") for name, array in state.items()}
+    return {
+        name: _to_float32(array, f"{path}: {name}") for name, array in state.items()
+    }
 
 
-def _checked(array, where):
+def _to_float32(array, source):
+    """Returns floats as float32 and integers unchanged; refuses other types."""
     if array.dtype.kind not in "fiub":
-        raise UserError(f"{where} has type {array.dtype}, not numbers")
+        raise UserError(f"{source} has type {array.dtype}, not numbers")
     if array.dtype.kind != "f":
         return array
     array = array.astype(np.float32)
     if not np.isfinite(array).all():
-        raise UserError(f"{where} contains numbers that are not finite")
+        raise UserError(f"{source} contains numbers that are not finite")
     return array
 
 
@@ -83,13 +87,15 @@ def _read_safetensors(path):
             f"{path}: needs the package safetensors: pip install 'mirrorgan_tf[torch]'"
         ) from None
     try:
-        # The package checks that the tensors of the header fill the file exactly.
+        # The package checks that the tensors in the header fill the file exactly.
         tensors = deserialize(read_bytes(path))
         return {name: _safetensors_array(name, tensor) for name, tensor in tensors}
     # NumPy raises a ValueError for shapes that no array can have.
     except (OSError, ValueError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path}: is no valid .safetensors file ({reason})") from None
+        raise UserError(
+            f"{path}: is not a valid .safetensors file ({reason})"
+        ) from None
 
 
 def _safetensors_array(name, tensor):
@@ -114,14 +120,14 @@ def _read_torch(path):
     try:
         check_torch_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    # PyTorch raises many kinds of errors for damaged files.
+    # PyTorch can raise any exception for damaged files.
     except Exception as error:
         raise UserError(
-            f"{path}: PyTorch can't read it as tensors alone "
-            f"({first_line(error)[:200]}); if it is a whole pickled network, load it "
-            "with its own code and save its state_dict()"
+            f"{path}: PyTorch can't read it as a dictionary of tensors "
+            f"({first_line(error)[:200]}); if it is a pickled network, load it with "
+            "its own code and save its state_dict()"
         ) from None
-    for key in _WRAPPERS:
+    for key in _STATE_KEYS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
     if not isinstance(content, Mapping):
@@ -134,7 +140,7 @@ def _read_torch(path):
                 f"{path}: {name} is a {type(value).__name__}, not a tensor; save the "
                 "network's state_dict() alone"
             )
-    # Expanded views of a few numbers would take much memory as arrays.
+    # A tensor that repeats a few numbers by strides of 0 may take much memory as array.
     total_bytes = sum(
         tensor.numel() * tensor.element_size() for tensor in content.values()
     )

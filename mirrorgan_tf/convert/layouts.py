@@ -1,4 +1,4 @@
-"""Layouts of the original's tensors and of our variables."""
+"""Converts between the layouts of the original's tensors and of our variables."""
 
 import dataclasses
 from collections.abc import Callable
@@ -19,26 +19,22 @@ __all__ = [
 Arrays = tuple[np.ndarray, ...]
 
 
-def _single(array):
-    return (array,)
-
-
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One of our variables and the original's tensors that it corresponds to.
+    """One of our variables and the corresponding tensors of the original.
 
     Attributes:
-        names: names in the original; two for an LSTM's biases, else one.
+        names: names in the original; two for an LSTM's biases, otherwise one.
         variable: our variable.
-        to_ours: converts the original's arrays to ours; with one name it only permutes
-            elements, so that norms stay.
+        to_ours: converts the original's arrays to ours. With one name it only permutes
+            elements, which does not change norms.
         to_theirs: converts our array to the original's.
     """
 
     names: tuple[str, ...]
     variable: keras.Variable
     to_ours: Callable[..., np.ndarray]
-    to_theirs: Callable[[np.ndarray], Arrays] = _single
+    to_theirs: Callable[[np.ndarray], Arrays]
 
     def their_shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the original's tensors by name."""
@@ -51,7 +47,7 @@ class Entry:
 
 def same_entry(name: str, variable: keras.Variable) -> Entry:
     """A variable with the same layout in both."""
-    return Entry((name,), variable, lambda array: array)
+    return Entry((name,), variable, lambda array: array, lambda array: (array,))
 
 
 def conv_entry(name: str, layer: keras.layers.Conv2D) -> Entry:
@@ -78,7 +74,7 @@ def dense_entries(prefix: str, layer: keras.layers.Dense) -> list[Entry]:
 
 
 def pointwise_entry(name: str, layer: keras.layers.Dense) -> Entry:
-    """A 1×1 convolution (out, in, 1, 1) that is a dense layer (in, out) here."""
+    """A 1×1 convolution (out, in, 1, 1) that is a dense layer (in, out) in ours."""
     return Entry(
         (name,),
         layer.kernel,
@@ -97,7 +93,8 @@ def batch_norm_entries(
     Args:
         prefix: name of the original's module.
         layer: our layer.
-        reorder: functions that permute features from their order to ours, and back.
+        reorder: functions that permute features from the original's order to ours, and
+            back; None if the order is the same.
     """
     to_ours, to_theirs = reorder or (lambda array: array, lambda array: array)
     return [

@@ -12,8 +12,8 @@ from mirrorgan_tf.errors import UserError
 
 __all__ = ["load_entries", "load_pytorch_state"]
 
-# PyTorch's batch norms count batches, and torchvision's networks may include their
-# classifiers; neither has an effect on outputs.
+# Batch counters of PyTorch's batch norms and classifiers of torchvision's networks,
+# which do not affect the outputs.
 _IGNORED = re.compile(r"(.*\.)?num_batches_tracked|(AuxLogits|fc)\..*")
 # An error lists so many names of a kind and counts the rest.
 _LISTED_NAMES = 5
@@ -22,7 +22,7 @@ _LISTED_NAMES = 5
 def load_pytorch_state(model: keras.Model, state: Mapping[str, np.ndarray]) -> None:
     """Sets every variable of a model from the original's state.
 
-    Nothing is changed unless everything fits.
+    If a parameter does not fit, no variable is changed.
 
     Args:
         model: built, of a kind that `pytorch_entries` knows.
@@ -39,12 +39,12 @@ def load_pytorch_state(model: keras.Model, state: Mapping[str, np.ndarray]) -> N
 def load_entries(
     entries: Sequence[Entry], state: Mapping[str, np.ndarray], name: str
 ) -> None:
-    """As `load_pytorch_state`, for the variables that `entries` lists.
+    """Sets the variables of `entries`; see `load_pytorch_state`.
 
     Args:
         entries: of all variables of a network.
-        state: their name to array, in their layouts.
-        name: of the network, for errors.
+        state: arrays by the original's names, in its layouts.
+        name: the network's name, for errors.
 
     Raises:
         UserError: see `load_pytorch_state`.
@@ -53,7 +53,7 @@ def load_entries(
     for entry in entries:
         expected |= entry.their_shapes()
     arrays = {name: a for name, a in state.items() if not _IGNORED.fullmatch(name)}
-    problems = _describe_misfits(expected, arrays)
+    problems = _find_problems(expected, arrays)
     if problems:
         raise UserError(f"the parameters do not fit {name}: {'; '.join(problems)}")
     for entry in entries:
@@ -61,7 +61,7 @@ def load_entries(
         entry.variable.assign(entry.to_ours(*tensors))
 
 
-def _describe_misfits(expected, arrays):
+def _find_problems(expected, arrays):
     missing = [name for name in expected if name not in arrays]
     unknown = [name for name in arrays if name not in expected]
     misshapen = [
@@ -69,19 +69,14 @@ def _describe_misfits(expected, arrays):
         for name, shape in expected.items()
         if name in arrays and tuple(np.shape(arrays[name])) != tuple(shape)
     ]
-    return [
-        f"{kind}: {_enumerate(names)}"
-        for kind, names in (
-            ("missing", missing),
-            ("unknown", unknown),
-            ("wrong shape", misshapen),
-        )
-        if names
-    ]
-
-
-def _enumerate(names):
-    more = (
-        f" and {len(names) - _LISTED_NAMES} more" if len(names) > _LISTED_NAMES else ""
-    )
-    return ", ".join(names[:_LISTED_NAMES]) + more
+    problems = []
+    for kind, names in (
+        ("missing", missing),
+        ("unknown", unknown),
+        ("wrong shape", misshapen),
+    ):
+        if names:
+            more = len(names) - _LISTED_NAMES
+            end = f" and {more} more" if more > 0 else ""
+            problems.append(f"{kind}: {', '.join(names[:_LISTED_NAMES])}{end}")
+    return problems

@@ -1,4 +1,4 @@
-"""The names of our networks' parameters in the original."""
+"""Maps the variables of our networks to the original's parameters."""
 
 import functools
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from mirrorgan_tf.models.stream import StreamDecoder, StreamEncoder
 
 __all__ = ["network_entries", "pytorch_entries"]
 
-# CAPTION_CNN has torchvision's modules in a Sequential, numbered by position.
+# In CAPTION_CNN, torchvision's modules are in a Sequential, which names them by number.
 _RESNET_POSITIONS = {
     "conv1": 0,
     "bn1": 1,
@@ -39,12 +39,12 @@ def pytorch_entries(model: keras.Model) -> list[Entry]:
     """Maps every variable of a built model to its names in the original.
 
     Raises:
-        TypeError: the original has no such network, or no mapping is known.
+        TypeError: the original has no such network.
     """
-    raise _unknown(model)
+    raise _unknown_model_error(model)
 
 
-def _unknown(model):
+def _unknown_model_error(model):
     return TypeError(
         f"model={model!r}; expected Stem, Glam, Discriminator, StreamDecoder, "
         "ImageEncoder on inception_v3_torchvision, or StreamEncoder on "
@@ -73,7 +73,7 @@ def _(model: StreamDecoder) -> list[Entry]:
 @pytorch_entries.register
 def _(model: ImageEncoder) -> list[Entry]:
     if model.backbone_name != "inception_v3_torchvision":
-        raise _unknown(model)
+        raise _unknown_model_error(model)
     return [
         *network_entries(model.backbone.network, lambda name: name),
         pointwise_entry("emb_features.weight", model.region_projection),
@@ -84,7 +84,7 @@ def _(model: ImageEncoder) -> list[Entry]:
 @pytorch_entries.register
 def _(model: StreamEncoder) -> list[Entry]:
     if model.backbone_name != "resnet152_torchvision":
-        raise _unknown(model)
+        raise _unknown_model_error(model)
 
     def numbered(name):
         module, _, rest = name.partition(".")
@@ -111,11 +111,12 @@ def _(model: Glam) -> list[Entry]:
 @pytorch_entries.register
 def _(model: Discriminator) -> list[Entry]:
     entries = []
-    # The first module downsamples to 1/16, or to 4×4 if that is larger.
+    # The first module has up to four blocks, which reduce the images to 1/16.
     position = 0
     for block in model.down_blocks[:4]:
         entries += _block_entries("img_code_s16", position, block)
-        # Convolution, batch norm if there is one, activation.
+        # A block is a convolution, a batch norm in all blocks but the first, and an
+        # activation.
         position += 3 if block.norm else 2
     for i, block in enumerate(model.down_blocks[4:]):
         entries += _block_entries(f"img_code_s{32 * 2**i}", 0, block)
@@ -136,7 +137,12 @@ def _(model: Discriminator) -> list[Entry]:
 def network_entries(
     network: keras.Model, their_name: Callable[[str], str]
 ) -> list[Entry]:
-    """Entries of a network whose layers have torchvision's names."""
+    """Maps a network whose layers have torchvision's names.
+
+    Args:
+        network: its convolutions and batch norms are mapped.
+        their_name: returns the original's name for a layer's name.
+    """
     entries = []
     for layer in network.layers:
         if isinstance(layer, keras.layers.Conv2D):
@@ -154,7 +160,7 @@ def _block_entries(module: str, position: int, block: ConvBlock) -> list[Entry]:
 
 
 def _first_stage_entries(module: str, stage: FirstStage) -> list[Entry]:
-    # The original's features are ordered (half of the GLU, channel, y, x), ours
+    # The original's features have the order (half of the GLU, channel, y, x), ours
     # (half of the GLU, y, x, channel).
     channels = stage.channels
 

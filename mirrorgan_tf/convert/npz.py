@@ -1,4 +1,4 @@
-"""Reads .npz files; checks sizes in their headers before allocating memory."""
+"""Reads .npz files, after checking the sizes in their headers."""
 
 import io
 import math
@@ -13,7 +13,7 @@ from mirrorgan_tf.files import open_regular
 
 __all__ = ["check_archive", "read_npz"]
 
-# Parameters hardly compress; zeros compress a thousandfold.
+# Parameters can hardly be compressed, but zeros can, to a thousandth.
 _FREE_BYTES, _LARGEST_FACTOR = 64 * 2**20, 16
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _SUFFIX = ".npy"
@@ -30,10 +30,10 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             check_archive(archive, os.path.getsize(path))
             return dict(_read_member(archive, member) for member in archive.infolist())
-    # zipfile and NumPy raise many kinds of errors for damaged files.
+    # zipfile and NumPy can raise any exception for damaged files.
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path}: is no readable .npz file ({reason})") from None
+        raise UserError(f"{path}: is not a readable .npz file ({reason})") from None
 
 
 def check_archive(archive: zipfile.ZipFile, file_size: int) -> None:
@@ -52,18 +52,13 @@ def check_archive(archive: zipfile.ZipFile, file_size: int) -> None:
 
 
 def _read_member(archive, member):
-    """Returns name and array."""
+    """Returns the name and the array of a member, which must be an .npy file."""
     if not member.filename.endswith(_SUFFIX):
-        raise ValueError(f"{member.filename} in it is no {_SUFFIX} file")
+        raise ValueError(f"{member.filename} in it is not an {_SUFFIX} file")
+    name = member.filename.removesuffix(_SUFFIX)
     with archive.open(member) as file:
         # Read no more than the size that was checked.
         content = file.read(member.file_size)
-    name = member.filename.removesuffix(_SUFFIX)
-    return name, _parse_npy(name, content)
-
-
-def _parse_npy(name, content):
-    """Parses an .npy file; the array must have the size of its bytes."""
     file = io.BytesIO(content)
     version = np.lib.format.read_magic(file)
     if version == (1, 0):
@@ -82,4 +77,4 @@ def _parse_npy(name, content):
             f"{name} has shape {shape} and type {dtype}, but {data_bytes} bytes"
         )
     array = np.frombuffer(content, dtype, offset=file.tell())
-    return array.reshape(shape, order="F" if fortran else "C")
+    return name, array.reshape(shape, order="F" if fortran else "C")

@@ -1,4 +1,4 @@
-"""The original's files: the network in each, and the settings it determines."""
+"""Reads the original's files, and the settings that they determine."""
 
 import dataclasses
 
@@ -11,9 +11,7 @@ from mirrorgan_tf.errors import UserError
 
 __all__ = ["Checkpoints", "Part", "discriminator_parts", "read_parts", "resolve_config"]
 
-_INCEPTION = "inception_v3_torchvision"
-_RESNET = "resnet152_torchvision"
-# A parameter that no other network of the original has.
+# For each network a parameter that no other network of the original has.
 _UNIQUE_PARAMETERS = {
     "text_encoder": "encoder.weight",
     "image_encoder": "emb_features.weight",
@@ -26,7 +24,7 @@ _UNIQUE_PARAMETERS = {
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoints:
-    """Files of the original's parameters, named as the command's flags are.
+    """Files of the original's parameters, with the names of the command's flags.
 
     Raises:
         UserError: a file is missing that another one needs.
@@ -84,23 +82,22 @@ def read_parts(checkpoints: Checkpoints) -> list[Part]:
 
 def _read_part(flag, path):
     state = read_state(path)
-    where = f"--{flag}={path}"
     if _UNIQUE_PARAMETERS[flag] not in state:
         others = [other for other, name in _UNIQUE_PARAMETERS.items() if name in state]
         content = (
             f"of --{others[0]}" if others else f"{', '.join(list(state)[:3])}, ..."
         )
         raise UserError(
-            f"{where}: there is no parameter {_UNIQUE_PARAMETERS[flag]}; the "
+            f"--{flag}={path}: there is no parameter {_UNIQUE_PARAMETERS[flag]}; the "
             f"parameters are {content}"
         )
     try:
-        return Part(flag, path, state, _read_settings(flag, state))
+        return Part(flag, path, state, _infer_settings(flag, state))
     except UserError as error:
-        raise UserError(f"{where}: {error}") from None
+        raise UserError(f"--{flag}={path}: {error}") from None
 
 
-def _read_settings(flag, state):
+def _infer_settings(flag, state):
     """The settings that a network's parameters determine, and `vocabulary_size`."""
     match flag:
         case "text_encoder":
@@ -138,7 +135,7 @@ def resolve_config(
     Args:
         config: all other settings.
         parts: the files.
-        vocabulary_size: words of the captions pickle, id 0 included.
+        vocabulary_size: number of ids in the captions pickle, 0 included.
         explicit_settings: names of the settings that the user has set.
 
     Raises:
@@ -163,29 +160,33 @@ def resolve_config(
                 "give the files of such a model"
             )
     settings = {name: value for name, (value, _) in sources.items()}
-    settings |= {"image_encoder": _INCEPTION, "image_encoder_weights": "none"}
+    settings |= {
+        "image_encoder": "inception_v3_torchvision",
+        "image_encoder_weights": "none",
+    }
     if any(part.flag == "caption_cnn" for part in parts):
-        settings |= {"stream_encoder": _RESNET, "stream_encoder_weights": "none"}
-    # The workdir has its own vocabulary.txt.
+        settings |= {
+            "stream_encoder": "resnet152_torchvision",
+            "stream_encoder_weights": "none",
+        }
+    # The workdir has a vocabulary.txt, and so it needs no captions pickle.
     config = config.replace(captions_pickle="", **settings)
-    sides = tuple(_side(part) for part in discriminator_parts(parts))
-    if sides and sides != config.sizes:
+    image_sizes = tuple(map(_image_size, discriminator_parts(parts)))
+    if image_sizes and image_sizes != config.sizes:
         raise UserError(
-            f"--discriminators: they take images of {_join(sides)} px, but the "
-            f"generator has images of {_join(config.sizes)} px; give one for each"
+            f"--discriminators: they take images of {', '.join(map(str, image_sizes))} "
+            f"px, but the generator has images of {', '.join(map(str, config.sizes))} "
+            "px; give one for each"
         )
     return config
 
 
 def discriminator_parts(parts: list[Part]) -> list[Part]:
-    """The discriminators, that of the smallest images first."""
-    return sorted((part for part in parts if part.flag == "discriminators"), key=_side)
+    """The discriminators in the order of their image sizes."""
+    discriminators = [part for part in parts if part.flag == "discriminators"]
+    return sorted(discriminators, key=_image_size)
 
 
-def _side(part):
+def _image_size(part):
     arguments, _ = sizes.discriminator_sizes(part.state)
     return arguments["size"]
-
-
-def _join(numbers):
-    return ", ".join(map(str, numbers))

@@ -22,8 +22,8 @@ def stem_sizes(state: State) -> dict[str, int]:
     """Arguments of Stem, from RNN_ENCODER's state.
 
     Raises:
-        UserError: a parameter is missing or has a wrong number of axes; the same holds
-            for the functions below.
+        UserError: a parameter is missing or has a wrong number of axes. The functions
+            below raise it too.
     """
     vocabulary_size, embedding_dim = _shape(state, "encoder.weight", 2)
     _, hidden = _shape(state, "rnn.weight_hh_l0", 2)
@@ -58,9 +58,9 @@ def stream_decoder_sizes(state: State) -> dict[str, int]:
 
 
 def glam_sizes(state: State) -> tuple[dict, int]:
-    """Arguments of Glam and D, from the state of G_NET, MirrorGAN's or AttnGAN's.
+    """Arguments of Glam and `words_dim`, from G_NET's state (MirrorGAN or AttnGAN).
 
-    A generator of one image has neither attention nor residual blocks.
+    A generator of one stage has neither attention nor residual blocks.
     """
     rows, words_dim = _shape(state, "ca_net.fc.weight", 2)
     features, inputs = _shape(state, "h_net1.fc.0.weight", 2)
@@ -90,12 +90,12 @@ def glam_sizes(state: State) -> tuple[dict, int]:
 
 
 def discriminator_sizes(state: State) -> tuple[dict[str, int], int]:
-    """Arguments of Discriminator and D, from the state of D_NET64, D_NET128, .."""
+    """Arguments of Discriminator and `words_dim`, from the state of D_NET64, ..."""
     _, channels, _, _ = _shape(state, "UNCOND_DNET.outlogits.0.weight", 4)
     _, joint, _, _ = _shape(state, "COND_DNET.jointConv.0.weight", 4)
     halvings = sum(
         bool(re.fullmatch(r"img_code_s\d+\.\d+\.weight", name))
-        # Kernels, but not the scales of batch norms.
+        # Counts kernels. The weights of batch norms have one axis.
         and np.ndim(array) == 4
         for name, array in state.items()
     )

@@ -1,7 +1,7 @@
-"""Checks a PyTorch file before PyTorch reads it: small files can use much memory.
+"""Checks a PyTorch file before PyTorch reads it, because it may need much memory.
 
-With `weights_only` PyTorch runs no code of a file, but it trusts its sizes: it unpacks
-zip files to any size, allocates storages of any number of elements, and builds
+With `weights_only`, PyTorch runs no code of a file, but it does not check sizes: it
+unpacks zip files to any size, allocates storages of any number of elements, and builds
 dictionaries with any keys. A pickle that passes this check has only parameters and
 plain values, and its storages are no larger than the file.
 """
@@ -26,34 +26,34 @@ from mirrorgan_tf.pickles.unpickling import (
 
 __all__ = ["check_torch_file"]
 
-# Largest number of values in the pickle, which excludes the tensors' numbers.
-_ALLOWANCE = 1_000_000
+# The most values in the pickle. The tensors' numbers are not part of the pickle.
+_MOST_VALUES = 1_000_000
 _LARGEST_PICKLE = 64 * 2**20
-# Before PyTorch 1.6: magic number, version, machine, the saved object and the keys of
-# its storages; then the numbers.
+# Files of PyTorch before 1.6 consist of these pickles and then the numbers: magic
+# number, version, machine, the saved object and the keys of its storages.
 _LEGACY_PICKLES = 5
 _ZIP_START = b"PK\x03\x04"
 
 
 def check_torch_file(path: Path) -> None:
-    """Raises RefusedError for a file that PyTorch must not read.
+    """Raises an error for a file that PyTorch must not read.
 
     Raises:
-        RefusedError: it is damaged, contains anything but tensors, plain containers,
-            text and numbers, or names sizes that it does not have.
+        RefusedError: it is damaged, contains anything but tensors, dictionaries, lists,
+            tuples, text and numbers, or names sizes that it does not have.
         OSError: it can't be read.
     """
     try:
         # PyTorch distinguishes the formats by these bytes too.
         with open_regular(path) as file:
-            zipped = file.read(len(_ZIP_START)) == _ZIP_START
-        if zipped:
+            is_zip = file.read(len(_ZIP_START)) == _ZIP_START
+        if is_zip:
             _check_zip(path)
         else:
             _check_legacy(path)
     except (OSError, RefusedError):
         raise
-    # Damaged files raise many kinds of errors.
+    # Damaged files can raise any exception.
     except Exception as error:
         raise RefusedError(describe(error)) from None
 
@@ -67,7 +67,7 @@ def _check_zip(path):
             raise RefusedError(f"{len(names)} files data.pkl instead of one")
         member = archive.getinfo(names[0])
         if member.file_size > _LARGEST_PICKLE:
-            raise RefusedError("a pickle of more than 64 MiB beside the numbers")
+            raise RefusedError("a pickle of more than 64 MiB besides the numbers")
         with archive.open(member) as file:
             content = io.BytesIO(file.read(member.file_size))
             _TorchUnpickler(content, size).load()
@@ -88,8 +88,8 @@ class _TorchUnpickler(PlainUnpickler):
     """Checks tensors without building them."""
 
     def __init__(self, file: BinaryIO, file_size: int) -> None:
-        super().__init__(file, _ALLOWANCE, _TORCH_NAMES)
-        self._free_bytes = file_size
+        super().__init__(file, _MOST_VALUES, _TORCH_NAMES)
+        self._remaining_bytes = file_size
         self._keys: set[str] = set()
 
     def persistent_load(self, pid: Any) -> Any:
@@ -104,14 +104,18 @@ class _TorchUnpickler(PlainUnpickler):
         # PyTorch allocates a storage at the first reference to its key.
         if key not in self._keys:
             self._keys.add(key)
-            self._free_bytes -= count * kind.bytes_each
-        if self._free_bytes < 0:
+            self._remaining_bytes -= count * kind.bytes_each
+        if self._remaining_bytes < 0:
             raise RefusedError("storages larger than the file")
         return None
 
 
 class _Storage:
-    """Stands in for a class of storages; it can't be called."""
+    """Replaces a class of storages, and can't be called.
+
+    Attributes:
+        bytes_each: size of an element.
+    """
 
     def __init__(self, bytes_each: int) -> None:
         self.bytes_each = bytes_each

@@ -1,4 +1,4 @@
-"""Captions to words: normalise, then split; in the graph, or many on the host."""
+"""Splits captions into words: in a graph, or many captions at once in Python."""
 
 import re
 import unicodedata
@@ -9,8 +9,9 @@ import tensorflow_text as tf_text
 
 __all__ = ["loses_letters", "split_all", "split_words", "unknown_words"]
 
-# Translation table: letters to lower case; everything else becomes a space, except
-# digits, '_' and NUL, which separates captions here.
+# A table for bytes.translate: letters become lower case, digits and '_' stay, and all
+# other characters become spaces. NUL stays, because `split_all` puts it between
+# captions.
 _ASCII = bytes(
     ord(chr(code).lower()) if chr(code).isalnum() or chr(code) in "_\0" else ord(" ")
     for code in range(128)
@@ -20,33 +21,28 @@ _ASCII = bytes(
 def split_words(captions: tf.Tensor) -> tf.Tensor | tf.RaggedTensor:
     r"""Splits captions into lower-case ASCII words.
 
-    The steps, in order: invalid UTF-8 becomes U+FFFD, which separates words; NFKD;
-    combining marks are dropped; lower case; a run of anything but Unicode letters,
-    numbers and '_' separates; inside words, non-ASCII characters are dropped. So
-    'naïve' gives 'naive', 'a日b' gives 'ab' and '日本' gives nothing.
-
-    Any bytes are a valid caption, of any length; NUL separates like punctuation.
+    The steps are, in order: invalid UTF-8 becomes U+FFFD; Unicode's normal form NFKD;
+    combining marks are dropped; lower case; words are runs of Unicode letters, numbers
+    and '_'; inside words, non-ASCII characters are dropped. So 'naïve' gives 'naive',
+    'a日b' gives 'ab' and '日本' gives nothing. Captions may contain any bytes.
 
     Args:
         captions: string of rank 0 or 1, UTF-8.
 
     Returns:
-        Words: a string tensor (words,) for rank 0, else a ragged one (B, words).
+        Words: a string tensor (words,) for rank 0, a ragged one (B, words) for rank 1.
 
-    Source: the authors' `\w+` on lower-cased text with non-ASCII letters dropped;
-    NFKD and dropping combining marks are ours, so that accents don't break words.
+    Source: the authors' `\w+` on lower-cased text with non-ASCII letters dropped. NFKD
+    and dropping combining marks are added so that accents don't divide words.
     """
     return tf.strings.split(_to_ascii_words(captions))
 
 
 def split_all(captions: Sequence[str | bytes]) -> tuple[list[str], list[int]]:
-    """Splits as `split_words` does, many times as fast.
-
-    Args:
-        captions: a data set's, on the host.
+    """Splits captions into the words of `split_words`, many times as fast.
 
     Returns:
-        All words, one caption's after the other's, and how many each has.
+        The concatenated words of all captions, and the number of words of each.
     """
     texts = list(captions)
     rows_to_normalize = [
@@ -59,31 +55,31 @@ def split_all(captions: Sequence[str | bytes]) -> tuple[list[str], list[int]]:
         for row, text in zip(rows_to_normalize, words.numpy().tolist(), strict=True):
             texts[row] = text.decode("ascii")
     joined = "\0".join(texts).encode("ascii").translate(_ASCII).decode("ascii")
-    # One flat list: a list for each caption would keep the garbage collector busy.
+    # One flat list, because a list for each caption costs much garbage collection.
     counts = [len(text.split()) for text in joined.split("\0")] if texts else []
     return joined.replace("\0", " ").split(), counts
 
 
 def unknown_words(caption: str | bytes, known: Container[str]) -> list[str]:
-    """The words of a caption that a vocabulary lacks, each once, as they are written.
+    """The words of a caption that a vocabulary lacks, each once, in their spelling.
 
     Args:
         caption: any text.
         known: the words of the vocabulary.
     """
     text = caption.decode("utf-8", "replace") if isinstance(caption, bytes) else caption
-    written = re.findall(r"\w+", unicodedata.normalize("NFC", text))
+    words = re.findall(r"\w+", unicodedata.normalize("NFC", text))
     return [
         word
-        for word in dict.fromkeys(written)
+        for word in dict.fromkeys(words)
         if not any(part in known for part in split_all([word])[0])
     ]
 
 
 def loses_letters(caption: str) -> bool:
-    """Whether `split_words` drops letters or numbers of a caption: they aren't ASCII.
+    """Whether `split_words` drops letters or numbers of a caption, as in 'bird 鳥'.
 
-    Accents are no loss: 'naïve' keeps its letters, 'bird 鳥' does not.
+    Accents do not count: 'naïve' keeps its letters.
     """
     if caption.isascii():
         return False
@@ -99,5 +95,5 @@ def _to_ascii_words(captions: tf.Tensor) -> tf.Tensor:
     text = tf.strings.regex_replace(text, r"\p{M}+", "")
     text = tf.strings.regex_replace(text, r"[^\pL\pN_]+", " ")
     text = tf.strings.regex_replace(text, r"[^\x00-\x7f]+", "")
-    # Only ASCII is left, and no other letter's lower case is ASCII after NFKD.
+    # Only ASCII remains. After NFKD, the lower case of other letters is never ASCII.
     return tf.strings.lower(text)

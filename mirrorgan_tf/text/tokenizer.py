@@ -1,4 +1,4 @@
-"""Captions to word ids in the graph: one object for training and serving."""
+"""Turns captions into word ids, in training and serving."""
 
 import os
 
@@ -19,19 +19,19 @@ _ASSET = "vocabulary.txt"
 class CaptionTokenizer(keras_nlp.tokenizers.Tokenizer):
     """Turns captions into word ids, padded with 0 to a fixed length.
 
-    `split_words` splits the captions. Words out of the vocabulary are dropped: there
-    is no id for unknown words. A caption with no known word (empty, only
-    punctuation, only unknown words) is valid and has length 0.
+    `split_words` splits the captions. Words that are not in the vocabulary are dropped:
+    there is no id for unknown words. A caption without a known word is valid and has
+    length 0.
 
-    It holds no files: the table is made from tensors, so a SavedModel that tracks
-    this object carries the vocabulary inside.
+    The lookup table is made of tensors, not of a file, so that a SavedModel that tracks
+    this object contains the vocabulary.
 
     Args:
-        vocabulary: the known words. None only until `load_assets` brings them.
-        max_words: L, ids in a row.
+        vocabulary: the known words; None if `load_assets` will read them.
+        max_words: L, the number of ids of a caption.
 
     Raises:
-        ValueError: max_words is below 1, or a call comes before the vocabulary.
+        ValueError: max_words is below 1, or the object is used without a vocabulary.
     """
 
     def __init__(
@@ -48,10 +48,10 @@ class CaptionTokenizer(keras_nlp.tokenizers.Tokenizer):
             self._set_vocabulary(vocabulary)
 
     def call(self, captions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Tokenises, cuts after the first L known words and pads.
+        """Returns the ids of the first L known words of captions, padded with 0.
 
         Args:
-            captions: string (B,) or (), UTF-8; any bytes will do.
+            captions: string (B,) or (), UTF-8; other bytes are allowed.
 
         Returns:
             ids (B, L) int32 and lengths (B,) int32; (L,) and () for a single string.
@@ -69,14 +69,14 @@ class CaptionTokenizer(keras_nlp.tokenizers.Tokenizer):
         return ids.to_tensor(shape=(None, self.max_words)), tf.cast(lengths, tf.int32)
 
     def tokenize(self, captions: tf.Tensor) -> tf.Tensor | tf.RaggedTensor:
-        """All known words' ids, not cut: ragged int32 (B, words).
+        """Returns the ids of all known words: ragged int32 (B, words).
 
-        A single string gives a dense (words,). A list of Python strings is split on
-        the host, for whole data sets: the same ids, several times as fast.
+        A single string gives a dense tensor (words,). A list of Python strings gives
+        the same ids as a tensor, several times as fast.
         """
         self._check_vocabulary()
         if isinstance(captions, list):
-            return self._tokenize_on_host(captions)
+            return self._tokenize_list(captions)
         captions = tf.convert_to_tensor(captions, tf.string)
         words = split_words(captions)
         if not isinstance(words, tf.RaggedTensor):
@@ -85,7 +85,7 @@ class CaptionTokenizer(keras_nlp.tokenizers.Tokenizer):
         ids = words.with_flat_values(self._table.lookup(words.flat_values))
         return tf.ragged.boolean_mask(ids, ids > 0)
 
-    def _tokenize_on_host(self, captions: list[str | bytes]) -> tf.RaggedTensor:
+    def _tokenize_list(self, captions: list[str | bytes]) -> tf.RaggedTensor:
         words, counts = split_all(captions)
         ids = self._vocabulary.ids(words)
         known_before = np.append(0, np.cumsum(ids > 0))
@@ -93,7 +93,7 @@ class CaptionTokenizer(keras_nlp.tokenizers.Tokenizer):
         return tf.RaggedTensor.from_row_splits(ids[ids > 0], splits, validate=False)
 
     def detokenize(self, ids: tf.Tensor | tf.RaggedTensor) -> tf.Tensor:
-        """Words joined by spaces, up to the first 0.
+        """Returns the words of ids up to the first 0, joined by spaces.
 
         Args:
             ids: integers (..., words), dense or ragged, each from 0 to the number of
@@ -108,7 +108,7 @@ class CaptionTokenizer(keras_nlp.tokenizers.Tokenizer):
         ids = tf.convert_to_tensor(ids)
         before_end = tf.math.cumprod(tf.cast(ids > 0, ids.dtype), axis=-1)
         words = tf.gather(self._words, ids * before_end)
-        # Padding is the empty word, so joining leaves spaces at the end.
+        # The word of padding is empty, so that joining adds spaces at the end.
         return tf.strings.strip(tf.strings.reduce_join(words, -1, separator=" "))
 
     def get_vocabulary(self) -> list[str]:
@@ -147,12 +147,12 @@ class CaptionTokenizer(keras_nlp.tokenizers.Tokenizer):
         self._set_vocabulary(Vocabulary.load(os.path.join(dir_path, _ASSET)))
 
     def get_config(self) -> dict:
-        """Constructor arguments; the vocabulary travels as an asset."""
+        """Constructor arguments; `save_assets` saves the vocabulary."""
         return super().get_config() | {"vocabulary": None, "max_words": self.max_words}
 
     def _set_vocabulary(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
-        # Eager even while a graph is traced, because later graphs use them too.
+        # Created eagerly even while a graph is traced, because other graphs use them.
         with tf.init_scope():
             self._words = tf.constant(["", *vocabulary.words])
             initializer = tf.lookup.KeyValueTensorInitializer(

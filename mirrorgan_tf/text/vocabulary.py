@@ -1,4 +1,4 @@
-"""Words and their ids, kept as one text file."""
+"""Words and their ids, which are stored as a text file."""
 
 import collections
 import itertools
@@ -17,7 +17,7 @@ from mirrorgan_tf.text.splitting import split_all
 __all__ = ["Vocabulary", "read_captions_pickle"]
 
 _CAPTIONS_AT_ONCE = 16_384
-# Bounds the length of captions that a pickle stores as word ids.
+# A longer word in a pickle could make captions huge, which are written as word ids.
 _LONGEST_WORD = 200
 
 
@@ -28,7 +28,7 @@ class Vocabulary:
         words: the words in the order of their ids.
 
     Raises:
-        ValueError: a word is empty, holds white space or comes twice.
+        ValueError: a word is empty, contains white space or is listed twice.
     """
 
     def __init__(self, words: Iterable[str]) -> None:
@@ -41,16 +41,17 @@ class Vocabulary:
                 )
             if self._ids[word] != row:
                 raise ValueError(
-                    f"words: {reprlib.repr(word)} comes twice; expected distinct words"
+                    f"words: {reprlib.repr(word)} is listed twice; expected distinct "
+                    "words"
                 )
 
     @classmethod
     def from_captions(
         cls, captions: Iterable[str | bytes], minimum_count: int = 1
     ) -> "Vocabulary":
-        """Collects the words that come at least `minimum_count` times.
+        """Collects the words that occur at least `minimum_count` times.
 
-        The order is fixed: by falling count, then by alphabet.
+        The most frequent word comes first; equally frequent words are sorted.
 
         Raises:
             ValueError: minimum_count is below 1.
@@ -66,10 +67,10 @@ class Vocabulary:
 
     @classmethod
     def load(cls, path: str | Path) -> "Vocabulary":
-        """Reads what `save` wrote.
+        """Reads a file that `save` wrote.
 
         Raises:
-            UserError: the file is missing, unreadable or no list of words.
+            UserError: the file can't be read or is not a list of words.
         """
         try:
             words = read_text(path).splitlines()
@@ -84,9 +85,9 @@ class Vocabulary:
 
     @classmethod
     def from_captions_pickle(cls, path: str | Path) -> "Vocabulary":
-        """The words of AttnGAN's `captions.pickle`, with the ids they have there.
+        """The words of AttnGAN's `captions.pickle`, with the ids that they have there.
 
-        Its encoders' embedding has a row for every id, 0 included.
+        The embedding of AttnGAN's encoders has a row for every id, 0 included.
 
         Raises:
             UserError: see `read_captions_pickle`.
@@ -94,7 +95,7 @@ class Vocabulary:
         return read_captions_pickle(path)[2]
 
     def save(self, path: str | Path) -> None:
-        """Writes one word a line, UTF-8: line k holds the word with id k."""
+        """Writes one word a line in UTF-8; the word with id k is in line k."""
         write_atomically(Path(path), "".join(f"{word}\n" for word in self._words))
 
     @property
@@ -132,26 +133,26 @@ class Vocabulary:
 def read_captions_pickle(path: str | Path) -> tuple[list, list, Vocabulary]:
     """Reads AttnGAN's `captions.pickle`.
 
-    It holds captions of train and test as lists of word ids, words by id and ids by
+    It contains captions of train and test as lists of word ids, words by id and ids by
     word; id 0 is '<end>', our padding.
 
     Returns:
-        Captions of train and of test, not checked, and the words.
+        The captions of train and of test, which are not checked, and the words.
 
     Raises:
-        UserError: the file is missing, unsafe or not what AttnGAN writes.
+        UserError: the file can't be read, is unsafe or not AttnGAN's.
     """
     content = load_plain_pickle(path)
     try:
         train, test, words, ids = content
-        listed = [words[word_id] for word_id in range(len(words))]
-        if listed[:1] != ["<end>"]:
-            raise ValueError(f"word 0 is {reprlib.repr(listed[:1])}; expected '<end>'")
-        if max(map(len, listed)) > _LONGEST_WORD:
+        ordered = [words[word_id] for word_id in range(len(words))]
+        if ordered[:1] != ["<end>"]:
+            raise ValueError(f"word 0 is {reprlib.repr(ordered[:1])}; expected '<end>'")
+        if max(map(len, ordered)) > _LONGEST_WORD:
             raise ValueError(f"a word has more than {_LONGEST_WORD} characters")
-        if ids != {word: row for row, word in enumerate(listed)}:
+        if ids != {word: word_id for word_id, word in enumerate(ordered)}:
             raise ValueError("ids by word differ from words by id")
-        return train, test, Vocabulary(listed[1:])
+        return train, test, Vocabulary(ordered[1:])
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(
             f"{path}: not AttnGAN's captions.pickle ({type(error).__name__}: {error}); "

@@ -102,15 +102,15 @@ def entry(first, last, shape=(1,), dtype="F32"):
     "content, message",
     [
         (b"", "is empty"),
-        (safetensors_content({}, length=2**63), "no valid"),
-        (safetensors_content(b"[" * 100_000), "no valid"),
-        (safetensors_content(b'"\xff"'), "no valid"),
-        (safetensors_content({"a": entry(0, 4)}, b"12345"), "no valid"),
-        (safetensors_content({"a": entry(0, 4, (2,))}, b"1234"), "no valid"),
-        (safetensors_content({"a": entry(0, 4, [1] * 100)}, b"1234"), "no valid"),
-        (safetensors_content({"a": entry(0, 0, [0, 2**63])}), "no valid"),
-        (safetensors_content({"a": entry(0, 0, [0, 2**40, 2**40])}), "no valid"),
-        (safetensors_content({"a": entry(0, 4, [2**40] * 32)}, b"1234"), "no valid"),
+        (safetensors_content({}, length=2**63), "not a valid"),
+        (safetensors_content(b"[" * 100_000), "not a valid"),
+        (safetensors_content(b'"\xff"'), "not a valid"),
+        (safetensors_content({"a": entry(0, 4)}, b"12345"), "not a valid"),
+        (safetensors_content({"a": entry(0, 4, (2,))}, b"1234"), "not a valid"),
+        (safetensors_content({"a": entry(0, 4, [1] * 100)}, b"1234"), "not a valid"),
+        (safetensors_content({"a": entry(0, 0, [0, 2**63])}), "not a valid"),
+        (safetensors_content({"a": entry(0, 0, [0, 2**40, 2**40])}), "not a valid"),
+        (safetensors_content({"a": entry(0, 4, [2**40] * 32)}, b"1234"), "not a valid"),
         (safetensors_content({"a": entry(0, 1, dtype="F8_E4M3")}, b"1"), "F8_E4M3"),
         (safetensors_content({}), "contains no parameters"),
         (safetensors_content({"a": entry(0, 4)}, b"\0\0\xc0\x7f"), "not finite"),
@@ -145,16 +145,16 @@ def write_npz(path, content, method=zipfile.ZIP_STORED, name="a.npy"):
     [
         (npy_content((2**44,)), r"a has shape \(17592186044416,\)"),
         (npy_content((2**62, 2**62)), "a has shape"),
-        (npy_content((2**62, 0)), "no readable"),
-        (npy_content((1,) * 100, data=b"12345678"), "no readable"),
+        (npy_content((2**62, 0)), "not a readable"),
+        (npy_content((1,) * 100, data=b"12345678"), "not a readable"),
         (npy_content((-1,), data=b"12345678"), "a has a negative side"),
-        (npy_content((2**40,), "<U0"), "no readable"),
+        (npy_content((2**40,), "<U0"), "not a readable"),
         (npy_content((1,), "O", data=b"12345678"), "Python objects"),
         (npy_content((1,), version=(2, 0)), "a has shape"),
         (npy_content((1,), "<U1", data=b"x\0\0\0"), "a has type <U1, not numbers"),
-        (b"\x93NUMPY\x02\0" + b"\xff" * 4, "no readable"),
-        (b"\x93NUMPY\x01\0\x10\x27" + b"(" * 10_000, "no readable"),
-        (b"", "no readable"),
+        (b"\x93NUMPY\x02\0" + b"\xff" * 4, "not a readable"),
+        (b"\x93NUMPY\x01\0\x10\x27" + b"(" * 10_000, "not a readable"),
+        (b"", "not a readable"),
     ],
     ids=itertools.count(),
 )
@@ -185,7 +185,7 @@ def test_zip_bombs_are_not_unpacked(tmp_path):
             read_state(path)
         # With a wrong size in its header, only so much is unpacked.
         overwrite_unpacked_size(path, 1000)
-        with pytest.raises(UserError, match="no readable"):
+        with pytest.raises(UserError, match="not a readable"):
             read_state(path)
 
 
@@ -194,7 +194,7 @@ def test_zip_bombs_are_not_unpacked(tmp_path):
     [
         (zipfile.ZIP_BZIP2, "a.npy", "another compression than deflate"),
         (zipfile.ZIP_LZMA, "a.npy", "another compression than deflate"),
-        (zipfile.ZIP_STORED, "readme.txt", "readme.txt in it is no .npy file"),
+        (zipfile.ZIP_STORED, "readme.txt", "readme.txt in it is not an .npy file"),
     ],
 )
 def test_other_members_of_npz_files_are_refused(tmp_path, method, name, message):
