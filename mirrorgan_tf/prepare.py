@@ -28,12 +28,6 @@ def define_flags() -> None:
     flags.DEFINE_integer(
         "images_per_shard", 1000, "The most images of a shard.", lower_bound=1
     )
-    flags.DEFINE_integer(
-        "workers",
-        None,
-        "Images to process in parallel; by default, the load decides.",
-        lower_bound=1,
-    )
     define_path("workdir", None, "Not used. The flagfiles of recipes set it.")
 
 
@@ -45,8 +39,6 @@ def main() -> None:
         raise UserError("--out is missing; give the folder to write")
     # Wrong flags are reported before TensorFlow is imported, which takes seconds.
     commands.start_keras()
-    import tensorflow as tf
-
     from mirrorgan_tf.data.packing import pack
     from mirrorgan_tf.data.shards import is_packed
     from mirrorgan_tf.data.sources import choose_vocabulary, open_dataset
@@ -65,7 +57,6 @@ def main() -> None:
             size=config.sizes[-1],
             quality=values.quality,
             images_per_shard=values.images_per_shard,
-            workers=values.workers or tf.data.AUTOTUNE,
             on_bad_example=config.data.on_bad_example,
             notes=verdict.notes,
             remarks=verdict.remarks,

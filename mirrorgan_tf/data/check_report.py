@@ -10,7 +10,7 @@ from mirrorgan_tf.data.decoding import BadImageError, load_image
 from mirrorgan_tf.data.inspection import inspect_images
 from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.data.sources import choose_vocabulary
-from mirrorgan_tf.data.statistics import Findings, image_findings, length_histogram
+from mirrorgan_tf.data.statistics import Findings, image_findings
 from mirrorgan_tf.data.verdict import examine
 from mirrorgan_tf.pictures import caption_grid
 from mirrorgan_tf.progress import Progress
@@ -65,9 +65,6 @@ def check(
         *_table(verdict.captions, images),
         "",
         f"vocabulary: {len(vocabulary):,} words",
-        "",
-        "words a caption, train and val",
-        *length_histogram(verdict.caption_lengths),
         "",
         *(problems or ["no problems"]),
     ]

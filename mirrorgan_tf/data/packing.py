@@ -35,7 +35,6 @@ def pack(
     size: int,
     quality: int = 95,
     images_per_shard: int = 1000,
-    workers: int = tf.data.AUTOTUNE,
     on_bad_example: str = "fail",
     notes: Sequence[str] = (),
     remarks: Sequence[Remark] = (),
@@ -54,7 +53,6 @@ def pack(
         size: side of the crops in px.
         quality: of the JPEGs, from 1 to 100.
         images_per_shard: the most images of a shard.
-        workers: number of images that are processed in parallel.
         on_bad_example: "fail" at images that can't be read, or "skip" them.
         notes: notes on the data set, to store in the manifest.
         remarks: likewise.
@@ -68,7 +66,7 @@ def pack(
             can't be written, or an image is bad and `on_bad_example` is "fail".
     """
     out = Path(out)
-    writer = _ShardWriter(splits, size, quality, workers, on_bad_example)
+    writer = _ShardWriter(splits, size, quality, on_bad_example)
     settings = {
         "version": VERSION,
         "dataset": dataset,
@@ -123,7 +121,7 @@ def _plan_shards(split, images, images_per_shard):
 
 
 class _ShardWriter:
-    def __init__(self, splits, size, quality, workers, on_bad_example):
+    def __init__(self, splits, size, quality, on_bad_example):
         self._splits = splits
         self._files = {
             split: ImageFiles(index, size) for split, index in splits.items()
@@ -132,7 +130,6 @@ class _ShardWriter:
             split: BadExamples(index, on_bad_example) for split, index in splits.items()
         }
         self._quality = quality
-        self._workers = workers
 
     def write(self, out, shards, progress):
         """Writes the shards that are missing or damaged; returns their number."""
@@ -197,7 +194,7 @@ class _ShardWriter:
             return row, jpeg
 
         dataset = tf.data.Dataset.from_tensor_slices(np.array(rows, np.int64))
-        dataset = dataset.map(encode, self._workers, deterministic=True)
+        dataset = dataset.map(encode, tf.data.AUTOTUNE, deterministic=True)
         return dataset.as_numpy_iterator()
 
 

@@ -1,6 +1,7 @@
 """Helpers for readers of data sets: file names, missing files, captions."""
 
 import functools
+import itertools
 import os
 import re
 import shlex
@@ -40,8 +41,8 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 # Decoders put U+FFFD in the place of bytes that they can't decode.
 _UNDECODED = re.compile("[\ud800-\udfff\ufffd]+")
 _UNREADABLE = re.compile("[\0\ud800-\udfff\ufffd]")
-# Bounds of the search for a data set in subfolders: levels, and folders of each level.
-_MOST_LEVELS, _MOST_FOLDERS = 3, 300
+# Bounds the search for a data set in subfolders.
+_MOST_FOLDERS = 500
 _LETTER_OR_DIGIT = re.compile(r"[^\W_]")
 
 
@@ -241,7 +242,7 @@ def index_captioned(
 
 
 def suggest_data_dir(data_dir: Path, is_dataset: Callable[[Path], bool]) -> str:
-    """The end of an error: the right folder, from three levels below to two above.
+    """The end of an error: the right folder, from two levels below to two above.
 
     Args:
         data_dir: the folder that is not the data set.
@@ -257,22 +258,7 @@ def suggest_data_dir(data_dir: Path, is_dataset: Callable[[Path], bool]) -> str:
 
 
 def find_inside(data_dir: Path, is_dataset: Callable[[Path], bool]) -> Path | None:
-    """The first subfolder that is the data set, or None.
-
-    Checks three levels, and no more than 300 folders of each.
-    """
-    level = [data_dir]
-    for _ in range(_MOST_LEVELS):
-        level = [path for folder in level for path in _subfolders(folder)]
-        level = level[:_MOST_FOLDERS]
-        if (place := next(filter(is_dataset, level), None)) is not None:
-            return place
-    return None
-
-
-def _subfolders(folder):
-    try:
-        paths = sorted(folder.iterdir())
-    except OSError:
-        return []
-    return [path for path in paths if path.name[0] != "." and path.is_dir()]
+    """The first subfolder, on two levels, that is the data set, or None."""
+    subfolders = itertools.chain(data_dir.glob("*/"), data_dir.glob("*/*/"))
+    first_ones = sorted(itertools.islice(subfolders, _MOST_FOLDERS))
+    return next(filter(is_dataset, first_ones), None)

@@ -1,9 +1,8 @@
-"""Rows of an index, and its split into training and validation images."""
+"""Splits a data set into training and validation images."""
 
 import dataclasses
 import hashlib
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,33 +10,21 @@ import numpy as np
 from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.errors import UserError
 
-__all__ = ["split_by_name", "take"]
-
-
-def take(index: CaptionedImages, rows: Sequence[int] | np.ndarray) -> CaptionedImages:
-    """An index of these rows, in this order."""
-    rows = np.asarray(rows, np.int64)
-    columns = {}
-    for field in dataclasses.fields(index):
-        column = getattr(index, field.name)
-        if isinstance(column, np.ndarray):
-            columns[field.name] = column[rows]
-        elif field.name not in ("notes", "remarks") and column is not None:
-            columns[field.name] = tuple(column[row] for row in rows.tolist())
-    return dataclasses.replace(index, **columns)
+__all__ = ["split_by_name"]
 
 
 def split_by_name(
     index: CaptionedImages, folder: str | Path, *, val_share: float, seed: int
 ) -> dict[str, CaptionedImages]:
-    """Splits a set in two by its images' names alone.
+    """Splits a data set into training and validation by a hash of each image's name.
 
-    An image is for validation where the SHA-256 of "seed:name", a number in [0, 1),
-    is below the share: it stays there when others come or go. Neither part is empty.
+    The SHA-256 of "seed:name" is taken as a number in [0, 1). Images whose number is
+    below `val_share` are for validation. So an image stays in its split when other
+    images are added or removed. Neither split is empty.
 
     Args:
         index: N images.
-        folder: where the names of the images start; not a part of them.
+        folder: names of images are relative to it.
         val_share: in (0, 1).
         seed: any integer.
 
@@ -53,13 +40,13 @@ def split_by_name(
         )
     names = [Path(os.path.relpath(path, folder)).as_posix() for path in index.paths]
     digests = [hashlib.sha256(f"{seed}:{name}".encode()).digest() for name in names]
-    places = np.array([int.from_bytes(digest[:6]) / 2**48 for digest in digests])
-    val = places < val_share
-    # Neither split may be empty: move the image with the nearest hash.
-    val[places.argmin()], val[places.argmax()] = True, False
+    hashes = np.array([int.from_bytes(digest[:6]) / 2**48 for digest in digests])
+    is_val = hashes < val_share
+    # Neither split may be empty, so the image nearest to the limit changes sides.
+    is_val[hashes.argmin()], is_val[hashes.argmax()] = True, False
     note = f"validation: a share of {val_share:g} of the images, by a hash of the name"
     index = dataclasses.replace(index, notes=(*index.notes, note))
     return {
-        "train": take(index, np.flatnonzero(~val)),
-        "val": take(index, np.flatnonzero(val)),
+        "train": index.select(np.flatnonzero(~is_val)),
+        "val": index.select(np.flatnonzero(is_val)),
     }

@@ -12,13 +12,12 @@ from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.text.splitting import loses_letters, split_all
 from mirrorgan_tf.text.vocabulary import Vocabulary
 
-__all__ = ["Findings", "caption_findings", "image_findings", "length_histogram"]
+__all__ = ["Findings", "caption_findings", "image_findings"]
 
 _CASES_SHOWN = 3
 # With a larger share of unknown words, the vocabulary is most likely that of another
 # data set.
 _MANY_UNKNOWN_WORDS = 0.2
-_LONGEST_BAR = 40
 
 
 @dataclasses.dataclass
@@ -51,11 +50,14 @@ class Findings:
 
 def caption_findings(
     split: str, index: CaptionedImages, vocabulary: Vocabulary, max_words: int
-) -> tuple[Findings, np.ndarray]:
+) -> Findings:
     """Checks the captions of a split.
 
-    Returns:
-        The findings, and the number of known words of each caption, (C,).
+    Args:
+        split: "train" or "val".
+        index: the split.
+        vocabulary: the words that training knows.
+        max_words: the most words of a caption that training uses.
     """
     findings = Findings(split)
     captions = [caption for captions in index.captions for caption in captions]
@@ -114,7 +116,7 @@ def caption_findings(
             if len(set(texts)) < len(texts)
         ),
     )
-    return findings, lengths
+    return findings
 
 
 def image_findings(
@@ -164,17 +166,6 @@ def image_findings(
             repeated.append(f"{path} = {first_path}")
     findings.report("images that repeat another", repeated)
     return findings
-
-
-def length_histogram(words: np.ndarray, *, bins: int = 12) -> list[str]:
-    """A histogram as lines of text: the number of captions by their number of words."""
-    width = -(-(int(words.max(initial=0)) + 1) // bins)
-    counts = np.bincount(words // width)
-    return [
-        f"{number * width:>4}–{number * width + width - 1:<4}{count:>9,} "
-        f"{'#' * round(_LONGEST_BAR * count / counts.max())}"
-        for number, count in enumerate(counts.tolist())
-    ]
 
 
 def _min_median_max(values):

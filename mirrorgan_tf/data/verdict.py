@@ -5,7 +5,6 @@
 
 import dataclasses
 
-import numpy as np
 from absl import logging
 
 from mirrorgan_tf.data.boxes import boxes_outside
@@ -28,7 +27,6 @@ class Verdict:
         errors: why a training can't begin.
         warnings: the remarks, and problems of the captions.
         captions: findings on the captions of each split.
-        caption_lengths: (C,) number of known words of every caption of both splits.
     """
 
     notes: tuple[str, ...]
@@ -36,7 +34,6 @@ class Verdict:
     errors: tuple[str, ...]
     warnings: tuple[str, ...]
     captions: tuple[Findings, ...]
-    caption_lengths: np.ndarray
 
 
 def examine(
@@ -57,12 +54,9 @@ def examine(
         for remark in (*index.remarks, *boxes_outside(index))
     )
     remarks |= dict.fromkeys(shared_images(splits["train"], splits["val"]))
-    captions, lengths = zip(
-        *(
-            caption_findings(split, index, vocabulary, max_words)
-            for split, index in splits.items()
-        ),
-        strict=True,
+    captions = tuple(
+        caption_findings(split, index, vocabulary, max_words)
+        for split, index in splits.items()
     )
     return Verdict(
         notes=tuple(notes),
@@ -73,7 +67,6 @@ def examine(
             *(text for findings in captions for text in findings.warnings),
         ),
         captions=captions,
-        caption_lengths=np.concatenate(lengths),
     )
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import shutil
 
 import numpy as np
@@ -18,9 +19,9 @@ CUT, MISSING, EMPTY = 11, 170, 229
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory):
+def good_index(tmp_path_factory):
     """300 tiny images, each of one colour."""
-    folder = tmp_path_factory.mktemp("sound")
+    folder = tmp_path_factory.mktemp("good")
     paths = [str(folder / f"{row}.jpg") for row in range(COUNT)]
     for row, path in enumerate(paths):
         PIL.Image.new("RGB", (24, 20), (row % 256, 40, 200)).save(path)
@@ -29,17 +30,15 @@ def sound(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def index(sound, tmp_path_factory):
-    """The same, with three bad files: 1 % and no more."""
+def index(good_index, tmp_path_factory):
+    """The same images, of which three are bad: 1 %, the most that are skipped."""
     folder = tmp_path_factory.mktemp("bad")
-    paths = [shutil.copy(path, folder) for path in sound.paths]
+    paths = [shutil.copy(path, folder) for path in good_index.paths]
     content = open(paths[CUT], "rb").read()
     open(paths[CUT], "wb").write(content[: len(content) - 40])
     paths[MISSING] = str(folder / "nowhere.jpg")
     open(paths[EMPTY], "wb").close()
-    return CaptionedImages(
-        tuple(paths), sound.captions, sound.class_ids, sound.image_ids
-    )
+    return dataclasses.replace(good_index, paths=tuple(paths))
 
 
 def make(index, policy="fail", training=True, **changes):
@@ -53,31 +52,29 @@ def take(dataset, count):
     return list(dataset.take(count).as_numpy_iterator())
 
 
-def test_policy_fail_names_the_file_and_the_reason(index):
-    for training in (True, False):
-        with pytest.raises(UserError) as error, data_errors():
-            take(make(index, training=training), COUNT // BATCH + 1)
-        assert any(
-            index.paths[row] in str(error.value) for row in (CUT, MISSING, EMPTY)
-        )
-        assert "--on_bad_example=skip" in str(error.value)
-        assert "\n" not in str(error.value)
+@pytest.mark.parametrize("training", [True, False])
+def test_policy_fail_stops_at_a_bad_image_and_names_it(index, training):
+    with pytest.raises(UserError) as error, data_errors():
+        take(make(index, training=training), COUNT // BATCH + 1)
+    assert any(index.paths[row] in str(error.value) for row in (CUT, MISSING, EMPTY))
+    assert "--on_bad_example=skip" in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
     ("row", "reason"),
     [(CUT, "truncated"), (MISSING, "can't be read"), (EMPTY, "is empty")],
 )
-def test_the_error_says_what_is_wrong_with_the_image(index, row, reason):
+def test_the_error_says_why_the_image_cannot_be_read(index, row, reason):
     with pytest.raises(UserError, match=f"(?i){index.paths[row]}: .*{reason}"):
         BadExamples(index).report([row])
 
 
 def test_skipped_images_are_replaced_and_other_examples_stay_the_same(
-    sound, index, monkeypatch
+    good_index, index, monkeypatch
 ):
     steps = 2 * COUNT // BATCH
-    before = take(make(sound), steps)
+    before = take(make(good_index), steps)
     bad_examples, names = BadExamples(index, "skip"), []
     monkeypatch.setattr(
         "absl.logging.warning", lambda text, *values: names.append(text % values)
@@ -96,14 +93,14 @@ def test_skipped_images_are_replaced_and_other_examples_stay_the_same(
         ):
             assert caption.decode() == f"bird {row}"
             assert abs((image[0, 0, 0] + 1) * 127.5 - row % 256) < 4
-    # Each of the three twice, in two epochs, by different images.
+    # Each of the three is replaced in both epochs, and by different images.
     assert len(replaced) == 6 and len(set(replaced)) > 3
     assert not set(replaced) & {CUT, MISSING, EMPTY}
     assert bad_examples.rows == {CUT, MISSING, EMPTY}
     assert len(names) == 3
     for row in (CUT, MISSING, EMPTY):
         assert sum(index.paths[row] in text for text in names) == 1
-    # They depend on nothing but seed and position.
+    # The replacements depend only on seed and position.
     later = make(index, "skip", start_step=17)
     options = tf.data.Options()
     options.threading.private_threadpool_size = 5
@@ -113,7 +110,7 @@ def test_skipped_images_are_replaced_and_other_examples_stay_the_same(
         tf.nest.map_structure(np.testing.assert_array_equal, batch, other)
 
 
-def test_evaluation_omits_bad_images(index):
+def test_evaluation_leaves_out_bad_images(index):
     batches = take(make(index, "skip", training=False), 99)
     rows = np.concatenate([batch["index"] for batch in batches])
     good = [row for row in range(COUNT) if row not in (CUT, MISSING, EMPTY)]
@@ -122,7 +119,7 @@ def test_evaluation_omits_bad_images(index):
     assert [int(batch["index"][0]) for batch in take(alone, 4)] == [9, 10, 12, 13]
 
 
-def test_images_in_memory_follow_the_same_policy(index):
+def test_batches_from_memory_and_from_files_replace_the_same_images(index):
     with pytest.raises(UserError, match="(?i)truncated"), data_errors():
         decode_images(index, 16)
     decoded = decode_images(index, 16, BadExamples(index, "skip"))
@@ -132,24 +129,23 @@ def test_images_in_memory_follow_the_same_policy(index):
         tf.nest.map_structure(np.testing.assert_array_equal, batch, other)
 
 
-def test_more_than_one_percent_of_bad_images_stop_a_run(index):
-    few = CaptionedImages(
-        index.paths[:240], index.captions[:240], np.arange(240), np.arange(240)
-    )
+def test_more_than_one_percent_of_bad_images_stop_a_training(index):
+    dataset = make(index.select(range(240)), "skip")
     with pytest.raises(UserError, match="3 of 240 images are bad, more than 1%"):
         with data_errors():
-            take(make(few, "skip"), 240 // BATCH + 1)
+            take(dataset, 240 // BATCH + 1)
 
 
-def test_a_missing_folder_is_a_user_error(index):
-    paths = tuple(f"/gone/{row}.jpg" for row in range(5000))
-    gone = CaptionedImages(paths, (("a",),) * 5000, np.arange(5000), np.arange(5000))
+def test_replacements_that_are_all_bad_are_a_user_error():
+    rows = np.arange(5000)
+    paths = tuple(f"/gone/{row}.jpg" for row in rows)
+    dataset = make(CaptionedImages(paths, (("a",),) * 5000, rows, rows), "skip")
     with pytest.raises(UserError, match="images in a row are bad.*/gone/"):
         with data_errors():
-            take(make(gone, "skip"), 1)
+            take(dataset, 1)
 
 
-def test_the_check_before_a_run_reports_missing_empty_and_bad_files(index):
+def test_the_check_before_a_training_finds_missing_empty_and_damaged_files(index):
     with pytest.raises(UserError, match="(?i)truncated"):
         BadExamples(index).check(sample=COUNT)
     quick = BadExamples(index, "skip")

@@ -1,4 +1,4 @@
-"""Every kind of file against Pillow's own pixels."""
+"""Compares decoded images of every kind with Pillow's pixels."""
 
 import io
 
@@ -37,7 +37,7 @@ def encoded(image, kind, **options):
     return buffer.getvalue()
 
 
-def turned(orientation, order):
+def rotated_by(orientation, order):
     exif = PIL.Image.Exif()
     exif.endian = order
     exif[0x10F] = "A camera"
@@ -60,9 +60,9 @@ def with_segments(jpeg, *segments):
     return jpeg[:2] + added + jpeg[2:]
 
 
-def turned_elsewhere(photo):
-    """Images that are turned, but not by EXIF in the first few kilobytes."""
-    jpeg = encoded(photo, "JPEG", **turned(6, "<"))
+def rotated_by_unusual_metadata(photo):
+    """Images that are rotated, but not by EXIF in the first few kilobytes."""
+    jpeg = encoded(photo, "JPEG", **rotated_by(6, "<"))
     other = (0xEF, bytes(30_000))
     long_exif = PIL.Image.Exif()
     long_exif.endian = "<"
@@ -72,7 +72,7 @@ def turned_elsewhere(photo):
     element = "<rdf:Description><tiff:Orientation>3</tiff:Orientation>"
     adobe = b"http://ns.adobe.com/xap/1.0/\0"
     upright = encoded(photo, "JPEG")
-    profile = turned(6, ">")["exif"]
+    profile = rotated_by(6, ">")["exif"]
     raw = f"\nexif\n{len(profile):8d}\n{profile.hex()}\n"
     text, packed_text, packed_xmp, plain_xmp = (PngInfo() for _ in range(4))
     text.add_text("Raw profile type exif", raw)
@@ -104,7 +104,7 @@ def pictures(photo):
         "grey JPEG": (grey, "JPEG", {}),
         "CMYK": (photo.convert("CMYK"), "JPEG", {}),
         "RGB kept": (photo, "JPEG", {"keep_rgb": True}),
-        "upright EXIF": (photo, "JPEG", turned(1, "<")),
+        "upright EXIF": (photo, "JPEG", rotated_by(1, "<")),
         "PNG": (photo, "PNG", {}),
         "palette": (palette, "PNG", {}),
         "palette with a clear colour": (palette, "PNG", {"transparency": 3}),
@@ -112,7 +112,7 @@ def pictures(photo):
         "grey PNG": (grey, "PNG", {}),
         "grey with alpha": (with_alpha(photo).convert("LA"), "PNG", {}),
         "alpha": (with_alpha(photo), "PNG", {}),
-        "turned PNG": (photo, "PNG", turned(6, "<")),
+        "rotated PNG": (photo, "PNG", rotated_by(6, "<")),
         "GIF": (palette, "GIF", {}),
         "animation": (palette, "GIF", {"save_all": True, "append_images": [other]}),
         "BMP": (photo, "BMP", {}),
@@ -121,13 +121,17 @@ def pictures(photo):
     }
     for orientation in range(2, 9):
         order = "<>"[orientation % 2]
-        kinds[f"turned {orientation}"] = (photo, "JPEG", turned(orientation, order))
+        kinds[f"rotated {orientation}"] = (
+            photo,
+            "JPEG",
+            rotated_by(orientation, order),
+        )
     plain = {name: encoded(*kind[:2], **kind[2]) for name, kind in kinds.items()}
-    return plain | turned_elsewhere(photo)
+    return plain | rotated_by_unusual_metadata(photo)
 
 
-def middle(shape, shorter_px=60, size=SIDE, flip=False):
-    """The view of the middle, as in evaluation."""
+def center(shape, shorter_px=60, size=SIDE, flip=False):
+    """The view of the centre, as in evaluation."""
     resized = resized_shape(shape, shorter_px)
     window = tf.concat([[0, 0], shape], 0)
     corner = (resized - size) // 2
@@ -137,22 +141,22 @@ def middle(shape, shorter_px=60, size=SIDE, flip=False):
 
 @pytest.fixture(scope="module")
 def decoders():
-    """Both ways in the graph, as the pipeline runs them: traced once."""
+    """`decode_image` and `decode_view` as functions that are traced once."""
     spec = [tf.TensorSpec([], tf.string)]
     return (
         tf.function(decode_image, input_signature=spec),
         tf.function(
-            lambda content: decode_view(content, middle, 60), input_signature=spec
+            lambda content: decode_view(content, center, 60), input_signature=spec
         ),
     )
 
 
-def pillow(content):
+def decode_by_pillow(content):
     image = PIL.Image.open(io.BytesIO(content))
     return PIL.ImageOps.exif_transpose(image).convert("RGB")
 
 
-def pillow_middle(image, size=SIDE):
+def center_by_pillow(image, size=SIDE):
     scale = 60 / min(image.size)
     width, height = (round(side * scale) for side in image.size)
     image = image.resize((width, height), PIL.Image.Resampling.BILINEAR)
@@ -163,17 +167,17 @@ def pillow_middle(image, size=SIDE):
 def test_pixels_of_all_formats_equal_pillows(photo, decoders):
     whole, part = decoders
     for name, content in pictures(photo).items():
-        expected = pillow(content)
+        expected = decode_by_pillow(content)
         np.testing.assert_array_equal(whole(content), expected, err_msg=name)
-        # Pillow rounds twice.
-        error = np.abs(part(content).numpy().astype(int) - pillow_middle(expected))
+        # Pillow rounds after each axis, so that the last bit may differ.
+        error = np.abs(part(content).numpy().astype(int) - center_by_pillow(expected))
         assert error.max() <= 1 and error.mean() < 0.25, name
 
 
-def test_pillow_also_rotates_the_examples_of_rotated_images(photo):
-    for name, content in turned_elsewhere(photo).items():
+def test_the_images_with_unusual_metadata_are_rotated_according_to_pillow(photo):
+    for name, content in rotated_by_unusual_metadata(photo).items():
         upright = np.asarray(PIL.Image.open(io.BytesIO(content)).convert("RGB"))
-        assert not np.array_equal(np.asarray(pillow(content)), upright), name
+        assert not np.array_equal(np.asarray(decode_by_pillow(content)), upright), name
         assert inspection.orientation(PIL.Image.open(io.BytesIO(content))) > 1, name
 
 
@@ -185,7 +189,7 @@ def test_sixteen_bit_images_keep_their_upper_eight_bits(photo, decoders):
         np.testing.assert_array_equal(decoded[..., 2], values >> 8)
 
 
-def test_truncated_and_foreign_files_raise_an_error(photo, decoders):
+def test_truncated_files_and_other_formats_raise_an_error(photo, decoders):
     jpeg, png = encoded(photo, "JPEG"), encoded(photo, "PNG")
     cut = [jpeg[: len(jpeg) * part // 8] for part in (1, 4, 7)]
     for content in [*cut, jpeg[:-2], png[: len(png) // 2], b"", b"text", jpeg[2:]]:
@@ -197,12 +201,12 @@ def test_truncated_and_foreign_files_raise_an_error(photo, decoders):
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "TIFF"])
 def test_images_above_pillows_pixel_limit_are_refused(photo, monkeypatch, kind):
     content = encoded(photo, kind)
-    # Pillow refuses what has more than twice as many.
+    # Pillow refuses images of more than twice as many pixels.
     monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 157 * 119 // 2)
     with pytest.raises(BadImageError, match="has more than 18,682 pixels, too many"):
         decode_bytes(content)
     if kind == "JPEG":
-        part = tf.function(lambda content: decode_view(content, middle, 60))
+        part = tf.function(lambda content: decode_view(content, center, 60))
         with pytest.raises(tf.errors.OpError, match="more than 18,682 pixels"):
             part(tf.constant(content))
     monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 157 * 119 // 2 + 1)
@@ -237,10 +241,10 @@ def test_bytes_after_the_end_of_a_jpeg_are_ignored(photo, decoders):
 
 
 def test_crops_equal_crops_of_the_whole_resized_image(photo):
-    """The part that is decoded never shows at the crop's edges."""
+    """The pixels at the crop's edges do not depend on the part that is decoded."""
     content = encoded(photo, "JPEG", quality=95)
     resized = np.asarray(
-        pillow(content).resize((79, 60), PIL.Image.Resampling.BILINEAR)
+        decode_by_pillow(content).resize((79, 60), PIL.Image.Resampling.BILINEAR)
     ).astype(int)
 
     @tf.function(
@@ -266,25 +270,25 @@ def test_crops_equal_crops_of_the_whole_resized_image(photo):
 
 
 def test_large_jpegs_decoded_at_reduced_size_stay_close_to_full_decoding(photo):
-    """What is lost by that is less than what JPEG's quality 90 loses."""
+    """The error is smaller than that of JPEG with quality 90."""
     for factor in (3, 7, 17):
         big = photo.resize((157 * factor, 119 * factor), PIL.Image.Resampling.BICUBIC)
         content = encoded(big, "JPEG", quality=90)
-        part = decode_view(content, middle, 60).numpy().astype(int)
-        error = np.abs(part - pillow_middle(pillow(content)))
+        part = decode_view(content, center, 60).numpy().astype(int)
+        error = np.abs(part - center_by_pillow(decode_by_pillow(content)))
         assert error.mean() < 1.5, factor
 
 
 @pytest.mark.parametrize(
     ("box", "expected"),
     [
-        # Half-side 0.75 · 40 = 30 around (60, 50).
+        # Half of the side is 0.75 · 40 = 30, the centre is (60, 50).
         ((40, 35, 40, 30), (30, 20, 90, 80)),
-        # Cut off at the left and above; the centre and the half-side are rounded down.
+        # Cut off at the left and above; the centre and half of the side are rounded.
         ((3, 5, 21, 10), (0, 0, 28, 25)),
-        # At the right and below.
+        # Cut off at the right and below.
         ((140, 100, 17, 19), (134, 95, 157, 119)),
-        # Beside the image: the whole image.
+        # Outside the image.
         ((400, 10, 20, 20), (0, 0, 157, 119)),
     ],
 )
@@ -303,10 +307,10 @@ def test_images_are_cropped_to_the_box_before_resizing(photo):
         view = View.of_crop(window, resized, (1, 3), (size, size))
         return view, tf.reduce_min(window[2:])
 
-    cropped = pillow(content).crop((30, 20, 90, 80))
+    cropped = decode_by_pillow(content).crop((30, 20, 90, 80))
     expected = cropped.resize((20, 20), PIL.Image.Resampling.BILINEAR)
     expected = np.asarray(expected.crop((3, 1, 19, 17))).astype(int)
-    # At 1/2 the JPEG is no smaller than wanted, so that it is decoded so.
+    # The JPEG is decoded at 1/2, which is large enough.
     reduced = decode_view(content, find_view, 20).numpy().astype(int)
     assert np.abs(reduced - expected).mean() < 2
     exact = decode_view(encoded(photo, "PNG"), find_view, 20).numpy().astype(int)

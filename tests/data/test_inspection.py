@@ -8,8 +8,8 @@ from mirrorgan_tf.data.records import CaptionedImages
 from tests.data.trees import write_image
 
 
-def inspect(paths, progress=None):
-    """All of these files, as an index with one caption each."""
+def inspect(paths, progress=lambda done: None):
+    """The facts of files, as an index with one caption each."""
     index = CaptionedImages(
         paths=tuple(map(str, paths)),
         captions=(("a bird",),) * len(paths),
@@ -24,7 +24,7 @@ def write(path, content):
     return path
 
 
-def turned_by(orientation):
+def rotated_by(orientation):
     exif = PIL.Image.Exif()
     exif[0x0112] = orientation
     return exif
@@ -32,7 +32,7 @@ def turned_by(orientation):
 
 @pytest.fixture
 def files(tmp_path):
-    """Files by what they are."""
+    """Files by format and mode."""
     kinds = {
         "JPEG RGB": ("a.jpg", {}),
         "JPEG L": ("grey.jpg", {"mode": "L"}),
@@ -49,9 +49,9 @@ def files(tmp_path):
 
 def test_all_formats_are_decoded_and_described(files):
     paths = list(files.values())
-    calls = []
-    facts = inspect(paths, calls.append)
-    assert calls == list(range(1, len(files) + 1))
+    progress = []
+    facts = inspect(paths, progress.append)
+    assert progress == list(range(1, len(files) + 1))
     for path, kind, fact in zip(paths, files, facts, strict=True):
         content = path.read_bytes()
         assert fact == ImageFacts(
@@ -67,7 +67,7 @@ def test_rotated_images_are_reported(tmp_path):
     for orientation in (1, 3, 6):
         for ending in ("jpg", "png"):
             path = tmp_path / f"{orientation}.{ending}"
-            write_image(path, exif=turned_by(orientation))
+            write_image(path, exif=rotated_by(orientation))
     paths = sorted(tmp_path.iterdir())
     assert [fact.is_rotated for fact in inspect(paths)] == 2 * [False] + 4 * [True]
 

@@ -22,7 +22,7 @@ def index(paths, offsets=None):
 
 @pytest.fixture
 def files(tmp_path):
-    """20 files of three sizes; they differ at their ends or in their middle alone."""
+    """20 files of three sizes that differ in their first, middle or last byte only."""
     paths = []
     for row in range(20):
         content = bytearray(b"x" * (9000 + row % 3))

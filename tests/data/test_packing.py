@@ -26,10 +26,10 @@ SIZE = 32  # Crops; images are packed with a shorter side of 38 px.
 
 @pytest.fixture(scope="module")
 def splits(tmp_path_factory):
-    """Smooth pictures of several shapes, a few with less than 38 px, with boxes."""
+    """Smooth pictures of several shapes with boxes; a few are smaller than 38 px."""
     folder = tmp_path_factory.mktemp("pictures")
     random = np.random.default_rng(0)
-    splits, first = {}, 0
+    splits, first_id = {}, 0
     for split, count in COUNTS.items():
         paths, boxes = [], []
         for row in range(count):
@@ -43,10 +43,10 @@ def splits(tmp_path_factory):
             tuple(paths),
             tuple((f"bird {row}", "ein schöner Vogel\n") for row in range(count)),
             np.arange(count) // 2,
-            first + 10 * np.arange(count),
+            first_id + 10 * np.arange(count),
             np.array(boxes),
         )
-        first += 1000
+        first_id += 1000
     return splits
 
 
@@ -57,7 +57,7 @@ def packed(splits, out, **changes):
 
 @pytest.fixture(scope="module")
 def folder(splits, tmp_path_factory):
-    """A packed set; read only."""
+    """A packed data set; read only."""
     out = tmp_path_factory.mktemp("packed") / "set"
     assert packed(splits, out) == 7
     return out
@@ -87,26 +87,21 @@ def test_the_index_of_a_packed_set_equals_the_original(splits, folder):
 
 
 def test_batches_from_shards_are_close_to_batches_from_files(splits, folder):
-    """The same examples in the same order; pixels but for what JPEG loses."""
-    ours = batches(read(folder)["train"], 12)
-    for batch, other in zip(batches(splits["train"], 12), ours, strict=True):
-        for name in (
-            "captions",
-            "caption_ids",
-            "caption_lengths",
-            "class_ids",
-            "index",
-        ):
+    """The same examples in the same order; JPEG changes the pixels slightly."""
+    from_shards = batches(read(folder)["train"], 12)
+    for batch, other in zip(batches(splits["train"], 12), from_shards, strict=True):
+        for name in batch.keys() - {"images"}:
             np.testing.assert_array_equal(batch[name], other[name])
         error = np.abs(batch["images"][0] - other["images"][0]) * 127.5
         assert error.mean() < 2
-    later = batches(read(folder)["train"], 5, start_step=7)
-    for batch, other in zip(ours[7:], later, strict=True):
+    resumed = batches(read(folder)["train"], 5, start_step=7)
+    for batch, other in zip(from_shards[7:], resumed, strict=True):
         tf.nest.map_structure(np.testing.assert_array_equal, batch, other)
 
 
-def test_any_tensorflow_program_reads_the_shards(splits, folder):
-    """In order, with TFRecordDataset and the features that are documented."""
+def test_shards_are_readable_by_tfrecorddataset_and_the_documented_features(
+    splits, folder
+):
     features = {
         "image/encoded": tf.io.FixedLenFeature([], tf.string),
         "image/id": tf.io.FixedLenFeature([], tf.int64),
@@ -145,7 +140,7 @@ def test_an_interrupted_packing_is_resumed(splits, folder, tmp_path):
         read(tmp_path / "set")
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "set").glob("*-of*")}
     assert len(kept) == 4
-    # As if killed within the third.
+    # A process that is killed in the third shard leaves this file.
     (tmp_path / "set" / ".partial-train-00002-of-00005.tfrecord").write_bytes(b"half")
     done = []
     progress = Progress("packing", 30)
@@ -182,7 +177,7 @@ def test_damaged_shards_are_reported_and_packed_again(splits, folder, tmp_path):
 
 
 def edited(folder, out, edit, name=MANIFEST):
-    """A copy of a packed set with a change to one of its JSON files."""
+    """A copy of a packed data set with a change to one of its JSON files."""
     out = Path(shutil.copytree(folder, out / "set"))
     content = json.loads((out / name).read_text())
     changed = edit(content)
@@ -198,7 +193,7 @@ def test_a_manifest_that_names_files_outside_its_folder_is_refused(
 ):
     def edit(manifest):
         shard = manifest["splits"]["train"][0]
-        # They are there: it is the name that is refused.
+        # The files exist; their names are refused.
         for place in (tmp_path, tmp_path / "set" / "sub"):
             place.mkdir(exist_ok=True)
             for path in folder.glob("train-00000*"):
@@ -307,14 +302,14 @@ def test_packing_fails_at_bad_images_or_skips_them(splits, tmp_path):
     bad = CaptionedImages(
         paths, index.captions * 6, np.zeros(138), np.arange(138), None
     )
-    with pytest.raises(UserError, match=r"nowhere\.jpg: can't be read"):
-        packed(splits | {"train": bad}, tmp_path / "fail")
     with_bad = splits | {"train": bad}
+    with pytest.raises(UserError, match=r"nowhere\.jpg: can't be read"):
+        packed(with_bad, tmp_path / "fail")
     assert packed(with_bad, tmp_path / "skip", on_bad_example="skip") == 30
     assert read(tmp_path / "skip")["train"].image_ids.tolist() == list(range(1, 138))
 
 
-def test_the_command_packs_what_training_reads(run_command, tmp_path, caplog):
+def test_the_command_packs_and_refuses_other_settings(run_command, tmp_path, caplog):
     out = tmp_path / "packed"
     birdlets = [
         "--dataset=birdlets",
@@ -327,7 +322,7 @@ def test_the_command_packs_what_training_reads(run_command, tmp_path, caplog):
     status, _, err = run_command(prepare, *birdlets, "--images_per_shard=4")
     assert status == 0, err
     assert "packing 10/10 images | ETA 0:00 | " in caplog.text
-    # The notes of the verdict on the data set.
+    # A note of the data set's reader.
     assert "COCO 2014" in caplog.text
     manifest = json.loads((out / MANIFEST).read_text())
     assert [shard["images"] for shard in manifest["splits"]["train"]] == [4, 2]

@@ -44,9 +44,11 @@ def decoded(index):
     return decode_images(index, 16)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def make(index, tokenizer, decoded):
-    def make(training=True, **changes):
+    """Makes a dataset of `index`, with other arguments if given."""
+
+    def make(training=True, index=index, tokenizer=tokenizer, **changes):
         arguments = {"sizes": (8, 16), "batch_size": BATCH, "seed": 3}
         arguments |= {"max_words": WORDS, "cache": decoded, **changes}
         return make_dataset(index, tokenizer, training=training, **arguments)
@@ -65,19 +67,9 @@ def assert_same(batches, others):
 
 
 @pytest.fixture(scope="module")
-def run(index, tokenizer, decoded):
-    """The first eight batches of training, beyond three epochs."""
-    dataset = make_dataset(
-        index,
-        tokenizer,
-        sizes=(8, 16),
-        batch_size=BATCH,
-        seed=3,
-        training=True,
-        max_words=WORDS,
-        cache=decoded,
-    )
-    return take(dataset, 8)
+def run(make):
+    """The first eight batches of training, which are more than three epochs."""
+    return take(make(), 8)
 
 
 def test_batches_have_the_documented_keys_shapes_and_types(make):
@@ -111,13 +103,13 @@ def test_each_epoch_visits_every_image_once(run):
     assert tuple(epochs[0]) != tuple(range(COUNT))
 
 
-# In a batch of two epochs, and at the beginning of an epoch.
+# Batch 2 has images of two epochs, batch 5 begins an epoch.
 @pytest.mark.parametrize("start_step", [2, 5])
 def test_start_step_gives_the_batches_from_that_step_on(make, run, start_step):
     assert_same(take(make(start_step=start_step), 8 - start_step), run[start_step:])
 
 
-def test_a_large_start_step_is_fast(make):
+def test_steps_before_a_large_start_step_are_not_made(make):
     batch = take(make(start_step=10**12), 1)[0]
     assert batch["index"].shape == (BATCH,)
 
@@ -148,11 +140,11 @@ def test_seeds_give_different_batches(make, run):
     )
 
 
-def test_reading_from_disk_gives_the_same_as_memory(make, run):
+def test_batches_from_files_equal_batches_from_memory(make, run):
     assert_same(take(make(cache=None), 8), run)
 
 
-def test_images_are_in_range_and_scales_agree(run):
+def test_small_images_are_means_of_the_large_ones(run):
     for batch in run:
         small, big = batch["images"]
         assert -1 <= big.min() < -0.5 < 0.5 < big.max() <= 1
@@ -188,12 +180,12 @@ def test_noflip_mirrors_no_image(make, run):
 
 
 def test_every_caption_of_an_image_is_used(make, index):
-    drawn = {
+    used = {
         (int(row), caption.decode())
         for batch in take(make(), 200)
         for row, (caption,) in zip(batch["index"], batch["captions"], strict=True)
     }
-    assert drawn == {
+    assert used == {
         (row, caption) for row, texts in enumerate(index.captions) for caption in texts
     }
 
@@ -214,15 +206,15 @@ def test_further_captions_follow_the_first_and_change_nothing_else(
     )
     for batch in batches:
         names = ("index", "captions", "caption_ids", "caption_lengths")
-        for row, drawn, ids, lengths in zip(*(batch[n] for n in names), strict=True):
+        for row, texts, ids, lengths in zip(*(batch[n] for n in names), strict=True):
             captions = index.captions[row]
-            place = captions.index(drawn[0].decode())
-            follow = [captions[(place + n) % len(captions)] for n in (0, 1, 2)]
-            assert [caption.decode() for caption in drawn] == follow
-            expected, words = (value.numpy() for value in tokenizer(follow))
-            np.testing.assert_array_equal(lengths, words)
-            short = np.array([caption != LONG for caption in follow])
-            np.testing.assert_array_equal(ids[short], expected[short])
+            place = captions.index(texts[0].decode())
+            next_ones = [captions[(place + n) % len(captions)] for n in (0, 1, 2)]
+            assert [caption.decode() for caption in texts] == next_ones
+            expected_ids, expected_lengths = tokenizer(next_ones)
+            np.testing.assert_array_equal(lengths, expected_lengths)
+            short = np.array([caption != LONG for caption in next_ones])
+            np.testing.assert_array_equal(ids[short], expected_ids.numpy()[short])
 
 
 def test_words_of_long_captions_are_sampled_and_short_ones_kept(run, tokenizer):
@@ -266,23 +258,14 @@ def test_evaluation_crops_the_middle(make, decoded):
     np.testing.assert_allclose(batch["images"][0][0], middle, atol=1e-6)
 
 
-def test_evaluation_uses_the_first_words_of_the_first_caption(index, tokenizer):
+def test_evaluation_uses_the_first_words_of_the_first_caption(make, index, tokenizer):
     long_first = dataclasses.replace(index, captions=((LONG, "a bird"),) * COUNT)
-    dataset = make_dataset(
-        long_first,
-        tokenizer,
-        sizes=(8,),
-        batch_size=BATCH,
-        seed=0,
-        training=False,
-        max_words=WORDS,
-    )
     first_words = tokenizer([LONG])[0].numpy()[0]
-    for batch in take(dataset, 99):
+    for batch in take(make(training=False, index=long_first), 99):
         assert (batch["caption_ids"] == first_words).all()
 
 
-def test_an_index_smaller_than_a_batch_still_trains(make):
+def test_a_batch_may_be_larger_than_the_index(make):
     batch = take(make(batch_size=25), 1)[0]
     counts = np.bincount(batch["index"], minlength=COUNT)
     assert (counts[counts > 0] >= 2).all()
@@ -306,32 +289,11 @@ def test_a_batch_that_workers_cannot_share_equally_is_refused(make):
         make(input_context=tf.distribute.InputContext(3, 0))
 
 
-def test_datasets_can_share_tokenized_captions(make, run, index, tokenizer, decoded):
+def test_captions_can_be_tokenized_before(make, run, index, tokenizer):
     captions = tokenize_captions(index, tokenizer)
-    dataset = make_dataset(
-        index,
-        captions,
-        sizes=(8, 16),
-        batch_size=BATCH,
-        seed=3,
-        training=True,
-        max_words=WORDS,
-        cache=decoded,
-    )
-    assert_same(take(dataset, 2), run[:2])
-    fewer = CaptionedImages(
-        index.paths[:3], index.captions[:3], index.class_ids[:3], index.image_ids[:3]
-    )
+    assert_same(take(make(tokenizer=captions), 2), run[:2])
     with pytest.raises(ValueError, match="captions of 10 images; expected 3"):
-        make_dataset(
-            fewer,
-            captions,
-            sizes=(8,),
-            batch_size=1,
-            seed=0,
-            training=True,
-            max_words=1,
-        )
+        make(tokenizer=captions, index=index.select(range(3)), cache=None)
 
 
 def test_a_strategy_splits_global_batches(make, run):

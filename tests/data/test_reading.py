@@ -22,11 +22,11 @@ from mirrorgan_tf.text.splitting import split_words
         ("7", "7"),
     ],
 )
-def test_captions_become_one_line(text, cleaned):
+def test_white_space_and_lost_characters_become_single_spaces(text, cleaned):
     assert clean_caption(text) == cleaned
 
 
-def test_cleaning_keeps_the_words():
+def test_cleaned_random_captions_have_the_same_words():
     rng = random.Random(4)
     pools = [(32, 127), (9, 14), (28, 32), (0x80, 0x250), (0x2000, 0x2070), (0, 9)]
     texts = [

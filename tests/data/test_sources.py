@@ -56,16 +56,12 @@ def test_two_jsons_are_the_splits(tmp_path):
     assert [len(index) for index in open_dataset(config).values()] == [4, 3]
 
 
-def own_coco_of_two_folders(folder, images):
-    """Two JSONs whose images have the same names, `images` beside each."""
-    for split in ("train", "val"):
+def own_coco_of_two_folders(folder):
+    """Two JSONs whose images have the same names, with `pictures` beside each."""
+    for split, color in (("train", "blue"), ("val", "red")):
         trees.make_own_coco(folder / split, images=3)
-        (folder / split / "pictures").rename(folder / split / images)
-        # Names alone would draw the same picture.
-        for path in (folder / split / images).rglob("*.png"):
-            PIL.Image.new("RGB", (40, 30), "red" if split == "val" else "blue").save(
-                path
-            )
+        for path in (folder / split / "pictures").rglob("*.png"):
+            PIL.Image.new("RGB", (40, 30), color).save(path)
     return Config.from_flags(
         dataset="coco",
         data_dir=str(folder),
@@ -83,7 +79,7 @@ def folders_of(splits, parent):
 
 @pytest.mark.parametrize("images", ["pictures", "."])
 def test_images_are_read_from_the_folder_beside_each_json(tmp_path, images):
-    config = own_coco_of_two_folders(tmp_path, "pictures")
+    config = own_coco_of_two_folders(tmp_path)
     if images == ".":
         for split in ("train", "val"):
             for path in (tmp_path / split / "pictures").iterdir():
@@ -95,32 +91,18 @@ def test_images_are_read_from_the_folder_beside_each_json(tmp_path, images):
 
 
 def test_coco_val_images_names_the_folder_of_validation(tmp_path):
-    config = own_coco_of_two_folders(tmp_path, "pictures")
+    config = own_coco_of_two_folders(tmp_path)
     for split in ("train", "val"):
         (tmp_path / split / "pictures").rename(tmp_path / f"{split}_pictures")
     config = config.replace(coco_images="train_pictures")
     splits = open_dataset(config)
-    # Names collide: without a folder of their own, these are training's.
+    # Without --coco_val_images, the images of the same names are training's.
     (remark,) = shared_images(splits["train"], splits["val"])
     assert remark.count == 3
     config = config.replace(coco_val_images="val_pictures")
     splits = open_dataset(config)
     assert folders_of(splits, tmp_path)["val"] == {"val_pictures"}
     assert not shared_images(splits["train"], splits["val"])
-
-
-def test_one_json_for_both_splits_is_reported_as_a_leak(tmp_path):
-    trees.make_own_coco(tmp_path, images=4)
-    config = Config.from_flags(
-        dataset="coco",
-        data_dir=str(tmp_path),
-        coco_train_json="captions.json",
-        coco_val_json="captions.json",
-        coco_images="pictures",
-    )
-    splits = open_dataset(config)
-    (remark,) = shared_images(splits["train"], splits["val"])
-    assert remark.count == 4
 
 
 @pytest.mark.parametrize("name", ["coco_images", "coco_val_json"])
@@ -148,7 +130,7 @@ def test_a_run_keeps_the_word_ids_of_captions_pickle(archive):
     with open(config.text.captions_pickle, "rb") as file:
         train, test, words, _ = pickle.load(file)
     assert training.vocabulary.words == tuple(words.values())[1:]
-    # The archive's ids of its own captions, by its order of the images.
+    # The archive has word ids of its captions, in the order of its images.
     index = training.splits["train"]
     with open(
         os.path.join(config.data.data_dir, "train", "filenames.pickle"), "rb"
@@ -185,11 +167,16 @@ MAKERS = {
 }
 
 
-@pytest.mark.parametrize("actual", MAKERS)
-@pytest.mark.parametrize("requested", ["birdlets", "cub", "coco", "folder"])
-def test_the_error_names_the_dataset_that_the_folder_holds(actual, requested, tmp_path):
-    if requested == actual:
-        pytest.skip("it is the one requested for")
+@pytest.mark.parametrize(
+    ("actual", "requested"),
+    [
+        (actual, requested)
+        for actual in MAKERS
+        for requested in ("birdlets", "cub", "coco", "folder")
+        if requested != actual
+    ],
+)
+def test_the_error_names_the_dataset_that_is_in_the_folder(actual, requested, tmp_path):
     MAKERS[actual](tmp_path / "data")
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(UserError, match=f"looks like (--dataset=)?{actual}") as error:
@@ -202,7 +189,7 @@ def test_the_error_names_the_dataset_that_the_folder_holds(actual, requested, tm
 
 
 @pytest.mark.parametrize("actual", ["cub", "coco"])
-@pytest.mark.parametrize("place", ["renamed", "one/two", "a/b/c d"])
+@pytest.mark.parametrize("place", ["renamed", "a/b c"])
 def test_the_error_names_the_folder_of_a_nested_or_renamed_dataset(
     actual, place, tmp_path
 ):
@@ -226,7 +213,7 @@ def test_draw_false_reads_birdlets_and_writes_nothing(tmp_path):
         open_dataset(config, draw=False)
     assert list(tmp_path.iterdir()) == []
     make_birdlets(tmp_path / "data")
-    # Those that lie there are of other flags.
+    # The existing birdlets have other settings.
     assert len(open_dataset(config, draw=False)["train"]) == 2
     with pytest.raises(UserError, match="holds other birdlets"):
         open_dataset(config)
@@ -251,10 +238,10 @@ def test_many_unknown_words_are_reported():
     captions = (("a red bird", "a bird of unheard plumage and provenance"),)
     index = CaptionedImages(("x.png",), captions, np.array([0]), np.array([0]))
     known = Vocabulary(["a", "red", "bird", "of", "and"])
-    findings, _ = caption_findings("train", index, known, 8)
+    findings = caption_findings("train", index, known, 8)
     assert (
         "30% of the captions' words are not in the vocabulary" in findings.warnings[0]
     )
     assert "'unheard'" in findings.warnings[0]
     everything = Vocabulary([*known.words, "unheard", "plumage", "provenance"])
-    assert caption_findings("train", index, everything, 8)[0].warnings == []
+    assert caption_findings("train", index, everything, 8).warnings == []

@@ -11,24 +11,18 @@ def picture():
     return np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
 
 
-def mapped(function, image):
-    """The function's result inside Dataset.map, and its static shape."""
-    dataset = tf.data.Dataset.from_tensors(image).map(function)
-    return next(dataset.as_numpy_iterator()), dataset.element_spec.shape.as_list()
-
-
-def test_load_size_is_the_papers():
+def test_load_size_is_76_64ths_as_in_the_paper():
     assert [transforms.load_size(size) for size in (64, 256)] == [76, 304]
 
 
 def cropped(image, corner, flip=False):
-    """A square of 16 px, as the pipeline cuts it."""
+    """A square of 16 px, cropped as in the pipeline."""
     shape = tf.shape(image)[:2]
     window = tf.concat([[0, 0], shape], 0)
     return take_view(image, View.of_crop(window, shape, corner, (16, 16), flip))
 
 
-def test_center_crop_is_the_middle(picture):
+def test_center_corner_cuts_equal_margins(picture):
     corner = transforms.center_corner(tf.constant([20, 30]), 16)
     np.testing.assert_array_equal(cropped(picture, corner), picture[2:18, 7:23])
 
@@ -57,9 +51,10 @@ def test_random_crops_cover_all_places_evenly():
 
 
 def test_flip_mirrors(picture):
-    flipped, _ = mapped(
-        lambda image: cropped(image, (2, 7), tf.constant(0.1) < 0.5), picture
+    dataset = tf.data.Dataset.from_tensors(picture).map(
+        lambda image: cropped(image, (2, 7), tf.constant(0.1) < 0.5)
     )
+    flipped = next(dataset.as_numpy_iterator())
     np.testing.assert_array_equal(flipped, picture[2:18, 7:23][:, ::-1])
     np.testing.assert_array_equal(cropped(picture, (2, 7)), picture[2:18, 7:23])
 
@@ -72,7 +67,7 @@ def test_pyramid_halves_by_means_of_four_pixels():
     np.testing.assert_allclose(small, means, atol=1e-6)
 
 
-def test_floats_and_bytes_are_inverse():
+def test_to_uint8_inverts_to_float_and_clips():
     pixels = np.arange(256, dtype=np.uint8)
     floats = transforms.to_float(pixels).numpy()
     assert (floats[0], floats[-1]) == (-1.0, 1.0)

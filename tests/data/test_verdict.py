@@ -41,7 +41,7 @@ def messages(monkeypatch):
 
 @pytest.fixture
 def folder(tmp_path):
-    """A plain folder with one of everything that is left out or odd."""
+    """A folder with one example of each problem."""
     folder = trees.make_folder(tmp_path / "set", images=4, val_images=3)
     shelf = folder / "train" / "shelf0"
     trees.write_image(shelf / "alone.webp")
@@ -55,7 +55,7 @@ def folder(tmp_path):
     return folder
 
 
-def test_everything_left_out_is_counted_with_its_first_name(folder):
+def test_problems_of_files_and_captions_are_warnings_with_a_count_and_a_name(folder):
     verdict = verdict_of(config_of(folder))
     assert not verdict.errors
     assert verdict.notes == ("training: train; validation: val",)
@@ -89,7 +89,7 @@ def test_check_prepare_and_train_report_the_same(folder, tmp_path, messages):
     assert set(verdict.notes) <= set(messages["info"])
     assert messages["warning"] == list(verdict.warnings)
     messages["warning"].clear()
-    # The command `prepare` does no more than this.
+    # The command `prepare` calls this function.
     announce(verdict)
     assert messages["warning"] == list(verdict.warnings)
     packed = tmp_path / "packed"
@@ -102,16 +102,6 @@ def test_check_prepare_and_train_report_the_same(folder, tmp_path, messages):
         remarks=verdict.remarks,
     )
     assert verdict_of(config_of(packed)).warnings == verdict.warnings
-
-
-def test_boxes_outside_their_image_are_counted(tmp_path):
-    cub = trees.make_cub_original(tmp_path, images_per_class=1)
-    path = cub / "bounding_boxes.txt"
-    path.write_text(path.read_text().replace("1 4.0", "1 400.0", 1))
-    warnings = verdict_of(config_of(cub, "cub")).warnings
-    boxes = [text for text in warnings if text.startswith("boxes")]
-    assert len(boxes) == 1
-    assert boxes[0].startswith("boxes outside of their image: 1, first ")
 
 
 @pytest.mark.parametrize(
@@ -136,7 +126,7 @@ def test_captions_without_known_words_are_an_error_in_all_commands(
     workdir.mkdir()
     with pytest.raises(UserError, match=message):
         Training(config, workdir, tf.distribute.get_strategy())
-    # Else the run would go on with it once the captions are mended.
+    # After the captions are corrected, the run must not continue with this vocabulary.
     assert not (workdir / "vocabulary.txt").exists()
 
 
@@ -146,7 +136,7 @@ def test_too_many_pixels_are_refused_by_all_commands(tmp_path, monkeypatch):
     PIL.Image.new("RGB", (50, 41)).save(big)
     big.with_suffix(".txt").write_text("a bird")
     config = config_of(data_dir)
-    # Twice as many pixels are the limit.
+    # Images may have twice as many pixels.
     monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 1024)
     message = "big.jpg: has more than 2,048 pixels, too many to decode"
     report, stops = check(open_dataset(config), config)

@@ -1,7 +1,7 @@
-"""Builders of data sets as people have them on disk: layouts, names and quirks.
+"""Functions that write small data sets with the layouts and quirks of real ones.
 
-Each takes a folder, which it may have to make, and returns it, ready for
-`--data_dir`. Images are tiny and drawn from their names.
+Each function takes a folder, creates it if it is missing, and returns it for use as
+`--data_dir`. Images are tiny and depend on their names.
 """
 
 import json
@@ -39,7 +39,7 @@ _PARTS = ("wings", "belly", "crown", "beak", "tail")
 
 
 def bird_captions(name: str, count: int) -> list[str]:
-    """Captions that depend on the name alone; a few longer than 18 words."""
+    """Captions that depend only on the name; a few have more than 18 words."""
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     captions = []
     for _ in range(count):
@@ -52,7 +52,7 @@ def bird_captions(name: str, count: int) -> list[str]:
 
 
 def write_image(path: Path, width: int = 40, height: int = 30, **how) -> None:
-    """A picture of two colours, by its ending; `how`: mode, exif, format."""
+    """Writes a picture of two colours; `how` may have mode, exif and format."""
     rng = np.random.default_rng(zlib.crc32(path.name.encode()))
     pixels = np.empty((height, width, 3), np.uint8)
     pixels[:] = rng.integers(0, 256, 3)
@@ -106,7 +106,7 @@ def _write_coco_image(path, place):
     how = ({}, {"mode": "L"}, {"mode": "CMYK"}, {"exif": exif}, {"mode": "P"})[
         place % 5
     ]
-    # A palette needs another format: a few of COCO's endings are wrong too.
+    # JPEG has no palettes. In COCO, too, a few files have the wrong suffix.
     write_image(path, format="PNG" if how.get("mode") == "P" else "JPEG", **how)
 
 
@@ -138,7 +138,7 @@ def _coco_image(name, image_id, folder):
 
 
 def _write_coco_json(path, images, notes, year):
-    # Ids of annotations rise in no particular order, as COCO's do.
+    # Like COCO's, the ids of annotations are in no particular order.
     ids = np.random.default_rng(len(notes)).permutation(len(notes)) + 38
     annotations = [
         {"image_id": image_id, "id": int(note_id), "caption": caption}
@@ -155,7 +155,7 @@ def _write_coco_json(path, images, notes, year):
 
 
 def make_own_coco(folder: Path, *, images: int = 8) -> Path:
-    """Someone's own set: `captions.json`, and `pictures/` with a folder inside."""
+    """A user's images: `captions.json`, and `pictures/` with two subfolders."""
     entries, notes = [], []
     for place in range(images):
         name = f"{'day' if place % 2 else 'night'}/{place}.png"
@@ -220,7 +220,7 @@ def make_cub_original(
 def _write_caption_file(path, key, count):
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = bird_captions(key, count)
-    # As in Reed et al.'s: spaces at the end, characters lost, a blank last line.
+    # Like Reed et al.'s files: spaces at the end, lost characters, a blank last line.
     lines[0] += " "
     lines[-1] = lines[-1].replace(" is ", " is\ufffd\ufffd")
     path.write_text("\n".join(lines) + "\n\n", encoding="utf-8")
@@ -265,7 +265,7 @@ def make_cub_preprocessed(
             for key in part_keys
             for caption in bird_captions(key, 10)
         ]
-        # An order of its own, which ours must not be.
+        # AttnGAN's order of the words, which differs from that of `Vocabulary`.
         words += sorted({word for row in tokens for word in row} - {*words})[::-1]
         captions.append([[words.index(word) + 1 for word in row] for row in tokens])
     ixtoword = dict(enumerate(["<end>", *words]))
