@@ -28,7 +28,7 @@ def _folder_config(config, folder, words):
 
 
 def _train_stream(config, stage_of, steps):
-    """Losses of steps on the config's data set, the stage and the vocabulary."""
+    """Trains on the config's data set; returns losses, the stage and its tokenizer."""
     index = open_dataset(config)["train"]
     vocabulary = Vocabulary.from_captions(
         caption for captions in index.captions for caption in captions
@@ -81,7 +81,7 @@ def test_first_20_steps_after_init_from_have_lower_losses_than_from_scratch(
     preset, tiny_config, tmp_path
 ):
     folder, _ = preset
-    # With a word that the source lacks, and so with other word ids.
+    # A word that the source lacks changes the ids of the other words.
     config = _folder_config(tiny_config, tmp_path, ["a", "bird", "asleep"])
 
     def scratch(size, _):
@@ -98,7 +98,7 @@ def test_first_20_steps_after_init_from_have_lower_losses_than_from_scratch(
     assert np.mean(from_preset) < np.mean(from_scratch)
 
 
-def test_generator_and_its_average_are_taken_and_discriminators_reported_missing(
+def test_generator_and_its_average_are_copied_and_discriminators_reported_missing(
     preset, tiny_config, caplog
 ):
     folder, model = preset
@@ -115,7 +115,7 @@ def test_generator_and_its_average_are_taken_and_discriminators_reported_missing
     assert "has no discriminators 0" in caplog.text
 
 
-def test_discriminators_of_a_workdir_are_taken(tiny_config, trained_workdir, tmp_path):
+def test_discriminators_of_a_workdir_are_copied(tiny_config, trained_workdir, tmp_path):
     workdir = tmp_path / "run"
     shutil.copytree(trained_workdir, workdir)
     source = GlamStage.from_config(tiny_config, 7)

@@ -8,7 +8,12 @@ from mirrorgan_tf.config.registry import DATASETS
 from mirrorgan_tf.data.reading import find_inside
 from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.data.registry import dataset_class, find_dataset
-from mirrorgan_tf.data.shards import is_packed, read_packed, read_settings
+from mirrorgan_tf.data.shards import (
+    MANIFEST,
+    is_packed,
+    read_packed,
+    read_settings,
+)
 from mirrorgan_tf.data.transforms import load_size
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.text.vocabulary import Vocabulary
@@ -71,10 +76,16 @@ def guess_dataset(data_dir: str | Path) -> str:
     """The `--dataset` of a folder; "folder" if no other one is recognised.
 
     If the data set is in a subfolder, its reader's error names that subfolder.
+
+    Raises:
+        UserError: the folder is packed, but its manifest names no data set.
     """
     data_dir = Path(data_dir)
     if is_packed(data_dir):
-        return read_settings(data_dir).get("dataset", _PLAIN_FOLDER)
+        name = read_settings(data_dir).get("dataset")
+        if name not in tuple(DATASETS):
+            raise UserError(f"{data_dir / MANIFEST}: the data set {name!r} is unknown")
+        return name
     name, _ = _recognise_nested(data_dir)
     return name or _PLAIN_FOLDER
 

@@ -9,7 +9,7 @@ from mirrorgan_tf.models import backbones, torchvision
 
 @contextlib.contextmanager
 def _replaced(**builds):
-    """Replaces torchvision's networks by others, (side, build)."""
+    """Replaces torchvision's networks by others, given as (side, build)."""
     with pytest.MonkeyPatch.context() as patch:
         for name, (size_px, build) in builds.items():
             architecture = backbones._FROZEN_NETWORKS[name]._replace(
@@ -36,7 +36,7 @@ def _tiny_inception(side):
     """A small network with some of Inception's names, which builds quickly."""
     images = x = layers.Input((side, side, 3))
     for name in ("Conv2d_1a_3x3", "Mixed_6e"):
-        # The largest feature map; it has no weights.
+        # Mixed_5d is the largest feature map; in this network it has no weights.
         if name == "Mixed_6e":
             x = layers.Identity(name="Mixed_5d")(x)
         x = layers.Conv2D(4, 3, 2, use_bias=False, name=f"{name}.conv")(x)
@@ -47,7 +47,7 @@ def _tiny_inception(side):
 
 @pytest.fixture(scope="module")
 def tiny_backbones():
-    """Small networks with some of torchvision's names, for tests of other parts."""
+    """Small networks with some of torchvision's names, for tests that need no more."""
     with _replaced(
         inception_v3_torchvision=(16, _tiny_inception),
         resnet152_torchvision=(

@@ -1,4 +1,4 @@
-"""Conversion of files like the original's to a workdir, with tiny networks."""
+"""Converts files like the original's to a workdir, with tiny networks."""
 
 import pickle
 
@@ -106,7 +106,7 @@ def checkpoints(files, *names, **changes):
     paths = {name: str(files[name]) for name in ("text_encoder", "image_encoder")}
     paths |= {name: str(files[name]) for name in names if name != "netD"}
     if "netD" in names:
-        # In any order.
+        # The order of the files does not matter.
         paths["discriminators"] = (str(files["netD1"]), str(files["netD0"]))
     return Checkpoints(**(paths | changes))
 
@@ -135,7 +135,7 @@ def converted(files, tmp_path_factory):
     return workdir
 
 
-def test_workdir_generates_the_images_of_the_networks(converted, networks):
+def test_the_workdir_generates_the_same_images_as_the_networks(converted, networks):
     run = open_workdir(converted)
     assert run.step == 13
     outputs = run.describe(CAPTIONS, seed=5)
@@ -178,7 +178,7 @@ def test_settings_come_from_the_files_and_from_the_user(converted, original_conf
     assert steps == [11, 12, 13]
 
 
-def test_training_continues_from_a_conversion(files, converted, tmp_path):
+def test_training_continues_in_a_converted_workdir(files, converted, tmp_path):
     workdir = tmp_path / "run"
     convert(checkpoints(files, *ALL), user_config(files), workdir, generator_step=12)
     config = read_config(workdir / "flags.cfg").replace(
@@ -194,13 +194,14 @@ def test_training_continues_from_a_conversion(files, converted, tmp_path):
         open_workdir(path).glam.trainable_variables for path in (converted, workdir)
     )
     changes = [np.abs(a - b).max() for a, b in zip(before, after, strict=True)]
-    # Adam's first step is the learning rate; the moving average reduces it.
+    # Adam's first step has the size of the learning rate; the average is smaller.
     assert 0 < max(changes) < config.glam.generator_learning_rate
 
 
-def test_attngan_without_stream_and_discriminators(files, tmp_path, networks):
-    config = config_of(networks["generator"]).replace(sentence_attention=False)
-    glam = build_glam(config)
+def test_attngan_is_converted_without_stream_and_discriminators(
+    files, original_config, networks, tmp_path
+):
+    glam = build_glam(original_config.replace(sentence_attention=False))
     np.savez(tmp_path / "netG.npz", **pytorch_state(glam))
     workdir = tmp_path / "run"
     generator = {"generator": str(tmp_path / "netG.npz")}
@@ -214,9 +215,9 @@ def test_attngan_without_stream_and_discriminators(files, tmp_path, networks):
     assert sheet.std() > 0
     for a, b in zip(run.glam.get_weights(), glam.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
-    # Stage stream is left to be trained.
+    # Stage stream can still be trained.
     assert saved_step(workdir / "stream") == 0
-    # Evaluation works without STREAM.
+    # Only metrics that need STREAM are refused.
     extractors = model_extractors(run)
     images = outputs["images"][-1]
     _, expected = networks["image_encoder"](images / 127.5 - 1)
@@ -224,18 +225,6 @@ def test_attngan_without_stream_and_discriminators(files, tmp_path, networks):
     np.testing.assert_allclose(code, expected, atol=1e-4)
     with pytest.raises(UserError, match="needs STREAM, and the run has none"):
         extractors["stream"]()
-
-
-def config_of(glam):
-    return Config.from_flags(
-        base_size=glam.base_size,
-        scales=glam.stages,
-        generator_width=glam.width,
-        residual_blocks=glam.residual_blocks,
-        noise_dim=glam.noise_dim,
-        condition_dim=glam.condition_dim,
-        words_dim=8,
-    )
 
 
 def assert_refused(
@@ -250,7 +239,7 @@ def assert_refused(
             explicit_settings=frozenset(explicit),
         )
     assert "\n" not in str(failure.value) and len(str(failure.value)) < 1000
-    # No partial folder is left, hidden or not.
+    # No partial folder remains.
     assert sorted(workdir.parent.iterdir()) == before
 
 
@@ -360,13 +349,15 @@ def test_incomplete_sets_of_files_are_refused(changes, message):
         Checkpoints(**{"text_encoder": "a", "image_encoder": "b"} | changes)
 
 
-def test_existing_folders_are_kept(files, converted, tmp_path):
+def test_a_workdir_that_exists_is_refused(files, converted, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     for workdir in (converted, tmp_path, tmp_path / "notes.txt"):
         assert_refused(files, workdir, "exists and is not an empty folder")
 
 
-def test_full_disk_leaves_nothing(files, tmp_path, monkeypatch):
+def test_a_full_disk_is_a_user_error_and_leaves_no_workdir(
+    files, tmp_path, monkeypatch
+):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
@@ -381,7 +372,7 @@ def parse(*arguments):
     return values
 
 
-def test_flags_override_the_flagfile_of_the_data_set():
+def test_flags_override_the_recipe_of_the_data_set():
     values = parse("--dataset=coco", "--glam_steps=7", "--image_encoder=a.pth")
     config, explicit = read_settings(values)
     assert explicit == {"dataset", "glam_steps"}
@@ -392,7 +383,7 @@ def test_flags_override_the_flagfile_of_the_data_set():
         read_settings(parse())
 
 
-def test_data_set_without_recipe_needs_its_settings():
+def test_a_data_set_without_a_recipe_needs_settings():
     with pytest.raises(UserError, match=r"no recipe .*--max_words, --stem_steps"):
         read_settings(parse("--dataset=folder"))
     config, _ = read_settings(

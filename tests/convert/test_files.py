@@ -1,4 +1,4 @@
-"""Reading parameters without PyTorch."""
+"""Reads .npz and .safetensors files."""
 
 import contextlib
 import itertools
@@ -104,13 +104,9 @@ def entry(first, last, shape=(1,), dtype="F32"):
         (b"", "is empty"),
         (safetensors_content({}, length=2**63), "not a valid"),
         (safetensors_content(b"[" * 100_000), "not a valid"),
-        (safetensors_content(b'"\xff"'), "not a valid"),
-        (safetensors_content({"a": entry(0, 4)}, b"12345"), "not a valid"),
         (safetensors_content({"a": entry(0, 4, (2,))}, b"1234"), "not a valid"),
         (safetensors_content({"a": entry(0, 4, [1] * 100)}, b"1234"), "not a valid"),
-        (safetensors_content({"a": entry(0, 0, [0, 2**63])}), "not a valid"),
         (safetensors_content({"a": entry(0, 0, [0, 2**40, 2**40])}), "not a valid"),
-        (safetensors_content({"a": entry(0, 4, [2**40] * 32)}, b"1234"), "not a valid"),
         (safetensors_content({"a": entry(0, 1, dtype="F8_E4M3")}, b"1"), "F8_E4M3"),
         (safetensors_content({}), "contains no parameters"),
         (safetensors_content({"a": entry(0, 4)}, b"\0\0\xc0\x7f"), "not finite"),
@@ -183,7 +179,7 @@ def test_zip_bombs_are_not_unpacked(tmp_path):
     with little_memory():
         with pytest.raises(UserError, match="unpacked it has 73,400,"):
             read_state(path)
-        # With a wrong size in its header, only so much is unpacked.
+        # If the header says a smaller size, only that size is unpacked.
         overwrite_unpacked_size(path, 1000)
         with pytest.raises(UserError, match="not a readable"):
             read_state(path)

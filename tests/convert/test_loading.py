@@ -55,7 +55,7 @@ CASES = {
             lambda size=size: _discriminator(size),
             networks.load_discriminator,
         )
-        for size in (64, 256, 512)
+        for size in (64, 256)
     },
 }
 
@@ -71,7 +71,7 @@ def test_conversion_in_both_directions_changes_nothing(name):
     model = build()
     _randomise(model)
     state = pytorch_state(model)
-    # The sizes come from the state alone.
+    # The sizes are inferred from the state.
     loaded = load(state)
     for a, b in zip(model.get_weights(), loaded.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)

@@ -1,4 +1,4 @@
-"""Hand-written PyTorch files, without PyTorch."""
+"""Checks hand-written PyTorch files; needs no PyTorch."""
 
 import io
 import pickle
@@ -102,7 +102,7 @@ NESTED_TUPLES = b"(tp0\n" + b"(g0\ng0\ntp0\n" * 60
         b"",
     ],
 )
-def test_expensive_files_are_refused_without_cost(tmp_path, file_of, content):
+def test_unsafe_files_are_refused_before_they_cost_memory(tmp_path, file_of, content):
     content = file_of(content)
     tracemalloc.start()
     try:
@@ -124,8 +124,8 @@ def test_zip_bomb_is_not_unpacked(tmp_path):
 
 
 def test_zip_file_after_a_pickle_is_checked_as_a_pickle(tmp_path):
-    # PyTorch reads a file that begins with a pickle in its old format, even if it ends
-    # like a zip file.
+    # PyTorch reads a file that begins with a pickle in its old format, even if a zip
+    # file follows.
     malicious = legacy(b"\x80\x02cbuiltins\nbytearray\nJ\x00\xca\x9a\x3b\x85R.")
     with pytest.raises(RefusedError, match="bytearray"):
         write_and_check(tmp_path, malicious + zipped(state_of(b"N")))

@@ -1,4 +1,4 @@
-"""torchvision's networks by their definition, with two sets of operations.
+"""torchvision's Inception v3 and ResNet, written in plain operations.
 
 `TensorFlow` has tf.nn's operations with explicit padding, `Torch` has PyTorch's. Both
 read parameters by torchvision's names. The networks return features by stage.

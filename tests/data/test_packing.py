@@ -245,7 +245,10 @@ def test_an_invalid_manifest_is_a_user_error(folder, tmp_path, edit):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", ["[]", '{"settings": []}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "content",
+    ["[]", '{"settings": []}', '{"settings": {"dataset": [1]}}', "[" * 100_000],
+)
 def test_guessing_the_dataset_of_an_invalid_manifest_is_a_user_error(tmp_path, content):
     (tmp_path / MANIFEST).write_text(content)
     with pytest.raises(UserError, match=MANIFEST):

@@ -89,14 +89,13 @@ def make_coco(
             prefix = f"COCO_{split}2014_" if year == 2014 else ""
             name = f"{prefix}{image_id:012d}.jpg"
             _write_coco_image(folder / f"{split}{year}" / name, place if quirks else 0)
-            images.append(_coco_image(name, image_id, f"{split}{year}"))
+            images.append({"license": 3, "file_name": name, "id": image_id})
             if place < count:
                 captions = _coco_captions(name, place if quirks else 0)
                 notes += [(image_id, caption) for caption in captions]
         first += 7 * (count + 1)
-        _write_coco_json(
-            folder / "annotations" / f"captions_{split}{year}.json", images, notes, year
-        )
+        json_file = folder / "annotations" / f"captions_{split}{year}.json"
+        _write_coco_json(json_file, images, notes)
     return folder
 
 
@@ -124,32 +123,14 @@ def _coco_captions(name, place):
     return captions
 
 
-def _coco_image(name, image_id, folder):
-    return {
-        "license": 3,
-        "file_name": name,
-        "coco_url": f"http://images.cocodataset.org/{folder}/{name}",
-        "height": 30,
-        "width": 40,
-        "date_captured": "2013-11-14 17:02:52",
-        "flickr_url": f"http://farm9.staticflickr.com/{image_id}/z.jpg",
-        "id": image_id,
-    }
-
-
-def _write_coco_json(path, images, notes, year):
+def _write_coco_json(path, images, notes):
     # Like COCO's, the ids of annotations are in no particular order.
     ids = np.random.default_rng(len(notes)).permutation(len(notes)) + 38
     annotations = [
         {"image_id": image_id, "id": int(note_id), "caption": caption}
         for (image_id, caption), note_id in zip(notes, ids, strict=True)
     ]
-    content = {
-        "info": {"description": "", "year": year, "version": "1.0"},
-        "images": images,
-        "licenses": [{"url": "", "id": 3, "name": ""}],
-        "annotations": annotations,
-    }
+    content = {"info": {}, "images": images, "annotations": annotations}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content), encoding="utf-8")
 
@@ -162,7 +143,7 @@ def make_own_coco(folder: Path, *, images: int = 8) -> Path:
         write_image(folder / "pictures" / name)
         entries.append({"id": place, "file_name": name})
         notes += [(place, caption) for caption in bird_captions(name, 2)]
-    _write_coco_json(folder / "captions.json", entries, notes, 2024)
+    _write_coco_json(folder / "captions.json", entries, notes)
     return folder
 
 
