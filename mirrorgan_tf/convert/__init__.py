@@ -1,1 +1,1 @@
-"""The original PyTorch networks' parameters in ours, and proof that they fit."""
+"""Converts checkpoints of the original PyTorch networks."""

@@ -173,7 +173,7 @@ def _resample(pixels, view):
     tall = tf.gather(tall, places[1, : blocks[1]], axis=1)
     wide = tf.matmul(weights[1, : blocks[1]], tall)
     wide = tf.transpose(tf.reshape(wide, (blocks[0], -1, _BLOCK)), (0, 2, 1))
-    # Rounds like Pillow; 0.0001 more makes ties independent of the order of summation.
+    # Rounds like Pillow. With 0.0001 more, rounding errors do not decide ties.
     wide = tf.cast(wide + 0.5001, tf.uint8)
     image = tf.reshape(wide, (blocks[0] * _BLOCK, -1, 3))
     return image[: view.shape[0], : view.shape[1]]

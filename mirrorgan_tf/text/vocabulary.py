@@ -17,7 +17,7 @@ from mirrorgan_tf.text.splitting import split_all
 __all__ = ["Vocabulary", "read_captions_pickle"]
 
 _CAPTIONS_AT_ONCE = 16_384
-# A longer word in a pickle could make captions huge, which are written as word ids.
+# Bounds the captions of a pickle, which contain a word as often as its id.
 _LONGEST_WORD = 200
 
 

@@ -178,6 +178,20 @@ def test_settings_come_from_the_files_and_from_the_user(converted, original_conf
     assert steps == [11, 12, 13]
 
 
+def test_backbones_are_frozen_and_saved_with_the_encoder(networks, tmp_path):
+    encoder = networks["image_encoder"]
+    assert len(encoder.trainable_variables) == 3
+    before = encoder.backbone.get_weights()
+    images = np.random.default_rng(1).uniform(-1, 1, (2, 16, 16, 3))
+    regions, _ = encoder(images, training=True)
+    for a, b in zip(before, encoder.backbone.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    encoder.save(tmp_path / "encoder.keras")
+    loaded = keras.saving.load_model(tmp_path / "encoder.keras")
+    assert loaded.get_config() == encoder.get_config()
+    np.testing.assert_array_equal(loaded(images)[0], regions)
+
+
 def test_training_continues_in_a_converted_workdir(files, converted, tmp_path):
     workdir = tmp_path / "run"
     convert(checkpoints(files, *ALL), user_config(files), workdir, generator_step=12)

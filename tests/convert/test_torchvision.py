@@ -126,17 +126,3 @@ def test_conversion_in_both_directions_changes_nothing(request, name):
     load_pytorch_state(encoder, state | ignored)
     for a, b in zip(before, encoder.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
-
-
-def test_backbones_are_frozen_and_saved_with_the_encoder(image_encoder, tmp_path):
-    encoder, _ = image_encoder
-    assert len(encoder.trainable_variables) == 3
-    before = encoder.backbone.get_weights()
-    images = random_images(75)
-    regions, _ = encoder(images, training=True)
-    for a, b in zip(before, encoder.backbone.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
-    encoder.save(tmp_path / "encoder.keras")
-    loaded = keras.saving.load_model(tmp_path / "encoder.keras")
-    assert loaded.get_config() == encoder.get_config()
-    np.testing.assert_array_equal(loaded(images)[0], regions)
