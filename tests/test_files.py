@@ -4,8 +4,6 @@ import socket
 import pytest
 
 from mirrorgan_tf.convert.files import read_state
-from mirrorgan_tf.data.boxes import boxes_outside
-from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import open_regular, read_bytes
 from mirrorgan_tf.generate import read_captions
@@ -49,11 +47,3 @@ def test_readers_refuse_a_pipe_instead_of_waiting_for_a_writer(suffix, read, tmp
     os.mkfifo(path)
     with pytest.raises(UserError, match=f"pipe{suffix}.*not a regular file"):
         read(path)
-
-
-def test_boxes_of_an_image_that_is_a_pipe_are_skipped(tmp_path):
-    os.mkfifo(tmp_path / "pipe.png")
-    index = CaptionedImages(
-        (str(tmp_path / "pipe.png"),), (("a bird",),), [0], [0], [(0, 0, 9, 9)]
-    )
-    assert boxes_outside(index) == ()

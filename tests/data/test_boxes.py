@@ -1,3 +1,5 @@
+import os
+
 import PIL.Image
 
 from mirrorgan_tf.data.boxes import boxes_outside
@@ -52,5 +54,6 @@ def test_boxes_are_compared_with_the_size_after_exif_rotation(tmp_path):
 
 def test_unreadable_images_are_skipped(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"no image")
-    paths = [tmp_path / "a.jpg", tmp_path / "none.jpg"]
-    assert boxes_outside(index(paths, [(0, 0, 9, 9)] * 2)) == ()
+    os.mkfifo(tmp_path / "pipe.jpg")
+    paths = [tmp_path / f"{name}.jpg" for name in ("a", "pipe", "missing")]
+    assert boxes_outside(index(paths, [(0, 0, 9, 9)] * 3)) == ()

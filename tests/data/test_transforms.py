@@ -22,11 +22,6 @@ def cropped(image, corner, flip=False):
     return take_view(image, View.of_crop(window, shape, corner, (16, 16), flip))
 
 
-def test_center_corner_cuts_equal_margins(picture):
-    corner = transforms.center_corner(tf.constant([20, 30]), 16)
-    np.testing.assert_array_equal(cropped(picture, corner), picture[2:18, 7:23])
-
-
 @pytest.mark.parametrize(
     ("uniform", "top", "left"),
     [((0.0, 0.0), 0, 0), ((0.5, 0.5), 2, 7), ((0.9999999, 0.9999999), 4, 14)],

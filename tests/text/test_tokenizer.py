@@ -4,7 +4,6 @@ import re
 import sys
 import unicodedata
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -161,33 +160,6 @@ def test_tokenizer_is_restored_from_config_and_assets(tokenizer, tmp_path):
     restored.load_assets(str(tmp_path))
     assert restored.max_words == tokenizer.max_words
     np.testing.assert_array_equal(restored(["a bird"])[0], tokenizer(["a bird"])[0])
-
-
-def test_a_saved_keras_model_holds_the_vocabulary(tokenizer, tmp_path):
-    class Holder(keras.Model):
-        def __init__(self, tokenizer, **kwargs):
-            super().__init__(**kwargs)
-            self.tokenizer = tokenizer
-
-        def call(self, inputs):
-            return inputs
-
-        def get_config(self):
-            layer = keras.saving.serialize_keras_object(self.tokenizer)
-            return {"tokenizer": layer}
-
-        @classmethod
-        def from_config(cls, config):
-            layer = keras.saving.deserialize_keras_object(config["tokenizer"])
-            return cls(layer)
-
-    holder = Holder(tokenizer)
-    holder(np.zeros((1, 1), np.float32))
-    holder.save(tmp_path / "holder.keras")
-    restored = keras.saving.load_model(
-        tmp_path / "holder.keras", custom_objects={"Holder": Holder}
-    )
-    assert restored.tokenizer.get_vocabulary() == tokenizer.get_vocabulary()
 
 
 def test_tokenizing_a_dataset_keeps_static_shapes(tokenizer):

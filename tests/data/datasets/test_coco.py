@@ -191,8 +191,8 @@ def test_file_names_may_be_relative_to_the_second_folder(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32", "utf-16-be"])
-def test_every_encoding_of_json_is_read(tree, encoding):
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_json_in_utf_16_is_read(tree, encoding):
     before = read_val(tree)
     path = tree / "annotations" / "captions_val2014.json"
     content = json.dumps(read(tree), ensure_ascii=False)

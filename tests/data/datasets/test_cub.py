@@ -89,7 +89,7 @@ def test_attngans_archive_is_read(tmp_path, text, protocol):
             for path, captions in zip(index.paths, index.captions, strict=True):
                 key = "/".join(path.split("/")[-2:]).removesuffix(".jpg")
                 expected = trees.bird_captions(key, 10)
-                # The pickle has words alone.
+                # The pickle has only words, no punctuation.
                 if not text:
                     expected = [caption.replace(",", "") for caption in expected]
                 assert captions == tuple(expected)
@@ -205,7 +205,7 @@ def test_a_broken_archive_is_a_user_error(tmp_path, file, change, words):
     assert words in str(error.value)
 
 
-def test_everything_left_out_is_counted_with_its_first_name(original):
+def test_files_that_are_left_out_are_counted_and_the_first_is_named(original):
     edit(original / "trainvalclasses.txt", trees.BIRD_CLASSES[4], "")
     edit(original / "text_c10" / f"{FIRST}.txt", "\n", "\n\n...\n")
     first_class = original / "images" / trees.BIRD_CLASSES[0]
@@ -223,7 +223,7 @@ def test_everything_left_out_is_counted_with_its_first_name(original):
     ]
     first_train = f"{trees.BIRD_CLASSES[2]}/Sooty_Albatross_0001_2000.txt"
     assert remarks == {
-        # The builder's files have a lost character in their last line.
+        # The last line of each file of `trees` has a lost character.
         "captions with characters that can't be read (not UTF-8?)": (
             21,
             f"{texts / first_train}: line 10",

@@ -159,10 +159,6 @@ def test_files_that_are_left_out_are_counted_and_the_first_is_named(tmp_path):
     ("content", "message"),
     [
         ("a\nred bird".encode("utf-16-le"), "line 1: a NUL character"),
-        (
-            b"version https://git-lfs.github.com/spec/v1\noid x\n",
-            "is a Git LFS pointer",
-        ),
         (b"<!DOCTYPE html>\n<title>404</title>\n", "is a web page"),
     ],
 )
