@@ -1,12 +1,10 @@
 """Helpers for readers of data sets: file names, missing files, captions."""
 
 import functools
-import itertools
 import os
 import re
-import shlex
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +21,11 @@ __all__ = [
     "check_files",
     "check_names",
     "clean_caption",
-    "find_inside",
     "has_unreadable_characters",
     "image_suffixes",
     "index_captioned",
     "is_image_name",
     "read_caption_files",
-    "suggest_data_dir",
 ]
 
 # A kind of `Remark`.
@@ -41,8 +37,6 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 # Decoders put U+FFFD in the place of bytes that they can't decode.
 _UNDECODED = re.compile("[\ud800-\udfff\ufffd]+")
 _UNREADABLE = re.compile("[\0\ud800-\udfff\ufffd]")
-# Bounds the search for a data set in subfolders.
-_MOST_FOLDERS = 500
 _LETTER_OR_DIGIT = re.compile(r"[^\W_]")
 
 
@@ -239,26 +233,3 @@ def index_captioned(
             *remark_on("images without a caption, left out", without),
         ),
     )
-
-
-def suggest_data_dir(data_dir: Path, is_dataset: Callable[[Path], bool]) -> str:
-    """The end of an error: the right folder, from two levels below to two above.
-
-    Args:
-        data_dir: the folder that is not the data set.
-        is_dataset: whether a folder is.
-    """
-    if not data_dir.is_dir():
-        return ": no such folder"
-    place = find_inside(data_dir, is_dataset)
-    if place is None:
-        parents = data_dir.absolute().parents[:2]
-        place = next(filter(is_dataset, parents), None)
-    return "" if place is None else f"; try {shlex.quote(f'--data_dir={place}')}"
-
-
-def find_inside(data_dir: Path, is_dataset: Callable[[Path], bool]) -> Path | None:
-    """The first subfolder, on two levels, that is the data set, or None."""
-    subfolders = itertools.chain(data_dir.glob("*/"), data_dir.glob("*/*/"))
-    first_ones = sorted(itertools.islice(subfolders, _MOST_FOLDERS))
-    return next(filter(is_dataset, first_ones), None)

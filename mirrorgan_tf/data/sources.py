@@ -1,27 +1,25 @@
 """Opens the data set that a configuration names, and chooses its vocabulary."""
 
+import itertools
 import shlex
 from pathlib import Path
 
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.config.registry import DATASETS
-from mirrorgan_tf.data.reading import find_inside
 from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.data.registry import dataset_class, find_dataset
-from mirrorgan_tf.data.shards import (
-    MANIFEST,
-    is_packed,
-    read_packed,
-    read_settings,
-)
+from mirrorgan_tf.data.shards import MANIFEST, is_packed, read_packed, read_settings
 from mirrorgan_tf.data.transforms import load_size
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.text.vocabulary import Vocabulary
 
 __all__ = ["choose_vocabulary", "guess_dataset", "open_dataset"]
 
-# The data set of a folder in which no other one is recognised.
+# The data set of a folder in which no other one is recognised. Its images may be in any
+# subfolder.
 _PLAIN_FOLDER = "folder"
+# Bounds the search for a data set in subfolders.
+_MOST_SUBFOLDERS = 500
 
 
 def open_dataset(config: Config, *, draw: bool = True) -> dict[str, CaptionedImages]:
@@ -32,8 +30,8 @@ def open_dataset(config: Config, *, draw: bool = True) -> dict[str, CaptionedIma
         draw: draw the images of a synthetic data set if they do not exist.
 
     Raises:
-        UserError: the data set is missing or broken, or the folder contains another
-            one.
+        UserError: the data set is missing or broken. If another one is in the folder or
+            below it, the message names it.
     """
     folder = Path(config.data.data_dir)
     if is_packed(folder):
@@ -43,16 +41,19 @@ def open_dataset(config: Config, *, draw: bool = True) -> dict[str, CaptionedIma
             shorter_px=load_size(config.sizes[-1]),
         )
     dataset = find_dataset(config)
-    if dataset.is_drawn and draw:
-        _refuse_other_datasets(config.data.dataset, folder)
-        dataset.draw()
+    draw = draw and dataset.is_drawn
+    if not (draw or folder.is_dir()):
+        raise UserError(f"--data_dir={folder}: no such folder")
     try:
+        if draw:
+            dataset.draw()
         return dataset.read()
     except UserError as error:
-        name = _recognise(folder)
-        if name in (None, config.data.dataset):
+        name, place = _locate_dataset(folder)
+        if name is None or (name, place) == (config.data.dataset, folder):
             raise
-        raise UserError(f"{error}; the folder looks like --dataset={name}") from None
+        flag = shlex.quote(f"--data_dir={place}")
+        raise UserError(f"{error}; try --dataset={name} {flag}") from None
 
 
 def choose_vocabulary(config: Config, splits: dict[str, CaptionedImages]) -> Vocabulary:
@@ -75,8 +76,6 @@ def choose_vocabulary(config: Config, splits: dict[str, CaptionedImages]) -> Voc
 def guess_dataset(data_dir: str | Path) -> str:
     """The `--dataset` of a folder; "folder" if no other one is recognised.
 
-    If the data set is in a subfolder, its reader's error names that subfolder.
-
     Raises:
         UserError: the folder is packed, but its manifest names no data set.
     """
@@ -86,37 +85,18 @@ def guess_dataset(data_dir: str | Path) -> str:
         if name not in tuple(DATASETS):
             raise UserError(f"{data_dir / MANIFEST}: the data set {name!r} is unknown")
         return name
-    name, _ = _recognise_nested(data_dir)
+    name, _ = _locate_dataset(data_dir)
     return name or _PLAIN_FOLDER
 
 
-def _recognise(folder):
-    """Name of the data set that is directly in a folder, or None."""
-    return next((name for name in DATASETS if dataset_class(name).is_in(folder)), None)
-
-
-def _recognise_nested(folder):
-    """Name and folder of the data set in a folder or below it, or (None, None)."""
-    if name := _recognise(folder):
-        return name, folder
+def _locate_dataset(folder):
+    """Name and folder of a data set in a folder or two levels below; or two Nones."""
     for name in DATASETS:
-        # A plain folder includes its subfolders.
-        if name != _PLAIN_FOLDER:
-            place = find_inside(folder, dataset_class(name).is_in)
-            if place is not None:
+        if dataset_class(name).is_in(folder):
+            return name, folder
+    subfolders = itertools.chain(folder.glob("*/"), folder.glob("*/*/"))
+    for place in sorted(itertools.islice(subfolders, _MOST_SUBFOLDERS)):
+        for name in DATASETS:
+            if name != _PLAIN_FOLDER and dataset_class(name).is_in(place):
                 return name, place
     return None, None
-
-
-def _refuse_other_datasets(name, folder):
-    """Refuses to draw into another data set: --dataset may have been forgotten."""
-    other, place = _recognise_nested(folder)
-    if other in (None, name):
-        return
-    flags = f"--dataset={other}"
-    if place != folder:
-        flags += " " + shlex.quote(f"--data_dir={place}")
-    raise UserError(
-        f"--dataset={name}: {place} looks like {other}; give {flags}, or another "
-        f"--data_dir to draw {name} in"
-    )

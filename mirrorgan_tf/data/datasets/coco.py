@@ -15,7 +15,6 @@ from mirrorgan_tf.data.reading import (
     check_names,
     has_unreadable_characters,
     index_captioned,
-    suggest_data_dir,
 )
 from mirrorgan_tf.data.records import CaptionedImages, remark_on
 from mirrorgan_tf.data.registry import Dataset
@@ -101,7 +100,6 @@ def read_coco(data_dir: str | Path) -> dict[str, CaptionedImages]:
         raise UserError(
             f"{data_dir}: no annotations/captions_train2014.json or "
             "captions_train2017.json; --data_dir must contain COCO's `annotations`"
-            + suggest_data_dir(data_dir, coco_years)
         )
     year, *other_years = years
     return read_coco_jsons(

@@ -12,7 +12,6 @@ from mirrorgan_tf.data.reading import (
     check_names,
     index_captioned,
     read_caption_files,
-    suggest_data_dir,
 )
 from mirrorgan_tf.data.records import CaptionedImages, Remark, remark_on
 from mirrorgan_tf.data.registry import Dataset
@@ -69,7 +68,6 @@ def read_cub(data_dir: str | Path) -> dict[str, CaptionedImages]:
     if home is None:
         raise UserError(
             f"{data_dir}: no CUB-200-2011 (images.txt, images/) here or in CUB_200_2011"
-            + suggest_data_dir(data_dir, _is_home)
         )
     around = (home, home.absolute().parent)
     places = [
@@ -95,11 +93,10 @@ def read_cub(data_dir: str | Path) -> dict[str, CaptionedImages]:
 def find_cub(data_dir: Path) -> Path | None:
     """The folder of `images.txt`: `data_dir` or a folder in it, or None."""
     names = ("", "CUB_200_2011", "birds/CUB_200_2011")
-    return next(filter(_is_home, [data_dir / name for name in names]), None)
-
-
-def _is_home(folder: Path) -> bool:
-    return (folder / "images.txt").is_file()
+    for home in (data_dir / name for name in names):
+        if (home / "images.txt").is_file():
+            return home
+    return None
 
 
 def _index(home, birds, captions, notes, remarks):

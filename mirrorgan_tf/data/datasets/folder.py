@@ -64,8 +64,6 @@ def read_folder(
         UserError: there is no image, or none has a text file.
     """
     data_dir = Path(data_dir)
-    if not data_dir.is_dir():
-        raise UserError(f"--data_dir={data_dir}: no such folder")
     files = _find_files(data_dir)
     if not files.images:
         raise UserError(

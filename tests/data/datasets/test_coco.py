@@ -169,13 +169,9 @@ def test_images_are_read_from_a_subfolder_of_images(tmp_path):
     assert "/images/val2014/" in read_coco(tmp_path)["val"].paths[0]
 
 
-def test_the_error_names_the_right_folder_above_or_below(tmp_path):
-    coco = trees.make_coco(tmp_path / "coco", train_images=2, val_images=1)
-    for wrong in (tmp_path, coco / "annotations"):
-        with pytest.raises(UserError, match=rf"try --data_dir={coco}$"):
-            read_coco(wrong)
-    with pytest.raises(UserError, match="no such folder"):
-        read_coco(tmp_path / "none")
+def test_a_wrong_folder_is_a_user_error(tmp_path):
+    with pytest.raises(UserError, match="--data_dir must contain COCO's `annotations`"):
+        read_coco(tmp_path)
 
 
 def test_file_names_may_be_relative_to_the_second_folder(tmp_path):

@@ -175,10 +175,8 @@ def test_missing_captions_are_a_user_error(original):
 
 
 def test_a_wrong_folder_is_a_user_error(original):
-    with pytest.raises(UserError, match=f"no CUB.*; try --data_dir={original}$"):
+    with pytest.raises(UserError, match="no CUB-200-2011"):
         read_cub(original / "images")
-    with pytest.raises(UserError, match="no such folder"):
-        read_cub(original / "none")
 
 
 @pytest.mark.parametrize(
