@@ -77,7 +77,7 @@ def make_coco(
         year: 2014 or 2017.
         train_images: with captions.
         val_images: with captions.
-        quirks: images in grey, CMYK, palette and turned by EXIF; captions with line
+        quirks: images in grey, CMYK, palette and rotated by EXIF; captions with line
             breaks, other scripts and spaces, empty ones; 5 to 7 an image; one image
             more in each split, without a caption.
     """
