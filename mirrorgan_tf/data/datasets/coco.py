@@ -81,8 +81,10 @@ class CocoDataset(Dataset):
         )
 
 
-def read_coco(data_dir: str | Path) -> dict[str, CaptionedImages]:
-    """Indexes both splits of COCO 2014 or 2017 as it is unpacked.
+def read_coco(
+    data_dir: str | Path, splits: Sequence[str] = _SPLITS
+) -> dict[str, CaptionedImages]:
+    """Indexes splits of COCO 2014 or 2017 as it is unpacked.
 
     Reads `annotations/captions_{split}{year}.json` and the images in `{split}{year}` or
     `images/{split}{year}`. If both years exist, 2014 is read, unless only 2017 has both
@@ -90,6 +92,7 @@ def read_coco(data_dir: str | Path) -> dict[str, CaptionedImages]:
 
     Args:
         data_dir: folder that contains `annotations` and the folders of images.
+        splits: "train" and "val", or one of them.
 
     Raises:
         UserError: a JSON or an image file is missing, or a JSON is not COCO's.
@@ -98,8 +101,9 @@ def read_coco(data_dir: str | Path) -> dict[str, CaptionedImages]:
     years = coco_years(data_dir)
     if not years:
         raise UserError(
-            f"{data_dir}: no annotations/captions_train2014.json or "
-            "captions_train2017.json; --data_dir must contain COCO's `annotations`"
+            f"{data_dir}: no annotations/captions_{splits[0]}2014.json or "
+            f"captions_{splits[0]}2017.json; --data_dir must contain COCO's "
+            "`annotations`"
         )
     year, *other_years = years
     return read_coco_jsons(
@@ -108,7 +112,7 @@ def read_coco(data_dir: str | Path) -> dict[str, CaptionedImages]:
                 _annotations(data_dir, split, year),
                 [_image_folder(data_dir, f"{split}{year}")],
             )
-            for split in _SPLITS
+            for split in splits
         },
         notes=[f"COCO {year}"] + [f"not used: COCO {other}" for other in other_years],
     )
