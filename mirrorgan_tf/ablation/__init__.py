@@ -1,1 +1,1 @@
-"""Trains variants of one recipe with several seeds and compares them in a table."""
+"""Ablations: variants of a recipe are trained with several seeds and compared."""

@@ -1,9 +1,9 @@
 """Compares variants of the model: `mirrorgan ablation --recipe=ablation`.
 
 Trains STEM and STREAM once, then stage glam for each variant and seed, evaluates each
-run, and writes report.md and report.json into --workdir after every run. Variants are
-the lines of a sweep file: a name, a description, and the flags in which it differs
-from the recipe. An interrupted ablation is resumed by the same command.
+run, and writes report.md and report.json into --workdir after every run. Each line of a
+sweep file describes a variant: a name, a description, and the flags in which it differs
+from the recipe. The same command resumes an interrupted ablation.
 """
 
 from pathlib import Path
@@ -68,7 +68,7 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
 
 
 def main() -> None:
-    """Plans the runs and does what is left of them."""
+    """Plans the runs, and trains and evaluates those that are not finished."""
     values = flags.FLAGS
     commands.require_settings("ablation")
     recipe = config_flags.config_from_flags(values)
@@ -79,7 +79,7 @@ def main() -> None:
     names = _choose(values, "variants", list(sweep))
     repeated = _choose(values, "repeated", names)
     runs = plan_runs(recipe, [sweep[name] for name in names], repeated, values.seeds)
-    # It takes seconds: only after --help and wrong flags are answered.
+    # Importing Keras takes seconds; wrong flags are reported before.
     commands.start_keras()
     from mirrorgan_tf.ablation.runner import run_ablation
     from mirrorgan_tf.data.registry import find_dataset

@@ -1,7 +1,7 @@
 """Trains and evaluates the runs of an ablation, one after the other.
 
-Training and evaluation are the commands `train` and `evaluate`, each in a process of
-its own, so that no run inherits anything from the one before it.
+Training and evaluation are the commands `train` and `evaluate`. Each is started in a
+process of its own, so that a run does not depend on the runs before it.
 """
 
 import json
@@ -31,7 +31,8 @@ from mirrorgan_tf.workdir import (
 
 __all__ = ["run_ablation", "run_command"]
 
-# What STEM and STREAM depend on: groups of settings, and settings of other groups.
+# Settings that STEM and STREAM depend on: whole groups except for the free flags, and
+# flags of other groups.
 _FROZEN_GROUPS = {"data", "birdlets", "text", "encoders", "backbone", "stem", "stream"}
 _FROZEN_FLAGS = {"gamma1", "gamma2", "gamma3"}
 _FREE_FLAGS = {"frozen_view_shift"}
@@ -47,22 +48,22 @@ def run_ablation(
     evaluate_flags: Sequence[str],
     call: Callable[..., None] | None = None,
 ) -> None:
-    """Does what is left of an ablation; the report is written after every run.
+    """Carries out the unfinished runs; the report is written after every run.
 
     Args:
         workdir: folder of the ablation.
         recipe: the settings that variants change.
-        runs: in their order.
+        runs: in the order in which they are carried out.
         pretrained: a run whose STEM and STREAM all runs share; None: they are trained
             in `workdir/pretrained`.
-        captions: to render for each run, at most.
+        captions: the most captions to generate images from in each run's evaluation.
         evaluate_flags: further flags of `evaluate`, the same for all runs.
         call: runs a command of the package; default `run_command`.
 
     Raises:
-        UserError: something is missing, broken or of other settings, or runs failed:
-            all others are finished by then.
-        Stopped: by a signal; what is done is saved.
+        UserError: files are missing, broken or of other settings, or runs failed; all
+            other runs are finished in that case.
+        Stopped: a signal has come; finished work is saved.
     """
     call = call or run_command
     failed = []
@@ -97,20 +98,21 @@ def run_ablation(
             _write_table(workdir, runs, evaluation)
     if failed:
         raise UserError(
-            f"not finished: {', '.join(failed)}; the reasons are above; the same "
-            "command does what is left"
+            f"not finished: {', '.join(failed)}; the reasons are above; repeat the "
+            "command to finish them"
         )
     logging.info("done: %s", workdir / "report.md")
 
 
 def run_command(module: str, *arguments: str) -> None:
-    """`python -m module`; a signal to this process stops it too.
+    """Runs `python -m module`; a signal to this process stops it too.
 
     Raises:
         UserError: its exit status is not 0.
         Stopped: a signal has come, and the command has ended.
     """
-    # In a session of its own: it would get the terminal's Ctrl-C twice.
+    # A new session: otherwise Ctrl-C would reach the command twice, from the terminal
+    # and from here.
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments], start_new_session=True
     )
@@ -125,7 +127,7 @@ def run_command(module: str, *arguments: str) -> None:
 
 
 def _train(folder, stages, call):
-    """Trains stages of a run; those that are finished already are left as they are."""
+    """Trains those stages of a run that are not finished."""
     config = read_config(folder / FLAGS_FILE)
     unfinished = [stage for stage in stages if _steps_left(folder, config, stage) > 0]
     if unfinished:
@@ -138,7 +140,7 @@ def _train(folder, stages, call):
     for stage in stages:
         left = _steps_left(folder, config, stage)
         if left > 0:
-            # `train` ends with status 0 after a signal.
+            # After a signal `train` ends with status 0, as after the last step.
             raise UserError(f"{folder}: the training of stage {stage} was stopped")
         if left < 0:
             raise UserError(
@@ -152,7 +154,7 @@ def _steps_left(folder, config, stage):
 
 
 def _check_shared_settings(pretrained, runs):
-    """Raises UserError where a run's own STEM or STREAM would be another."""
+    """Raises UserError if STEM or STREAM would differ for the settings of a run."""
     if not (pretrained / FLAGS_FILE).is_file():
         raise UserError(f"{pretrained}: no {FLAGS_FILE} in it; it holds no training")
     for stage in ("stem", "stream"):
@@ -182,7 +184,7 @@ def _frozen_settings(config):
 
 
 def _prepare(path, config, pretrained):
-    """Makes a run's folder, in which STEM and STREAM are links to the shared ones."""
+    """Creates a run's folder, in which STEM and STREAM are links to the shared ones."""
     if not path.exists():
         try:
             with atomic_folder(path) as folder:
@@ -197,12 +199,13 @@ def _prepare(path, config, pretrained):
     for stage in ("stem", "stream"):
         if not (path / stage).samefile(pretrained / stage):
             raise UserError(
-                f"{path / stage} is not that of {pretrained}; choose another --workdir"
+                f"{path / stage} is not the one of {pretrained}; choose another "
+                "--workdir"
             )
 
 
 def _read_report(folder):
-    """The report of an evaluation; None if it is not finished."""
+    """The report of an evaluation; None if the evaluation is not finished."""
     try:
         return json.loads((folder / "report.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,7 +1,7 @@
 """Sweep files: the variants of a recipe that are compared, one a line.
 
 A line is `name | description | flags`; empty lines and lines that begin with `#` are
-skipped. The flags of the line `all` hold for every variant.
+skipped. The flags of the line with the name `all` apply to every variant.
 """
 
 import dataclasses
@@ -21,14 +21,14 @@ _SWEEPS = Path(__file__).parent / "sweeps"
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """A row of the table, with the flags in which it differs from the recipe."""
+    """A row of the table, and the flags in which it differs from the recipe."""
 
     name: str
     description: str
     arguments: tuple[str, ...]
 
     def configure(self, recipe: Config, seed: int) -> Config:
-        """The settings of a run; UserError if an argument is wrong."""
+        """The settings of a run; raises UserError if a flag is wrong."""
         values = flags.FlagValues()
         config_flags.define_flags(values)
         base = [f"--{flag}={value}" for flag, value in recipe.to_flags().items()]
@@ -62,7 +62,7 @@ def read_sweep(name: str) -> dict[str, Variant]:
         name: path of a file, or the name of a sweep of the package.
 
     Raises:
-        UserError: there is no such file, or a line is not of the form above.
+        UserError: there is no such file, or it has no variant or a malformed line.
     """
     path = Path(name) if Path(name).is_file() else _SWEEPS / f"{name}.txt"
     try:
@@ -83,9 +83,16 @@ def read_sweep(name: str) -> dict[str, Variant]:
                 f"{path}, line {number}: expected 'name | description | flags', with a "
                 "name of letters, digits and underscores"
             )
-        arguments = shlex.split(cells[2]) if len(cells) == 3 else []
+        if cells[0] in variants:
+            raise UserError(f"{path}, line {number}: {cells[0]!r} occurs twice")
+        try:
+            arguments = shlex.split(cells[2]) if len(cells) == 3 else []
+        except ValueError as error:
+            raise UserError(f"{path}, line {number}: {error}") from None
         variants[cells[0]] = Variant(cells[0], cells[1], tuple(arguments))
     common = variants.pop("all").arguments if "all" in variants else ()
+    if not variants:
+        raise UserError(f"{path}: has no variant; write one a line")
     return {
         name: dataclasses.replace(variant, arguments=common + variant.arguments)
         for name, variant in variants.items()
@@ -95,13 +102,16 @@ def read_sweep(name: str) -> dict[str, Variant]:
 def plan_runs(
     recipe: Config, variants: Sequence[Variant], repeated: Sequence[str], seeds: int
 ) -> list[Run]:
-    """All runs, seed by seed, so that an ablation that is stopped has equal seeds.
+    """Lists the runs: the first seed of all variants, then the second and so on.
+
+    In this order, the variants of a stopped ablation have runs of the same seeds.
 
     Args:
-        recipe: the settings that variants change; its seed is the first.
+        recipe: the settings that variants change; its seed is the first seed.
         variants: in the order of the table.
-        repeated: names of the variants that are run with all seeds.
-        seeds: how many seeds.
+        repeated: names of the variants that are run with all seeds, the others with the
+            first seed.
+        seeds: number of seeds.
     """
     return [
         Run(variant, seed, variant.configure(recipe, seed))

@@ -1,16 +1,17 @@
-"""The table of an ablation: mean ± spread over seeds, differences of equal seeds."""
+"""The tables of an ablation: mean ± standard deviation over seeds, differences."""
 
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from mirrorgan_tf.ablation.sweep import Run
+from mirrorgan_tf.evaluation.report import markdown_table
 
 __all__ = ["COLUMNS", "Column", "summarize", "to_markdown"]
 
 
 class Column(NamedTuple):
-    """A column: its title, the keys of its value in a report's `metrics`, a factor."""
+    """A column: title, keys of the value in a report's `metrics`, factor and digits."""
 
     title: str
     path: tuple[str, ...]
@@ -18,7 +19,8 @@ class Column(NamedTuple):
     digits: int = 1
 
 
-# Features are the autoencoder's: it needs no download and is trained once for all runs.
+# The features are those of the autoencoder, which is trained once for all runs and
+# needs no download.
 _GENERATED = ("autoencoder", "generated")
 COLUMNS = (
     Column("attributes as stated, %", ("obedience", "overall", "accuracy"), 100),
@@ -39,16 +41,17 @@ COLUMNS = (
 
 
 def summarize(runs: Sequence[Run], reports: Mapping[str, dict]) -> dict:
-    """The table as JSON values.
+    """Means, standard deviations and differences over seeds, as JSON values.
 
     Args:
-        runs: all that are planned; the first one's variant is the baseline.
+        runs: all planned runs; the variant of the first one is the baseline.
         reports: name of a finished run -> the report of its evaluation; at least one.
 
     Returns:
-        `baseline`, `missing` (names of runs) and `variants`. A variant has, by title
-        of the column, `figures` and `differences` (itself minus the baseline, of
-        equal seeds); each has `mean`, `std` (None for one seed) and `values` by seed.
+        Dictionary of `steps`, `captions`, `baseline`, `missing` (names of unfinished
+        runs) and `variants`. Each variant has `description`, `figures` and
+        `differences` (from the baseline with the same seed): title of the column ->
+        `mean`, `std` (None for one seed) and `values` by seed.
     """
     values: dict[str, dict[int, dict[str, float]]] = {}
     for run in runs:
@@ -81,7 +84,7 @@ def summarize(runs: Sequence[Run], reports: Mapping[str, dict]) -> dict:
 
 
 def to_markdown(table: dict) -> str:
-    """What `summarize` returns, as text with two tables."""
+    """Two tables of what `summarize` returns."""
     lines = [
         "# Ablation",
         "",
@@ -89,12 +92,10 @@ def to_markdown(table: dict) -> str:
         "captions, an image each. Mean ± standard deviation over seeds, whose number "
         "is in brackets.",
         "",
-        *_rows(table, "figures"),
-        "",
+        *_table_lines(table, "figures"),
         f"## Differences from {table['baseline']}, of equal seeds",
         "",
-        *_rows(table, "differences", sign="+"),
-        "",
+        *_table_lines(table, "differences", sign="+"),
         *(f"- {name}: {row['description']}" for name, row in table["variants"].items()),
         "",
     ]
@@ -135,7 +136,7 @@ def _spreads(rows):
     return spreads
 
 
-def _rows(table, kind, *, sign=""):
+def _table_lines(table, kind, *, sign=""):
     """Lines of a Markdown table of `figures` or `differences`."""
     rows = {name: row[kind] for name, row in table["variants"].items() if row[kind]}
     columns = [
@@ -143,11 +144,13 @@ def _rows(table, kind, *, sign=""):
         for column in COLUMNS
         if any(column.title in row for row in rows.values())
     ]
-    yield " | ".join(["| variant", *(column.title for column in columns)]) + " |"
-    yield "| --- " * (len(columns) + 1) + "|"
-    for name, row in rows.items():
-        cells = [_format(row.get(column.title), column, sign) for column in columns]
-        yield " | ".join([f"| {name}", *cells]) + " |"
+    return markdown_table(
+        ["variant", *(column.title for column in columns)],
+        [
+            [name, *(_format(row.get(col.title), col, sign) for col in columns)]
+            for name, row in rows.items()
+        ],
+    )
 
 
 def _format(spread, column, sign):

@@ -2,8 +2,8 @@
 
 Writes images of 256 px, captions and, as ground truth, all attributes of every bird:
 colours of body, wings, belly, head and beak, length of beak and tail, direction, size,
-pose, shape, crest, wing pattern, perch and background. They are independent of each
-other. The same flags give the same bytes.
+pose, shape, crest, wing pattern, perch and background. The attributes are independent
+of each other. The same flags always give the same bytes.
 
 The layout is that of COCO 2014, which `--dataset=coco` reads as well:
 
@@ -14,9 +14,9 @@ The layout is that of COCO 2014, which `--dataset=coco` reads as well:
   (the same for val2014)
   birdlets.json                          the flags of the set
 
-The folder appears when it is complete. Nothing is done if it already holds the same
-data set; a folder that holds anything else is refused. A command that was killed leaves
-a hidden folder beside it, .NAME.partial-..., which may be deleted.
+The folder appears when it is complete. Nothing is done if it already has the same data
+set; a folder with anything else in it is refused. A command that was killed leaves a
+hidden folder beside it, .partial-..., which the next command removes.
 """
 
 from absl import flags
@@ -37,7 +37,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("captions_per_image", 5, "Captions of each image.")
     flags.DEFINE_integer("seed", 1, "Seed of everything random.")
     flags.DEFINE_integer(
-        "workers", None, "Processes that draw; default: one for each core."
+        "workers", None, "Processes that draw images; default: one for each core."
     )
 
 
@@ -52,7 +52,7 @@ def main() -> None:
             captions_per_image=values.captions_per_image,
             seed=values.seed,
             workers=values.workers,
-            progress=lambda done, _: progress.update(done),
+            progress=progress.update,
         )
     if is_new:
         print(f"drawn: {values.data_dir}")

@@ -1,7 +1,7 @@
-"""A classifier that reads birdlets' attributes from images.
+"""A classifier of the attributes of birdlets.
 
-It is trained on real images of the training split; its accuracy is measured on the
-validation split. It is not independent of what trains a generator: with
+It is trained on real images of the training split, and its accuracy is measured on the
+validation split. It is not independent of the training of a generator: with
 `--image_encoder_weights=backbone` the frozen networks of STREAM and DAMSM have learned
 the same labels of the same images.
 """
@@ -38,13 +38,15 @@ __all__ = [
 ]
 
 _NAME = "attribute_classifier"
-# Its name in folders that older versions wrote.
+# The name of the same network in folders that older versions wrote.
 _OLD_NAME = "oracle"
-# Raise it when the network or its training changes: saved ones are trained anew.
+# Increase it when the network or its training changes, so that saved networks of
+# older versions are not used.
 _VERSION = 3
 _MAX_SIZE_PX = 64
-# Obedience in body colour is the figure that is quoted most.
+# The body colour has a higher weight, because its obedience is quoted most often.
 _LOSS_WEIGHTS = {"body_color": 2.5}
+# Images that the training processes in all its epochs.
 _TRAINING_IMAGES, _MAX_EPOCHS = 144_000, 40
 
 
@@ -53,9 +55,9 @@ class LabelledImages:
     """Real images with their true attributes.
 
     Attributes:
-        images: (N, S, S, 3) uint8, S at least the classifier's size: training crops are
-            cut from them as they are for the generator.
-        codes: attribute -> (N,) int32.
+        images: (N, S, S, 3) uint8. S is at least the side of the classifier's input,
+            which is cropped from them at random.
+        codes: attribute -> (N,) int32, positions in the attribute's values.
     """
 
     images: np.ndarray
@@ -63,10 +65,10 @@ class LabelledImages:
 
 
 class AttributeExtractor:
-    """The classifier's readings, and its last feature map averaged over positions.
+    """The classified attributes, and the last feature map averaged over positions.
 
     Args:
-        classifier: trained.
+        classifier: from `train_classifier`.
         accuracy: attribute -> accuracy on held-out real images.
 
     Attributes:
@@ -107,13 +109,13 @@ class AttributeExtractor:
 def open_classifier(
     folder: Path, data_dir: Path, image_px: int, *, seed: int = 1
 ) -> AttributeExtractor:
-    """The classifier of a folder; trained and saved if none there fits.
+    """Loads the classifier of a data set; trains and saves it if the folder lacks it.
 
     Args:
-        folder: of saved networks.
-        data_dir: birdlets.
-        image_px: side of the images; above 64 px they are reduced to 64.
-        seed: fixes the training.
+        folder: where networks are saved.
+        data_dir: folder of the birdlets.
+        image_px: side of the images; larger ones are reduced to 64 px.
+        seed: determines the training.
 
     Raises:
         UserError: `data_dir` holds no birdlets.
@@ -123,12 +125,12 @@ def open_classifier(
         "recipe": _VERSION,
         "size": size,
         "seed": seed,
-        "birdlets": _manifest(data_dir),
+        "birdlets": _read_manifest(data_dir),
         "attributes": {name: list(values) for name, values in ATTRIBUTES.items()},
     }
-    classifier = load_network(folder, _NAME, facts)
-    if classifier is None:
-        classifier = load_network(folder, _OLD_NAME, facts)
+    classifier = load_network(folder, _NAME, facts) or load_network(
+        folder, _OLD_NAME, facts
+    )
     if classifier is None:
         logging.info("training a classifier of attributes on real images")
         data = read_labelled(data_dir, "train", size)
@@ -139,7 +141,7 @@ def open_classifier(
 
 
 def read_labelled(data_dir: str | Path, split: str, size: int) -> LabelledImages:
-    """Decodes a split in the size from which crops of `size` px are cut.
+    """Decodes a split, slightly larger than `size` px so that crops can be random.
 
     Raises:
         UserError: the data set is missing, broken, or not birdlets.
@@ -153,11 +155,11 @@ def read_labelled(data_dir: str | Path, split: str, size: int) -> LabelledImages
 
 
 def build_classifier(size: int, *, seed: int = 0) -> keras.Model:
-    """A small CNN with one head of logits for each attribute.
+    """Builds a small CNN with an output layer for each attribute.
 
     Args:
         size: side of the images in px, a power of 2 from 16.
-        seed: fixes the initial weights.
+        seed: determines the initial weights.
 
     Returns:
         Model: (B, size, size, 3) uint8 or float32 in [0, 255] -> {attribute:
@@ -209,9 +211,10 @@ def train_classifier(
 
     Args:
         data: the training split.
-        size: side of its input in px.
-        seed: fixes weights, order and augmentation.
-        epochs: passes over the data; None: 144,000 images in all, at most 40 passes.
+        size: side of the classifier's input in px.
+        seed: determines initial weights, order of the images and augmentation.
+        epochs: passes over the data; None: as many as process 144,000 images, at most
+            40.
         batch_size: images a step.
     """
     if epochs is None:
@@ -242,7 +245,7 @@ def train_classifier(
 def read_attributes(
     classifier: keras.Model, images: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Attributes of images (N, S, S, 3) uint8: attribute -> (N,) int32 codes."""
+    """Classifies images (N, S, S, 3) uint8: attribute -> (N,) int32 codes."""
     images = reduce_images(images, classifier.input_shape[1])
     logits = classifier.predict(images, batch_size=100, verbose=0)
     return {name: logits[name].argmax(axis=1).astype(np.int32) for name in ATTRIBUTES}
@@ -259,7 +262,7 @@ def held_out_accuracy(
     return {name: float(np.mean(read[name] == data.codes[name])) for name in read}
 
 
-def _manifest(data_dir):
+def _read_manifest(data_dir):
     path = Path(data_dir) / MANIFEST
     try:
         return json.loads(read_bytes(path))
@@ -270,7 +273,7 @@ def _manifest(data_dir):
 
 
 class _Batches(keras.utils.PyDataset):
-    """Augmented batches that depend on seed, epoch and position alone."""
+    """Augmented batches, each determined by seed, epoch and position alone."""
 
     def __init__(self, data, size, batch_size, seed):
         super().__init__()
@@ -295,7 +298,10 @@ class _Batches(keras.utils.PyDataset):
 
 
 def _augment(images, size, rng):
-    """Random crops with random blur, brightness and noise, to make reading robust."""
+    """Random crops with random blur, brightness and noise.
+
+    Generated images may be blurred or noisy; the classifier must be robust to that.
+    """
     margin = images.shape[1] - size
     shifts = rng.integers(0, margin + 1, (len(images), 2))
     crops = np.stack(
@@ -307,8 +313,8 @@ def _augment(images, size, rng):
     padded = np.pad(crops, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     rows = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
     blurred = (rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]) / 9
-    # Half of the images are not blurred at all.
     shape = len(images), 1, 1, 1
+    # The factor 0 or 1 leaves half of the images without any blur.
     blur = rng.uniform(0, 1, shape) * rng.integers(0, 2, shape)
     brightness = rng.uniform(0.92, 1.08, shape)
     strength = rng.uniform(0, 5, shape).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The attributes of birdlets: what images show and what captions state."""
+"""The attributes of birdlets, and the files that list them for images and captions."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ __all__ = [
     "sample_attributes",
 ]
 
-# Attribute -> its values. Attributes are independent and uniform.
+# Attribute -> its values. Attributes are sampled independently and uniformly.
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "body_color": (
         "red",
@@ -57,7 +57,7 @@ def sample_attributes(rng: np.random.Generator) -> dict[str, str]:
 def read_caption_attributes(
     data_dir: str | Path, split: str
 ) -> dict[tuple[int, str], dict[str, str]]:
-    """What the captions of a split state.
+    """Reads the attributes that the captions of a split state.
 
     Returns:
         (image id, caption) -> attribute -> value.
@@ -66,19 +66,19 @@ def read_caption_attributes(
         UserError: the file is missing, damaged, or not written by birdlets.
     """
     path = Path(data_dir) / "annotations" / f"captions_{split}2014.json"
-    notes = _read(path, "annotations", ("image_id", "caption", "states"))
-    return {(note["image_id"], note["caption"]): note["states"] for note in notes}
+    entries = _read(path, "annotations", ("image_id", "caption", "states"))
+    return {(entry["image_id"], entry["caption"]): entry["states"] for entry in entries}
 
 
 def read_codes(
     data_dir: str | Path, split: str, image_ids: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """The true attributes of images.
+    """Reads the true attributes of images.
 
     Args:
         data_dir: folder of the data set.
         split: "train" or "val".
-        image_ids: (N,) which images.
+        image_ids: (N,), ids of the images.
 
     Returns:
         Attribute -> (N,) int32, positions in `ATTRIBUTES[attribute]`.
@@ -105,7 +105,9 @@ def read_codes(
 def _read(path, key, fields):
     try:
         entries = json.loads(read_bytes(path))[key]
-        missing = [name for name in fields if any(name not in one for one in entries)]
+        missing = [
+            name for name in fields if any(name not in entry for entry in entries)
+        ]
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; only birdlets has it") from None
     except (ValueError, KeyError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""Writes birdlets to disk in COCO 2014's layout."""
+"""Draws birdlets and writes them in the layout of COCO 2014."""
 
 import errno
 import json
@@ -20,15 +20,15 @@ from mirrorgan_tf.files import atomic_folder, read_bytes
 __all__ = ["MANIFEST", "draw_example", "draw_files", "example", "write_birdlets"]
 
 MANIFEST = "birdlets.json"
-# Raise it when the same seed gives other bytes than before.
+# Increase it when the same seed gives other bytes than before.
 _VERSION = 2
 _SPLITS = ("train", "val")
-# The first image id of a split. Ids and images of a split do not depend on the size
-# of the other.
+# The first image id of each split. Fixed, so that the ids of a split do not depend on
+# the size of the other.
 _FIRST_ID = {"train": 1, "val": 500_001}
 _MAX_IMAGES, _MAX_CAPTIONS = 500_000, 20
 _JPEG_QUALITY = 92
-# Streams of random numbers that an image has.
+# An image has two independent streams of random numbers, for text and picture.
 _TEXT, _PICTURE = 0, 1
 
 
@@ -40,12 +40,12 @@ def write_birdlets(
     captions_per_image: int = 5,
     seed: int,
     workers: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> bool:
     """Draws a data set; the same arguments give the same bytes.
 
-    Every image has its own random numbers, from (seed, split, index), so that neither
-    the workers nor the number of images change it. The set is written into a folder
+    The random numbers of an image depend on (seed, split, index) alone, so that it does
+    not change with the number of workers or images. The set is written into a folder
     beside `data_dir`, which is renamed when it is complete.
 
     Layout: that of COCO 2014 captions, plus `states` in each caption's annotation, the
@@ -53,19 +53,19 @@ def write_birdlets(
     of all images.
 
     Args:
-        data_dir: folder of the set; the same set there is left as it is.
+        data_dir: folder of the set; if it has the same set already, nothing is done.
         train_images: from 1 to 500,000.
         val_images: likewise.
         captions_per_image: from 1 to 20.
         seed: from 0 to 2**31 - 1.
-        workers: processes that draw; None is one for each core.
-        progress: called with (images drawn, images to draw).
+        workers: processes that draw; None: one for each core.
+        progress: is called with the number of drawn images after each.
 
     Returns:
-        Whether it was written; False if it was there already.
+        Whether the set was written; False if it existed already.
 
     Raises:
-        UserError: a number is out of range, or `data_dir` holds something else or
+        UserError: a number is out of range, or `data_dir` has something else in it or
             cannot be written.
     """
     data_dir = Path(data_dir)
@@ -78,7 +78,7 @@ def write_birdlets(
     }
     workers = _available_cores() if workers is None else workers
     _check_numbers(settings, workers)
-    if _is_there(data_dir, settings):
+    if _exists(data_dir, settings):
         return False
     counts = {"train": train_images, "val": val_images}
     try:
@@ -88,9 +88,9 @@ def write_birdlets(
             _draw_all(partial, counts, seed, workers, progress)
             _write_json(partial / MANIFEST, settings)
     except OSError as error:
-        # Another command may have drawn the same in the meantime.
+        # Another command may have written the same set in the meantime.
         if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
-            return not _is_there(data_dir, settings)
+            return not _exists(data_dir, settings)
         raise UserError(f"--data_dir={data_dir}: cannot be written: {error}") from None
     return True
 
@@ -105,7 +105,7 @@ def example(
 
 
 def draw_example(seed: int, split: str, index: int) -> np.ndarray:
-    """The picture of one image, (SIDE_PX, SIDE_PX, 3) uint8."""
+    """One image, (SIDE_PX, SIDE_PX, 3) uint8."""
     attributes = sample_attributes(_generator(seed, split, index, _TEXT))
     return draw_bird(attributes, _generator(seed, split, index, _PICTURE))
 
@@ -113,7 +113,7 @@ def draw_example(seed: int, split: str, index: int) -> np.ndarray:
 def draw_files(
     folder: str | Path, seed: int, jobs: Iterable[tuple[str, int]]
 ) -> Iterator[None]:
-    """Draws one JPEG for each (split, index); yields after each."""
+    """Writes a JPEG file for each (split, index); yields after each."""
     for split, index in jobs:
         picture = draw_example(seed, split, index)
         path = Path(folder) / f"{split}2014" / _file_name(split, index)
@@ -145,7 +145,8 @@ def _check_numbers(settings, workers):
             raise UserError(f"--{name}={value}: must be from {low} to {high}")
 
 
-def _is_there(data_dir, settings):
+def _exists(data_dir, settings):
+    """Whether a folder has this set; raises UserError if it has something else."""
     if not data_dir.exists():
         return False
     if not data_dir.is_dir():
@@ -153,20 +154,20 @@ def _is_there(data_dir, settings):
     if not any(data_dir.iterdir()):
         return False
     try:
-        before = json.loads(read_bytes(data_dir / MANIFEST))
+        existing = json.loads(read_bytes(data_dir / MANIFEST))
     except (OSError, ValueError):
-        before = None
-    if before == settings:
+        existing = None
+    if existing == settings:
         return True
-    if not isinstance(before, dict):
+    if not isinstance(existing, dict):
         raise UserError(
             f"--data_dir={data_dir}: is not empty and holds no birdlets; choose "
             "another folder"
         )
     differing = ", ".join(
-        f"{name}={before.get(name)}"
+        f"{name}={existing.get(name)}"
         for name in settings
-        if before.get(name) != settings[name]
+        if existing.get(name) != settings[name]
     )
     raise UserError(
         f"--data_dir={data_dir}: holds other birdlets ({differing}); choose another "
@@ -250,13 +251,12 @@ def _draw_all(folder, counts, seed, workers, progress):
     else:
         drawn = _draw_in_processes(folder, counts, seed, workers)
     for done, _ in enumerate(drawn, 1):
-        if progress:
-            progress(done, total)
+        progress(done)
 
 
 def _draw_in_processes(folder, counts, seed, workers):
-    # Not multiprocessing: it would import the calling command, and TensorFlow with it,
-    # in each worker, and forking a TensorFlow process is unsafe.
+    # The module multiprocessing is not used: its workers would import the calling
+    # command and TensorFlow with it, and forking a process with TensorFlow is unsafe.
     package_root = str(Path(__file__).resolve().parents[2])
     paths = [package_root, os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
@@ -269,14 +269,14 @@ def _draw_in_processes(folder, counts, seed, workers):
             stdin=subprocess.DEVNULL,
             stdout=write_end,
             env=environment,
-            # Ctrl-C reaches only this process, which ends the workers.
+            # Ctrl-C must reach only this process, which then ends the workers.
             start_new_session=True,
         )
         for worker in range(workers)
     ]
     os.close(write_end)
     try:
-        # The pipe ends when the last worker does.
+        # Reading ends when the last worker has closed the pipe.
         with open(read_end, "rb", buffering=0, closefd=False) as pipe:
             while ticks := pipe.read(4096):
                 yield from ticks

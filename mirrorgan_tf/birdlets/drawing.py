@@ -19,14 +19,14 @@ from mirrorgan_tf.birdlets.scenery import draw_background, draw_perch
 __all__ = ["SIDE_PX", "draw_bird"]
 
 SIDE_PX = 256
-# Everything is drawn at twice the size and averaged down: anti-aliasing.
+# Everything is drawn at twice the size and then averaged, for anti-aliasing.
 _SUPERSAMPLING = 2
 _CANVAS_PX = SIDE_PX * _SUPERSAMPLING
 
 
 @dataclasses.dataclass(frozen=True)
 class _Shape:
-    """Proportions of a kind of bird, in the bird's own coordinates."""
+    """Proportions of a kind of bird, in the coordinates of `Frame`."""
 
     body: tuple[float, float]
     head: tuple[float, float]
@@ -57,11 +57,11 @@ _TILT = {"standing": (10, 20), "leaning": (-20, -12), "flying": (-2, 10)}
 def draw_bird(attributes: Mapping[str, str], rng: np.random.Generator) -> np.ndarray:
     """Draws a bird with these attributes.
 
-    The breast, which has the body's colour, lies near the middle of the picture.
+    The breast, which has the colour of the body, is near the middle of the picture.
 
     Args:
         attributes: a value for each of `ATTRIBUTES`.
-        rng: random numbers for everything that the attributes leave open.
+        rng: random numbers for everything that the attributes do not determine.
 
     Returns:
         (256, 256, 3) uint8.
@@ -75,7 +75,7 @@ def draw_bird(attributes: Mapping[str, str], rng: np.random.Generator) -> np.nda
 
 
 class _Bird:
-    """A bird whose colours, proportions and position are fixed."""
+    """A bird with its colours, proportions and position, and methods that draw it."""
 
     def __init__(self, attributes, rng):
         self.attributes = attributes
@@ -100,14 +100,14 @@ class _Bird:
         self.flap = rng.uniform(-0.12, 0.12)
 
     def foot_px(self) -> tuple[float, float]:
-        """The top of the perch: below the feet, far below when flying."""
+        """The top of the perch: at the feet, or far below a flying bird."""
         x, y = self.frame(np.array([[0.0, -self.shape.body[1]]]))[0]
         if self.flying:
             return x, self.perch_px
         return x, y + self.shape.leg * self.frame.unit_px
 
     def draw_on(self, draw):
-        """Draws from the farthest part to the nearest."""
+        """Draws all parts of the bird, from the farthest to the nearest."""
         if self.flying:
             self._raised_wing(draw, far=True)
         else:
@@ -203,7 +203,7 @@ class _Bird:
         self._fill(draw, ellipse((x, y), (radius * 1.04, radius)), color)
         eye = (x + 0.32 * radius, y + 0.18 * radius)
         for size, tone in ((0.27, (238, 234, 224)), (0.19, (20, 18, 18))):
-            # The eye keeps its size on every head, as far as it fits.
+            # Small heads have eyes of the same size as those of average heads.
             side = max(size * radius, size * 0.38)
             self._fill(draw, ellipse(eye, (side, side)), tone, edge=None)
         glint = (eye[0] + 0.05 * radius, eye[1] + 0.07 * radius)
@@ -284,11 +284,11 @@ class _Bird:
 
 
 def _photograph(image: Image.Image, rng: np.random.Generator) -> np.ndarray:
-    """Averages down; adds uneven light and the noise of a sensor."""
+    """Reduces to the final size; adds uneven light and sensor noise."""
     picture = np.asarray(image.reduce(_SUPERSAMPLING), np.float32)
     slope = rng.uniform(-0.1, 0.1, 2)
     place = np.linspace(-1, 1, SIDE_PX, dtype=np.float32)
-    # From above, as daylight is, and a little from one side.
+    # Light comes from above and a little from one side.
     light = 1 - 0.05 * place[:, None] + slope[0] * place[None] + slope[1] * 0.3
     strength = np.float32(rng.uniform(1.5, 4.0))
     noise = rng.standard_normal(picture.shape, np.float32) * strength

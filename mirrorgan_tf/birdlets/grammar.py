@@ -1,6 +1,6 @@
-"""Captions of a birdlet: which attributes, in which words, in which order.
+"""Writes captions of birdlets in varied words and sentence forms.
 
-A caption says nothing that its `states` do not list, and the other way round.
+The `states` of a caption list exactly the attributes that its text states.
 """
 
 import dataclasses
@@ -12,8 +12,9 @@ import numpy as np
 __all__ = ["Caption", "MAX_WORDS", "MIN_WORDS", "write_captions"]
 
 MIN_WORDS, MAX_WORDS = 5, 25
+# Share of the captions that state the body's colour.
 _BODY_SHARE = 0.7
-# Attributes besides the body's colour.
+# The most attributes that a caption states besides the body's colour.
 _MOST_OTHERS = 7
 
 _SIZES = {
@@ -68,14 +69,12 @@ class Caption:
 def write_captions(
     attributes: Mapping[str, str], count: int, rng: np.random.Generator
 ) -> list[Caption]:
-    """Different captions of one bird.
-
-    About 70 % of them tell the body's colour.
+    """Writes different captions of one bird; about 70 % state the body's colour.
 
     Args:
         attributes: a value for each of `ATTRIBUTES`.
-        count: captions wanted.
-        rng: decides the rest.
+        count: number of captions.
+        rng: chooses attributes, words and sentence forms.
     """
     captions: dict[str, Caption] = {}
     while len(captions) < count:
@@ -87,87 +86,90 @@ def write_captions(
 
 
 class _Writer:
-    """Writes one caption about a random part of the attributes."""
+    """Writes one caption about randomly chosen attributes."""
 
     def __init__(self, attributes, rng):
         self.rng = rng
         others = [name for name in attributes if name != "body_color"]
-        # Few captions state little: a caption that fits many birds teaches little.
+        # The maximum of two numbers makes short captions rare: they fit many birds, so
+        # a model learns little from them.
         wanted = int(rng.integers(1, _MOST_OTHERS + 1, 2).max())
         chosen = [others[i] for i in rng.permutation(len(others))[:wanted]]
         if rng.uniform() < _BODY_SHARE:
             chosen.append("body_color")
         self.states = {name: attributes[name] for name in attributes if name in chosen}
-        # "a red bird"; otherwise "a bird with a red body".
+        # True: "a red bird"; False: "a bird with a red body".
         self._body_by_noun = rng.uniform() < 0.65
 
     def write(self) -> Caption:
-        """Chooses a sentence form that fits the attributes to state."""
-        haves = self._shuffled(
+        """Writes the attributes in a sentence form that fits them."""
+        parts = self._shuffled(
             self._body() + self._wings() + self._head() + self._belly_tail_beak()
         )
-        doings, place = self._doings(), self._place()
+        actions, place = self._actions(), self._place()
         noun = self._noun()
-        forms = [self._plain]
-        if haves:
-            forms += [self._has, self._has, self._separate]
-        if doings or place:
-            forms += [self._is, self._there]
-        text = self._pick(forms)(noun, haves, doings, place)
+        forms = [self._noun_phrase]
+        if parts:
+            # "has" is written twice as often as the other forms.
+            forms += [self._has, self._has, self._clauses]
+        if actions or place:
+            forms += [self._is, self._there_is]
+        text = self._pick(forms)(noun, parts, actions, place)
         if self.rng.uniform() < 0.5:
             text = text[0].upper() + text[1:]
         if self.rng.uniform() < 0.5:
             text += "."
         return Caption(text, dict(self.states))
 
-    # Sentence forms: noun phrase, things it has, things it does, where.
+    # Sentence forms. Their arguments: noun such as "small red bird", parts of the body,
+    # actions such as "sitting on a rock", and the place, a list of at most one phrase.
 
-    def _plain(self, noun, haves, doings, place):
-        parts = [*doings, *place]
-        if haves:
-            parts.append(f"with {_listed(_with_articles(haves))}")
-        head, *rest = [_article(noun), *self._shuffled(parts)]
+    def _noun_phrase(self, noun, parts, actions, place):
+        phrases = [*actions, *place]
+        if parts:
+            phrases.append(f"with {_enumerate(parts)}")
+        head, *rest = [_with_article(noun), *self._shuffled(phrases)]
         if place and rest and self.rng.uniform() < 0.2:
             rest.remove(place[0])
             return " ".join([f"{place[0]},", head, *rest])
         return " ".join([head, *rest])
 
-    def _has(self, noun, haves, doings, place):
+    def _has(self, noun, parts, actions, place):
         has = self._pick(["has", "has got", "shows"])
-        text = f"{self._known(noun)} {has} {_listed(_with_articles(haves))}"
-        if doings or place:
-            text += f" and is {' '.join(self._shuffled([*doings, *place]))}"
+        text = f"{self._definite(noun)} {has} {_enumerate(parts)}"
+        if actions or place:
+            text += f" and is {' '.join(self._shuffled([*actions, *place]))}"
         return text
 
-    def _separate(self, noun, haves, doings, place):
+    def _clauses(self, noun, parts, actions, place):
         clauses = [
-            f"its {have.name} {'are' if have.plural else 'is'} {have.adjective}"
-            for have in haves
-            if have.adjective
+            f"its {part.name} {'are' if part.plural else 'is'} {part.adjective}"
+            for part in parts
+            if part.adjective
         ]
-        rest = [have for have in haves if not have.adjective]
+        rest = [part for part in parts if not part.adjective]
         if not clauses:
-            return self._has(noun, haves, doings, place)
-        text = " ".join([_article(noun), *doings, *place])
+            return self._has(noun, parts, actions, place)
+        text = " ".join([_with_article(noun), *actions, *place])
         if rest:
-            text += f" with {_listed(_with_articles(rest))}"
-        return f"{text}, {_listed(clauses)}"
+            text += f" with {_enumerate(rest)}"
+        return f"{text}, {_join(clauses)}"
 
-    def _is(self, noun, haves, doings, place):
-        text = f"{self._known(noun)} is {' '.join(self._shuffled(doings + place))}"
-        if haves:
-            joint = self._pick(["and it has", "and has", "with"])
-            text += f" {joint} {_listed(_with_articles(haves))}"
+    def _is(self, noun, parts, actions, place):
+        text = f"{self._definite(noun)} is {' '.join(self._shuffled(actions + place))}"
+        if parts:
+            conjunction = self._pick(["and it has", "and has", "with"])
+            text += f" {conjunction} {_enumerate(parts)}"
         return text
 
-    def _there(self, noun, haves, doings, place):
+    def _there_is(self, noun, parts, actions, place):
         start = self._pick(["there is", "here we see", "a picture of", "this is"])
-        text = f"{start} {_article(noun)}"
-        if haves:
-            text += f" with {_listed(_with_articles(haves))}"
-        return f"{text}, {' '.join(self._shuffled(doings + place))}"
+        text = f"{start} {_with_article(noun)}"
+        if parts:
+            text += f" with {_enumerate(parts)}"
+        return f"{text}, {' '.join(self._shuffled(actions + place))}"
 
-    # Parts.
+    # Words for attributes.
 
     def _noun(self):
         words = []
@@ -187,8 +189,10 @@ class _Writer:
             return []
         color = self.states["body_color"]
         if self.rng.uniform() < 0.3:
-            return [_Have("plumage", "", f"{color} plumage on its body", bare=True)]
-        return [_Have("body", color, f"{color} body")]
+            return [
+                _Part("plumage", "", f"{color} plumage on its body", uncountable=True)
+            ]
+        return [_Part("body", color, f"{color} body")]
 
     def _wings(self):
         pattern = self.states.get("wing_pattern")
@@ -197,14 +201,14 @@ class _Writer:
             return []
         wings = f"{color} wings".strip()
         if not pattern:
-            return [_Have("wings", color, wings, plural=True)]
+            return [_Part("wings", color, wings, plural=True)]
         if pattern == "plain":
             phrase = self._pick([f"plain {wings}", f"{wings} without bars"])
         else:
             phrase = self._pick(
                 [f"barred {wings}", f"{wings} with bars", f"{wings} with stripes"]
             )
-        return [_Have("wings", "", phrase, plural=True)]
+        return [_Part("wings", "", phrase, plural=True)]
 
     def _head(self):
         crest = self.states.get("crest")
@@ -212,7 +216,7 @@ class _Writer:
         if not crest and not color:
             return []
         if not crest:
-            return [_Have("head", color, f"{color} head")]
+            return [_Part("head", color, f"{color} head")]
         if crest == "crested":
             options = [f"crested {color} head"]
             if color:
@@ -221,17 +225,17 @@ class _Writer:
                 options += ["crest", "crest on its head"]
         else:
             options = [f"smooth {color} head", f"{color} head without a crest"]
-        return [_Have("head", "", " ".join(self._pick(options).split()))]
+        return [_Part("head", "", " ".join(self._pick(options).split()))]
 
     def _belly_tail_beak(self):
-        haves = []
+        parts = []
         if "belly_color" in self.states:
             color = self._spelled(self.states["belly_color"])
             name = self._pick(["belly", "underside", "stomach"])
-            haves.append(_Have(name, color, f"{color} {name}"))
+            parts.append(_Part(name, color, f"{color} {name}"))
         if "tail" in self.states:
-            haves.append(
-                _Have("tail", self.states["tail"], f"{self.states['tail']} tail")
+            parts.append(
+                _Part("tail", self.states["tail"], f"{self.states['tail']} tail")
             )
         length, color = self.states.get("beak_length"), self.states.get("beak_color")
         if length or color:
@@ -239,25 +243,25 @@ class _Writer:
             words += [color] if color else []
             name = self._pick(["beak", "bill"])
             adjective = " and ".join(words)
-            haves.append(_Have(name, adjective, f"{' '.join(words)} {name}"))
-        return haves
+            parts.append(_Part(name, adjective, f"{' '.join(words)} {name}"))
+        return parts
 
-    def _doings(self):
-        doings = []
+    def _actions(self):
+        actions = []
         pose, perch = self.states.get("pose"), self.states.get("perch")
         if perch:
-            phrase = _article(self._pick(_PERCHES[perch]))
-            # "near" holds for birds on a perch and above it.
+            phrase = _with_article(self._pick(_PERCHES[perch]))
+            # "near" is true for birds that sit on the perch and that fly above it.
             where = {None: "near", "flying": self._pick(["above", "over"])}.get(
                 pose, "on"
             )
-            doings.append(" ".join(filter(None, [self._pose(pose), where, phrase])))
+            actions.append(" ".join(filter(None, [self._pose(pose), where, phrase])))
         elif pose:
-            doings.append(self._pose(pose))
+            actions.append(self._pose(pose))
         if "direction" in self.states:
             verb = self._pick(["facing {}", "looking {}", "turned to the {}"])
-            doings.append(verb.format(self.states["direction"]))
-        return self._shuffled(doings)
+            actions.append(verb.format(self.states["direction"]))
+        return self._shuffled(actions)
 
     def _pose(self, pose):
         return self._pick(_POSES[pose]) if pose else ""
@@ -270,39 +274,52 @@ class _Writer:
     def _spelled(self, color):
         return self._pick(["gray", "grey"]) if color == "gray" else color
 
-    def _known(self, noun):
+    def _definite(self, noun):
         return f"{self._pick(['this', 'the'])} {noun}"
 
     def _pick(self, options):
         return options[int(self.rng.integers(len(options)))]
 
-    def _shuffled(self, parts):
-        return [parts[i] for i in self.rng.permutation(len(parts))]
+    def _shuffled(self, items):
+        return [items[i] for i in self.rng.permutation(len(items))]
 
 
 @dataclasses.dataclass(frozen=True)
-class _Have:
-    """Something a bird has: "a red belly", or "its belly is red"."""
+class _Part:
+    """Words for a part of the body: "a red belly", or "its belly is red".
+
+    Attributes:
+        name: such as "belly".
+        adjective: such as "red"; empty if only `phrase` states all its attributes.
+        phrase: such as "red belly".
+        plural: whether the name is a plural.
+        uncountable: whether the phrase has no article.
+    """
 
     name: str
-    adjective: str  # empty where only the phrase says it all
+    adjective: str
     phrase: str
     plural: bool = False
-    bare: bool = False
+    uncountable: bool = False
 
 
-def _with_articles(haves):
-    return [
-        have.phrase if have.plural or have.bare else _article(have.phrase)
-        for have in haves
-    ]
+def _enumerate(parts):
+    """Phrases with their articles: "a red belly, a short tail and blue wings"."""
+    return _join(
+        [
+            part.phrase
+            if part.plural or part.uncountable
+            else _with_article(part.phrase)
+            for part in parts
+        ]
+    )
 
 
-def _article(phrase: str) -> str:
+def _with_article(phrase: str) -> str:
     return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
 
 
-def _listed(parts: list[str]) -> str:
-    if len(parts) == 1:
-        return parts[0]
-    return f"{', '.join(parts[:-1])} and {parts[-1]}"
+def _join(phrases: list[str]) -> str:
+    if len(phrases) == 1:
+        return phrases[0]
+    return f"{', '.join(phrases[:-1])} and {phrases[-1]}"

@@ -1,7 +1,8 @@
 """Metrics of birdlets, whose true attributes are known.
 
-`obedience`: the share of what captions state that the generated images show, read by a
-classifier. `redescribed_attributes`: whether what STREAM says of images is true.
+`obedience` is the share of the attributes stated by captions that a classifier finds in
+the images generated from them. `redescribed_attributes` is the share of correct
+attributes in STREAM's captions.
 """
 
 from collections.abc import Sequence
@@ -16,8 +17,13 @@ from mirrorgan_tf.birdlets.attributes import (
 )
 from mirrorgan_tf.birdlets.obedience import MAIN_ATTRIBUTE, TRUSTED, obedience
 from mirrorgan_tf.birdlets.reading import read_states
+from mirrorgan_tf.evaluation.caption_metrics import SHUFFLED_SETS
 from mirrorgan_tf.evaluation.metric import Metric
-from mirrorgan_tf.evaluation.report import percent
+from mirrorgan_tf.evaluation.report import (
+    accuracy_with_interval,
+    markdown_table,
+    percent,
+)
 
 __all__ = ["birdlets_metrics", "score_statements"]
 
@@ -25,7 +31,7 @@ __all__ = ["birdlets_metrics", "score_statements"]
 def birdlets_metrics(data_dir: Path) -> dict[str, Metric]:
     """Metrics that need the true attributes of the validation split."""
 
-    def statements(inputs):
+    def stated_attributes(inputs):
         states = read_caption_attributes(data_dir, "val")
         ids = inputs.index.image_ids[inputs.sample.rows]
         return [
@@ -36,7 +42,7 @@ def birdlets_metrics(data_dir: Path) -> dict[str, Metric]:
     def compute_obedience(inputs):
         read = inputs.features["generated"]["attribute_classifier"]
         accuracy = inputs.extractors["attribute_classifier"].accuracy
-        return obedience(statements(inputs), read, accuracy, seed=inputs.seed)
+        return obedience(stated_attributes(inputs), read, accuracy, seed=inputs.seed)
 
     def compute_redescribed(inputs):
         stream, rows = inputs.extractors["stream"], inputs.sample.rows
@@ -44,9 +50,9 @@ def birdlets_metrics(data_dir: Path) -> dict[str, Metric]:
         generated = inputs.features["generated"]["stream"]["redescription"]
         real = inputs.features["real"]["stream"]["redescription"][rows]
         codes = read_codes(data_dir, "val", inputs.index.image_ids[rows])
-        # Everything is known of real images; generated ones should show what their
-        # caption states.
-        shown, stated = _values_of(codes), statements(inputs)
+        # All attributes of real images are known. Of generated images only those that
+        # the caption states are.
+        shown, stated = _values_of(codes), stated_attributes(inputs)
         return {
             name: score_statements(stream.texts(ids), truths)
             for name, ids, truths in (
@@ -72,17 +78,17 @@ def birdlets_metrics(data_dir: Path) -> dict[str, Metric]:
 
 
 def score_statements(texts: Sequence[str], truths: Sequence[dict[str, str]]) -> dict:
-    """How many statements of captions are true.
+    """Counts the attributes that captions state correctly.
 
     Args:
         texts: N captions.
-        truths: for each the known attributes with their values; statements about
-            others are not counted.
+        truths: for each the known attributes with their values. Statements about other
+            attributes are not counted.
 
     Returns:
-        JSON values: `per_caption`, the mean number of counted statements; `mentioned`,
-        their number; `right`, the share that is true (None without any); `attributes`,
-        the last two of each attribute that is mentioned.
+        JSON values: `mentioned`, the number of counted statements; `per_caption`, their
+        mean number; `right`, the share of correct ones (None without any);
+        `attributes`, for each mentioned attribute its own `mentioned` and `right`.
     """
     results = {name: [] for name in ATTRIBUTES}
     for states, truth in zip(map(read_states, texts), truths, strict=True):
@@ -110,9 +116,49 @@ def _values_of(codes):
 
 
 def _obedience_section(result):
-    """Tables of what the classifier reads."""
+    """Tables of all attributes, and of the values of the main attribute."""
     accuracy = result["classifier_accuracy"]
-    lines = [
+    rows = []
+    for name, row in result["attributes"].items():
+        doubt = "" if accuracy[name] >= TRUSTED else " (doubtful)"
+        rows.append(
+            [
+                name.replace("_", " "),
+                percent(accuracy[name]) + doubt,
+                str(row["captions"]),
+                accuracy_with_interval(row),
+                percent(row["shuffled"]),
+                percent(row["chance"]),
+            ]
+        )
+    for key, title in (
+        ("overall", "all"),
+        ("overall_trusted", f"those read at {percent(TRUSTED)} or better"),
+    ):
+        row = result[key]
+        if row is not None:
+            rows.append(
+                [
+                    f"**{title}**",
+                    "",
+                    f"{row['statements']} statements",
+                    f"**{accuracy_with_interval(row)}**",
+                    percent(row["shuffled"]),
+                    percent(row["chance"]),
+                ]
+            )
+    value_rows = [
+        [
+            row["value"],
+            str(row["captions"]),
+            percent(row["accuracy"]),
+            row["mistaken_for"],
+        ]
+        for row in result["values"]
+    ]
+    columns = ("classifier on real images", "captions", "obeyed", "shuffled", "chance")
+    main = MAIN_ATTRIBUTE.replace("_", " ")
+    return [
         "## Obedience",
         "",
         "Share of what captions state that a classifier, trained on real birdlets, "
@@ -120,76 +166,35 @@ def _obedience_section(result):
         "images. The frozen networks of birdlets' recipes learned the same labels, so "
         "this is not independent of the training: compare it with the pictures.",
         "",
-        "| attribute | classifier on real images | captions | obeyed | shuffled | "
-        "chance |",
-        "| --- | --- | --- | --- | --- | --- |",
+        *markdown_table(("attribute", *columns), rows),
+        *markdown_table((main, "captions", "obeyed", "most often read"), value_rows),
     ]
-    for name, row in result["attributes"].items():
-        doubt = "" if accuracy[name] >= TRUSTED else " (doubtful)"
-        lines.append(
-            f"| {name.replace('_', ' ')} | {percent(accuracy[name])}{doubt} | "
-            f"{row['captions']} | {_with_interval(row)} | {percent(row['shuffled'])} | "
-            f"{percent(row['chance'])} |"
-        )
-    for key, name in (
-        ("overall", "all"),
-        ("overall_trusted", f"those read at {percent(TRUSTED)} or better"),
-    ):
-        row = result[key]
-        if row is not None:
-            lines.append(
-                f"| **{name}** | | {row['statements']} statements | "
-                f"**{_with_interval(row)}** | {percent(row['shuffled'])} | "
-                f"{percent(row['chance'])} |"
-            )
-    lines += [
-        "",
-        f"| {MAIN_ATTRIBUTE.replace('_', ' ')} | captions | obeyed | most often read |",
-        "| --- | --- | --- | --- |",
-    ]
-    for row in result["values"]:
-        lines.append(
-            f"| {row['value']} | {row['captions']} | {percent(row['accuracy'])} | "
-            f"{row['mistaken_for']} |"
-        )
-    return [*lines, ""]
 
 
 def _redescribed_section(result):
-    titles = {
-        "generated": "generated images",
-        "generated_shuffled": "generated images, shuffled captions",
-        "real": "real images",
-        "real_shuffled": "real images, shuffled captions",
-    }
-    lines = [
+    totals = [
+        [SHUFFLED_SETS[name], f"{row['per_caption']:.2f}", percent(row["right"])]
+        for name, row in result.items()
+    ]
+    sets = [result[name]["attributes"] for name in ("generated", "real")]
+    rows = [
+        [
+            name.replace("_", " "),
+            *(
+                f"{counts[name]['mentioned']}, {percent(counts[name]['right'])}"
+                if name in counts
+                else "0"
+                for counts in sets
+            ),
+        ]
+        for name in ATTRIBUTES
+    ]
+    return [
         "## Redescribed attributes",
         "",
         "Attributes that STREAM mentions and that are known: of real images all, of "
         "generated ones those that the caption states.",
         "",
-        "| captions of | mentioned in a caption | right |",
-        "| --- | --- | --- |",
-        *(
-            f"| {titles[name]} | {row['per_caption']:.2f} | {percent(row['right'])} |"
-            for name, row in result.items()
-        ),
-        "",
-        "| mentioned, right | generated images | real images |",
-        "| --- | --- | --- |",
+        *markdown_table(("captions of", "mentioned in a caption", "right"), totals),
+        *markdown_table(("mentioned, right", "generated images", "real images"), rows),
     ]
-    rows = [result[name]["attributes"] for name in ("generated", "real")]
-    for name in ATTRIBUTES:
-        cells = [
-            f"{row[name]['mentioned']}, {percent(row[name]['right'])}"
-            if name in row
-            else "0"
-            for row in rows
-        ]
-        lines.append(f"| {name.replace('_', ' ')} | {' | '.join(cells)} |")
-    return [*lines, ""]
-
-
-def _with_interval(row):
-    low, high = row["interval"]
-    return f"{percent(row['accuracy'])} ({100 * low:.1f} to {100 * high:.1f})"

@@ -1,6 +1,6 @@
-"""Obedience: the share of what captions state that the generated images show.
+"""Obedience: the share of attributes stated by captions that their images show.
 
-A classifier trained on real birdlets reads the attributes from the images.
+A classifier that is trained on real birdlets reads the attributes from the images.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,8 @@ from mirrorgan_tf.evaluation.two_sample_test import binomial_interval
 __all__ = ["MAIN_ATTRIBUTE", "TRUSTED", "obedience"]
 
 MAIN_ATTRIBUTE = "body_color"
-# Accuracy on real images below which the classifier's readings are marked doubtful.
+# Attributes for which the classifier's accuracy on real images is lower are reported as
+# doubtful.
 TRUSTED = 0.97
 _SHUFFLES, _BOOTSTRAPS = 200, 1000
 
@@ -25,13 +26,13 @@ def obedience(
     *,
     seed: int,
 ) -> dict:
-    """Compares what captions state with what was read from their images.
+    """Compares attributes stated by captions with those read from their images.
 
     Args:
         states: for each of N captions the attributes that it states.
         read: attribute -> (N,) codes read from the generated images.
         classifier_accuracy: attribute -> accuracy on held-out real images.
-        seed: fixes bootstrap and shuffling.
+        seed: determines bootstrap samples and shuffling.
 
     Returns:
         JSON values: `classifier_accuracy`; `attributes`, attribute -> see `_attribute`;
@@ -45,7 +46,10 @@ def obedience(
     names = list(ATTRIBUTES)
     stated = np.array(
         [
-            [ATTRIBUTES[n].index(state[n]) if n in state else -1 for n in names]
+            [
+                ATTRIBUTES[name].index(state[name]) if name in state else -1
+                for name in names
+            ]
             for state in states
         ]
     )
@@ -71,21 +75,22 @@ def obedience(
 
 
 def _attribute(stated, read, values, seed):
-    """Captions that state it, accuracy with interval, and what chance would give.
+    """JSON values of one attribute.
 
-    `shuffled`: the accuracy when captions change places among the images; `chance`: 1 /
-    number of values; `majority`: the accuracy of always showing the value that is
-    stated most often.
+    `captions`: how many state it. `accuracy`: the share of their images that show the
+    stated value, with `interval`. `shuffled`: the accuracy if captions are randomly
+    permuted among the images. `chance`: 1 / number of values. `majority`: the accuracy
+    if all images showed the value that is stated most often.
     """
     rows = stated >= 0
     stated, read = stated[rows], read[rows]
-    right, count = int((stated == read).sum()), len(stated)
+    correct, count = int((stated == read).sum()), len(stated)
     rng = np.random.default_rng(seed)
     shuffled = [np.mean(rng.permutation(stated) == read) for _ in range(_SHUFFLES)]
     return {
         "captions": count,
-        "accuracy": right / count,
-        "interval": binomial_interval(right, count),
+        "accuracy": correct / count,
+        "interval": binomial_interval(correct, count),
         "shuffled": float(np.mean(shuffled)),
         "chance": 1 / values,
         "majority": float(np.bincount(stated).max() / count),
@@ -101,15 +106,15 @@ def _overall(stated, read, sizes, seed):
     mask = stated >= 0
     if not mask.any():
         raise ValueError("states holds no statement; expected at least one")
-    # -1 never agrees: no value has that code.
-    right, counts = (stated == read).sum(axis=1), mask.sum(axis=1)
+    # Attributes that a caption does not state have the code -1, which `read` never has.
+    correct, counts = (stated == read).sum(axis=1), mask.sum(axis=1)
     rng = np.random.default_rng(seed)
     rows = rng.integers(0, len(stated), (_BOOTSTRAPS, len(stated)))
-    shares = right[rows].sum(axis=1) / np.maximum(counts[rows].sum(axis=1), 1)
+    shares = correct[rows].sum(axis=1) / np.maximum(counts[rows].sum(axis=1), 1)
     shuffled = [(rng.permutation(stated) == read).sum() for _ in range(_SHUFFLES)]
     return {
         "statements": int(mask.sum()),
-        "accuracy": float(right.sum() / mask.sum()),
+        "accuracy": float(correct.sum() / mask.sum()),
         "interval": np.quantile(shares, [0.025, 0.975]).tolist(),
         "shuffled": float(np.mean(shuffled) / mask.sum()),
         "chance": float(np.sum(mask / sizes) / mask.sum()),
@@ -121,13 +126,13 @@ def _values(stated, read, values):
     rows = []
     for code, value in enumerate(values):
         counts = np.bincount(read[stated == code], minlength=len(values))
-        total, right = int(counts.sum()), int(counts[code])
+        total, correct = int(counts.sum()), int(counts[code])
         counts[code] = 0
         rows.append(
             {
                 "value": value,
                 "captions": total,
-                "accuracy": right / total if total else None,
+                "accuracy": correct / total if total else None,
                 "mistaken_for": values[int(counts.argmax())] if counts.any() else "",
             }
         )

@@ -11,16 +11,24 @@ _POINTS = 40
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
-    """Where and how big the bird is.
+    """Position, size and direction of a bird on the canvas.
 
-    The bird's own coordinates: x forward, y up, 1 = half a songbird's length.
+    In a bird's own coordinates, x points forward, y points up, and 1 is half the length
+    of a songbird.
+
+    Attributes:
+        anchor: a point in the bird's coordinates.
+        position_px: where that point is on the canvas.
+        unit_px: length of 1 in the bird's coordinates.
+        tilt: in radians; positive values lift the head.
+        facing: 1: to the right; -1: to the left.
     """
 
-    anchor: tuple[float, float]  # this point of the bird ...
-    position_px: tuple[float, float]  # ... lies here on the canvas
+    anchor: tuple[float, float]
+    position_px: tuple[float, float]
     unit_px: float
-    tilt: float  # radians, positive lifts the head
-    facing: int  # 1: right, -1: left
+    tilt: float
+    facing: int
 
     def __call__(self, points: np.ndarray) -> list[tuple[float, float]]:
         """Bird coordinates to canvas pixels, as Pillow takes them."""
@@ -39,7 +47,7 @@ def ellipse(
     stop: float = 2 * np.pi,
     fullness: float = 0.0,
 ) -> np.ndarray:
-    """An ellipse or a piece of it; `fullness` makes its front an egg's blunt end."""
+    """An ellipse or an arc of it; `fullness` above 0 widens its front like an egg's."""
     angle = np.linspace(start, stop, _POINTS)
     x = centre[0] + radii[0] * np.cos(angle)
     y = centre[1] + radii[1] * np.sin(angle) * (1 + fullness * np.cos(angle))
@@ -61,20 +69,21 @@ def teardrop(
 
 def smooth(points: list[tuple[float, float]]) -> np.ndarray:
     """A closed Catmull-Rom curve through the points."""
-    corner = np.asarray(points, float)[:, None]
-    before, after, beyond = (np.roll(corner, -shift, axis=0) for shift in (-1, 1, 2))
+    p1 = np.asarray(points, float)[:, None]
+    p0, p2, p3 = (np.roll(p1, -shift, axis=0) for shift in (-1, 1, 2))
     t = np.linspace(0, 1, 8, endpoint=False)[None, :, None]
+    # The curve from each point p1 to the next one, p2.
     curve = 0.5 * (
-        2 * corner
-        + (after - before) * t
-        + (2 * before - 5 * corner + 4 * after - beyond) * t**2
-        + (3 * corner - before - 3 * after + beyond) * t**3
+        2 * p1
+        + (p2 - p0) * t
+        + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2
+        + (3 * p1 - p0 - 3 * p2 + p3) * t**3
     )
     return curve.reshape(-1, 2)
 
 
 def ribbon(points: list[tuple[float, float]], widths: list[float]) -> np.ndarray:
-    """The outline of a line whose width changes along it."""
+    """The outline of a line through points, with a width at each of them."""
     centre = np.asarray(points, float)
     along = np.gradient(centre, axis=0)
     across = np.stack([-along[:, 1], along[:, 0]], axis=1)

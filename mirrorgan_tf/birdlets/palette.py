@@ -1,4 +1,4 @@
-"""Colour names as boxes in HSV, apart from each other, and samples of them."""
+"""Colours by name: separate ranges in HSV from which they are sampled."""
 
 import colorsys
 
@@ -8,7 +8,7 @@ __all__ = ["COLOR_RANGES", "Color", "sample_color", "scaled"]
 
 Color = tuple[int, int, int]
 
-# Hue in degrees (may be negative: it wraps), saturation and value in [0, 1].
+# Hue in degrees, where -6 is the same as 354; saturation and value in [0, 1].
 COLOR_RANGES: dict[str, tuple[tuple[float, float], ...]] = {
     "red": ((-6, 4), (0.85, 0.98), (0.78, 0.92)),
     "orange": ((24, 31), (0.88, 1.0), (0.94, 1.0)),
@@ -25,18 +25,14 @@ COLOR_RANGES: dict[str, tuple[tuple[float, float], ...]] = {
 
 
 def sample_color(name: str, rng: np.random.Generator) -> Color:
-    """An RGB colour (0 to 255) that goes by this name."""
+    """An RGB colour (0 to 255) of the range with this name."""
     hue, saturation, value = (
         rng.uniform(low, high) for low, high in COLOR_RANGES[name]
     )
-    return _rgb(hue, saturation, value)
+    rgb = colorsys.hsv_to_rgb(hue / 360 % 1, saturation, value)
+    return tuple(round(channel * 255) for channel in rgb)
 
 
 def scaled(color: Color, factor: float) -> Color:
-    """The colour with its brightness changed; stays within 0 to 255."""
+    """The colour, brighter or darker by a factor and clipped to 0 to 255."""
     return tuple(min(255, max(0, round(channel * factor))) for channel in color)
-
-
-def _rgb(hue, saturation, value):
-    rgb = colorsys.hsv_to_rgb(hue / 360 % 1, saturation, value)
-    return tuple(round(channel * 255) for channel in rgb)

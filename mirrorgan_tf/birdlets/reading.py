@@ -1,4 +1,4 @@
-"""Reads the attributes that a caption states: the inverse of `grammar`."""
+"""Reads the attributes that a caption states; the inverse of `grammar`."""
 
 import re
 
@@ -21,7 +21,7 @@ _NOUN = "(?:bird|songbird|finch|wren|swallow|duck|heron|wader)"
 _BELLY = "(?:belly|underside|stomach)"
 _ANY_LENGTH = "(?:short|stubby|medium length|long|lengthy)"
 
-# Attribute -> patterns whose one group is a colour, or a word that means a value.
+# Attribute -> patterns, each with one group: a value or a synonym of it.
 _PATTERNS = {
     "body_color": (
         rf"{_COLOR} {_NOUN}",
@@ -46,7 +46,7 @@ _PATTERNS = {
     "direction": (r"(?:facing|looking|turned to the) (left|right)",),
     "tail": (r"(short|long) tail", r"tail is (short|long)"),
 }
-# Attribute -> value -> words that state it, the first that match.
+# Attribute -> value -> pattern of words that state it. The first match counts.
 _PHRASES = {
     "size": {
         "small": "small|little|tiny",
@@ -92,16 +92,18 @@ _SYNONYMS = {
 
 
 def read_states(caption: str) -> dict[str, str]:
-    """The attributes that a caption mentions, each with the first value it gives.
+    """Reads the attributes that a caption states, each with its first stated value.
 
-    It reads captions of `write_captions` and of networks trained on them, with or
+    The caption may be one of `write_captions` or of a network trained on them, with or
     without capitals and punctuation.
 
     Returns:
         Attribute -> value, in the order of `ATTRIBUTES`.
     """
     text = " ".join(re.findall(r"\w+", caption.lower()))
-    states = {name: _first(patterns, text) for name, patterns in _PATTERNS.items()}
+    states = {
+        name: _first_value(patterns, text) for name, patterns in _PATTERNS.items()
+    }
     for name, values in _PHRASES.items():
         states[name] = next(
             (
@@ -118,7 +120,7 @@ def read_states(caption: str) -> dict[str, str]:
     }
 
 
-def _first(patterns, text):
+def _value(patterns, text):
     for pattern in patterns:
         match = re.search(rf"\b{pattern}\b", text)
         if match:

@@ -1,4 +1,4 @@
-"""Birdlets as one of the data sets of `--dataset`."""
+"""Class `BirdletsDataset`, which `--dataset=birdlets` selects."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -27,16 +27,16 @@ class BirdletsDataset(Dataset):
 
     @classmethod
     def is_in(cls, folder: Path) -> bool:
-        """Whether birdlets were drawn into a folder."""
+        """Whether a folder has birdlets."""
         return (folder / MANIFEST).is_file()
 
     @property
     def published_train_images(self) -> int:
-        """The number to draw."""
+        """The number of training images to draw."""
         return self.config.birdlets.train_images
 
     def draw(self) -> None:
-        """Draws the images and writes their captions, unless they are there."""
+        """Draws the images and writes their captions, unless they exist."""
         settings = self.config.birdlets
         total = settings.train_images + settings.val_images
         with Progress("drawing", total) as progress:
@@ -45,9 +45,9 @@ class BirdletsDataset(Dataset):
                 train_images=settings.train_images,
                 val_images=settings.val_images,
                 seed=self.config.data.seed,
-                progress=lambda done, _: progress.update(done),
+                progress=progress.update,
             )
-        state = "drawn" if is_new else "already there"
+        state = "drawn" if is_new else "exist already"
         logging.info("birdlets in %s: %s", self.folder, state)
 
     def read(self) -> dict[str, CaptionedImages]:
@@ -71,7 +71,7 @@ class BirdletsDataset(Dataset):
         }
 
     def metrics(self) -> dict[str, Any]:
-        """Obedience and the truth of redescriptions."""
+        """Metrics of attributes: of generated images and of redescriptions."""
         from mirrorgan_tf.birdlets.metrics import birdlets_metrics
 
         return birdlets_metrics(self.folder)

@@ -1,4 +1,4 @@
-"""What is around the bird: backgrounds and perches."""
+"""Draws backgrounds, and the perches that birds stand on."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,8 @@ from mirrorgan_tf.birdlets.palette import Color, scaled
 
 __all__ = ["draw_background", "draw_perch"]
 
-# Backgrounds are drawn small, blurred and enlarged: out of focus, without stairs.
+# Backgrounds are drawn at this side, blurred and enlarged, so that they look out of
+# focus and have no jagged edges.
 _SIDE = 128
 
 

@@ -1,4 +1,4 @@
-"""A worker process that draws part of a set and writes one byte to stdout an image."""
+"""A process that draws images of a data set and writes a byte to stdout for each."""
 
 import json
 import sys
@@ -7,9 +7,9 @@ from mirrorgan_tf.birdlets.dataset import draw_files
 
 
 def main() -> int:
-    """Draws every `workers`-th image, starting with the `worker`-th.
+    """Draws every `workers`-th image, starting with image number `worker`.
 
-    The only argument is the job, JSON of folder, seed, counts, workers and worker.
+    The command line has one argument: JSON of folder, seed, counts, workers and worker.
     """
     job = json.loads(sys.argv[1])
     jobs = [

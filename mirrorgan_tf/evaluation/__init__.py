@@ -1,1 +1,1 @@
-"""How good the images are: measures that the training does not use."""
+"""Evaluation of a trained model by metrics that its training does not use."""

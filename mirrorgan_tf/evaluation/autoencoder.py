@@ -1,4 +1,4 @@
-"""An autoencoder of real images: features that no label and no discriminator shaped."""
+"""Features of an autoencoder that is trained on real images, without labels."""
 
 import hashlib
 from pathlib import Path
@@ -24,15 +24,16 @@ __all__ = [
 ]
 
 _NAME = "autoencoder"
-# Raise it when the network or its training changes: saved ones are trained anew.
+# Increase it when the network or its training changes, so that saved networks of
+# older versions are not used.
 _VERSION = 1
 _MAX_SIZE_PX = 64
 _CHANNELS = (24, 48, 64, 96)
 _CODE_DIM = 64
 _BATCH = 64
-# Different images, at most.
+# The most images that are chosen for the training.
 _MAX_IMAGES = 8_000
-# Images in all, however many different ones there are: a minute on two cores.
+# Images that the training processes in all its epochs: a minute on two cores.
 _TRAINING_IMAGES = 32_000
 _MAX_EPOCHS = 40
 
@@ -53,7 +54,7 @@ class AutoencoderExtractor:
     )
 
     def __init__(self, encoder: keras.Model):
-        # The last layer's constants are not among the weights.
+        # Keras does not list the constants of the last layer among the weights.
         scale = encoder.layers[-1]
         constants = [np.float32(scale.input_mean), np.float32(scale.input_variance)]
         self.facts = {_NAME: fingerprint([*encoder.weights, *constants])}
@@ -66,11 +67,11 @@ class AutoencoderExtractor:
 
 
 def build_autoencoder(size_px: int, *, seed: int = 0) -> keras.Model:
-    """Convolutions down to 4×4, a code of 64 numbers, and back.
+    """Builds an autoencoder whose bottleneck is a code of 64 numbers.
 
     Args:
         size_px: side of the images, a power of 2 from 16 to 64.
-        seed: fixes the initial weights.
+        seed: determines the initial weights.
 
     Returns:
         Model: (B, size_px, size_px, 3) in [0, 255] -> the same shape, in [-1, 1].
@@ -78,13 +79,14 @@ def build_autoencoder(size_px: int, *, seed: int = 0) -> keras.Model:
     seeds = iter(range(1000 * seed, 1000 * seed + 1000))
 
     def conv(x, channels, strides=1, name=None):
+        initializer = keras.initializers.HeNormal(next(seeds))
         x = layers.Conv2D(
             channels,
             3,
             strides,
             padding="same",
             use_bias=False,
-            kernel_initializer=keras.initializers.HeNormal(next(seeds)),
+            kernel_initializer=initializer,
         )(x)
         x = layers.BatchNormalization(momentum=0.9)(x)
         return layers.LeakyReLU(0.1, name=name)(x)
@@ -96,14 +98,14 @@ def build_autoencoder(size_px: int, *, seed: int = 0) -> keras.Model:
     inputs = keras.Input((size_px, size_px, 3))
     x = layers.Rescaling(1 / 127.5, -1)(inputs)
     for i, channels in enumerate(_CHANNELS):
-        # Small images keep their side in the last layers.
-        halves = size_px >> (i + 1) >= 4
-        x = conv(x, channels, strides=2 if halves else 1, name=f"down{i}")
+        # The side is halved until it is 4 px, which small images reach earlier.
+        strides = 2 if size_px >> (i + 1) >= 4 else 1
+        x = conv(x, channels, strides, name=f"down{i}")
     code = dense(layers.Flatten()(x), _CODE_DIM, name="code")
     x = layers.Reshape((4, 4, _CHANNELS[-1]))(dense(code, 16 * _CHANNELS[-1]))
     side, channels = 4, list(_CHANNELS)
     while side < size_px:
-        # Convolutions before the upsampling cost a quarter of those after it.
+        # A convolution before the upsampling costs a quarter of one after it.
         x = layers.UpSampling2D()(conv(x, channels.pop()))
         side *= 2
     outputs = layers.Conv2D(3, 3, padding="same", activation="tanh")(x)
@@ -121,8 +123,9 @@ def train_encoder(
 
     Args:
         images: (N, S, S, 3) uint8, S a power of 2 from 16 to 64.
-        seed: fixes weights and order.
-        epochs: passes over the images; None: 32,000 images in all, at most 40 passes.
+        seed: determines the initial weights and the order of the images.
+        epochs: passes over the images; None: as many as process 32,000 images, at
+            most 40.
 
     Returns:
         Model: (B, S, S, 3) in [0, 255] -> (B, 296) float32.
@@ -145,8 +148,9 @@ def feature_network(autoencoder: keras.Model, images: np.ndarray) -> keras.Model
     """The encoder with the features of `train_encoder` as its output.
 
     Args:
-        autoencoder: trained.
-        images: (N, S, S, 3) uint8, real images for mean and standard deviation.
+        autoencoder: a trained model of `build_autoencoder`.
+        images: (N, S, S, 3) uint8, real images; mean and standard deviation of their
+            features define the scale.
     """
     textures = [
         keras.ops.std(autoencoder.get_layer(f"down{i}").output, axis=(1, 2))
@@ -166,13 +170,13 @@ def feature_network(autoencoder: keras.Model, images: np.ndarray) -> keras.Model
 def open_autoencoder(
     folder: Path, index: CaptionedImages, image_px: int, *, seed: int = 1
 ) -> AutoencoderExtractor:
-    """The encoder saved in a folder; trained and saved if none there fits.
+    """Loads the encoder of these images; trains and saves it if the folder lacks it.
 
     Args:
-        folder: of saved networks.
+        folder: where networks are saved.
         index: real training images.
-        image_px: side of the images; above 64 px they are reduced to 64.
-        seed: fixes the choice of images and the training.
+        image_px: side of the images; larger ones are reduced to 64 px.
+        seed: determines which images are chosen, and the training.
     """
     size = min(image_px, _MAX_SIZE_PX)
     index = choose_images(index, _MAX_IMAGES, seed=seed)

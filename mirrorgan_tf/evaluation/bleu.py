@@ -1,7 +1,8 @@
 """BLEU of a corpus.
 
-keras_nlp.metrics.Bleu needs a pass for each order, takes the length of the shortest
-reference where captioning takes the nearest, and is slow for many captions.
+keras_nlp.metrics.Bleu is not used: it needs a pass for each order, is slow for many
+captions, and takes the length of the shortest reference where captioning takes the
+nearest one.
 """
 
 from collections import Counter
@@ -11,33 +12,33 @@ import numpy as np
 
 __all__ = ["bleu", "count_ngrams"]
 
+_MAX_ORDER = 4
+
 
 def bleu(
     candidates: Sequence[Sequence[str]],
     references: Sequence[Sequence[Sequence[str]]],
-    *,
-    max_order: int = 4,
 ) -> list[float]:
-    """BLEU-1 to BLEU-`max_order`: the share of n-grams that a reference has too.
+    """BLEU-1 to BLEU-4: the share of n-grams that a reference has too.
 
-    Geometric mean of the clipped precisions over the corpus, times the brevity penalty
-    against the length of the nearest reference (of two as near, the shorter). There is
-    no smoothing: without a match of an order, it is 0 from that order on.
+    The geometric mean of the clipped precisions over the corpus, times the brevity
+    penalty against the reference whose length is nearest (of two equally near ones the
+    shorter). There is no smoothing: if no n-gram of an order matches, the scores of
+    this order and all higher ones are 0.
 
     Args:
         candidates: N lists of words.
         references: for each candidate one or more lists of words.
-        max_order: length of the longest n-grams.
 
     Returns:
-        `max_order` numbers in [0, 1].
+        Four numbers in [0, 1].
 
     Raises:
         ValueError: numbers of rows differ.
 
     Source: Papineni et al., 2002.
     """
-    matches, totals = np.zeros(max_order), np.zeros(max_order)
+    matches, totals = np.zeros(_MAX_ORDER), np.zeros(_MAX_ORDER)
     length = reference_length = 0
     for words, others in zip(candidates, references, strict=True):
         length += len(words)
@@ -45,7 +46,7 @@ def bleu(
             (len(other) for other in others),
             key=lambda other: (abs(other - len(words)), other),
         )
-        for n in range(1, max_order + 1):
+        for n in range(1, _MAX_ORDER + 1):
             counts = count_ngrams(words, n)
             clip = Counter()
             for other in others:
@@ -53,11 +54,11 @@ def bleu(
             matches[n - 1] += (counts & clip).total()
             totals[n - 1] += counts.total()
     if not length:
-        return [0.0] * max_order
+        return [0.0] * _MAX_ORDER
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log(np.where(totals > 0, matches / totals, 0.0))
     penalty = min(0.0, 1.0 - reference_length / length)
-    means = np.cumsum(logs) / np.arange(1, max_order + 1)
+    means = np.cumsum(logs) / np.arange(1, _MAX_ORDER + 1)
     return [float(value) for value in np.exp(means + penalty)]
 
 

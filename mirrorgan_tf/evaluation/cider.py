@@ -10,28 +10,27 @@ from mirrorgan_tf.evaluation.bleu import count_ngrams
 
 __all__ = ["cider_d"]
 
+_ORDERS = (1, 2, 3, 4)
+# Standard deviation of the length penalty, in words.
+_SIGMA = 6.0
+
 
 def cider_d(
     candidates: Sequence[Sequence[str]],
     references: Sequence[Sequence[Sequence[str]]],
-    documents: Sequence[Sequence[Sequence[str]]] | None = None,
-    *,
-    max_order: int = 4,
-    sigma: float = 6.0,
+    documents: Sequence[Sequence[Sequence[str]]],
 ) -> float:
     """Mean similarity of TF-IDF vectors of 1- to 4-grams, times 10.
 
-    Counts are clipped to the reference's and a difference in length is punished, so
-    that repeating rare words does not pay. N-grams of all documents have weight 0, so a
-    single document gives 0.
+    Counts are clipped to those of the reference and differences in length are
+    penalised, so that repeating rare words does not raise the score. N-grams that occur
+    in all documents have weight 0; with a single document the score is therefore 0.
 
     Args:
         candidates: N lists of words, N at least 1.
         references: for each candidate one or more lists of words.
-        documents: from which document frequencies are taken, each the captions of one
-            image; None: `references`.
-        max_order: length of the longest n-grams.
-        sigma: standard deviation of the length penalty, in words.
+        documents: captions of each image of the data set, for the document
+            frequencies.
 
     Returns:
         A number in [0, 10].
@@ -39,14 +38,18 @@ def cider_d(
     Source: Vedantam et al., 2015, with the clipping and the length penalty that
     COCO's evaluation calls CIDEr-D.
     """
-    documents = references if documents is None else documents
     frequencies = Counter()
     for captions in documents:
         frequencies.update(
-            {gram for words in captions for gram in _grams(words, max_order)}
+            {
+                gram
+                for words in captions
+                for n in _ORDERS
+                for gram in count_ngrams(words, n)
+            }
         )
     log_documents = math.log(len(documents))
-    # N-grams of no document get the weight of those of a single one.
+    # N-grams that occur in no document are weighted as those that occur in one.
     weights = {gram: log_documents - math.log(n) for gram, n in frequencies.items()}
 
     def vectors(words):
@@ -55,7 +58,7 @@ def cider_d(
                 gram: count * weights.get(gram, log_documents)
                 for gram, count in count_ngrams(words, n).items()
             }
-            for n in range(1, max_order + 1)
+            for n in _ORDERS
         ]
 
     scores = []
@@ -65,7 +68,7 @@ def cider_d(
             np.mean(
                 [
                     _similarity(own, vectors(other))
-                    * math.exp(-((len(words) - len(other)) ** 2) / (2 * sigma**2))
+                    * math.exp(-((len(words) - len(other)) ** 2) / (2 * _SIGMA**2))
                     for other in others
                 ]
             )
@@ -73,18 +76,14 @@ def cider_d(
     return float(10 * np.mean(scores))
 
 
-def _grams(words, max_order):
-    return [gram for n in range(1, max_order + 1) for gram in count_ngrams(words, n)]
-
-
-def _similarity(own, other):
-    """Mean over the orders of the clipped cosine."""
+def _similarity(candidate_vectors, reference_vectors):
+    """Mean over the orders of the clipped cosine of candidate and reference."""
     cosines = []
-    for mine, theirs in zip(own, other, strict=True):
-        lengths = _length(mine) * _length(theirs)
+    for candidate, reference in zip(candidate_vectors, reference_vectors, strict=True):
+        lengths = _length(candidate) * _length(reference)
         dot = sum(
-            min(mine[gram], theirs[gram]) * theirs[gram]
-            for gram in mine.keys() & theirs.keys()
+            min(candidate[gram], reference[gram]) * reference[gram]
+            for gram in candidate.keys() & reference.keys()
         )
         cosines.append(dot / lengths if lengths else 0.0)
     return sum(cosines) / len(cosines)

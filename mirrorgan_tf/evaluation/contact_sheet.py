@@ -1,4 +1,4 @@
-"""Samples for a person to see: random ones, the best and the worst by a score."""
+"""A picture of sample images: random ones, the best and the worst by a score."""
 
 import numpy as np
 
@@ -12,19 +12,20 @@ _RANDOM, _EXTREME = 16, 8
 
 
 def contact_sheet(inputs: MetricInputs, images: ImageFolder) -> tuple[np.ndarray, dict]:
-    """A sheet on which each image says why it is there.
+    """Draws a sheet of images; each has its caption and the reason of its choice.
 
     The score is STREAM's mean negative log-likelihood of a word of the caption or,
     without STREAM, the cosine of DAMSM's codes; without either there are random samples
     only.
 
     Args:
-        inputs: of the metrics.
-        images: the generated ones.
+        inputs: what the metrics are computed from.
+        images: the generated images.
 
     Returns:
-        (H, W, 3) uint8, and the rows shown: `score` (None: there is none), `random`,
-        `best`, `worst`; `captions`, of all of them by row.
+        (H, W, 3) uint8, and a dictionary: `score`, the title of the score (None
+        without one); `random`, `best` and `worst`, the rows of the images; `captions`,
+        row -> caption.
     """
     captions = inputs.sample.captions
     count = len(captions)
@@ -49,7 +50,7 @@ def contact_sheet(inputs: MetricInputs, images: ImageFolder) -> tuple[np.ndarray
 
 
 def _scores(inputs):
-    """Name, (N,) scores and rows, best first; None three times without a network."""
+    """Title, (N,) scores and rows, best first; None three times without a network."""
     captions, features = inputs.sample.captions, inputs.features["generated"]
     if "stream" in inputs.extractors:
         stream = inputs.extractors["stream"]

@@ -1,4 +1,4 @@
-"""Diversity: how far apart the images of one caption are."""
+"""Diversity: mean distances between images, of pixels or of features."""
 
 import numpy as np
 

@@ -1,7 +1,6 @@
-"""An evaluation: captions to images, images to features, features to metrics."""
+"""Generates images from captions, extracts features and computes metrics."""
 
 import dataclasses
-import functools
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -17,38 +16,40 @@ from mirrorgan_tf.evaluation.contact_sheet import contact_sheet
 from mirrorgan_tf.evaluation.features import FeatureExtractor, extract_features
 from mirrorgan_tf.evaluation.image_folder import ImageFolder, check_settings
 from mirrorgan_tf.evaluation.image_metrics import IMAGE_METRICS
-from mirrorgan_tf.evaluation.image_sets import ImageSet, blurred, real_images
+from mirrorgan_tf.evaluation.image_sets import blurred, real_images
 from mirrorgan_tf.evaluation.image_source import ImageSource
 from mirrorgan_tf.evaluation.metric import Metric, MetricInputs, NotComputed
 from mirrorgan_tf.evaluation.sampling import choose_images, choose_real, sample_captions
 
 __all__ = ["METRICS", "Evaluation", "EvaluationPlan"]
 
-# Metrics of every data set.
+# Metrics that are computed for every data set.
 METRICS = IMAGE_METRICS | CAPTION_METRICS
 
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationPlan:
-    """What is evaluated, and how.
+    """Settings of an evaluation.
 
     Attributes:
-        folder: of the evaluation; an interrupted one with the same settings resumes.
-        source: the model.
+        folder: where images, features and settings are saved; an interrupted
+            evaluation with the same settings is resumed from there.
+        source: generates the images.
         splits: the data set, "train" and "val".
-        extractors: name -> opens a feature extractor, or raises UserError to say why
-            it can't.
-        compared_features: extractors whose features FID, KID, precision and recall
-            compare.
-        metrics: all metrics that the data set has, by name.
-        required: metrics that must be computed; None: all that can be.
-        captions: to render, at most.
-        repeated: captions that are rendered with several seeds, and the number of
-            seeds.
-        batch_size: captions that are rendered together.
-        training_images: in which the nearest to a real image is searched, at most; 0:
-            none.
-        seed: fixes all random choices and the noise.
+        extractors: name -> function that opens a feature extractor, or raises
+            UserError to say why it can't be opened.
+        compared_features: names of the extractors whose features FID, KID, precision
+            and recall compare.
+        captions: the most captions to generate images from.
+        metrics: name -> metric, all that exist for the data set.
+        required: names of metrics that must be computed; None: compute all that can
+            be.
+        repeated: number of captions that get images of several seeds, and number of
+            these seeds.
+        batch_size: images that are generated together.
+        training_images: the most training images among which the one nearest to a real
+            image is searched; 0: no search.
+        seed: determines all random choices and the noise.
     """
 
     folder: Path
@@ -66,10 +67,19 @@ class EvaluationPlan:
 
 
 class Evaluation:
-    """Carries out a plan."""
+    """Evaluates a model as an `EvaluationPlan` describes.
+
+    Attributes:
+        plan: the settings.
+        index: the real images that generated images are compared with.
+        sample: the captions; `rows` are rows of `index`.
+        extractors: name -> feature extractor, those that could be opened.
+        compared_features: those of the plan that could be opened.
+        not_computed: name -> reason, for metrics without a value.
+    """
 
     def __init__(self, plan: EvaluationPlan):
-        """Chooses captions and real images, and opens the feature extractors.
+        """Chooses captions and real images and opens the feature extractors.
 
         Raises:
             UserError: a required metric can't be computed, or the folder belongs to
@@ -115,7 +125,7 @@ class Evaluation:
         return report, sheet
 
     def raise_if_missing(self) -> None:
-        """UserError if a required metric has no value."""
+        """Raises UserError if a required metric has no value."""
         for name, reason in self.not_computed.items():
             if self.plan.required and name in self.plan.required:
                 raise UserError(f"--metrics={name}: not computed: {reason}")
@@ -127,20 +137,22 @@ class Evaluation:
         return {name: self.plan.metrics[name] for name in names}
 
     def _choose_other_real(self, real):
-        """Other validation images if there are enough, else training images."""
+        """Split and images: of "val" if it has enough that are not in `real`."""
         split, index = "val", self.plan.splits["val"]
-        rest = np.setdiff1d(np.arange(len(index)), real)
-        if len(rest) >= len(real):
-            index = index.select(rest)
+        others = np.setdiff1d(np.arange(len(index)), real)
+        if len(others) >= len(real):
+            index = index.select(others)
         else:
             split, index = "train", self.plan.splits["train"]
         return split, choose_images(index, len(real), seed=self.plan.seed)
 
     def _open_extractors(self):
+        """Opens what the metrics need, and notes which of them can't be computed."""
+        compared = self.plan.compared_features
         opened, reasons = {}, {}
         for metric in self._metrics.values():
-            compared = self.plan.compared_features if metric.compares_features else ()
-            for name in (*metric.needs, *metric.uses, *compared):
+            names = metric.needs + metric.uses
+            for name in names + compared if metric.compares_features else names:
                 if name in opened or name in reasons:
                     continue
                 try:
@@ -148,15 +160,14 @@ class Evaluation:
                 except UserError as error:
                     reasons[name] = str(error)
         for name, metric in self._metrics.items():
-            missing = [need for need in metric.needs if need in reasons]
-            if metric.compares_features and not opened.keys() & set(
-                self.plan.compared_features
-            ):
-                missing = list(self.plan.compared_features)
+            missing = [reasons[need] for need in metric.needs if need in reasons]
+            if metric.compares_features and not opened.keys() & set(compared):
+                missing = [reasons[feature] for feature in compared]
+                missing = missing or ["it compares features, and --features names none"]
             if missing:
-                self.not_computed[name] = "; ".join(reasons[need] for need in missing)
+                self.not_computed[name] = "; ".join(missing)
         self.raise_if_missing()
-        for name in self.plan.compared_features:
+        for name in compared:
             if name in reasons:
                 self.not_computed[f"features of {name}"] = reasons[name]
         for name, reason in self.not_computed.items():
@@ -164,6 +175,7 @@ class Evaluation:
         return opened
 
     def _settings(self):
+        """JSON values that the generated images depend on."""
         plan = self.plan
         text = json.dumps([self.sample.captions, self.index.image_ids.tolist()])
         return {
@@ -175,40 +187,32 @@ class Evaluation:
         }
 
     def _inputs(self, generated):
+        """Generates and reads all other images and extracts their features."""
         plan, size_px = self.plan, self.plan.source.size_px
-        captions, each = plan.repeated
+        captions, seeds = plan.repeated
         chosen = np.random.default_rng(plan.seed).permutation(len(self.sample))
         repeated = self._render(
-            f"repeated-{captions}x{each}",
+            f"repeated-{captions}x{seeds}",
             [self.sample.captions[row] for row in chosen[:captions]],
-            each,
+            seeds,
         )
-        real = functools.partial(real_images, size_px=size_px)
-        other_real = real(
-            _set_name("other_real", self._other_real[1]), self._other_real[1]
+        other_real = real_images(
+            _set_name("other_real", self._other_real[1]), self._other_real[1], size_px
         )
         sets = {
-            "generated": ImageSet("images", len(generated), generated.batches),
-            "real": real("real", self.index),
+            "generated": generated.as_image_set(),
+            "real": real_images("real", self.index, size_px),
             "other_real": other_real,
             "blurred_real": blurred(other_real),
         }
-        compared = {
-            name: of
-            for name, of in self.extractors.items()
-            if name in (*self.compared_features, "inception")
-        }
-        codes = {
-            n: of for n, of in self.extractors.items() if n in (*compared, "damsm")
-        }
+        compared = self._extractors_of({*self.compared_features, "inception"})
+        with_damsm = compared | self._extractors_of({"damsm"})
         features = {
             "generated": self._extract(sets["generated"], self.extractors),
             "real": self._extract(sets["real"], self.extractors),
             "other_real": self._extract(sets["other_real"], compared),
             "blurred_real": self._extract(sets["blurred_real"], compared),
-            "repeated": self._extract(
-                ImageSet(repeated.folder.name, len(repeated), repeated.batches), codes
-            ),
+            "repeated": self._extract(repeated.as_image_set(), with_damsm),
         }
         training = None
         if plan.training_images and "stream" in self.extractors:
@@ -216,15 +220,15 @@ class Evaluation:
                 plan.splits["train"], plan.training_images, seed=plan.seed
             )
             features["training"] = self._extract(
-                real(_set_name("training", training), training),
-                {"stream": self.extractors["stream"]},
+                real_images(_set_name("training", training), training, size_px),
+                self._extractors_of({"stream"}),
             )
         return MetricInputs(
             sample=self.sample,
             index=self.index,
             images=sets,
             repeated=repeated,
-            seeds_per_caption=each,
+            seeds_per_caption=seeds,
             extractors=self.extractors,
             features=features,
             compared_features=self.compared_features,
@@ -232,20 +236,27 @@ class Evaluation:
             seed=plan.seed,
         )
 
-    def _render(self, name, captions, each):
+    def _render(self, name, captions, seeds_per_caption):
         plan = self.plan
-        folder = ImageFolder(
-            plan.folder / name, len(captions) * each, batch_size=plan.batch_size
-        )
-        # Every image gets noise of its own.
+        count = len(captions) * seeds_per_caption
+        folder = ImageFolder(plan.folder / name, count, batch_size=plan.batch_size)
+        # The seeds of two images of an evaluation always differ.
         first = plan.seed * 2**24 + (0 if name == "images" else 2**23)
         folder.render(
             plan.source.generate,
-            [caption for caption in captions for _ in range(each)],
-            range(first, first + len(folder)),
+            [caption for caption in captions for _ in range(seeds_per_caption)],
+            range(first, first + count),
             f"rendering {name}",
         )
         return folder
+
+    def _extractors_of(self, names):
+        """The opened extractors of these names, in the order of their opening."""
+        return {
+            name: extractor
+            for name, extractor in self.extractors.items()
+            if name in names
+        }
 
     def _extract(self, images, extractors):
         return extract_features(
@@ -273,5 +284,5 @@ class Evaluation:
 
 
 def _set_name(name, index):
-    """The features of other images get another folder."""
+    """A folder name for features that depends on which images the set has."""
     return f"{name}-{hashlib.sha256(index.image_ids).hexdigest()[:12]}"

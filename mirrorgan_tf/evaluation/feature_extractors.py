@@ -1,4 +1,4 @@
-"""The model's own networks as feature extractors: DAMSM's image encoder and STREAM."""
+"""Feature extractors of a model's own networks: DAMSM's image encoder, and STREAM."""
 
 from collections.abc import Callable, Sequence
 
@@ -22,7 +22,7 @@ _CAPTIONS_AT_ONCE = 256
 
 
 class DamsmExtractor:
-    """Codes of images and captions in DAMSM's common space."""
+    """Codes of images and captions in the common space of DAMSM."""
 
     def __init__(
         self,
@@ -74,7 +74,8 @@ class StreamExtractor:
         @tf.function(reduce_retracing=True, autograph=False)
         def likelihood(features, captions):
             ids, lengths = tokenizer(captions)
-            # The end of a caption counts as a word where there is room for it.
+            # The end of a caption counts as a word, unless the caption has as many
+            # words as the decoder writes.
             words = tf.minimum(lengths + 1, max_words)
             return log_likelihood(stream.decoder, features, ids), words
 
@@ -99,8 +100,8 @@ class StreamExtractor:
             captions: N texts; words outside the vocabulary are left out.
 
         Returns:
-            Natural logs of the captions' probabilities, and the words that were
-            counted, each (N,).
+            Natural logs of the captions' probabilities, and the numbers of words that
+            were counted, each (N,).
         """
         parts = [
             self._likelihood(tf.constant(rows), texts)
@@ -113,7 +114,9 @@ class StreamExtractor:
 def model_extractors(
     model: MirrorGAN | None,
 ) -> dict[str, Callable[[], FeatureExtractor]]:
-    """What opens `damsm` and `stream` of a model, or raises UserError if it can't.
+    """Functions that open a model's extractors `damsm` and `stream`.
+
+    They raise UserError if the model lacks the network.
 
     Args:
         model: from a workdir or a preset; None for an export, which lacks both.

@@ -1,4 +1,4 @@
-"""Features of a set of images, kept on disk so that an evaluation can be resumed."""
+"""Features of images, saved on disk so that an evaluation can be resumed."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ __all__ = ["FeatureExtractor", "Features", "extract_features", "fingerprint"]
 Features = dict[str, np.ndarray]
 
 _BATCH = 32
-# Images whose features share a file: what an interruption can cost.
+# Images whose features share a file. An interruption loses at most these.
 _BLOCK = 8 * _BATCH
 
 
@@ -28,7 +28,8 @@ class FeatureExtractor(Protocol):
     """A network that turns images into arrays.
 
     Attributes:
-        facts: JSON values that all results depend on, such as a hash of the weights.
+        facts: JSON values that identify the network, such as a hash of its weights;
+            saved features of other facts are not used.
     """
 
     facts: dict
@@ -52,17 +53,17 @@ def extract_features(
     count: int,
     label: str,
 ) -> dict[str, Features]:
-    """Runs all extractors over a set of images and reads each image only once.
+    """Computes the features of all extractors; each image is read only once.
 
-    Features are written for every 256 images. Files of extractors with the same
-    `facts` are read instead of computed.
+    Features are saved after every 256 images. Saved features of extractors with the
+    same `facts` are read instead of computed.
 
     Args:
-        folder: for the files.
-        extractors: by name.
+        folder: where features are saved.
+        extractors: name -> extractor.
         batches: (size, start) to the images from `start` on, `size` at a time.
         count: N, images of the set.
-        label: for the log lines.
+        label: the task's name in log lines.
 
     Returns:
         Extractor's name -> its arrays (N, ...) by name.

@@ -8,16 +8,16 @@ __all__ = ["fid", "frechet_distance"]
 def fid(real: np.ndarray, generated: np.ndarray) -> float:
     """Fréchet distance of the Gaussians that fit two sets of features.
 
-    Biased: with few images it is too large (with fewer images than features the
-    covariance has not even full rank). Compare equal numbers of images only, or use
-    `kid`, which has no such bias.
+    The FID of few images is too large; with fewer images than features the
+    covariance does not even have full rank. Compare equal numbers of images only, or
+    use `kid`, which has no such bias.
 
     Args:
         real: (N, D).
         generated: (M, D).
 
     Raises:
-        ValueError: a set is no matrix or has fewer than 2 rows.
+        ValueError: `real` or `generated` is no matrix or has fewer than 2 rows.
 
     Source: Heusel et al., 2017.
     """

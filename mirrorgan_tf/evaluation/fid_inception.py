@@ -1,6 +1,6 @@
-"""The FID network of the literature, so that a FID can be compared to published ones.
+"""The Inception network of published FIDs, for FIDs that can be compared with them.
 
-Weights: the file pt_inception-2015-12-05-6726825d.pth that pytorch-fid and
+The weights are the file pt_inception-2015-12-05-6726825d.pth that pytorch-fid and
 torch-fidelity use, or the same parameters as .npz or .safetensors.
 """
 

@@ -1,4 +1,4 @@
-"""Generated images on disk: one PNG a caption, written batch by batch."""
+"""A folder of generated images, one PNG file for each."""
 
 import json
 import os
@@ -9,26 +9,27 @@ import numpy as np
 from PIL import Image
 
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.files import atomic_file, read_bytes
+from mirrorgan_tf.evaluation.image_sets import ImageSet
+from mirrorgan_tf.files import atomic_file, read_bytes, write_atomically
 from mirrorgan_tf.progress import Progress
 
 __all__ = ["ImageFolder", "check_settings"]
 
-SETTINGS_FILE = "settings.json"
+_SETTINGS_FILE = "settings.json"
 
 
 def check_settings(folder: Path, settings: dict) -> None:
-    """Makes an evaluation's folder, or checks that it has the same settings.
+    """Creates an evaluation's folder, or checks that it has the same settings.
 
     Args:
-        folder: the evaluation's.
-        settings: JSON values, all that the images in it depend on.
+        folder: folder of the evaluation.
+        settings: JSON values that the images in the folder depend on.
 
     Raises:
-        UserError: it holds an evaluation with other settings, which are named, holds
-            something else, or cannot be written.
+        UserError: the folder has an evaluation with other settings, which the message
+            names, or other files, or cannot be written.
     """
-    path = folder / SETTINGS_FILE
+    path = folder / _SETTINGS_FILE
     settings = json.loads(json.dumps(settings))
     try:
         if path.exists():
@@ -49,7 +50,7 @@ def check_settings(folder: Path, settings: dict) -> None:
                 f"{folder}: is not empty and holds no evaluation; choose another --out"
             )
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(settings, indent=1), encoding="utf-8")
+        write_atomically(path, json.dumps(settings, indent=1))
     except (OSError, ValueError, AttributeError) as error:
         raise UserError(
             f"{folder}: can't be used for the evaluation ({error}); choose another "
@@ -58,11 +59,16 @@ def check_settings(folder: Path, settings: dict) -> None:
 
 
 class ImageFolder:
-    """Images 0 to N - 1 as PNG files.
+    """N images as PNG files.
 
-    Images are generated in the same batches every time, because rounding depends on
-    the size of a batch: an interrupted evaluation ends with the same images as one that
-    was not.
+    Rounding depends on the size of a batch. Images are therefore generated in the same
+    batches every time, so that a resumed evaluation gives the same images as one that
+    was not interrupted.
+
+    Args:
+        folder: of the files.
+        count: N.
+        batch_size: images that are generated together.
     """
 
     def __init__(self, folder: Path, count: int, *, batch_size: int):
@@ -74,7 +80,7 @@ class ImageFolder:
         return self._count
 
     def path(self, row: int) -> Path:
-        """The file of an image."""
+        """The path of an image."""
         return self.folder / f"{row:06d}.png"
 
     def render(
@@ -89,8 +95,8 @@ class ImageFolder:
         Args:
             generate: captions and seeds (B,) to images (B, S, S, 3) uint8.
             captions: N texts.
-            seeds: for the noise, N.
-            label: for the log lines.
+            seeds: N seeds of the noise.
+            label: the task's name in log lines.
 
         Raises:
             UserError: the folder cannot be written.
@@ -124,6 +130,10 @@ class ImageFolder:
             UserError: one is damaged.
         """
         return np.stack([self._read(row) for row in rows])
+
+    def as_image_set(self) -> ImageSet:
+        """The images as a set that metrics compare with others."""
+        return ImageSet(self.folder.name, self._count, self.batches)
 
     def batches(self, size: int, start: int = 0) -> Iterator[np.ndarray]:
         """All images from `start` on, `size` at a time."""

@@ -1,4 +1,4 @@
-"""Metrics of images alone: how near generated images are to real ones.
+"""Metrics that compare generated images with real ones, for reports.
 
 Each is computed for the generated images and, as references, for other real images and
 for blurred real images.
@@ -28,30 +28,31 @@ from mirrorgan_tf.evaluation.two_sample_test import two_sample_test
 
 __all__ = ["IMAGE_METRICS"]
 
-# With fewer images, FID depends more on their number than on what they show.
-_MIN_IMAGES_FOR_FID = 10_000
-# Images of a set whose neighbourhoods are compared, at most.
+# The most images of a set whose features are compared with all others: the time grows
+# with the square of their number.
 _MAX_NEIGHBOURS = 10_000
-# Images of a set that are held in memory for tests on pixels, at most.
+# The most images of a set that are held in memory, for metrics of pixels.
 _MAX_PIXEL_IMAGES = 1_000
 
 
-def _compare(inputs, minimum, compare):
-    """`compare(real, others)` by feature extractor and image set."""
+def _compare(inputs: MetricInputs, minimum: int, compare) -> dict:
+    """Feature extractor -> image set -> `compare(features of real images, of the set)`.
+
+    Each set needs at least `minimum` images.
+    """
     result = {}
-    for name in inputs.compared_features:
-        real = inputs.features["real"][name]["features"]
+    for extractor in inputs.compared_features:
+        real = inputs.features["real"][extractor]["features"]
         require(len(real), minimum, "real images")
-        result[name] = {}
-        for images in COMPARED_SETS:
-            if images in inputs.features:
-                others = inputs.features[images][name]["features"]
-                require(len(others), minimum, COMPARED_SETS[images])
-                result[name][images] = compare(real, others)
+        result[extractor] = {}
+        for name, title in COMPARED_SETS.items():
+            others = inputs.features[name][extractor]["features"]
+            require(len(others), minimum, title)
+            result[extractor][name] = compare(real, others)
     return result
 
 
-def _fid(inputs: MetricInputs) -> dict:
+def _fid(inputs):
     return _compare(inputs, 2, fid)
 
 
@@ -64,8 +65,14 @@ def _kid(inputs):
 
 
 def _precision_recall(inputs):
+    def subset(features):
+        if len(features) <= _MAX_NEIGHBOURS:
+            return features
+        rng = np.random.default_rng(inputs.seed)
+        return features[rng.choice(len(features), _MAX_NEIGHBOURS, replace=False)]
+
     def compare(real, others):
-        real, others = (_subset(rows, inputs.seed) for rows in (real, others))
+        real, others = subset(real), subset(others)
         precision, recall = precision_and_recall(real, others, k=3)
         density, coverage = density_and_coverage(real, others, k=5)
         return {
@@ -78,38 +85,28 @@ def _precision_recall(inputs):
     return _compare(inputs, 6, compare)
 
 
-def _subset(rows, seed):
-    """Rows whose distances to each other can be computed in minutes."""
-    if len(rows) <= _MAX_NEIGHBOURS:
-        return rows
-    rng = np.random.default_rng(seed)
-    return rows[rng.choice(len(rows), _MAX_NEIGHBOURS, replace=False)]
-
-
 def _inception_score(inputs):
     scores = {}
-    for images in ("real", *COMPARED_SETS):
-        features = inputs.features.get(images, {}).get("inception", {})
-        if "probs" not in features:
+    for name, title in {"real": "real images", **COMPARED_SETS}.items():
+        probs = inputs.features[name]["inception"].get("probs")
+        if probs is None:
             raise NotComputed(
-                "it needs Inception with its top layer (--features=inception, "
-                "--inception_weights)"
+                "it needs Inception with its top layer (--inception_weights)"
             )
-        require(len(features["probs"]), 20, f"{COMPARED_SETS.get(images, images)}")
-        mean, std = inception_score(features["probs"], seed=inputs.seed)
-        scores[images] = {"mean": mean, "std": std}
+        require(len(probs), 20, title)
+        mean, std = inception_score(probs, seed=inputs.seed)
+        scores[name] = {"mean": mean, "std": std}
     return scores
 
 
 def _two_sample_test(inputs):
     real = inputs.images["real"].first(_MAX_PIXEL_IMAGES)
     result = {}
-    for name in COMPARED_SETS:
-        if name in inputs.images:
-            others = inputs.images[name].first(_MAX_PIXEL_IMAGES)
-            require(min(len(real), len(others)), 20, COMPARED_SETS[name])
-            test = two_sample_test(real, others, seed=inputs.seed)
-            result[name] = dataclasses.asdict(test)
+    for name, title in COMPARED_SETS.items():
+        others = inputs.images[name].first(_MAX_PIXEL_IMAGES)
+        require(min(len(real), len(others)), 20, title)
+        test = two_sample_test(real, others, seed=inputs.seed)
+        result[name] = dataclasses.asdict(test)
     return result
 
 
@@ -118,39 +115,35 @@ def _power_spectrum(inputs):
         return mean_power_spectrum(inputs.images[name].first(_MAX_PIXEL_IMAGES))
 
     real = spectrum("real")
-    return {
-        name: compare_spectra(spectrum(name), real)
-        for name in COMPARED_SETS
-        if name in inputs.images
-    }
+    return {name: compare_spectra(spectrum(name), real) for name in COMPARED_SETS}
 
 
 def _diversity(inputs):
-    images, each = inputs.repeated, inputs.seeds_per_caption
-    require(each, 2, "seeds a caption (--diversity_seeds)")
-    captions = len(images) // each
-    require(captions, 2, "captions (--diversity_captions)")
+    images, seeds = inputs.repeated, inputs.seeds_per_caption
+    captions = len(images) // seeds
+    require(captions, 2, "captions")
     within = [
-        mean_pixel_rmse(images.read(range(start, start + each)))
-        for start in range(0, len(images), each)
+        mean_pixel_rmse(images.read(range(start, start + seeds)))
+        for start in range(0, len(images), seeds)
     ]
     result = {
         "captions": captions,
-        "seeds": each,
+        "seeds": seeds,
         "pixel_rmse": {
             "within": float(np.mean(within)),
-            "between": mean_pixel_rmse(images.read(range(0, len(images), each))),
+            "between": mean_pixel_rmse(images.read(range(0, len(images), seeds))),
         },
     }
-    arrays = dict.fromkeys(inputs.compared_features, "features") | {"damsm": "code"}
-    for name, array in arrays.items():
-        features = inputs.features["repeated"].get(name)
-        if features is None:
+    array_names = dict.fromkeys(inputs.compared_features, "features")
+    for extractor, array_name in {**array_names, "damsm": "code"}.items():
+        if extractor not in inputs.features["repeated"]:
             continue
-        rows = features[array].reshape(captions, each, -1)
-        result[f"{name}_cosine_distance"] = {
-            "within": float(np.mean([mean_cosine_distance(row) for row in rows])),
-            "between": mean_cosine_distance(rows[:, 0]),
+        array = inputs.features["repeated"][extractor][array_name]
+        by_caption = array.reshape(captions, seeds, -1)
+        within = [mean_cosine_distance(features) for features in by_caption]
+        result[f"{extractor}_cosine_distance"] = {
+            "within": float(np.mean(within)),
+            "between": mean_cosine_distance(by_caption[:, 0]),
         }
     return result
 

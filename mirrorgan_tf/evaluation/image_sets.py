@@ -1,4 +1,4 @@
-"""Sets of images that are compared: generated, real, other real, blurred real."""
+"""Sets of images that an evaluation compares, and the real images among them."""
 
 import dataclasses
 from collections.abc import Callable, Iterable
@@ -18,10 +18,10 @@ __all__ = ["ImageSet", "blurred", "real_images"]
 
 @dataclasses.dataclass(frozen=True)
 class ImageSet:
-    """N images that are read when they are needed.
+    """N images, read batch by batch.
 
     Attributes:
-        name: of the folder of their features.
+        name: name of the folder of their features.
         count: N.
         batches: (size, start) to (B, S, S, 3) uint8 from image `start` on, `size` at
             a time.
@@ -32,7 +32,7 @@ class ImageSet:
     batches: Callable[[int, int], Iterable[np.ndarray]]
 
     def first(self, count: int) -> np.ndarray:
-        """The first images, `count` at most, (n, S, S, 3) uint8."""
+        """The first `count` images, or all if there are fewer, as one array."""
         parts, missing = [], count
         for images in self.batches(32, 0):
             parts.append(images[:missing])
@@ -43,14 +43,14 @@ class ImageSet:
 
 
 def real_images(name: str, index: CaptionedImages, size_px: int) -> ImageSet:
-    """Real images as validation reads them: their central crop.
+    """Real images, cropped at their centre as for validation.
 
     Args:
-        name: of the set.
+        name: name of the set.
         index: the images.
         size_px: side of the crop.
     """
-    # The pipeline reads captions too; nothing depends on them here.
+    # The pipeline tokenizes captions too, which are not used here.
     tokenizer = CaptionTokenizer(Vocabulary(()), 1)
 
     def batches(size, start):

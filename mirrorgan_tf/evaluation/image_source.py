@@ -1,4 +1,4 @@
-"""What generates the images that are evaluated: a run or a SavedModel."""
+"""Models that generate the images of an evaluation: trained ones and SavedModels."""
 
 import dataclasses
 import hashlib
@@ -26,7 +26,7 @@ class ImageSource:
         generate: captions and seeds (B,) to images (B, S, S, 3) uint8.
         size_px: S.
         facts: JSON values that identify the model and its weights.
-        name: for a folder of its images.
+        name: part of the name of a folder for its images.
     """
 
     generate: Callable[[Sequence[str], Sequence[int]], np.ndarray]
@@ -36,7 +36,7 @@ class ImageSource:
 
 
 def model_source(model: MirrorGAN) -> ImageSource:
-    """A model that was opened from a workdir or a preset."""
+    """The source of a model of a workdir or a preset."""
 
     def generate(captions, seeds):
         return model.generate(captions, seed=list(seeds), batch_size=len(captions))
@@ -51,19 +51,22 @@ def model_source(model: MirrorGAN) -> ImageSource:
 
 
 def open_saved_model_source(path: str | Path) -> ImageSource:
-    """Any SavedModel with the signature `seeded` of an export.
+    """The source of a SavedModel that has the signature `seeded` of exported models.
 
     Raises:
-        UserError: there is none, or its signature is another.
+        UserError: there is no SavedModel, or its signature differs.
     """
     loaded, folder = load_saved_model(path, _SIGNATURE)
     signature = loaded.signatures[_SIGNATURE]
     image = signature.structured_outputs.get("image")
     inputs = signature.structured_input_signature[1].keys()
-    if inputs != {"caption", "seed"} or image is None or image.shape[1] is None:
+    side = image.shape[1] if image is not None and image.shape.rank == 4 else None
+    # The networks of the metrics are built for powers of 2.
+    is_valid_side = side is not None and side >= 16 and side.bit_count() == 1
+    if inputs != {"caption", "seed"} or not is_valid_side:
         raise UserError(
             f"--saved_model={path}: signature {_SIGNATURE} must take caption and seed "
-            "and give image, of a fixed size"
+            "and return image, whose side is a fixed power of 2, at least 16"
         )
 
     def generate(captions, seeds):
@@ -77,17 +80,13 @@ def open_saved_model_source(path: str | Path) -> ImageSource:
                 "--batch_size may help"
             ) from None
 
-    digest = _digest(folder)
+    content = hashlib.sha256()
+    for file in [folder / "saved_model.pb", *sorted(folder.glob("variables/*"))]:
+        content.update(file.read_bytes())
+    digest = content.hexdigest()[:16]
     return ImageSource(
         generate=generate,
-        size_px=image.shape[1],
+        size_px=side,
         facts={"saved_model": digest},
         name=f"saved_model-{digest[:8]}",
     )
-
-
-def _digest(folder):
-    digest = hashlib.sha256()
-    for file in [folder / "saved_model.pb", *sorted(folder.glob("variables/*"))]:
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]

@@ -1,8 +1,9 @@
-"""Inception v3 of keras.applications: features for FID, classes for Inception Score.
+"""Inception v3 of keras.applications: features for FID, class probabilities.
 
-FIDs of the same images differ by points between implementations and by more between
-resizing filters, so reports name both: here keras.applications' network, and images
-resized to 299 px by an antialiased bicubic filter ("clean", Parmar et al., 2022).
+FIDs of the same images differ by points between implementations of the network, and by
+more between filters for resizing. Reports therefore name both: here the network of
+keras.applications, and images resized to 299 px by an antialiased bicubic filter
+("clean", Parmar et al., 2022).
 """
 
 import h5py
@@ -18,7 +19,7 @@ __all__ = ["InceptionExtractor", "clean_resize"]
 
 _SIDE = 299
 _FEATURES = 2048
-_OFFLINE = (
+_HINT = (
     "give --inception_weights the path of a Keras weights file of InceptionV3, with "
     "its top layer for the Inception Score "
     "(inception_v3_weights_tf_dim_ordering_tf_kernels.h5)"
@@ -26,7 +27,7 @@ _OFFLINE = (
 
 
 class InceptionExtractor:
-    """Images to Inception's pooled features and classes.
+    """Images to pooled features and, with a top layer, class probabilities.
 
     Args:
         weights: "imagenet", which Keras downloads once, or the path of a Keras weights
@@ -34,7 +35,7 @@ class InceptionExtractor:
             fine-tuned network), or without one, for features alone.
 
     Attributes:
-        about: the implementation and the resizing, for the report.
+        about: one line on the features, for reports.
 
     Raises:
         UserError: the weights cannot be downloaded or read.
@@ -70,7 +71,7 @@ def clean_resize(images: tf.Tensor) -> tf.Tensor:
 
 
 def _load(weights):
-    """Inception v3 with outputs `features` and, given a top layer, `probs`."""
+    """Inception v3 with outputs `features` and, if there is a top layer, `probs`."""
     imagenet = weights == "imagenet"
     try:
         if not imagenet:
@@ -86,10 +87,10 @@ def _load(weights):
         if not imagenet:
             network.load_weights(weights)
     except Exception as error:
-        # Keras and h5py raise anything here, from bare Exception on.
+        # Keras and h5py raise many classes of exceptions, even bare Exception.
         reason = first_line(error).removeprefix(f"{weights}: ")
         raise UserError(
-            f"Inception's weights {weights} are not available ({reason}); {_OFFLINE}"
+            f"Inception's weights {weights} are not available ({reason}); {_HINT}"
         ) from None
     if not classes:
         return keras.Model(network.input, {"features": network.output})
@@ -98,9 +99,9 @@ def _load(weights):
 
 
 def _classes(path):
-    """Classes of the top layer in a weights file; 0 without one."""
+    """Number of classes of the top layer in a weights file; 0 without a top layer."""
     shapes = []
     with h5py.File(path, "r") as file:
         file.visititems(lambda _, item: shapes.append(getattr(item, "shape", ())))
-    # No other kernel has two dimensions.
+    # Only the kernel of the top layer has two dimensions.
     return max((s[1] for s in shapes if len(s) == 2 and s[0] == _FEATURES), default=0)

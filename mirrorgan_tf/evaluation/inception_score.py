@@ -10,14 +10,14 @@ def inception_score(
 ) -> tuple[float, float]:
     """Exponential of the mean KL divergence of p(class | image) from p(class).
 
-    From 1 (the same prediction for all images) to the number of classes (certain
-    predictions, all classes equally often). Images are assigned to splits at random,
-    because in the order of the captions a split would hold few classes.
+    The score is between 1 (the same prediction for all images) and the number of
+    classes (certain predictions, all classes equally often). Images are assigned to
+    splits at random; in the order of the captions a split would have few classes.
 
     Args:
         probs: (N, classes), rows sum to 1.
-        splits: parts with a score each; the literature uses 10.
-        seed: fixes the assignment.
+        splits: number of parts, each with a score of its own; the literature uses 10.
+        seed: determines the assignment.
 
     Returns:
         Mean and standard deviation over the splits.
@@ -42,7 +42,7 @@ def inception_score(
 def _score(probs):
     probs = probs.astype(np.float64)
     marginal = probs.mean(axis=0)
-    # 0 log 0 is 0.
+    # The limit of p log p for p = 0 is 0.
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = np.where(probs > 0, probs * (np.log(probs) - np.log(marginal)), 0.0)
     return np.exp(terms.sum(axis=1).mean())

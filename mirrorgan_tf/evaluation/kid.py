@@ -1,4 +1,4 @@
-"""Kernel Inception Distance: as FID, but unbiased for few images."""
+"""Kernel Inception Distance, an unbiased alternative to FID."""
 
 import numpy as np
 
@@ -15,16 +15,17 @@ def kid(
 ) -> tuple[float, float]:
     """Squared maximum mean discrepancy, over random subsets.
 
-    A subset has at most half of its set: subsets of all rows would be equal and have no
-    spread. For sets of equal size, the spread over halves estimates the standard error
-    of the value (the delete-half jackknife); smaller subsets spread more.
+    A subset has at most half of the rows of its set; subsets of all rows would be equal
+    and have no spread. For sets of equal size, the spread over halves estimates the
+    standard error of the value (the delete-half jackknife). Smaller subsets have a
+    larger spread.
 
     Args:
         real: (N, D).
         generated: (M, D).
         subsets: pairs of subsets that are compared.
-        subset_size: rows of each, at most; never more than N // 2 and M // 2.
-        seed: fixes the subsets.
+        subset_size: the most rows of a subset; at most N // 2 and M // 2 are used.
+        seed: determines the subsets.
 
     Returns:
         Mean and standard deviation over the subsets. Equal distributions have an

@@ -1,4 +1,4 @@
-"""What metrics are computed from, and how a metric is described."""
+"""Class `Metric`, and `MetricInputs`, from which metrics are computed."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -11,8 +11,9 @@ from mirrorgan_tf.evaluation.sampling import CaptionSample
 
 __all__ = ["COMPARED_SETS", "Metric", "MetricInputs", "NotComputed", "require"]
 
-# Sets that are compared with the real images: name -> how reports call it. The last two
-# are references: what a perfect generator would reach, and what a blurring one would.
+# Image sets that are compared with the real images, with their titles in reports. Other
+# real images show what a perfect generator would reach, blurred ones what a generator
+# without fine details would reach.
 COMPARED_SETS = {
     "generated": "generated images",
     "other_real": "other real images",
@@ -21,7 +22,7 @@ COMPARED_SETS = {
 
 
 class NotComputed(Exception):
-    """Says why a metric has no value."""
+    """A metric can't be computed; the message is the reason."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,16 +32,18 @@ class MetricInputs:
     Attributes:
         sample: N captions; `rows` are rows of `index`.
         index: M real images.
-        images: image sets by name: those of `COMPARED_SETS`, and "real".
-        repeated: images of some captions with several seeds each, caption by caption.
-        seeds_per_caption: in `repeated`.
-        extractors: those that could be opened, by name.
-        features: image set -> extractor -> its arrays; sets are those of `images`,
+        images: name -> image set: those of `COMPARED_SETS`, and "real".
+        repeated: images of a few captions, several seeds of the first caption, then
+            of the second and so on.
+        seeds_per_caption: number of these seeds.
+        extractors: name -> feature extractor, those that could be opened.
+        features: image set -> extractor -> its arrays; the sets are those of `images`,
             "repeated" and "training".
-        compared_features: extractors whose `features` FID and its like compare.
-        training: training images in which the nearest to a real one is searched; None:
-            no search.
-        seed: fixes all random choices.
+        compared_features: extractors whose array `features` is compared by FID, KID,
+            precision and recall.
+        training: training images among which the one nearest to a real image is
+            searched; None: no search.
+        seed: determines all random choices.
     """
 
     sample: CaptionSample
@@ -57,15 +60,15 @@ class MetricInputs:
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
-    """A metric.
+    """A metric of an evaluation.
 
     Attributes:
         compute: inputs to a dictionary of JSON values; raises NotComputed if it can't.
-        needs: extractors without which there is no value.
-        uses: extractors that add to the value if they are there.
-        compares_features: whether it needs one of the extractors of --features.
-        to_markdown: the value to the lines of its section in a report; None: the metric
-            is part of the report's common tables.
+        needs: names of the extractors that it requires.
+        uses: names of extractors that it uses if they could be opened.
+        compares_features: whether it requires one of the extractors of --features.
+        to_markdown: the value to the lines of its section in a report; None: the
+            report's own tables show the value.
     """
 
     compute: Callable[[MetricInputs], dict]
@@ -76,6 +79,6 @@ class Metric:
 
 
 def require(count: int, minimum: int, what: str) -> None:
-    """Raises NotComputed if there are fewer than `minimum`."""
+    """Raises NotComputed if `count` is below `minimum`; `what` is counted."""
     if count < minimum:
         raise NotComputed(f"{count} {what}; it needs at least {minimum}")

@@ -6,7 +6,7 @@ import numpy as np
 
 __all__ = ["nearest", "squared_distances"]
 
-# Rows whose distances to all others are in memory at once.
+# Rows whose distances to all others are held in memory together.
 _BLOCK = 512
 
 
@@ -20,7 +20,8 @@ def squared_distances(
         others: (M, D).
 
     Yields:
-        The block's first row and distances (n, M) float64, which may be modified.
+        The number of the block's first row, and distances (n, M) float64, which the
+        caller may modify.
     """
     rows, others = rows.astype(np.float64), others.astype(np.float64)
     squares = np.square(others).sum(axis=1)

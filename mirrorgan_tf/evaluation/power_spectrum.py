@@ -1,10 +1,10 @@
-"""Power spectra: textures and upsampling artefacts that pixels do not show."""
+"""Power spectra, which show blur and artefacts of upsampling layers."""
 
 import numpy as np
 
 __all__ = ["compare_spectra", "mean_power_spectrum"]
 
-# Cycles per pixel; 0.5 is the highest frequency there is.
+# Frequencies in cycles per pixel, of which 0.5 is the highest possible one.
 _HIGHEST = 7 / 16
 _NEAR_AXIS = 1 / 16
 
@@ -12,7 +12,7 @@ _NEAR_AXIS = 1 / 16
 def mean_power_spectrum(images: np.ndarray) -> np.ndarray:
     """Mean squared magnitude of the Fourier transform of brightness.
 
-    A Hann window keeps the images' edges out of the spectrum; the mean is removed.
+    A Hann window suppresses the effect of the images' edges; the mean is removed.
 
     Args:
         images: (N, S, S, 3) uint8, N at least 1.
@@ -28,17 +28,17 @@ def mean_power_spectrum(images: np.ndarray) -> np.ndarray:
 
 
 def compare_spectra(spectrum: np.ndarray, real: np.ndarray) -> dict:
-    """Ratios of power to that of real images; 1 is equal.
+    """Ratios of power to that of real images; 1 means equal power.
 
     Args:
         spectrum: (S, S), from `mean_power_spectrum`.
         real: (S, S), of real images.
 
     Returns:
-        `radial`: S // 2 ratios by distance from frequency 0, from 1 to S // 2 cycles an
-        image. `highest_x`, `highest_y`: near the highest frequencies along an axis
-        (7/16 cycles per pixel and more; 1/16 and less along the other axis), where
-        stripes show. `checkerboard`: at half a cycle per pixel along both.
+        `radial`: S // 2 ratios, for frequencies of 1 to S // 2 cycles an image in any
+        direction. `highest_x`, `highest_y`: near the highest frequencies along one axis
+        (7/16 cycles per pixel and more; along the other axis 1/16 and less), where
+        stripes show. `checkerboard`: at half a cycle per pixel along both axes.
     """
     size = len(real)
     frequencies = np.abs(np.fft.fftfreq(size))

@@ -14,19 +14,19 @@ __all__ = ["density_and_coverage", "precision_and_recall"]
 def precision_and_recall(
     real: np.ndarray, generated: np.ndarray, *, k: int = 3
 ) -> tuple[float, float]:
-    """Shares of generated images in the real manifold, and of real in the generated.
+    """Precision and recall by k-nearest-neighbour manifolds.
 
-    A set's manifold is the union of balls around its rows; each ball reaches to the
-    row's k-th nearest neighbour.
+    The manifold of a set is the union of balls around its rows. The radius of a ball is
+    the distance from its row to the row's k-th nearest neighbour.
 
     Args:
         real: (N, D), N above k.
         generated: (M, D), M above k.
-        k: neighbour that sets the radius.
+        k: which neighbour defines the radius.
 
     Returns:
-        Precision: share of generated rows inside the real manifold. Recall: share of
-        real rows inside the generated one.
+        Precision, the share of generated rows inside the real manifold, and recall, the
+        share of real rows inside the generated manifold.
 
     Raises:
         ValueError: a set has no more than k rows.
@@ -39,17 +39,17 @@ def precision_and_recall(
 def density_and_coverage(
     real: np.ndarray, generated: np.ndarray, *, k: int = 5
 ) -> tuple[float, float]:
-    """How many generated rows real neighbourhoods hold, and how many hold any.
+    """Density and coverage of generated rows in balls around the real rows.
 
     Args:
         real: (N, D), N above k.
         generated: (M, D).
-        k: neighbour that sets a ball's radius.
+        k: which neighbour defines the radius of a ball.
 
     Returns:
-        Density: mean number of real balls that a generated row is in, over k (1 is
-        expected of equal distributions; it can be higher). Coverage: share of real
-        balls that hold a generated row.
+        Density, the mean number of real balls that contain a generated row, divided by
+        k (expected to be 1 for equal distributions; it can be higher), and coverage,
+        the share of real balls that contain a generated row.
 
     Raises:
         ValueError: `real` has no more than k rows.
@@ -71,7 +71,7 @@ def _radii(features, k):
 
 
 def _hits(centers, radii, points):
-    """Points inside each ball, and balls around each point."""
+    """Numbers of points inside each ball, and of balls that contain each point."""
     by_ball, by_point = np.zeros(len(centers), int), []
     for _, distances in squared_distances(points, centers):
         inside = distances <= radii

@@ -1,8 +1,8 @@
-"""R-precision: is an image's own caption nearer to it than those of other images?
+"""R-precision: retrieval of an image's caption among captions of other images.
 
 Source: AttnGAN, section 4 (1 true caption and 99 others, cosine of DAMSM's codes,
-30,000 images in 10 folds). As in DM-GAN's code, the 99 have other classes: on CUB
-other species, on COCO, where every image is a class of its own, other images.
+30,000 images in 10 folds). As in DM-GAN's code, the 99 captions are of other classes:
+on CUB of other species, on COCO, where every image is a class, of other images.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import numpy as np
 
 __all__ = ["sample_mismatches", "r_precision"]
 
-# Rounding error of a cosine of float32 codes.
+# Largest rounding error of a cosine of float32 codes.
 _ROUNDING = 1e-6
 
 
@@ -26,17 +26,17 @@ def r_precision(
 ) -> dict[int, tuple[float, float]]:
     """Share of images whose own caption is among the k nearest candidates.
 
-    A candidate as near as the true caption, within float32's rounding, counts as
-    nearer, so that equal codes score 0.
+    A candidate that is as near as the true caption, within float32's rounding, counts
+    as nearer, so that the share for equal codes is 0.
 
     Args:
         codes: (N, D), of images.
         sentences: (N, D); row i is the caption of image i.
         mismatches: (N, K) integers, for each image the rows of `sentences` that
             compete with its caption.
-        ks: highest ranks that count as a success.
-        folds: random parts, for the spread.
-        seed: fixes the folds.
+        ks: values of k.
+        folds: number of random parts, for the standard deviation.
+        seed: determines the folds.
 
     Returns:
         k -> mean and standard deviation over the folds.
@@ -61,7 +61,10 @@ def r_precision(
     order = np.random.default_rng(seed).permutation(count)
     parts = [ranks[rows] for rows in np.array_split(order, folds)]
     shares = {k: [np.mean(part < k) for part in parts] for k in ks}
-    return {k: (float(np.mean(of)), float(np.std(of))) for k, of in shares.items()}
+    return {
+        k: (float(np.mean(values)), float(np.std(values)))
+        for k, values in shares.items()
+    }
 
 
 def sample_mismatches(
@@ -69,13 +72,13 @@ def sample_mismatches(
 ) -> np.ndarray:
     """For each caption `count` captions of other classes, without repetition.
 
-    Captions with equal texts never compete, because neither is wrong.
+    A caption never competes with an equal text, since both describe the image.
 
     Args:
         classes: (N,) class of each caption's image.
         texts: N captions.
-        count: captions for each.
-        seed: fixes the choice.
+        count: captions to choose for each.
+        seed: determines the choice.
 
     Returns:
         (N, count) rows.

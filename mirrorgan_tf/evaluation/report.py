@@ -1,10 +1,16 @@
 """An evaluation's report as Markdown."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from mirrorgan_tf.evaluation.metric import COMPARED_SETS, Metric
 
-__all__ = ["percent", "to_markdown"]
+__all__ = [
+    "accuracy_with_interval",
+    "markdown_table",
+    "mean_and_spread",
+    "percent",
+    "to_markdown",
+]
 
 
 def to_markdown(report: dict, metrics: Mapping[str, Metric]) -> str:
@@ -23,19 +29,21 @@ def to_markdown(report: dict, metrics: Mapping[str, Metric]) -> str:
         f"Other real images: {report['other_real_images']} of split "
         f"{report['other_real_split']}.",
         "",
-        *_pixel_table(values),
-        *_feature_tables(values, report["about"], report["real_images"]),
+        *_pixel_section(values),
+        *_feature_sections(values, report["about"], report["real_images"]),
     ]
     for name, value in values.items():
         if metrics[name].to_markdown is not None:
             lines += metrics[name].to_markdown(value)
-    lines += _diversity(values.get("diversity"))
+    if "diversity" in values:
+        lines += _diversity_section(values["diversity"])
     if report["not_computed"]:
         lines += ["## Not computed", "", *_reasons(report["not_computed"]), ""]
-    return "\n".join([*lines, _samples(report["samples"]), ""])
+    return "\n".join([*lines, _contact_sheet_line(report["samples"]), ""])
 
 
-def _table(columns, rows):
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table with its title row, and an empty line."""
     return [
         "| " + " | ".join(columns) + " |",
         "| " + " | ".join("---" for _ in columns) + " |",
@@ -44,24 +52,36 @@ def _table(columns, rows):
     ]
 
 
-def _pixel_table(values):
+def percent(share: float | None) -> str:
+    """A share as a percentage, or "-"."""
+    return "-" if share is None else f"{100 * share:.1f} %"
+
+
+def accuracy_with_interval(value: Mapping) -> str:
+    """`accuracy` and `interval` as percentages, such as "61.8 % (57.5 to 66.0)"."""
+    low, high = value["interval"]
+    return f"{percent(value['accuracy'])} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def mean_and_spread(value: Mapping[str, float], factor=1, *, digits: int = 2) -> str:
+    """`mean` and `std`, each multiplied by a factor, such as "1.50 ± 0.20"."""
+    return f"{factor * value['mean']:.{digits}f} ± {factor * value['std']:.{digits}f}"
+
+
+def _pixel_section(values):
     """Metrics that need no features of a trained network."""
     tests = values.get("two_sample_test", {})
     spectra = values.get("power_spectrum", {})
     rows = []
-    for name, text in COMPARED_SETS.items():
-        test, spectrum = tests.get(name), spectra.get(name)
-        if test is None and spectrum is None:
+    for name, title in COMPARED_SETS.items():
+        if name not in tests and name not in spectra:
             continue
-        row = [text, "-", "-", "-", "-"]
-        if test is not None:
-            low, high = test["interval"]
-            row[1] = (
-                f"{percent(test['accuracy'])} ({100 * low:.1f} to {100 * high:.1f})"
-            )
-        if spectrum is not None:
+        row = [title, "-", "-", "-", "-"]
+        if name in tests:
+            row[1] = accuracy_with_interval(tests[name])
+        if name in spectra:
             keys = ("highest_x", "highest_y", "checkerboard")
-            row[2:] = [f"{spectrum[key]:.2f}" for key in keys]
+            row[2:] = [f"{spectra[name][key]:.2f}" for key in keys]
         rows.append(row)
     if not rows:
         return []
@@ -73,24 +93,25 @@ def _pixel_table(values):
         "perfect. Power: ratio to the real images near the highest frequencies and of "
         "the checkerboard; 1 is perfect, above it are artefacts, below it is blur.",
         "",
-        *_table(
+        *markdown_table(
             ("images", "two-sample test", "power along x", "along y", "checkerboard"),
             rows,
         ),
     ]
 
 
-def _feature_tables(values, about, real_images):
+def _feature_sections(values, about, real_images):
+    """A section for each feature extractor whose features were compared."""
     lines = []
     scores = values.get("inception_score", {})
-    for features, text in about.items():
+    for features, description in about.items():
         rows = []
-        for name, row_title in COMPARED_SETS.items():
+        for name, title in COMPARED_SETS.items():
             cells = _feature_cells(values, features, name)
             if features == "inception" and name in scores:
-                cells.append(_mean_std(scores[name]))
+                cells.append(mean_and_spread(scores[name]))
             if any(cell != "-" for cell in cells):
-                rows.append([row_title, *cells])
+                rows.append([title, *cells])
         if not rows:
             continue
         columns = ["images", "FID", "KID × 1000", "precision", "recall"]
@@ -100,11 +121,11 @@ def _feature_tables(values, about, real_images):
         lines += [
             f"## Distance from real images: {features.replace('_', ' ')}",
             "",
-            f"Features: {text}. Lower FID and KID are better; the others are best at "
-            f"the level of other real images. With {real_images} real images FID is "
-            "too high: compare equal numbers only. KID is unbiased.",
+            f"Features: {description}. Lower FID and KID are better; the others are "
+            f"best at the level of other real images. With {real_images} real images "
+            "FID is too high: compare equal numbers only. KID is unbiased.",
             "",
-            *_table(columns, rows),
+            *markdown_table(columns, rows),
         ]
     return lines
 
@@ -115,7 +136,7 @@ def _feature_cells(values, features, name):
     shares = values.get("precision_recall", {}).get(features, {}).get(name, {})
     return [
         "-" if fid is None else f"{fid:.2f}",
-        "-" if kid is None else _mean_std(kid, 1000),
+        "-" if kid is None else mean_and_spread(kid, 1000),
         *(
             f"{shares[key]:.3f}" if key in shares else "-"
             for key in ("precision", "recall", "density", "coverage")
@@ -123,9 +144,7 @@ def _feature_cells(values, features, name):
     ]
 
 
-def _diversity(value):
-    if value is None:
-        return []
+def _diversity_section(value):
     rows = [
         [
             key.removesuffix("_cosine_distance").replace("_", " "),
@@ -142,19 +161,21 @@ def _diversity(value):
         f"between images of {value['captions']} captions: root mean square of pixels "
         "(0 to 255), else 1 - cosine of features.",
         "",
-        *_table(("distance of", "one caption", "different captions"), rows),
+        *markdown_table(("distance of", "one caption", "different captions"), rows),
     ]
 
 
 def _reasons(not_computed):
-    """One line for each reason."""
-    names = {}
+    """One line for each reason, with the names of all metrics that it concerns."""
+    names_by_reason = {}
     for name, reason in not_computed.items():
-        names.setdefault(reason, []).append(name)
-    return [f"- {', '.join(of)}: {reason}" for reason, of in names.items()]
+        names_by_reason.setdefault(reason, []).append(name)
+    return [
+        f"- {', '.join(names)}: {reason}" for reason, names in names_by_reason.items()
+    ]
 
 
-def _samples(samples):
+def _contact_sheet_line(samples):
     text = f"contact_sheet.png: {len(samples['random'])} images at random, none chosen"
     if "best" in samples:
         text += (
@@ -162,12 +183,3 @@ def _samples(samples):
             f"{len(samples['worst'])} by {samples['score']}"
         )
     return text + "."
-
-
-def _mean_std(value, factor=1):
-    return f"{factor * value['mean']:.2f} ± {factor * value['std']:.2f}"
-
-
-def percent(share: float | None) -> str:
-    """A share as a percentage, or "-"."""
-    return "-" if share is None else f"{100 * share:.1f} %"

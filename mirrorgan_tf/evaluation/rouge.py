@@ -1,6 +1,7 @@
 """ROUGE-L, by the longest common subsequence.
 
-keras_nlp.metrics.RougeL needs the package rouge_score, which needs four more.
+keras_nlp.metrics.RougeL is not used: it needs the package rouge_score, which needs four
+others.
 """
 
 from collections.abc import Sequence
@@ -33,25 +34,27 @@ def rouge_l(
     """
     scores = []
     for words, others in zip(candidates, references, strict=True):
-        common = [_common(words, other) for other in others]
+        common = [_common_length(words, other) for other in others]
         precision = max(common) / max(len(words), 1)
         recall = max(
-            part / max(len(other), 1)
-            for part, other in zip(common, others, strict=True)
+            length / max(len(other), 1)
+            for length, other in zip(common, others, strict=True)
         )
-        both = recall + beta**2 * precision
-        scores.append((1 + beta**2) * precision * recall / both if both else 0.0)
+        total = recall + beta**2 * precision
+        scores.append((1 + beta**2) * precision * recall / total if total else 0.0)
     return float(np.mean(scores))
 
 
-def _common(first, second):
+def _common_length(first, second):
     """Length of the longest common subsequence."""
-    row = [0] * (len(second) + 1)
+    # Dynamic programming: the lengths for all beginnings of `second`.
+    lengths = [0] * (len(second) + 1)
     for word in first:
-        before = 0
-        for place, other in enumerate(second, 1):
-            before, row[place] = (
-                row[place],
-                before + 1 if word == other else max(row[place], row[place - 1]),
+        previous = lengths
+        lengths = [0]
+        for i, other in enumerate(second):
+            equal = word == other
+            lengths.append(
+                previous[i] + 1 if equal else max(previous[i + 1], lengths[i])
             )
-    return row[-1]
+    return lengths[-1]

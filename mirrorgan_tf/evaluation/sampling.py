@@ -1,4 +1,4 @@
-"""Which captions are rendered, and which real images they are compared with."""
+"""Random choices of captions to generate images from, and of real images."""
 
 import dataclasses
 
@@ -11,11 +11,11 @@ __all__ = ["CaptionSample", "choose_images", "choose_real", "sample_captions"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CaptionSample:
-    """Captions of a data set, in its order.
+    """Captions of a split, in its order.
 
     Attributes:
         captions: N texts.
-        rows: (N,) for each the row of its image.
+        rows: (N,), the row of each caption's image.
     """
 
     captions: tuple[str, ...]
@@ -26,28 +26,28 @@ class CaptionSample:
 
 
 def sample_captions(index: CaptionedImages, count: int, *, seed: int) -> CaptionSample:
-    """Samples captions without repetition, or takes all if there are not more.
+    """Samples captions without repetition; all are equally likely.
 
-    All are equally likely. The literature renders 30,000: on COCO about one of every
-    seven validation captions, on CUB (29,330 test captions) all.
+    The literature samples 30,000: on COCO about every seventh validation caption, on
+    CUB (29,330 test captions) all of them.
 
     Args:
         index: a split.
-        count: captions, at most.
-        seed: fixes the choice.
+        count: how many captions; all if there are fewer.
+        seed: determines the choice.
     """
     pairs = np.array(
         [
-            (row, place)
+            (row, position)
             for row, captions in enumerate(index.captions)
-            for place in range(len(captions))
+            for position in range(len(captions))
         ]
     )
     if len(pairs) > count:
         chosen = np.random.default_rng(seed).choice(len(pairs), count, replace=False)
         pairs = pairs[np.sort(chosen)]
     return CaptionSample(
-        captions=tuple(index.captions[row][place] for row, place in pairs),
+        captions=tuple(index.captions[row][position] for row, position in pairs),
         rows=pairs[:, 0],
     )
 
@@ -55,16 +55,15 @@ def sample_captions(index: CaptionedImages, count: int, *, seed: int) -> Caption
 def choose_real(
     index: CaptionedImages, sample: CaptionSample, *, seed: int
 ) -> np.ndarray:
-    """Real images to compare with: the sample's own, and others up to its length.
+    """Chooses N real images, among them all images of a sample of N captions.
 
     Args:
         index: the split that the sample is from.
         sample: N captions.
-        seed: fixes the choice of the others.
+        seed: determines the choice of the other images.
 
     Returns:
-        min(N, len(index)) rows or, where N captions are of more images, no fewer
-        than these; ascending.
+        min(N, len(index)) rows, ascending.
     """
     own = np.unique(sample.rows)
     others = np.setdiff1d(np.arange(len(index)), own)
@@ -74,7 +73,7 @@ def choose_real(
 
 
 def choose_images(index: CaptionedImages, count: int, *, seed: int) -> CaptionedImages:
-    """`count` images at random, in their order; all if there are not more."""
+    """Chooses images at random and keeps their order; all if there are fewer."""
     if len(index) <= count:
         return index
     rng = np.random.default_rng(seed)

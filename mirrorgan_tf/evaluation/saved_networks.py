@@ -1,4 +1,4 @@
-"""Small networks that an evaluation trains once and keeps."""
+"""Saving and loading of the small networks that an evaluation trains once."""
 
 import json
 from pathlib import Path
@@ -11,9 +11,10 @@ __all__ = ["load_network", "save_network"]
 
 
 def save_network(model: keras.Model, folder: Path, name: str, facts: dict) -> None:
-    """Writes NAME.keras and NAME.json with the facts that the network depends on."""
+    """Writes NAME.keras, and NAME.json with the facts that the network depends on."""
     folder.mkdir(parents=True, exist_ok=True)
-    # The facts are written last: a network without them is not used.
+    # A network without its facts is not loaded. They are removed first and written
+    # last, so that an interruption never leaves a network with the facts of another.
     (folder / f"{name}.json").unlink(missing_ok=True)
     with atomic_file(folder / f"{name}.keras") as partial:
         model.save(partial)
@@ -21,7 +22,7 @@ def save_network(model: keras.Model, folder: Path, name: str, facts: dict) -> No
 
 
 def load_network(folder: Path, name: str, facts: dict) -> keras.Model | None:
-    """The saved network, or None if there is none that has the same facts."""
+    """Loads a network; None if it is missing, damaged or has other facts."""
     try:
         if json.loads(read_bytes(folder / f"{name}.json")) != facts:
             return None

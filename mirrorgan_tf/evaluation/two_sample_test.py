@@ -1,4 +1,4 @@
-"""Classifier two-sample test: can a fresh network tell generated images from real?"""
+"""Classifier two-sample test: a new network separates generated from real images."""
 
 import dataclasses
 import math
@@ -17,10 +17,10 @@ class TwoSampleTest:
     """Result of a two-sample test.
 
     Attributes:
-        accuracy: share of held-out images that the network attributes rightly: 0.5 if
-            it can't tell the sets apart, 1 if it always can.
+        accuracy: share of held-out images that the network classifies correctly; 0.5
+            is expected of equal distributions.
         interval: 95 % binomial interval of the accuracy.
-        images: how many were held out, of both sets together.
+        images: number of held-out images of both sets.
     """
 
     accuracy: float
@@ -33,12 +33,12 @@ def two_sample_test(
 ) -> TwoSampleTest:
     """Trains a small CNN on half of both sets and tests it on the other half.
 
-    Of the larger set only as many images are used as the smaller has.
+    If the sets differ in size, as many images of each are used as the smaller set has.
 
     Args:
         real: (N, S, S, 3) uint8, S a power of 2 from 16.
         generated: (M, S, S, 3) uint8.
-        seed: fixes halves, weights and order.
+        seed: determines the halves, the initial weights and the order of the images.
 
     Raises:
         ValueError: shapes differ, or a set has fewer than 4 images.
@@ -66,25 +66,25 @@ def two_sample_test(
     held_out = np.concatenate([images[half:] for images in sets])
     logits = model.predict(held_out, batch_size=_BATCH, verbose=0)[:, 0]
     labels = np.repeat([False, True], count - half)
-    right = int(np.sum((logits > 0) == labels))
+    correct = int(np.sum((logits > 0) == labels))
     return TwoSampleTest(
-        accuracy=right / len(labels),
-        interval=binomial_interval(right, len(labels)),
+        accuracy=correct / len(labels),
+        interval=binomial_interval(correct, len(labels)),
         images=len(labels),
     )
 
 
-def binomial_interval(right: int, count: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share.
+def binomial_interval(successes: int, count: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of the probability of success.
 
     Args:
-        right: from 0 to `count`.
-        count: at least 1.
+        successes: from 0 to `count`.
+        count: number of trials, at least 1.
 
     Source: Wilson, 1927.
     """
     z = 1.959964
-    share, spread = right / count, z * z / count
+    share, spread = successes / count, z * z / count
     middle = (share + spread / 2) / (1 + spread)
     half = z * math.sqrt(share * (1 - share) / count + spread / count / 4)
     half /= 1 + spread
@@ -92,7 +92,7 @@ def binomial_interval(right: int, count: int) -> tuple[float, float]:
 
 
 def _build_classifier(size_px, seed):
-    """Whatever the images' side, the first layer's output is at most 32×32."""
+    """A CNN whose first layer reduces images of any size to at most 32×32."""
     seeds = iter(range(100 * seed, 100 * seed + 100))
 
     def conv(x, channels, kernel, strides):

@@ -1,4 +1,4 @@
-"""Addresses of servers, and the proxies on the way to them."""
+"""Parses addresses of servers and handles HTTP proxies."""
 
 import dataclasses
 import http.client
@@ -22,9 +22,9 @@ class Address:
 
     Attributes:
         scheme: "http" or "https".
-        host_and_port: as gRPC takes them.
+        host_and_port: "HOST:PORT".
         host: name or IP address alone.
-        path: prefix of the REST API's paths, without a slash at its end; mostly "".
+        path: prefix of the REST API's paths, without a slash at its end; usually empty.
     """
 
     scheme: str
@@ -34,19 +34,19 @@ class Address:
 
     @property
     def url(self) -> str:
-        """The address as the REST API takes it."""
+        """The address of the REST API."""
         return f"{self.scheme}://{self.host_and_port}{self.path}"
 
     @property
     def is_loopback(self) -> bool:
-        """Whether it is this machine itself, which no proxy can reach."""
+        """Whether it is this machine, which proxies can't reach by this address."""
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
 
     def describe(self, *, grpc: bool) -> str:
-        """The address for error messages, with the proxy that is used for it."""
+        """The address and the proxy that is used for it, for error messages."""
         if self.is_loopback or urllib.request.proxy_bypass(self.host):
             return self.host_and_port + self.path
         if grpc:
@@ -56,7 +56,7 @@ class Address:
             proxies = {f"{self.scheme}_proxy": proxy}
         for name, proxy in proxies.items():
             if proxy:
-                # Before the @ there may be a password.
+                # The text before the @ may contain a password.
                 proxy = proxy.rpartition("@")[2]
                 return (
                     f"{self.host_and_port}{self.path} (through the proxy {proxy} "
@@ -70,7 +70,7 @@ class Address:
         timeout_s: float,
         tls_context: ssl.SSLContext | None = None,
     ) -> http.client.HTTPResponse:
-        """Like `urllib.request.urlopen`, but without a proxy to this machine itself."""
+        """Like `urllib.request.urlopen`, but uses no proxy for this machine."""
         handlers: list = [urllib.request.HTTPSHandler(context=tls_context)]
         if self.is_loopback:
             handlers.append(urllib.request.ProxyHandler({}))
@@ -79,11 +79,11 @@ class Address:
 
 
 def parse_server(server: str, *, scheme: str = "http", grpc: bool = False) -> Address:
-    """Reads --server.
+    """Parses the value of --server.
 
     Args:
         server: HOST:PORT or http://HOST:PORT, with or without a slash at the end.
-        scheme: used if the address has none.
+        scheme: the scheme of addresses without one.
         grpc: refuse https:// and paths, which gRPC does not take.
 
     Raises:
@@ -107,6 +107,6 @@ def parse_server(server: str, *, scheme: str = "http", grpc: bool = False) -> Ad
     path = parts.path.rstrip("/")
     if grpc and (path or parts.scheme == "https"):
         raise UserError(
-            f"--server={server}: gRPC takes HOST:PORT alone; give --rest to ask by HTTP"
+            f"--server={server}: gRPC takes HOST:PORT alone; give --rest to use HTTP"
         )
     return Address(parts.scheme, parts.netloc, host, path)

@@ -1,4 +1,4 @@
-"""Clients of TensorFlow Serving, by gRPC and by its REST API."""
+"""Clients of TensorFlow Serving, for gRPC and for its REST API."""
 
 import abc
 import http.client
@@ -31,17 +31,18 @@ class Client(abc.ABC):
 
     Args:
         server: HOST:PORT; for REST also http://HOST:PORT/PATH or https://...
-        model: its name on the server.
-        version: a number; None is the newest.
-        timeout_s: for a request with all its retries, in seconds.
-        retries: further tries while the server is unavailable or overloaded.
-        tls: encrypt, and check the server's certificate and its name. For REST an
-            address with https:// is the same.
+        model: the model's name on the server.
+        version: a number; None: the newest version.
+        timeout_s: time limit of a request including its retries, in seconds.
+        retries: how often a request is repeated while the server is unavailable or
+            overloaded.
+        tls: encrypt, and check the server's certificate and name. For REST an address
+            with https:// has the same effect.
         tls_ca: PEM file of the certificates to trust; None: gRPC's own list, or the
             system's for REST.
 
     Raises:
-        UserError: `server` is no address, or `tls_ca` is no PEM file or given
+        UserError: `server` is no address, `tls_ca` is no PEM file, or `tls_ca` is set
             without `tls`.
     """
 
@@ -59,20 +60,20 @@ class Client(abc.ABC):
         self._model, self._version = model, version
         self._timeout_s, self._retries = timeout_s, retries
         self._signatures = None
-        # The name of the server in errors.
+        # How error messages name the server.
         self._server = self._connect(server, tls, tls_ca)
 
     @abc.abstractmethod
     def _connect(self, server, tls, tls_ca) -> str:
-        """Prepares requests; returns a description of the server."""
+        """Prepares requests; returns the server's name for error messages."""
 
     @abc.abstractmethod
     def _predict(self, signature, inputs, deadline) -> dict:
-        """Sends a batch that has rows; returns the outputs."""
+        """Sends a batch of at least one row; returns the outputs."""
 
     @abc.abstractmethod
     def _fetch_signatures(self, deadline) -> dict:
-        """Asks for all signatures."""
+        """Requests the definitions of all signatures."""
 
     def signatures(self) -> dict:
         """The signatures that the server has, by name.
@@ -87,13 +88,13 @@ class Client(abc.ABC):
         return self._signatures_until(time.monotonic() + self._timeout_s)
 
     def predict(self, signature: str, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
-        """Asks for the outputs of a signature.
+        """Requests the outputs of a signature.
 
-        A request of no rows is not sent: a server that batches requests would never
-        answer it.
+        A request without rows is not sent, because a server that batches requests would
+        never answer it.
 
         Args:
-            signature: its name.
+            signature: name of the signature.
             inputs: arrays (N,) by name; captions as str or bytes.
 
         Returns:
@@ -111,7 +112,7 @@ class Client(abc.ABC):
             self._signatures = {
                 name: definition
                 for name, definition in self._fetch_signatures(deadline).items()
-                # TensorFlow's own signature for initialising a loaded model.
+                # Names with __ belong to TensorFlow, which initialises the model.
                 if not name.startswith("__")
             }
         return self._signatures
@@ -184,13 +185,13 @@ class GrpcClient(Client):
         except ImportError:
             raise UserError(
                 "gRPC needs tensorflow-serving-api: pip install "
-                "'mirrorgan_tf[serving]', or ask by --rest"
+                "'mirrorgan_tf[serving]', or use --rest"
             ) from None
         address = parse_server(server, grpc=True)
         self._predict_request = predict_pb2.PredictRequest
         self._metadata = get_model_metadata_pb2
         self._error, self._codes = grpc.RpcError, grpc.StatusCode
-        # gRPC's default limit of 4 MB is 21 images of 256 px.
+        # gRPC's default limit of 4 MB allows only 21 images of 256 px.
         options = [("grpc.max_receive_message_length", -1)]
         if address.is_loopback:
             options.append(("grpc.enable_http_proxy", 0))
@@ -212,7 +213,7 @@ class GrpcClient(Client):
         request.model_spec.signature_name = signature
         for name, value in inputs.items():
             request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
-        reply = self._ask(self._stub.Predict, request, deadline)
+        reply = self._send(self._stub.Predict, request, deadline)
         return {name: tf.make_ndarray(value) for name, value in reply.outputs.items()}
 
     def _fetch_signatures(self, deadline):
@@ -220,14 +221,14 @@ class GrpcClient(Client):
 
         request = self._metadata.GetModelMetadataRequest()
         request.metadata_field.append("signature_def")
-        reply = self._ask(self._stub.GetModelMetadata, request, deadline)
+        reply = self._send(self._stub.GetModelMetadata, request, deadline)
         signatures = self._metadata.SignatureDefMap()
         reply.metadata["signature_def"].Unpack(signatures)
         return json_format.MessageToDict(signatures, preserving_proto_field_name=True)[
             "signature_def"
         ]
 
-    def _ask(self, method, request, deadline):
+    def _send(self, method, request, deadline):
         """Sends a request; returns the server's message."""
         codes = self._codes
         transient_codes = {codes.UNAVAILABLE, codes.RESOURCE_EXHAUSTED}
@@ -277,7 +278,7 @@ class RestClient(Client):
             "signature_name": signature,
             "inputs": {name: to_json(value) for name, value in inputs.items()},
         }
-        reply = self._ask(f"{self._url}:predict", json.dumps(body).encode(), deadline)
+        reply = self._send(f"{self._url}:predict", json.dumps(body).encode(), deadline)
         try:
             infos = self._signatures_until(deadline)[signature]["outputs"]
             outputs = reply["outputs"]
@@ -292,13 +293,13 @@ class RestClient(Client):
             raise self._not_the_rest_api() from None
 
     def _fetch_signatures(self, deadline):
-        reply = self._ask(f"{self._url}/metadata", None, deadline)
+        reply = self._send(f"{self._url}/metadata", None, deadline)
         try:
             return reply["metadata"]["signature_def"]["signature_def"]
         except (KeyError, TypeError):
             raise self._not_the_rest_api() from None
 
-    def _ask(self, url, content, deadline):
+    def _send(self, url, content, deadline):
         """Sends a request; returns the server's JSON."""
 
         def call(left_s):
@@ -335,7 +336,7 @@ class RestClient(Client):
 
 
 def _read(reply, deadline):
-    """The whole body before the deadline; a socket's timeout restarts at each byte."""
+    """Reads the body before the deadline; a socket's timeout restarts at each byte."""
     content = bytearray()
     while part := reply.read1(1 << 20):
         content += part

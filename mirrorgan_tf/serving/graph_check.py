@@ -1,4 +1,4 @@
-"""Checks that TensorFlow Serving has all the ops of an exported model."""
+"""Checks that TensorFlow Serving can run all ops of an exported model."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +10,9 @@ from mirrorgan_tf.errors import UserError
 
 __all__ = ["check_graph"]
 
-# The ops of the oldest release of TensorFlow in which an export loads.
+# All ops of the oldest release of TensorFlow that can load exported models.
 _CORE_OPS_FILE = Path(__file__).parent / "tensorflow_2_15_ops.txt"
-# The model server includes TF Text's ops too; the tokenizer needs this one.
+# The model server includes the ops of TF Text too, of which the tokenizer uses one.
 _TEXT_OPS = {"NormalizeUTF8": {"normalization_form"}}
 _MUST_COMPILE = "_XlaMustCompile"
 
@@ -20,12 +20,12 @@ _MUST_COMPILE = "_XlaMustCompile"
 def check_graph(folder: Path, *, xla: bool = False) -> None:
     """Checks every node of every function of a SavedModel.
 
-    A server must know every op and its attributes: those of the oldest supported
-    release of TensorFlow, and TF Text's normalisation. With its default flags a server
-    does not compile with XLA on CPUs, so a graph must not require it.
+    Allowed are the ops and attributes of the oldest supported release of TensorFlow,
+    and the normalisation of TF Text. With its default flags a server does not compile
+    with XLA on CPUs, so a graph must not require it.
 
     Args:
-        folder: of the SavedModel.
+        folder: folder of the SavedModel.
         xla: allow functions that XLA must compile; the server needs a flag for them.
 
     Raises:
@@ -62,7 +62,7 @@ def _read_core_ops() -> dict[str, set[str]]:
 
 
 def _nodes_with_places(meta_graph, functions) -> Iterator[tuple[str, NodeDef]]:
-    """Yields every node of the graph and its functions with its signature."""
+    """Yields every node of the graph and its functions, with where it is used."""
     nodes = {node.name: node for node in meta_graph.graph_def.node}
     visited = set()
 

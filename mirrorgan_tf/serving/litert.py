@@ -1,4 +1,4 @@
-"""A trained generator as one LiteRT (TensorFlow Lite) file, for phones and browsers."""
+"""Converts a trained generator to LiteRT (TensorFlow Lite), for phones and browsers."""
 
 import errno
 import json
@@ -34,17 +34,17 @@ def export_litert(model: MirrorGAN, out: Path, *, quantize: str = "none") -> Pat
         The folder.
 
     Raises:
-        ValueError: `quantize` is something else.
+        ValueError: see `convert_to_litert`.
         UserError: the folder is not empty or can't be written, or the text encoder has
             a tokenizer of its own.
     """
-    taken = UserError(
+    not_empty = UserError(
         f"--out={out}: is not an empty folder, and nothing is overwritten; choose "
         "another one"
     )
-    # Say so before the conversion, which takes a minute.
+    # Check this before the conversion, which takes a minute.
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise taken
+        raise not_empty
     tokenizer = {
         "words": list(model.tokenizer.vocabulary.words),
         "max_words": model.tokenizer.max_words,
@@ -57,7 +57,7 @@ def export_litert(model: MirrorGAN, out: Path, *, quantize: str = "none") -> Pat
             (folder / TOKENIZER_FILE).write_text(json.dumps(tokenizer, indent=1) + "\n")
     except OSError as error:
         if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
-            raise taken from None
+            raise not_empty from None
         raise UserError(f"--out={out}: can't be written ({error})") from None
     return out
 
@@ -71,13 +71,13 @@ def convert_to_litert(model: MirrorGAN, *, quantize: str = "none") -> bytes:
 
     Args:
         model: a trained model.
-        quantize: "int8" stores kernels in eight bits and multiplies in them.
+        quantize: "none" or "int8"; "int8" stores and multiplies kernels in eight bits.
 
     Returns:
         The content of a .tflite file.
 
     Raises:
-        ValueError: `quantize` is something else.
+        ValueError: `quantize` is neither "none" nor "int8".
         UserError: the text encoder has a tokenizer of its own.
     """
     if type(model.stem).text_inputs is not TextEncoder.text_inputs:
@@ -88,13 +88,13 @@ def convert_to_litert(model: MirrorGAN, *, quantize: str = "none") -> bytes:
     if quantize not in ("none", "int8"):
         raise ValueError(f"quantize={quantize!r}; expected 'none' or 'int8'")
     module = _GeneratorModule(model)
-    # The converter's native code logs errors for attributes that it then ignores.
+    # The converter's native code logs errors about attributes that it ignores.
     with (
         quiet(),
         native_messages_collected(),
         tempfile.TemporaryDirectory() as folder,
     ):
-        # Only a SavedModel's signature keeps the names of inputs and outputs.
+        # Only the conversion of a SavedModel keeps the names of inputs and outputs.
         tf.saved_model.save(module, folder, signatures=module.generate)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
@@ -104,10 +104,10 @@ def convert_to_litert(model: MirrorGAN, *, quantize: str = "none") -> bytes:
 
 
 class _GeneratorModule(tf.Module):
-    """Word ids and noise to the largest image.
+    """Word ids and noise to the image of the last scale.
 
-    The batch is fixed to one row: the converter then needs no dynamic shapes, and the
-    LSTMs' loops become builtin operations.
+    A batch always has one row. The model then has no dynamic shapes, and the converter
+    turns the loops of the LSTMs into builtin operations.
     """
 
     def __init__(self, model: MirrorGAN) -> None:
@@ -115,8 +115,8 @@ class _GeneratorModule(tf.Module):
         max_words = model.tokenizer.max_words
         glam = fold_batch_norm(model.glam)
         text_to_image = TextToImage(model.tokenizer, model.stem, glam)
-        # Saving must find the variables, but not the models: it would trace calls of
-        # one input, and their calls take several.
+        # Saving must find the variables, but not the models: Keras would trace their
+        # calls with one input, and they take several.
         self._variables = [
             variable.value
             for network in (model.stem, glam)

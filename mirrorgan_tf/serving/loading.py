@@ -17,7 +17,7 @@ def load_saved_model(
     """Loads a SavedModel.
 
     Args:
-        path: folder of a version, or of all versions: then the newest.
+        path: folder of a version, or of all versions, of which the newest is used.
         signature: name of a signature that the model must have.
         flag: the command's flag for the path, for errors.
 

@@ -1,4 +1,4 @@
-"""Tensors as JSON, as TensorFlow Serving's REST API reads and writes them."""
+"""Conversion of arrays to and from the JSON of TensorFlow Serving's REST API."""
 
 import base64
 from typing import Any
@@ -26,8 +26,9 @@ def array_from_json(value: Any, info: dict) -> np.ndarray:
     """Converts an output to an array; strings become bytes.
 
     Args:
-        value: the output in JSON, which lacks types and the shapes of empty arrays.
-        info: the output's TensorInfo from the server's metadata.
+        value: the output in JSON.
+        info: the output's TensorInfo from the server's metadata; JSON has neither types
+            nor the shapes of empty arrays.
     """
     dtype = _DTYPES.get(info["dtype"]) or info["dtype"].removeprefix("DT_").lower()
     array = np.array(_to_bytes(value) if dtype == "O" else value, dtype)

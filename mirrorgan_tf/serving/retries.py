@@ -1,4 +1,4 @@
-"""Retries of a request until it succeeds or its time is over."""
+"""Repeats a request until it succeeds or its time is over."""
 
 import random
 import time
@@ -9,12 +9,12 @@ from mirrorgan_tf.errors import UserError
 
 __all__ = ["TransientError", "call_with_retries", "join_lines"]
 
-# Before the first retry; each further one waits twice as long.
+# Wait before the first retry; it doubles with each further retry.
 _FIRST_WAIT_S = 0.2
 
 
 class TransientError(Exception):
-    """A failure that another try may not have."""
+    """A failure after which it makes sense to try again."""
 
 
 def call_with_retries(
@@ -23,13 +23,13 @@ def call_with_retries(
     """Returns what `call` returns; repeats it after each `TransientError`.
 
     Args:
-        call: its argument is the time left in seconds.
-        server: its name in the error.
-        deadline: on the clock of `time.monotonic()`.
-        retries: tries after the first.
+        call: sends the request; its argument is the time left in seconds.
+        server: the server's name for error messages.
+        deadline: time on the clock of `time.monotonic()`.
+        retries: the most repetitions.
 
     Raises:
-        UserError: the last try failed, or there is no time for another.
+        UserError: the last try has failed, or there is no time for another one.
     """
     start = time.monotonic()
     for attempt in range(retries + 1):

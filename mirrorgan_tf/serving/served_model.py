@@ -1,4 +1,4 @@
-"""A module with everything that serving takes: captions go in, images come out."""
+"""Class `ServedModel`, which exports save: signatures from captions to images."""
 
 from collections.abc import Callable
 
@@ -30,29 +30,30 @@ _INTERPOLATION = {
 class ServedModel(tf.Module):
     """Tokenizer, STEM, GLAM and STREAM behind signatures for `tf.saved_model.save`.
 
-    Any bytes are a valid caption: without a known word (empty, punctuation, unknown
+    Any bytes are a valid caption. Without a known word (empty, punctuation, unknown
     words, invalid UTF-8) the image has no particular content. Inputs have the shape
-    (N,), N may be 0, and outputs have N rows. Signatures with a seed compute each row
-    on its own: caption and seed determine every bit of it, whatever else is in the
-    batch. No call changes a variable, so one loaded model can answer many at once.
+    (N,), where N may be 0, and outputs have N rows. Signatures with a seed compute each
+    row on its own, so that caption and seed determine every bit of it, independently of
+    other rows. No call changes a variable, so one loaded model can answer several
+    requests at the same time.
 
     Args:
-        tokenizer: with its vocabulary.
-        stem: text encoder.
-        glam: the generator to serve; its batch norms are folded.
-        stream: None leaves out `redescribe` and `best_of`.
-        candidates: images that `best_of` chooses from.
-        max_batch: rows of a request; more are an InvalidArgumentError.
-        dtype: what the generator computes in and is stored in. STEM and STREAM keep
-            to their own, since small differences matter to log likelihoods.
+        tokenizer: the tokenizer, with its vocabulary.
+        stem: the text encoder.
+        glam: the generator; its batch norms are folded.
+        stream: None: signatures `redescribe` and `best_of` are left out.
+        candidates: number of images from which `best_of` chooses.
+        max_batch: the most rows of a request; more are an InvalidArgumentError.
+        dtype: the type in which the generator computes and is stored. STEM and STREAM
+            keep their own types, because log-likelihoods are sensitive to rounding.
         quantize: None or "int8", see `StoredWeights`.
-        xla: compile the generator where it is served, once for each of `batch_sizes`.
-        default_signature: what `serving_default` answers, of `DEFAULT_SIGNATURES`.
+        xla: let the server compile the generator, once for each of `batch_sizes`.
+        default_signature: which of `DEFAULT_SIGNATURES` `serving_default` is.
 
     Attributes:
-        endpoints: the concrete functions to serve as signatures, by name.
-        batch_sizes: with XLA, the numbers of rows that the generator is compiled for;
-            smaller batches are padded to the next of them. Empty without XLA.
+        endpoints: name of a signature -> its concrete function.
+        batch_sizes: with XLA, the numbers of rows for which the generator is compiled;
+            smaller batches are padded to the next one. Empty without XLA.
     """
 
     def __init__(
@@ -70,8 +71,8 @@ class ServedModel(tf.Module):
         default_signature: str = "image",
     ) -> None:
         super().__init__(name="served_model")
-        # The models are not attributes: saving would trace a call of one input for
-        # each of them, and their calls take several.
+        # The models are not attributes of this module: Keras would trace their calls
+        # with one input for saving, and they take several.
         self._tokenizer = tokenizer
         glam = fold_batch_norm(glam, dtype)
         models = [stem, glam] if stream is None else [stem, glam, stream]
@@ -117,7 +118,7 @@ def _powers_of_two(largest: int) -> list[int]:
 
 
 def _batched(signature: Callable, max_batch: int, batch_sizes: list[int]) -> Callable:
-    """Computes all rows together; see `ServedModel.batch_sizes`."""
+    """Computes all rows together, padded to one of `batch_sizes` if there are any."""
 
     def function(**rows):
         count = _checked_count(rows, max_batch)
@@ -138,7 +139,7 @@ def _batched(signature: Callable, max_batch: int, batch_sizes: list[int]) -> Cal
 def _row_by_row(signature: Callable, max_batch: int) -> Callable:
     """Computes each row as a batch of its own.
 
-    A convolution rounds differently in batches of different sizes.
+    The rounding of a convolution depends on the size of the batch.
     """
 
     def first_row(row):
@@ -152,7 +153,7 @@ def _row_by_row(signature: Callable, max_batch: int) -> Callable:
         return tf.map_fn(
             traced,
             rows,
-            # One after the other: a row uses all cores, and memory stays constant.
+            # One row after the other: each uses all cores, and memory stays constant.
             parallel_iterations=1,
             fn_output_signature={
                 name: tf.TensorSpec(output.shape, output.dtype)
@@ -176,9 +177,9 @@ def _concrete_function(function: Callable, inputs: dict, weights: StoredWeights)
 
 
 def _checked_count(rows: dict, max_batch: int) -> tf.Tensor:
-    """Number of rows; the graph refuses inputs of different lengths or too many rows.
+    """Number of rows; a call with unequal inputs or too many rows fails.
 
-    Replaces the tensors in `rows` by ones that are computed after the checks.
+    Replaces the tensors in `rows` by tensors that are computed after these checks.
     """
     first, *others = rows
     count = tf.size(rows[first])

@@ -1,4 +1,4 @@
-"""What each signature of a served model computes for a batch of captions."""
+"""The computations of the signatures of a served model."""
 
 import tensorflow as tf
 
@@ -11,11 +11,11 @@ _JPEG_QUALITY = 95
 
 
 class Signatures:
-    """One method a signature: tensors of at least one row to a dict of outputs.
+    """A method for each signature, from tensors of at least one row to outputs by name.
 
     Args:
-        text_to_image: with a STREAM, if `redescribe` and `best_of` are served.
-        candidates: images that `best_of` chooses from.
+        text_to_image: the model; needs a STREAM for `redescribe` and `best_of`.
+        candidates: number of images from which `best_of` chooses.
     """
 
     def __init__(self, text_to_image: TextToImage, candidates: int) -> None:
@@ -23,10 +23,10 @@ class Signatures:
         self._candidates = candidates
 
     def image(self, caption: tf.Tensor) -> dict:
-        """Images from new noise at each call."""
+        """Images of noise that is new at each call."""
         shape = tf.stack([tf.size(caption), self._text_to_image.noise_dim])
-        # The raw op with its default seeds of 0 is seeded anew at each start.
-        # tf.random.normal would store a global seed that was set while exporting.
+        # The raw op with seeds of 0 gets a new seed at each start of the server.
+        # tf.random.normal would store a global seed that was set during the export.
         noise = tf.raw_ops.RandomStandardNormal(shape=shape, dtype=tf.float32)
         return {"image": to_uint8(self._text_to_image(caption, noise)["images"][-1])}
 
@@ -93,9 +93,9 @@ class Signatures:
         }
 
     def best_of(self, caption: tf.Tensor, seed: tf.Tensor) -> dict:
-        """Of several seeds, the image that makes the caption most likely.
+        """Of images of several seeds, the one for which the caption is most likely.
 
-        Takes one row. Of equals the first is chosen.
+        The inputs have one row. Of equally likely images the first one is chosen.
         """
 
         def score(candidate_seed):
@@ -133,12 +133,12 @@ class Signatures:
 
 
 def _concentration(weights):
-    """How far weights (.., C) that sum to 1 are from uniform.
+    """One minus the relative entropy of weights (.., C) that sum to 1.
 
     Returns:
-        (..): 0 if all are equal, 1 if a single one is not 0.
+        (..): 0 if all weights are equal, 1 if all but one are 0.
     """
     entropy = -tf.reduce_sum(tf.math.xlogy(weights, weights), axis=-1)
-    # One channel has no entropy; the 2 avoids a division by log 1.
+    # The entropy of a single channel is 0; the 2 avoids a division by log 1 = 0.
     maximum = tf.math.log(tf.cast(max(weights.shape[-1], 2), weights.dtype))
     return tf.clip_by_value(1.0 - entropy / maximum, 0.0, 1.0)

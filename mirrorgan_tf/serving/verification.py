@@ -30,7 +30,7 @@ def verify(client: Client, folder: Path) -> bool:
 
     Args:
         client: of the server.
-        folder: of the version, or of all versions: then the newest.
+        folder: folder of a version, or of all versions, of which the newest is used.
 
     Returns:
         Whether the server has the same signatures with the same outputs.
@@ -67,7 +67,7 @@ def _max_batch(folder):
 
 
 def _difference(client, name, signature, row_count) -> str:
-    """How the server's outputs differ from the signature's; empty if they are equal."""
+    """Describes how the server's outputs differ; empty if they don't."""
     inputs = {
         key: np.array(_ROWS[key][:row_count], spec.dtype.as_numpy_dtype)
         for key, spec in signature.structured_input_signature[1].items()

@@ -1,4 +1,4 @@
-"""Numbered version folders, the layout that TensorFlow Serving reads."""
+"""Saves SavedModels in numbered version folders, as TensorFlow Serving reads them."""
 
 import errno
 import os

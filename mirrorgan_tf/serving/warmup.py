@@ -20,7 +20,7 @@ def write_warmup(
 
     Args:
         endpoints: concrete functions by signature name.
-        folder: of the version.
+        folder: folder of the version.
         batches: signature and number of rows of each request.
     """
     path = folder / WARMUP_FILE
@@ -38,9 +38,8 @@ def write_warmup(
 def _prediction_log(signature: str, inputs: dict) -> bytes:
     """A serialised PredictionLog of one request.
 
-    Encoded by hand, so that an export does not need tensorflow-serving-api. The
-    numbers are those of the fields in prediction_log.proto, predict.proto and
-    model.proto.
+    It is encoded here, so that exports do not need tensorflow-serving-api. The numbers
+    are those of the fields in prediction_log.proto, predict.proto and model.proto.
     """
     model_spec = _field(3, signature.encode())
     request = _field(1, model_spec)
@@ -59,7 +58,7 @@ def _field(number: int, content: bytes) -> bytes:
 
 
 def _varint(number: int) -> bytes:
-    """Seven bits per byte, lowest first; the eighth bit says that more follow."""
+    """Seven bits per byte, lowest first; the eighth bit is set if more bytes follow."""
     encoded = bytearray()
     while number > 127:
         encoded.append(number & 127 | 128)

@@ -1,4 +1,4 @@
-"""The weights of a served model, as they are or quantised to eight bits."""
+"""The weights of a served model, exact or quantised to eight bits."""
 
 import contextlib
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ _LARGEST_INT8 = 127
 
 
 class StoredWeights(tf.Module):
-    """A copy of Keras models' variables that replaces them in a served graph.
+    """A copy of the variables of Keras models, which replaces them in a served graph.
 
-    With quantize "int8" each kernel (a variable of two or more axes) is stored as
-    integers and one step size per output channel. Biases and statistics are small and
-    stay as they are.
+    With quantize "int8", each kernel (a variable of two or more axes) is stored as
+    integers and one step size per output channel. Biases and statistics, which are
+    small, are stored exactly.
 
     Args:
         models: built models.
@@ -28,7 +28,7 @@ class StoredWeights(tf.Module):
     ) -> None:
         super().__init__(name="stored_weights")
         variables = [variable for model in models for variable in model.variables]
-        # tf.Module would track a list of variables and save them a second time.
+        # A function, since tf.Module would track a list of variables and save them too.
         self._replaced_variables = lambda: variables
         self._stored = [
             _Quantized(variable.value)
@@ -45,7 +45,7 @@ class StoredWeights(tf.Module):
         ]
 
     def in_use(self) -> contextlib.AbstractContextManager:
-        """Context in which the models' layers use the stored weights, in one trace."""
+        """Context for tracing, in which the models' layers use the stored weights."""
         return keras.StatelessScope(
             state_mapping=list(
                 zip(self._replaced_variables(), self.read(), strict=True)
@@ -62,7 +62,7 @@ class _Quantized(tf.Module):
         self._dtype = kernel.dtype
         kernel = tf.cast(kernel, tf.float32)
         largest = tf.reduce_max(tf.abs(kernel), axis=list(range(kernel.shape.rank - 1)))
-        # A channel of zeros: avoid a division by 0.
+        # For a channel of zeros, a step of 1 avoids a division by 0.
         step = tf.where(largest > 0, largest / _LARGEST_INT8, 1.0)
         self._steps = tf.Variable(
             tf.cast(tf.round(kernel / step), tf.int8), trainable=False
