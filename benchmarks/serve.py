@@ -59,7 +59,7 @@ def export_all(folder: Path) -> None:
     for name, options in _VARIANTS.items():
         model = ServedModel(tokenizer, stem, glam, **options)
         xla = options.get("xla", False)
-        save_version(model, model.endpoints, folder / name, xla=xla)
+        save_version(model, model.endpoints, folder / name, 1, xla=xla)
 
 
 def measure(folder: Path) -> dict:

@@ -1,4 +1,4 @@
-"""Trained runs to SavedModels: `python -m export`."""
+"""`python -m export`, another name of `mirrorgan export`."""
 
-# Ctrl-C is handled from this import on.
+# This import handles Ctrl-C from here on.
 import mirrorgan_tf  # noqa: F401

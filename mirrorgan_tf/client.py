@@ -1,8 +1,8 @@
-"""Queries TensorFlow Serving: `mirrorgan client --server=HOST --captions='a bird'`.
+"""Requests images: `mirrorgan client --server=HOST:PORT --captions='a red bird'`.
 
 Requests images of captions from TensorFlow Serving, by gRPC or (--rest) by HTTP, and
-writes one file per caption; or (--verify) compares a server with an exported version.
-Programs use `GrpcClient` and `RestClient`.
+writes one file per caption. With --verify it compares a server with an exported version
+instead. Programs use the classes `GrpcClient` and `RestClient`.
 """
 
 import re
@@ -53,7 +53,7 @@ def define_flags() -> None:
     flags.DEFINE_integer(
         "seed",
         0,
-        f"Determines the noise (of {', '.join(_SEEDED)}).",
+        f"Determines the noise (signatures {', '.join(_SEEDED)}).",
         lower_bound=-(2**63),
         upper_bound=2**63 - 1,
     )
@@ -71,7 +71,7 @@ def define_flags() -> None:
     flags.DEFINE_float(
         "timeout_s",
         60.0,
-        "For a request with all its retries, in seconds.",
+        "Time limit of a request including its retries, in seconds.",
         lower_bound=0.001,
     )
     flags.DEFINE_integer(
@@ -91,7 +91,7 @@ def main() -> int:
     if not options.verify:
         captions = read_captions(options.captions, options.captions_file)
     if options.verify or not options.rest:
-        # Only these need TensorFlow; without it the command starts in a second.
+        # Only REST works without TensorFlow; the command then starts in a second.
         commands.start_keras()
     client_class = RestClient if options.rest else GrpcClient
     client = client_class(
@@ -154,7 +154,7 @@ def _labels_and_inputs(options, captions):
 def _write(outputs, row, caption, number, folder):
     if not {"image", "image_bytes"} & set(outputs):
         raise UserError(
-            "the signature has no image among its outputs; is --model a MirrorGAN?"
+            "the signature returns no image; is --model the name of a MirrorGAN?"
         )
     slug = re.sub(r"[^a-z0-9]+", "-", caption.lower())[:40].strip("-")
     try:

@@ -1,14 +1,15 @@
 """Measures the quality of images: `mirrorgan evaluate --workdir=runs/birdlets`.
 
-Renders one image for each of many validation captions and compares images and captions
-with real ones by the metrics of docs/evaluation.md. A metric that can't be computed (no
-weights of Inception, too few images) is reported with its reason.
+Generates one image for each of many validation captions and compares images and
+captions with real ones by the metrics of docs/evaluation.md. The report lists metrics
+that can't be computed with the reason (no weights of Inception, too few images).
 
---preset and --saved_model take the images from a preset or an export instead; they need
---data_dir and --out, and --saved_model without --workdir also --dataset. An export has
-no DAMSM and no STREAM, a preset no DAMSM: metrics that need them are left out.
+--preset and --saved_model evaluate a preset or an export instead of a run; they need
+--data_dir and --out, and --saved_model without --workdir needs --dataset too. An export
+has neither DAMSM nor STREAM, and a preset has no DAMSM; metrics that need them are left
+out.
 
-Images, report.json, report.md and contact_sheet.png go to a folder in
+Images, report.json, report.md and contact_sheet.png are written into a folder in
 WORKDIR/evaluation (--out). The same command resumes an interrupted evaluation.
 """
 
@@ -25,13 +26,13 @@ from mirrorgan_tf.errors import UserError
 __all__ = ["define_flags", "evaluate"]
 
 _CHOICES = next(item.choices for item in SETTINGS if item.flag == "dataset")
-# Names that older versions used: --oracle=FOLDER is --networks_dir=FOLDER, and
-# --features=oracle is --features=attribute_classifier.
-_OLD_FLAG, _OLD_FEATURES, _OLD_FOLDER = "oracle", "oracle", "oracle"
+# What older versions called --networks_dir, its default folder, and the features
+# "attribute_classifier".
+_OLD_NAME = "oracle"
 
 
 def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
-    """Defines the command's flags; not at import, where commands would collide."""
+    """Defines the command's flags."""
     _define_source_flags(flag_values)
     _define_metric_flags(flag_values)
 
@@ -45,10 +46,10 @@ def _define_source_flags(flag_values):
         ("out", "Folder of the evaluation; default: one in WORKDIR/evaluation."),
         (
             "networks_dir",
-            "Folder of the small networks that an evaluation trains once and keeps; "
+            "Folder of the small networks that evaluations train once and save; "
             "default: WORKDIR/evaluation_networks, or one in --out.",
         ),
-        (_OLD_FLAG, "Deprecated: --networks_dir."),
+        (_OLD_NAME, "Deprecated: --networks_dir."),
     ):
         define_path(name, None, text, flag_values=flag_values)
     flags.DEFINE_enum(
@@ -64,7 +65,7 @@ def _define_metric_flags(flag_values):
     flags.DEFINE_list(
         "metrics",
         [],
-        "Metrics that must be computed; default: all that can be.",
+        "Metrics to compute; default: all that can be computed.",
         flag_values=flag_values,
     )
     flags.DEFINE_list(
@@ -91,18 +92,23 @@ def _define_metric_flags(flag_values):
         flag_values=flag_values,
     )
     for name, default, minimum, text in (
-        ("evaluate_captions", 1000, 1, "Captions to render (the literature: 30000)."),
-        ("diversity_captions", 20, 2, "Captions that are rendered with several seeds."),
-        ("diversity_seeds", 5, 2, "Seeds of each of them."),
+        (
+            "evaluate_captions",
+            1000,
+            1,
+            "Captions to generate images from (the literature: 30000).",
+        ),
+        ("diversity_captions", 20, 2, "Captions that get images of several seeds."),
+        ("diversity_seeds", 5, 2, "Seeds of each of these captions."),
         (
             "neighbour_images",
             10_000,
             0,
-            "Training images in which the nearest to a real image is searched: its "
-            "caption is a baseline for STREAM's; 0: none.",
+            "Training images among which the one nearest to a real image is searched: "
+            "its caption is a baseline for STREAM's; 0: none.",
         ),
-        ("batch_size", 16, 1, "Captions that are rendered together."),
-        ("seed", 1, 0, "Fixes the choice of captions, the noise and all else."),
+        ("batch_size", 16, 1, "Images that are generated together."),
+        ("seed", 1, 0, "Determines the choice of captions, the noise and all else."),
     ):
         flags.DEFINE_integer(
             name,
@@ -121,39 +127,39 @@ def _define_metric_flags(flag_values):
 
 
 def evaluate(flag_values: flags.FlagValues = flags.FLAGS) -> None:
-    """Evaluates, prints and writes the report.
+    """Evaluates a model, and prints and writes the report.
 
     Args:
         flag_values: parsed flags.
 
     Raises:
-        UserError: a flag is wrong, something is missing or broken, or a metric of
-            --metrics could not be computed; all others are written by then.
+        UserError: a flag is wrong, files are missing or broken, or a metric of
+            --metrics could not be computed; the report is written in that case.
     """
     _check(flag_values)
-    # Importing Keras takes seconds: answer --help and wrong flags before.
+    # Importing Keras takes seconds; wrong flags are reported before.
     commands.start_keras()
     import keras
 
     from mirrorgan_tf.evaluation.evaluation import Evaluation
     from mirrorgan_tf.evaluation.report import to_markdown
-    from mirrorgan_tf.files import locked_folder
+    from mirrorgan_tf.files import locked_folder, write_atomically
     from mirrorgan_tf.pictures import save_image
 
     keras.utils.set_random_seed(flag_values.seed)
     plan, names = _plan(flag_values)
-    evaluation = Evaluation(plan)
     with locked_folder(plan.folder, flag="out", activity="evaluation"):
+        evaluation = Evaluation(plan)
         report, sheet = evaluation.run()
-    report = names | report
-    text = to_markdown(report, plan.metrics)
-    try:
-        save_image(sheet, plan.folder / "contact_sheet.png")
-        content = json.dumps(report, indent=1, allow_nan=False)
-        (plan.folder / "report.json").write_text(content, encoding="utf-8")
-        (plan.folder / "report.md").write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{plan.folder}: can't be written ({error})") from None
+        report = names | report
+        text = to_markdown(report, plan.metrics)
+        try:
+            save_image(sheet, plan.folder / "contact_sheet.png")
+            content = json.dumps(report, indent=1, allow_nan=False)
+            write_atomically(plan.folder / "report.json", content)
+            write_atomically(plan.folder / "report.md", text)
+        except OSError as error:
+            raise UserError(f"{plan.folder}: can't be written ({error})") from None
     print(text)
     print(f"written: {plan.folder}")
     evaluation.raise_if_missing()
@@ -176,12 +182,12 @@ def _check(flag_values):
         )
     for name in needed:
         if not flag_values[name].value:
-            flags_list = ", ".join(f"--{flag}" for flag in needed)
-            raise UserError(f"--{name} is missing; {source} needs {flags_list}")
+            listed = ", ".join(f"--{flag}" for flag in needed)
+            raise UserError(f"--{name} is missing; {source} needs {listed}")
 
 
 def _plan(flag_values):
-    """The plan, and how model and data are called in the report."""
+    """The plan, and the names of model and data for the report."""
     from mirrorgan_tf.data.registry import find_dataset
     from mirrorgan_tf.data.sources import open_dataset
     from mirrorgan_tf.evaluation.evaluation import METRICS, EvaluationPlan
@@ -236,7 +242,7 @@ def _plan(flag_values):
 
 
 def _open_model(flag_values):
-    """The trained networks; None if there is only an export."""
+    """The model of --workdir or --preset; None if there is only an export."""
     from mirrorgan_tf.presets.files import open_preset
     from mirrorgan_tf.workdir import open_workdir
 
@@ -255,7 +261,7 @@ def _data_config(flag_values, config):
 
 
 def _extractors(flag_values, model, splits, source, networks):
-    """What opens each feature extractor, by name."""
+    """Name -> function that opens a feature extractor."""
     from mirrorgan_tf.evaluation.autoencoder import open_autoencoder
     from mirrorgan_tf.evaluation.feature_extractors import model_extractors
     from mirrorgan_tf.evaluation.fid_inception import FidInceptionExtractor
@@ -275,19 +281,19 @@ def _extractors(flag_values, model, splits, source, networks):
 
 
 def _networks_folder(flag_values, folder):
-    if flag_values[_OLD_FLAG].value:
+    if flag_values[_OLD_NAME].value:
         logging.warning("--oracle is deprecated; use --networks_dir")
-    chosen = flag_values.networks_dir or flag_values[_OLD_FLAG].value
+    chosen = flag_values.networks_dir or flag_values[_OLD_NAME].value
     if chosen:
         return Path(chosen)
     home = Path(flag_values.workdir) if flag_values.workdir else folder
-    old, new = home / _OLD_FOLDER, home / "evaluation_networks"
+    old, new = home / _OLD_NAME, home / "evaluation_networks"
     return old if old.is_dir() and not new.is_dir() else new
 
 
 def _features(flag_values):
     names = [
-        "attribute_classifier" if name == _OLD_FEATURES else name
+        "attribute_classifier" if name == _OLD_NAME else name
         for name in flag_values.features
     ]
     if flag_values.fid_weights and "fid_inception" not in names:

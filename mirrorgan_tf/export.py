@@ -14,7 +14,7 @@ from mirrorgan_tf.config.groups import KERNELS
 from mirrorgan_tf.config.path_flags import define_path
 from mirrorgan_tf.errors import UserError
 
-# What only one of the formats has.
+# Flags that only --format=saved_model has.
 _SAVED_MODEL_FLAGS = (
     "version",
     "dtype",
@@ -68,21 +68,21 @@ def define_flags() -> None:
     flags.DEFINE_bool(
         "xla",
         False,
-        "Let the server compile the generator with XLA, once a batch size; TensorFlow "
-        "Serving on CPUs then needs --xla_cpu_compilation_enabled.",
+        "Let the server compile the generator with XLA, once for each batch size; "
+        "TensorFlow Serving on CPUs then needs --xla_cpu_compilation_enabled.",
     )
     flags.DEFINE_integer(
-        "max_batch", 32, "Captions that a request may hold.", lower_bound=1
+        "max_batch", 32, "The most captions of a request.", lower_bound=1
     )
     flags.DEFINE_integer(
-        "candidates", 4, "Images that best_of chooses from.", lower_bound=1
+        "candidates", 4, "Number of images best_of chooses from.", lower_bound=1
     )
     flags.DEFINE_enum(
         "kernels",
         "auto",
         KERNELS,
-        "auto: export the fast versions of operations that this machine was measured "
-        "to be faster with; reference: the plain versions.",
+        "auto: export faster versions of operations where they were measured to be "
+        "faster on this kind of machine; reference: the plain versions.",
     )
     flags.DEFINE_bool(
         "redescription",
@@ -93,7 +93,7 @@ def define_flags() -> None:
         "default_signature",
         "image",
         ["image", "png", "jpeg"],
-        "What serving_default answers: arrays or files. For hosts where a request "
+        "What serving_default returns: arrays or files, for hosts where a request "
         "can't choose its signature.",
     )
 

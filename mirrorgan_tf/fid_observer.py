@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from mirrorgan_tf.data.records import CaptionedImages
 from mirrorgan_tf.data.transforms import to_uint8
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.evaluation.autoencoder import open_autoencoder
 from mirrorgan_tf.evaluation.features import FeatureExtractor
 from mirrorgan_tf.evaluation.fid import fid
@@ -27,10 +28,10 @@ _SEED = 1
 
 
 class FidObserver(Observer):
-    """FID of images of the averaged generator, in the features of an autoencoder.
+    """FID of the images of the averaged generator, in the features of an autoencoder.
 
-    The autoencoder is trained on the training images, without labels and without a
-    download, before the first step; `mirrorgan evaluate` uses the same one.
+    The autoencoder is trained on the training images before the first step, without
+    labels and without a download. `mirrorgan evaluate` uses the same one.
     """
 
     after_first_step = False
@@ -46,15 +47,18 @@ class FidObserver(Observer):
         every: int,
         computes: bool = True,
     ):
-        """Prepares the features of real images; call outside the strategy's scope.
+        """Computes the features of real images; call outside the strategy's scope.
 
         Args:
-            stage: in training.
-            tokenizer: of the run.
-            splits: its data.
-            networks_folder: where the autoencoder is kept.
+            stage: the stage that is trained.
+            tokenizer: the run's tokenizer.
+            splits: the run's data, "train" and "val".
+            networks_folder: where the autoencoder is saved.
             every: steps between two values.
-            computes: False on all workers but the first, whose value counts for all.
+            computes: whether this worker computes the FID; others return 0.
+
+        Raises:
+            UserError: there are fewer than 2 validation images.
         """
         self.every = every
         self._computes = computes
@@ -62,6 +66,11 @@ class FidObserver(Observer):
             return
         size_px = stage.config.sizes[-1]
         validation = splits["val"]
+        if len(validation) < 2:
+            raise UserError(
+                "--evaluate_every: the FID needs at least 2 validation images; add "
+                "images or leave the flag out"
+            )
         self._captions = sample_captions(validation, _IMAGES, seed=_SEED).captions
         self._extractor = _open_in_float32(networks_folder, splits["train"], size_px)
         real = real_images(
@@ -79,7 +88,10 @@ class FidObserver(Observer):
         self._generate = generate
 
     def __call__(self) -> Observation:
-        """The FID, too high for the small number of images; compare within a run."""
+        """Computes the FID.
+
+        It is too high, because there are few images; compare values of one run only.
+        """
         if not self._computes:
             return {self.best_figure: 0.0}, {}
 
@@ -102,14 +114,14 @@ def fid_of(
     *,
     seed: int,
 ) -> float:
-    """FID of images generated from captions; `seed` alone determines the noise.
+    """FID of images that are generated from captions.
 
     Args:
         generate: captions and seeds (B,) to images (B, S, S, 3) uint8.
         captions: M texts, one image each; M at least 2.
-        real_features: (N, D), what `extractor` gives for real images.
-        extractor: gives `features` (B, D) of images.
-        seed: every image gets noise of its own.
+        real_features: (N, D), features of real images.
+        extractor: images to `features` (B, D).
+        seed: determines the noise, which differs between images.
 
     Raises:
         ValueError: fewer than 2 captions or rows of `real_features`.
@@ -125,7 +137,10 @@ def fid_of(
 
 
 def _open_in_float32(folder, index, size_px):
-    """Whatever the precision of the training, as `mirrorgan evaluate` opens it."""
+    """Opens the autoencoder as `mirrorgan evaluate` does, in float32.
+
+    The training may have set another policy.
+    """
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:

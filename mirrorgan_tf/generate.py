@@ -1,12 +1,12 @@
 """Generates images: `mirrorgan generate 'a red bird' --seeds=0-7 --out=birds.png`.
 
 Prints how the redescription network describes each image. The same caption and seed
-give the same image, whatever the other captions are. Without --workdir, a small trained
-model that is part of the package is used: see --preset.
+always give the same image, independently of other captions. Without --workdir, a small
+trained model of the package is used: see --preset.
 
-Captions are arguments. More can come from --captions_file, one a line ('-' is standard
-input, empty lines are skipped). --out=FILE is one picture with all images and captions;
---out=FOLDER/ writes a PNG for each caption and seed, both of which are in its metadata.
+Captions are arguments, or lines of --captions_file ('-' is standard input; empty lines
+are skipped). --out=FILE writes one picture with all images and captions; --out=FOLDER/
+writes a PNG for each caption and seed, both of which are in its metadata.
 """
 
 import re
@@ -40,7 +40,7 @@ _SEED_RANGE = re.compile(r"(-?\d+)(?:-(-?\d+))?")
 
 
 def define_flags() -> None:
-    """Defines the command's flags; not at import, where commands would collide."""
+    """Defines the command's flags."""
     define_path("workdir", None, "Folder of a trained run.")
     define_path(
         "preset",
@@ -64,8 +64,8 @@ def define_flags() -> None:
     define_path(
         "out",
         "grid.png",
-        "Picture to write; its ending is the format, such as .png or .jpg. Or a "
-        "folder, with / at its end, for a PNG an image.",
+        "Picture to write, in the format of its ending, such as .png or .jpg; or a "
+        "folder, with / at its end, for a PNG of each image.",
     )
     flags.DEFINE_bool("scales", False, "Show the images of every scale.")
     flags.DEFINE_bool(
@@ -86,10 +86,10 @@ def define_flags() -> None:
 
 
 def parse_seeds(text: str) -> list[int]:
-    """The seeds of --seeds, in order.
+    """Parses --seeds.
 
     Raises:
-        UserError: it is no list of seeds and ranges, or of too many.
+        UserError: it is no list of seeds and ranges, or has too many seeds.
     """
     seeds: list[int] = []
     for part in text.split(","):
@@ -111,17 +111,17 @@ def parse_seeds(text: str) -> list[int]:
 
 
 def read_captions(arguments: Sequence[str], path: str | None) -> list[str]:
-    """The captions of the command line, then those of the file.
+    """Reads the captions of the command line, then those of the file.
 
-    Bytes that are not UTF-8 become U+FFFD, with a warning; a byte order mark may
-    announce UTF-16 or UTF-32 in the file.
+    Bytes that are not UTF-8 become U+FFFD, with a warning. A file with a byte order
+    mark may also be UTF-16 or UTF-32.
 
     Raises:
         UserError: there is no caption, or the file can't be read or has NUL characters.
     """
     captions, broken = [], []
     for caption in arguments:
-        # Python represents such bytes of the command line as lone surrogates.
+        # Python represents bytes of the command line that are not UTF-8 as surrogates.
         raw = caption.encode("utf-8", "surrogateescape")
         captions.append(raw.decode("utf-8", "replace"))
         if REPLACEMENT in captions[-1]:
@@ -155,13 +155,13 @@ def draw_sheet(
     scales: bool = False,
     attention: bool = False,
 ) -> np.ndarray:
-    """The grid of images with captions, and attention maps below.
+    """Draws a grid of images with captions, and attention maps below.
 
     Args:
         descriptions: what `MirrorGAN.describe` returns for N captions.
-        captions: N strings, shown with the redescriptions.
-        scales: show all scales side by side instead of the last one.
-        attention: add a sheet for each image and attending stage.
+        captions: N texts, which are shown with the redescriptions.
+        scales: show the images of all scales side by side, not only the last one.
+        attention: add a grid for each image and stage with word attention.
 
     Returns:
         (H, W, 3) uint8.
@@ -230,7 +230,7 @@ def _model_name(values):
 
 
 def _open_model(values):
-    # Importing TensorFlow takes seconds: --help and wrong flags are answered before.
+    # Importing TensorFlow takes seconds; wrong flags are reported before.
     commands.start_keras()
     from mirrorgan_tf.ops.selection import set_kernels
     from mirrorgan_tf.presets.files import open_preset
@@ -258,7 +258,7 @@ def _warn_of_unknown_words(captions, vocabulary):
 
 
 def _write_sheet(model, captions, seeds, values):
-    """One picture with an image for each caption and seed."""
+    """Writes one picture with an image for each caption and seed."""
     rows = [(caption, seed) for caption in captions for seed in seeds]
     texts = [caption for caption, _ in rows]
     descriptions = model.describe(texts, seed=[seed for _, seed in rows])
@@ -274,7 +274,7 @@ def _write_sheet(model, captions, seeds, values):
 
 
 def _write_images(model, captions, seeds, values):
-    """A PNG for each caption and seed, each written before the next is generated."""
+    """Writes a PNG for each caption and seed before the next image is generated."""
     from mirrorgan_tf.text.splitting import split_all
 
     digits = len(str(len(captions)))

@@ -32,11 +32,11 @@ class MirrorGANBackbone(keras_nlp.models.Backbone):
     """The networks of a trained MirrorGAN: STEM, GLAM and STREAM.
 
     Args:
-        vocabulary_size: rows of the word embeddings; counts id 0, padding.
-        settings: settings of the training, by flag names, without its paths.
+        vocabulary_size: number of word ids including id 0, padding.
+        settings: settings of the training by the names of their flags, without paths.
         step: training steps of the generator.
-        with_stream: False: STREAM, which describes images, is left out.
-        dtype: policy of the networks; None: Keras' global one.
+        with_stream: whether there is a STREAM, which describes images.
+        dtype: policy of the networks; None: Keras' global policy.
 
     Raises:
         ValueError: the settings are of another version.
@@ -76,7 +76,7 @@ class MirrorGANBackbone(keras_nlp.models.Backbone):
 
         Args:
             inputs: dictionary of `noise`, (B, noise_dim + condition_dim) from N(0, 1),
-                and what the text encoder's `text_inputs` returns.
+                and of the tensors that the text encoder's `text_inputs` returns.
 
         Returns:
             (B, S, S, 3) float32 in [-1, 1].
@@ -93,11 +93,11 @@ class MirrorGANBackbone(keras_nlp.models.Backbone):
         )["images"][-1]
 
     def save_weights(self, filepath, **kwargs):
-        """Writes the weights by their order, so that layers may be renamed later.
+        """Writes the weights by position, so that layers may be renamed later.
 
         Args:
             filepath: an HDF5 file.
-            **kwargs: ignored; Keras' methods have further arguments.
+            **kwargs: further arguments of Keras' method, which are ignored.
         """
         with h5py.File(filepath, "w") as file:
             for name, weight in self._weights_by_name().items():
@@ -111,10 +111,10 @@ class MirrorGANBackbone(keras_nlp.models.Backbone):
 
         Args:
             filepath: an HDF5 file.
-            **kwargs: ignored; Keras' methods have further arguments.
+            **kwargs: further arguments of Keras' method, which are ignored.
 
         Raises:
-            ValueError: it holds the weights of other networks.
+            ValueError: the weights are of other networks.
         """
         with h5py.File(filepath) as file:
             stored = {
@@ -156,7 +156,7 @@ class MirrorGANTextToImagePreprocessor(keras_nlp.models.Preprocessor):
     """Captions to word ids.
 
     Args:
-        tokenizer: with the vocabulary of the training.
+        tokenizer: the tokenizer, with the vocabulary of the training.
     """
 
     backbone_cls = MirrorGANBackbone
@@ -174,9 +174,9 @@ class MirrorGANTextToImagePreprocessor(keras_nlp.models.Preprocessor):
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
 class MirrorGANTextToImage(keras_nlp.models.TextToImage):
-    """Captions to images.
+    """Generates images from captions.
 
-    Training is not part of it: use `mirrorgan_tf.fit` or the command `train`.
+    It can't be trained; use `mirrorgan_tf.fit` or the command `train` for that.
 
     Args:
         backbone: the networks.
@@ -195,7 +195,7 @@ class MirrorGANTextToImage(keras_nlp.models.TextToImage):
         self.backbone = backbone
         self.preprocessor = preprocessor
         super().__init__(**kwargs)
-        # XLA would take longer to compile than to generate hundreds of images.
+        # Compiling with XLA would take longer than generating hundreds of images.
         self.jit_compile = False
         self.built = True
 
@@ -220,7 +220,7 @@ class MirrorGANTextToImage(keras_nlp.models.TextToImage):
         inputs: str | Sequence[str] | Mapping[str, str | Sequence[str]],
         seed: int | Sequence[int] | None = None,
     ) -> np.ndarray:
-        """Generates images: the ones of `MirrorGAN.generate`, but for rounding.
+        """Generates the images of `MirrorGAN.generate`, up to rounding.
 
         Args:
             inputs: a caption, N captions, or a dictionary with them as `prompts`.
@@ -230,9 +230,14 @@ class MirrorGANTextToImage(keras_nlp.models.TextToImage):
             uint8 images: (S, S, 3) for one caption, (N, S, S, 3) for N.
 
         Raises:
-            TypeError, ValueError: see `MirrorGAN.generate`.
+            TypeError: see `MirrorGAN.generate`.
+            ValueError: see `MirrorGAN.generate`; or a dictionary has other keys.
         """
-        captions = inputs["prompts"] if isinstance(inputs, Mapping) else inputs
+        captions = inputs
+        if isinstance(inputs, Mapping):
+            if inputs.keys() != {"prompts"}:
+                raise ValueError(f"inputs: keys {list(inputs)}; expected ['prompts']")
+            captions = inputs["prompts"]
         texts, is_single = check_captions(captions)
         seeds = check_seeds(seed, len(texts))
         glam = self.backbone.glam

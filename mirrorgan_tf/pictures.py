@@ -1,4 +1,4 @@
-"""Pictures for people: grids of images with captions, and attention maps."""
+"""Grids of images with captions, attention maps, and writing of image files."""
 
 import io
 import textwrap
@@ -42,11 +42,12 @@ def caption_grid(
     columns: int = 4,
     image_px: int = 160,
 ) -> np.ndarray:
-    """Cells of images with text below.
+    """A grid of cells with images and a text below them.
 
     Args:
-        rows: one (H, W, 3) uint8 image a cell, or several to stand side by side.
-        captions: one a cell; line breaks are kept.
+        rows: for each cell an image (H, W, 3) uint8, or several images, which are
+            placed side by side.
+        captions: a text for each cell; line breaks are kept.
         columns: cells in a row.
         image_px: side of each image in the picture.
 
@@ -68,7 +69,7 @@ def caption_grid(
         (columns * width_px + _MARGIN_PX, max(grid_rows, 1) * height_px + _MARGIN_PX),
         "white",
     )
-    draw = ImageDraw.Draw(sheet)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(_FONT_PX)
     for place, (cell, text) in enumerate(zip(cells, texts, strict=True)):
         left = _MARGIN_PX + place % columns * width_px
         top = _MARGIN_PX + place // columns * height_px
@@ -77,7 +78,7 @@ def caption_grid(
                 _scaled(image, image_px), (left + i * (image_px + _MARGIN_PX), top)
             )
         draw.multiline_text(
-            (left, top + image_px + 3), text, fill="black", font=_font(), spacing=3
+            (left, top + image_px + 3), text, fill="black", font=font, spacing=3
         )
     return np.asarray(sheet)
 
@@ -89,12 +90,12 @@ def attention_sheet(
     *,
     image_px: int = 128,
 ) -> np.ndarray:
-    """The image, and for each word its attention map over the image.
+    """A grid of an image and, for each word, the attention map over the image.
 
     Args:
         image: (H, W, 3) uint8.
-        attention: (h, w, L), at least as many maps as words; each is scaled to
-            its own maximum, which is printed.
+        attention: (h, w, L), with at least as many maps as words. Each map is scaled
+            by its maximum, which is printed below.
         words: the caption's words.
         image_px: side of each image in the picture.
     """
@@ -111,13 +112,13 @@ def attention_sheet(
 
 
 def heat_map(values: np.ndarray) -> np.ndarray:
-    """(H, W) in [0, 1] to uint8 colours, black over red and yellow to white."""
+    """(H, W) in [0, 1] to colours (H, W, 3) uint8: black, red, yellow, white."""
     values = np.clip(values, 0, 1)[..., None]
     return (np.clip(values * 3 - np.arange(3), 0, 1) * 255).astype(np.uint8)
 
 
 def stack_sheets(sheets: Sequence[np.ndarray]) -> np.ndarray:
-    """(H, W, 3) uint8 sheets one below the other, on white."""
+    """Places sheets (H, W, 3) uint8 below each other, on white."""
     width = max(sheet.shape[1] for sheet in sheets)
     pads = [((0, 0), (0, width - sheet.shape[1]), (0, 0)) for sheet in sheets]
     return np.concatenate(
@@ -145,11 +146,12 @@ def save_image(
 
     Args:
         image: (H, W, 3) uint8.
-        path: ends as `check_image_path` wants it; without any ending it becomes a PNG.
-        metadata: text by keyword, which PNG files alone hold.
+        path: its ending is one that `check_image_path` accepts; without an ending the
+            format is PNG.
+        metadata: keyword -> text; written to PNG files only.
 
     Raises:
-        OSError: it can't be written, or is too large for its format.
+        OSError: the file can't be written, or the image is too large for the format.
     """
     content = io.BytesIO()
     options = dict(_FORMATS[path.suffix.lower() or ".png"])
@@ -160,14 +162,14 @@ def save_image(
     try:
         Image.fromarray(image).save(content, **options)
     except ValueError as error:
-        # Pillow's way to say that an image is too large for a format.
+        # Pillow raises ValueError for images that are too large for a format.
         raise OSError(str(error)) from None
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content.getvalue())
 
 
 def _scaled(image, side_px, *, smooth=False):
-    # Pixels of a small image are shown as they are.
+    # The pixels of small images stay visible.
     resample = (
         Image.Resampling.BICUBIC
         if smooth or image.shape[0] > side_px
@@ -181,8 +183,3 @@ def _wrap(caption, width_px):
     return "\n".join(
         "\n".join(textwrap.wrap(line, columns)) for line in caption.split("\n")
     )
-
-
-def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """The font of all pictures."""
-    return ImageFont.load_default(_FONT_PX)

@@ -1,4 +1,4 @@
-"""The path caption → noise → image → redescription, as TensorFlow graphs.
+"""Class `TextToImage`: captions to images and their descriptions, in graphs.
 
 `MirrorGAN`, the exported signatures and the observers of a training all use it.
 """
@@ -23,7 +23,7 @@ class TextToImage(tf.Module):
         tokenizer: captions to word ids.
         stem: the text encoder.
         glam: the generator.
-        stream: describes images; None: `describe` leaves out the redescription.
+        stream: describes images; None: `describe` returns no redescription.
         xla: compile the generator with XLA, once for each batch size.
     """
 
@@ -45,7 +45,7 @@ class TextToImage(tf.Module):
 
     @property
     def noise_dim(self) -> int:
-        """Length of an image's noise: z and that of the conditioning augmentation."""
+        """Length of an image's noise, for z and for conditioning augmentation."""
         return self.glam.noise_dim + self.glam.condition_dim
 
     def __call__(self, captions: tf.Tensor, noise: tf.Tensor) -> dict:
@@ -79,7 +79,8 @@ class TextToImage(tf.Module):
         Args:
             captions: (B,) strings.
             seeds: (B,) int64.
-            redescribe: False leaves out the redescription, which takes a step a word.
+            redescribe: False: compute no redescription, which takes a decoder step for
+                each word.
 
         Returns:
             What `from_seeds` returns. With a STREAM also `redescription_ids`, (B, L)
@@ -98,14 +99,16 @@ class TextToImage(tf.Module):
         return outputs | {"log_likelihood": likelihood}
 
     def redescribe(self, images: tf.Tensor) -> tf.Tensor:
-        """Images (B, s, s, 3) in [-1, 1] to the word ids of STREAM's captions."""
+        """Images (B, s, s, 3) in [-1, 1] to word ids (B, L) of STREAM's captions."""
         features = self.stream.encoder(images)
         return greedy(self.stream.decoder, features, self.tokenizer.max_words)
 
     def embed(self, captions: tf.Tensor) -> dict:
-        """Captions (B,) to what the text encoder returns, by name.
+        """Encodes captions (B,).
 
-        Also `ids` (B, L) and `lengths` (B,) of the vocabulary's words.
+        Returns:
+            The outputs of the text encoder by name, and `ids` (B, L) and `lengths`
+            (B,) of the known words.
         """
         ids, lengths = self.tokenizer(captions)
         text = self.stem.text_inputs(captions, ids, lengths)
@@ -127,13 +130,14 @@ class TextToImage(tf.Module):
     ) -> dict:
         """Generates images between two captions.
 
-        The sentences are mixed, and the generator attends to the words of both, each
-        as much as its caption weighs: images change gradually from one to the other.
+        The sentence embeddings are mixed, and the generator attends to the words of
+        both captions in proportion to their weights. Images change gradually with the
+        weight.
 
         Args:
             captions: (B,) strings.
             others: (B,) strings.
-            weights: (B,) in [0, 1], the share of `others`.
+            weights: (B,) in [0, 1], weights of `others`.
             noise: (B, noise_dim) from N(0, 1).
 
         Returns:
@@ -180,17 +184,17 @@ class TextToImage(tf.Module):
             )
 
         if self.xla:
-            # A new function for each trace: its captures belong to the caller's graph.
+            # A new function for each trace, since it captures tensors of that graph.
             glam = tf.function(glam, jit_compile=True, autograph=False)
         return glam(words, sentence, noise, attention)
 
 
 def seeded_noise(seeds: tf.Tensor, dim: int) -> tf.Tensor:
-    """N(0, 1) of shape (B, dim); a row depends on its own seed alone.
+    """Normal noise (B, dim), each row of which depends only on its own seed.
 
     Args:
         seeds: (B,) int64, any value.
-        dim: numbers a row.
+        dim: length of a row.
     """
     pairs = tf.stack([seeds, tf.zeros_like(seeds)], axis=1)
     return tf.map_fn(

@@ -37,7 +37,7 @@ def run(*arguments):
     return json.loads((command.Path(values.out) / "report.json").read_text())
 
 
-def test_birdlets_add_their_classifier_and_metrics_also_by_their_old_names(
+def test_birdlets_are_evaluated_with_their_own_metrics_under_old_names_too(
     trained_workdir, trained_model, monkeypatch, tmp_path
 ):
     monkeypatch.setattr(workdir, "open_workdir", lambda path: trained_model)
@@ -116,7 +116,7 @@ def test_saved_model_with_another_signature_is_refused(tmp_path):
         input_signature=[tf.TensorSpec([None], tf.string, "caption")],
     )
     for name, message in (
-        ("seeded", "must take caption and seed and give image"),
+        ("seeded", "must take caption and seed and return image"),
         ("other", "has no signature seeded"),
     ):
         signatures = {name: module.answer}

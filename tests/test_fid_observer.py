@@ -4,18 +4,13 @@ import pytest
 
 from mirrorgan_tf import fid_observer
 from mirrorgan_tf.data.sources import open_dataset
+from mirrorgan_tf.data.splits import take
+from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.evaluation.fid import fid
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
 from mirrorgan_tf.text.vocabulary import Vocabulary
 from mirrorgan_tf.training.glam_stage import GlamStage
 from tests.color_folders import write_color_folder
-
-
-class MeanColors:
-    """Stands for the autoencoder: its features are mean colours."""
-
-    def __call__(self, images):
-        return {"features": images.mean(axis=(1, 2)).astype(np.float32)}
 
 
 def test_fid_is_that_of_averaged_generator_and_validation_images(
@@ -28,15 +23,14 @@ def test_fid_is_that_of_averaged_generator_and_validation_images(
     keras.utils.set_random_seed(0)
     stage = GlamStage.from_config(config, len(vocabulary) + 1)
     monkeypatch.setattr(
-        fid_observer, "open_autoencoder", lambda folder, index, size: MeanColors()
+        fid_observer,
+        "open_autoencoder",
+        # Mean colours stand for the features of the autoencoder.
+        lambda *arguments: lambda images: {"features": images.mean(axis=(1, 2))},
     )
-    observer = fid_observer.FidObserver(
-        stage,
-        CaptionTokenizer(vocabulary, config.text.max_words),
-        splits,
-        networks_folder=tmp_path / "networks",
-        every=5,
-    )
+    tokenizer = CaptionTokenizer(vocabulary, config.text.max_words)
+    options = {"networks_folder": tmp_path / "networks", "every": 5}
+    observer = fid_observer.FidObserver(stage, tokenizer, splits, **options)
     figures, pictures = observer()
     assert figures == observer()[0] and not pictures
     # |m - m'|² + tr(C) where all generated images have one colour.
@@ -47,6 +41,9 @@ def test_fid_is_that_of_averaged_generator_and_validation_images(
     expected = np.sum((real.mean(0) - gray) ** 2) + np.trace(np.cov(real.T))
     assert observer()[0]["fid"] == pytest.approx(expected, rel=0.02)
     assert figures["fid"] != pytest.approx(expected, rel=0.02)
+    few = splits | {"val": take(splits["val"], [0])}
+    with pytest.raises(UserError, match="at least 2 validation images"):
+        fid_observer.FidObserver(stage, tokenizer, few, **options)
 
 
 CAPTIONS = [f"caption {i}" for i in range(40)]

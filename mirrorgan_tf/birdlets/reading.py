@@ -101,9 +101,7 @@ def read_states(caption: str) -> dict[str, str]:
         Attribute -> value, in the order of `ATTRIBUTES`.
     """
     text = " ".join(re.findall(r"\w+", caption.lower()))
-    states = {
-        name: _first_value(patterns, text) for name, patterns in _PATTERNS.items()
-    }
+    states = {name: _value(patterns, text) for name, patterns in _PATTERNS.items()}
     for name, values in _PHRASES.items():
         states[name] = next(
             (

@@ -1,8 +1,8 @@
 """Serves a web page: `mirrorgan demo --workdir=runs/birdlets`.
 
-Open http://127.0.0.1:8000: type a caption, see its image, which regions
-attend to each word, and how the redescription network describes the image. Without a
-model's flag, a small trained model that is part of the package is used.
+Open http://127.0.0.1:8000 and type a caption to see its image, which regions attend to
+each word, and how the redescription network describes the image. Without a flag that
+names a model, a small trained model of the package is used.
 """
 
 from absl import flags, logging
@@ -28,7 +28,7 @@ def define_flags() -> None:
     define_path(
         "saved_model",
         None,
-        "What `mirrorgan export` wrote: a version, or all of them.",
+        "Folder that `mirrorgan export` wrote: of a version, or of all versions.",
     )
     flags.DEFINE_bool(
         "tf32", True, "Multiply float32 in TF32 where a GPU has it (A100 and later)."
@@ -56,7 +56,7 @@ def define_flags() -> None:
     flags.DEFINE_integer(
         "max_captions",
         Limits.captions,
-        "Captions that may be in work (one at a time) or waiting; further ones get "
+        "Captions that may wait or be processed (one at a time); further ones get "
         "status 503.",
         lower_bound=1,
     )
@@ -74,14 +74,14 @@ def main() -> None:
     named = [name for name in _MODEL_FLAGS if values[name].value]
     if len(named) > 1:
         raise UserError(f"--{named[0]} and --{named[1]}: give only one of them")
-    # Importing TensorFlow takes seconds: --help and wrong flags are answered before.
+    # Importing TensorFlow takes seconds; wrong flags are reported before.
     commands.start_keras()
     from mirrorgan_tf.demo.model import DemoModel
     from mirrorgan_tf.demo.server import make_server
     from mirrorgan_tf.tf32 import use_tf32
 
     use_tf32(values.tf32)
-    model = DemoModel(_open_source(values))
+    model = DemoModel(_open_model(values))
     limits = Limits(values.max_connections, values.max_captions, values.idle_timeout_s)
     try:
         server = make_server(
@@ -101,19 +101,19 @@ def main() -> None:
         server.serve_forever()
 
 
-def _open_source(values):
-    """What generates the images, as the flags say."""
-    from mirrorgan_tf.demo.model import SavedModelSource, TrainedModelSource
+def _open_model(values):
+    """Opens the model that the flags name."""
+    from mirrorgan_tf.demo.model import SavedModel, TrainedModel
     from mirrorgan_tf.presets.files import open_preset
     from mirrorgan_tf.serving.loading import load_saved_model
     from mirrorgan_tf.workdir import open_workdir
 
     if values.saved_model:
         loaded, _ = load_saved_model(values.saved_model, "explain")
-        return SavedModelSource(loaded)
+        return SavedModel(loaded)
     if values.workdir:
-        return TrainedModelSource(open_workdir(values.workdir))
-    return TrainedModelSource(open_preset(values.preset or DEFAULT_PRESET))
+        return TrainedModel(open_workdir(values.workdir))
+    return TrainedModel(open_preset(values.preset or DEFAULT_PRESET))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A threading web server with limits, which accepts only its own host names."""
+"""A threading web server with limits, which accepts only requests to its own names."""
 
 import contextlib
 import dataclasses
@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 __all__ = ["BoundedServer", "Limits"]
 
-# Most time that the accepting thread spends on refusing a connection.
+# The most time that the accepting thread spends on refusing a connection.
 _REFUSAL_S = 0.05
 
 
@@ -23,8 +23,8 @@ class Limits:
     """Limits of a server.
 
     Attributes:
-        connections: open connections; each has a thread.
-        captions: captions in work or waiting.
+        connections: the most open connections; each has a thread.
+        captions: the most captions that wait or are processed.
         idle_timeout_s: seconds in which a request must arrive completely, and in which
             the client must read the answer.
     """
@@ -59,7 +59,7 @@ class BoundedServer(http.server.ThreadingHTTPServer):
         self.limits = limits
         self._connections = threading.Semaphore(limits.connections)
         self._captions = threading.Semaphore(limits.captions)
-        # Connections that wait for a complete request -> the time limit.
+        # Connections without a complete request yet -> when they are closed.
         self._deadlines: dict[socket.socket, float] = {}
         self._names = {address[0], socket.gethostname(), *allowed_hosts}
         super().__init__(address, handler)
@@ -70,7 +70,7 @@ class BoundedServer(http.server.ThreadingHTTPServer):
 
     @contextlib.contextmanager
     def caption_slot(self):
-        """Context of one of `limits.captions` slots; False if all are in use."""
+        """Context that occupies a slot for a caption; False if none is free."""
         is_free = self._captions.acquire(blocking=False)
         try:
             yield is_free
@@ -120,14 +120,14 @@ class BoundedServer(http.server.ThreadingHTTPServer):
             self._connections.release()
 
     def handle_error(self, request, client_address):
-        """A closed connection is not an error."""
+        """Ignores errors of closed connections."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
     def service_actions(self):
         """Closes connections without a request; `serve_forever` calls it regularly.
 
-        A timeout of the socket would start again with every byte.
+        A timeout of the socket does not suffice, because it restarts at every byte.
         """
         now = time.monotonic()
         for connection, deadline in list(self._deadlines.items()):
@@ -147,6 +147,6 @@ class BoundedServer(http.server.ThreadingHTTPServer):
             request.settimeout(_REFUSAL_S)
             request.sendall(head.encode() + content)
             request.shutdown(socket.SHUT_WR)
-            # Closing with unread bytes would discard the answer.
+            # If there were unread bytes, closing would discard the answer.
             request.recv(65536)
         self.shutdown_request(request)

@@ -1,4 +1,4 @@
-"""The models that the demo page can show: a SavedModel, or a trained model."""
+"""Models for the demo page: exported SavedModels and trained models."""
 
 import base64
 import io
@@ -11,18 +11,18 @@ from PIL import Image
 
 from mirrorgan_tf.mirrorgan import MirrorGAN
 
-__all__ = ["DemoModel", "SavedModelSource", "TrainedModelSource"]
+__all__ = ["DemoModel", "SavedModel", "TrainedModel"]
 
 _WARM_UP_CAPTION = "a bird"
 _CANDIDATES = 4
 
 
-class ImageSource(Protocol):
-    """Generates images with all that the page shows.
+class DescribingModel(Protocol):
+    """A model that generates and describes images.
 
     Attributes:
-        signatures: names of an exported model's signatures that the page uses; it
-            offers the best of several images where there is `best_of`.
+        signatures: names of the signatures of an exported model that it has. The page
+            offers the best of several images if `best_of` is among them.
     """
 
     signatures: list[str]
@@ -35,19 +35,19 @@ class ImageSource(Protocol):
 
 
 class DemoModel:
-    """Answers the page's requests, one after the other.
+    """Answers the requests of the page, one after the other.
 
-    The constructor generates an image, so that the first request is as fast as the
-    next.
+    The constructor generates an image, so that the first request takes no longer than
+    later ones.
 
     Args:
-        source: generates the images.
+        model: generates and describes the images.
     """
 
-    def __init__(self, source: ImageSource) -> None:
-        self._source = source
-        self.signatures = sorted(source.signatures)
-        # One image at a time: it uses all cores.
+    def __init__(self, model: DescribingModel) -> None:
+        self._model = model
+        self.signatures = sorted(model.signatures)
+        # Generating one image uses all cores.
         self._lock = threading.Lock()
         self.generate(_WARM_UP_CAPTION, 0, best="best_of" in self.signatures)
 
@@ -56,7 +56,7 @@ class DemoModel:
 
         Args:
             caption: any text.
-            seed: int64; with `best` the first of the candidates'.
+            seed: int64; with `best` the seed of the first candidate.
             best: choose the candidate that fits the caption best.
 
         Returns:
@@ -68,8 +68,8 @@ class DemoModel:
         """
         with self._lock:
             if best:
-                seed = self._source.best_seed(caption, seed)
-            description = self._source.describe(caption, seed)
+                seed = self._model.best_seed(caption, seed)
+            description = self._model.describe(caption, seed)
         words = description["words"]
         answer = {
             "seed": str(seed),
@@ -88,8 +88,8 @@ class DemoModel:
         return answer
 
 
-class TrainedModelSource:
-    """A model of a workdir or a preset.
+class TrainedModel:
+    """A `DescribingModel` of a workdir or a preset.
 
     Args:
         model: with or without a STREAM.
@@ -102,30 +102,30 @@ class TrainedModelSource:
             self.signatures += ["redescribe", "best_of"]
 
     def describe(self, caption: str, seed: int) -> dict:
-        """See `ImageSource`."""
+        """See `DescribingModel`."""
         return self._model.describe(caption, seed=seed)
 
     def best_seed(self, caption: str, seed: int) -> int:
-        """See `ImageSource`."""
+        """See `DescribingModel`."""
         seeds = [min(seed + i, 2**63 - 1) for i in range(_CANDIDATES)]
         candidates = self._model.describe([caption] * _CANDIDATES, seed=seeds)
         return seeds[int(candidates["log_likelihood"].argmax())]
 
 
-class SavedModelSource:
-    """An exported model.
+class SavedModel:
+    """A `DescribingModel` of an export.
 
     Args:
         loaded: what `tf.saved_model.load` returned; signature `explain` is required.
     """
 
     def __init__(self, loaded) -> None:
-        # Its functions do not keep its variables alive.
+        # The functions of a loaded model do not keep its variables alive.
         self._loaded = loaded
         self.signatures = list(loaded.signatures)
 
     def describe(self, caption: str, seed: int) -> dict:
-        """See `ImageSource`."""
+        """See `DescribingModel`."""
         explained = self._call("explain", caption, seed)
         words = explained["words"][: int(explained["length"])]
         description = {
@@ -140,7 +140,7 @@ class SavedModelSource:
         return description
 
     def best_seed(self, caption: str, seed: int) -> int:
-        """See `ImageSource`."""
+        """See `DescribingModel`."""
         return int(self._call("best_of", caption, seed)["seed"])
 
     def _call(self, signature, caption, seed):
@@ -152,7 +152,7 @@ class SavedModelSource:
 
 
 def _ascending(outputs, prefix):
-    """The outputs of the names prefix + side in px, by rising side."""
+    """The outputs with names of prefix + side in px, by ascending side."""
     by_side = {
         int(name.removeprefix(prefix)): value
         for name, value in outputs.items()

@@ -16,7 +16,7 @@ __all__ = ["make_server"]
 
 _MAX_CAPTION_LETTERS = 2000
 _SEEDS = range(-(2**63), 2**63)
-# Values of Sec-Fetch-Site for requests that no other site's page makes.
+# Values of Sec-Fetch-Site for requests of the user or of the demo's own page.
 _OWN_SITES = {"same-origin", "none"}
 
 
@@ -28,13 +28,13 @@ def make_server(
     limits: Limits | None = None,
     allowed_hosts: Iterable[str] = (),
 ) -> BoundedServer:
-    """Makes a server that is ready for `serve_forever`.
+    """Creates a server that is ready for `serve_forever`.
 
     Args:
         model: generates the images.
         host: address to listen on.
-        port: 0 chooses any free one.
-        limits: None: the defaults.
+        port: port to listen on; 0: any free port.
+        limits: None: the default limits.
         allowed_hosts: further host names that requests may use, besides `host`, the
             machine's name, its addresses and localhost.
 
@@ -70,7 +70,7 @@ def make_server(
                 self.answer_json(404, {"error": f"there is no {url.path[:100]}"})
 
         def reason_to_refuse(self, url):
-            """Returns None for requests of the server's own page."""
+            """Why a request is not answered; None for requests of the own page."""
             hosts = self.headers.get_all("Host", [])
             named = {*hosts, url.netloc or "".join(hosts)}
             if len(hosts) != 1 or not all(

@@ -1,6 +1,6 @@
-"""Presets: small trained models, each in one folder; those of the package are here."""
+"""Presets: small trained models. The presets of the package are subfolders of this."""
 
 __all__ = ["DEFAULT_PRESET"]
 
-# What commands use where no model is named.
+# The preset of commands without a flag that names a model.
 DEFAULT_PRESET = "birdlets_64"

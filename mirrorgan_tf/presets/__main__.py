@@ -1,6 +1,6 @@
 """Saves a preset of a training: `mirrorgan presets --workdir=runs/mine --out=mine`.
 
-`--preset=mine` of other commands uses it, and so does KerasHub.
+Other commands load it with `--preset=mine`, and KerasHub loads it too.
 """
 
 from absl import flags, logging

@@ -1,4 +1,4 @@
-"""Opening and saving presets, which are KerasHub's: `keras_hub_task`."""
+"""Opens and saves presets, which are KerasHub presets of `keras_hub_task`."""
 
 import tempfile
 from pathlib import Path
@@ -21,14 +21,14 @@ _CONFIG_FILE = "config.json"
 
 
 def preset_handle(name: str | Path) -> str:
-    """What KerasHub's `from_preset` takes for the name of a preset.
+    """The argument of KerasHub's `from_preset` for a preset.
 
     Args:
-        name: of a preset of this package, a folder that `save_preset` wrote, or a
+        name: name of a preset of this package, a folder that `save_preset` wrote, or a
             handle of KerasHub such as hf://owner/model.
 
     Raises:
-        UserError: it is none of them.
+        UserError: `name` is none of them.
     """
     if "://" in str(name):
         return str(name)
@@ -55,11 +55,11 @@ def open_preset(name: str | Path) -> MirrorGAN:
     try:
         task = MirrorGANTextToImage.from_preset(handle, dtype="float32")
     except Exception as error:
-        # KerasHub, h5py and the hubs' clients raise many kinds.
+        # KerasHub, h5py and the clients of the hubs raise many classes of exceptions.
         hint = (
             "are its address and the network right?"
             if "://" in handle
-            else "save it again with this version, or bring its files back"
+            else "save it again with this version, or restore its files"
         )
         raise UserError(
             f"--preset={name}: cannot be loaded ({first_line(error)}); {hint}"
@@ -107,8 +107,9 @@ def save_preset(model: MirrorGAN, folder: str | Path, dtype: str = "float32") ->
 
     Args:
         model: a trained model.
-        folder: new, or that of a preset, which is replaced; its README.md stays.
-        dtype: of the weights in the file: float32, or float16 for half the size.
+        folder: a new folder, or that of a preset, which is replaced except for its
+            README.md.
+        dtype: type of the weights in the file: float32, or float16 for half the size.
 
     Raises:
         UserError: the folder cannot be written.

@@ -46,7 +46,7 @@ class ServedModel(tf.Module):
         max_batch: the most rows of a request; more are an InvalidArgumentError.
         dtype: the type in which the generator computes and is stored. STEM and STREAM
             keep their own types, because log-likelihoods are sensitive to rounding.
-        quantize: None or "int8", see `StoredWeights`.
+        quantize: "none" or "int8", see `StoredWeights`.
         xla: let the server compile the generator, once for each of `batch_sizes`.
         default_signature: which of `DEFAULT_SIGNATURES` `serving_default` is.
 
@@ -66,7 +66,7 @@ class ServedModel(tf.Module):
         candidates: int = 4,
         max_batch: int = 32,
         dtype: str = "float32",
-        quantize: str | None = None,
+        quantize: str = "none",
         xla: bool = False,
         default_signature: str = "image",
     ) -> None:

@@ -12,7 +12,7 @@ from mirrorgan_tf.files import atomic_folder
 from mirrorgan_tf.logs import quiet
 from mirrorgan_tf.serving.graph_check import check_graph
 
-__all__ = ["choose_version", "folder_bytes", "save_version"]
+__all__ = ["choose_version", "save_version"]
 
 
 def choose_version(out: Path, version: int | None = None) -> int:
@@ -49,50 +49,43 @@ def save_version(
     module: tf.Module,
     signatures: dict,
     out: Path,
-    version: int | None = None,
+    version: int,
     *,
     xla: bool = False,
-    complete: Callable[[Path], None] = lambda folder: None,
+    write_extra_files: Callable[[Path], None] = lambda folder: None,
 ) -> Path:
-    """Writes `out`/`version` as a SavedModel: whole or not at all.
+    """Writes `out`/`version` as a SavedModel, completely or not at all.
 
-    It is written under a hidden name in `out`, which servers ignore, and renamed
-    last. Leftovers of exports that were killed are removed.
+    It is written under a hidden name in `out`, which servers ignore, and renamed at the
+    end. What exports that were killed left in `out` is removed.
 
     Args:
-        module: is saved with everything it tracks.
-        signatures: functions to serve, by name.
+        module: the module to save, with everything it tracks.
+        signatures: name -> function to serve.
         out: folder of all versions; created if missing.
-        version: see `choose_version`.
+        version: from `choose_version`.
         xla: see `check_graph`.
-        complete: writes further files into the folder before it is renamed.
+        write_extra_files: writes further files into the folder before it is renamed.
 
     Returns:
         The version's folder.
 
     Raises:
-        UserError: as `choose_version` and `check_graph`, or the folder can't be
-            written.
+        UserError: see `check_graph`; or the folder exists or can't be written.
     """
-    version = choose_version(out, version)
     target = out / str(version)
     try:
         with atomic_folder(target) as folder:
             with quiet():
                 tf.saved_model.save(module, str(folder), signatures=signatures)
             check_graph(folder, xla=xla)
-            complete(folder)
+            write_extra_files(folder)
     except OSError as error:
         if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
             raise UserError(
-                f"{target}: written by another export in the meantime; export again"
+                f"{target}: another export has written it; repeat the command"
             ) from None
         raise UserError(f"--out={out}: can't be written ({error})") from None
     except tf.errors.OpError as error:
         raise UserError(f"--out={out}: can't be written ({error.message})") from None
     return target
-
-
-def folder_bytes(folder: Path) -> int:
-    """Size of all files in a folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -20,19 +20,17 @@ class StoredWeights(tf.Module):
 
     Args:
         models: built models.
-        quantize: None or "int8".
+        quantize: "none" or "int8".
     """
 
-    def __init__(
-        self, models: Sequence[keras.Model], quantize: str | None = None
-    ) -> None:
+    def __init__(self, models: Sequence[keras.Model], quantize: str = "none") -> None:
         super().__init__(name="stored_weights")
         variables = [variable for model in models for variable in model.variables]
         # A function, since tf.Module would track a list of variables and save them too.
         self._replaced_variables = lambda: variables
         self._stored = [
             _Quantized(variable.value)
-            if quantize and _is_kernel(variable)
+            if quantize == "int8" and _is_kernel(variable)
             else tf.Variable(variable.value, trainable=False)
             for variable in variables
         ]

@@ -67,8 +67,8 @@ def test_training_captions_have_all_words_of_validation_captions(captioned):
         {
             word
             for _, captions in part
-            for one in captions
-            for word in words_of(one.text)
+            for caption in captions
+            for word in words_of(caption.text)
         }
         for part in (captioned[:500], captioned[500:])
     ]

@@ -10,7 +10,7 @@ from mirrorgan_tf.data.datasets.coco import read_coco
 from mirrorgan_tf.evaluation.sampling import sample_captions
 
 
-def test_score_statements_counts_those_whose_truth_is_known():
+def test_score_statements_counts_only_known_attributes():
     texts = ["a red bird with a short tail", "a bird", "a blue duck"]
     truths = [
         {"body_color": "red", "tail": "long"},
@@ -36,10 +36,10 @@ def test_metrics_of_real_images_and_their_own_captions_are_perfect(birdlets):
     values = {image["id"]: image for image in truth["images"]}
     ids = index.image_ids[sample.rows]
     read = {
-        name: np.array([of.index(values[i][name]) for i in ids])
-        for name, of in ATTRIBUTES.items()
+        name: np.array([choices.index(values[i][name]) for i in ids])
+        for name, choices in ATTRIBUTES.items()
     }
-    # "STREAM" repeats the image's first caption.
+    # This STREAM describes each image by its first caption.
     stream = types.SimpleNamespace(
         texts=lambda rows: [index.captions[row][0] for row in rows]
     )

@@ -48,7 +48,7 @@ def test_obedience_counts_only_what_captions_state(read):
 def test_overall_counts_every_statement_and_leaves_out_doubtful_attributes(read):
     accuracy = dict.fromkeys(ATTRIBUTES, 0.99) | {"direction": 0.9}
     result = obedience(STATES, read, accuracy, seed=0)
-    # Colours: 2 of 4; directions: left and right, both shown.
+    # 2 of 4 colours and both directions are shown as stated.
     assert result["overall"]["statements"] == 6
     assert result["overall"]["accuracy"] == pytest.approx(4 / 6)
     assert result["overall"]["chance"] == pytest.approx((4 / 10 + 2 / 2) / 6)
@@ -62,7 +62,7 @@ def test_shuffled_accuracy_tends_to_its_closed_form():
     read = {name: np.zeros(400, int) for name in ATTRIBUTES} | {"body_color": shown}
     states = [{"body_color": COLORS[code]} for code in stated]
     result = obedience(states, read, dict.fromkeys(ATTRIBUTES, 1.0), seed=0)
-    # A random pairing is right with probability sum p(stated = k) p(read = k).
+    # A random pairing is correct with probability sum p(stated = k) p(read = k).
     shares = [np.bincount(codes, minlength=5) / 400 for codes in (stated, shown)]
     for row in (result["attributes"]["body_color"], result["overall"]):
         assert row["shuffled"] == pytest.approx(np.dot(*shares), abs=0.01)
@@ -83,7 +83,7 @@ def test_overall_interval_is_wider_if_statements_of_a_caption_depend_on_each_oth
         low, high = overall["overall"]["interval"]
         assert low < right.mean() < high
         widths.append(high - low)
-    # Four copies tell as much as one: 1.96 times the standard error of 300 samples.
+    # Four equal statements count as one: 1.96 times the standard error of 300 samples.
     assert widths[0] == pytest.approx(2 * 1.96 * 0.5 / np.sqrt(300), rel=0.1)
     assert widths[1] == pytest.approx(2 * 1.96 * 0.5 / np.sqrt(1200), rel=0.1)
 

@@ -12,7 +12,7 @@ def test_every_color_of_an_attribute_has_a_range():
             assert set(values) <= COLOR_RANGES.keys()
 
 
-def test_colors_vary_and_never_come_near_another_name():
+def test_colors_of_a_name_vary_and_differ_from_those_of_other_names():
     rng = np.random.default_rng(0)
     samples = {
         name: np.array([sample_color(name, rng) for _ in range(200)], float)

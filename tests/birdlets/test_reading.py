@@ -8,12 +8,12 @@ from mirrorgan_tf.birdlets.grammar import write_captions
 from mirrorgan_tf.birdlets.reading import read_states
 
 
-def test_every_written_caption_is_read_with_exactly_its_states():
+def test_read_states_returns_exactly_the_states_of_written_captions():
     rng = np.random.default_rng(0)
     for _ in range(500):
         for caption in write_captions(sample_attributes(rng), 3, rng):
             assert read_states(caption.text) == caption.states
-            # As a tokenizer gives it back.
+            # The tokenizer drops capitals and punctuation.
             words = " ".join(re.findall(r"\w+", caption.text.lower()))
             assert read_states(words) == caption.states
 

@@ -18,7 +18,7 @@ import tensorflow as tf
 from PIL import Image
 
 from mirrorgan_tf import MirrorGAN
-from mirrorgan_tf.demo.model import DemoModel, SavedModelSource, TrainedModelSource
+from mirrorgan_tf.demo.model import DemoModel, SavedModel, TrainedModel
 from mirrorgan_tf.demo.server import make_server
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.serving.loading import load_saved_model
@@ -30,7 +30,7 @@ CAPTION = "a red bird with black wings"
 
 @pytest.fixture(scope="module")
 def model(exported):
-    return DemoModel(SavedModelSource(load_saved_model(exported.parent, "explain")[0]))
+    return DemoModel(SavedModel(load_saved_model(exported.parent, "explain")[0]))
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_the_api_returns_the_signatures_outputs(address, loaded):
 
 def test_a_trained_model_answers_as_its_export_does(model, trained_workdir):
     trained = MirrorGAN.from_workdir(trained_workdir)
-    demo = DemoModel(TrainedModelSource(trained))
+    demo = DemoModel(TrainedModel(trained))
     # Warmed up: the first request traces nothing.
     traces = trained._describe.experimental_get_tracing_count()
     for options in ({}, {"best": True}):

@@ -1,7 +1,8 @@
 """Features of pytorch-fid's Inception with weights of a closed form.
 
-`python -m tests.evaluation.fid_reference [FILE]` writes fid_inception.npz beside it
-or FILE; it needs torch, torchvision and pytorch-fid, but no TensorFlow and no download.
+`python -m tests.evaluation.fid_reference [FILE]` writes FILE, by default
+fid_inception.npz in this folder. It needs torch, torchvision and pytorch-fid, but no
+TensorFlow and no download.
 """
 
 import sys
@@ -16,7 +17,7 @@ GOLDEN = Path(__file__).with_name("fid_inception.npz")
 
 
 def closed_form_state(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
-    """Weights that depend on their names alone and keep activations near 1."""
+    """Weights that depend only on their names and keep activations near 1."""
     state = {}
     for name, shape in shapes.items():
         numbers = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(

@@ -20,9 +20,7 @@ def flat_images(count, seed):
     return np.broadcast_to(colors, (count, 16, 16, 3))
 
 
-def test_trained_features_are_scaled_saved_and_nearer_for_images_of_the_same_kind(
-    tmp_path,
-):
+def test_features_are_standardized_and_nearer_for_images_of_the_same_kind(tmp_path):
     images = flat_images(200, seed=0)
     encoder = train_encoder(images, seed=1, epochs=2)
     extractor = AutoencoderExtractor(encoder)
@@ -32,10 +30,11 @@ def test_trained_features_are_scaled_saved_and_nearer_for_images_of_the_same_kin
     np.testing.assert_allclose(features[:, :64].std(axis=0), 1, atol=1e-2)
     noise = np.random.default_rng(2).integers(0, 256, images.shape, np.uint8)
     same, other = (
-        fid(features, extractor(of)["features"]) for of in (flat_images(200, 3), noise)
+        fid(features, extractor(others)["features"])
+        for others in (flat_images(200, 3), noise)
     )
     assert same < other / 3
-    # Bigger images are reduced to the input's size.
+    # Larger images are reduced to the size of the input.
     bigger = images[:4].repeat(2, axis=1).repeat(2, axis=2)
     np.testing.assert_allclose(extractor(bigger)["features"], features[:4], atol=1e-3)
 

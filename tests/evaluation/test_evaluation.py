@@ -1,4 +1,4 @@
-"""A whole evaluation, with a generator and networks that cost nothing."""
+"""Complete evaluations, with a generator and a feature extractor without networks."""
 
 import dataclasses
 import shutil
@@ -15,7 +15,7 @@ from mirrorgan_tf.evaluation.report import to_markdown
 
 
 class PixelExtractor:
-    """Mean colours of four quarters as features."""
+    """The mean colours of the four quarters of an image as features."""
 
     facts = {"network": "none"}
     about = "mean colours"
@@ -26,7 +26,7 @@ class PixelExtractor:
 
 
 def generate(captions, seeds):
-    """Dark noise that depends on the seed alone."""
+    """Dark noise that depends only on the seed."""
     return np.stack(
         [
             np.random.default_rng(seed).integers(0, 128, (32, 32, 3), np.uint8)
@@ -52,7 +52,11 @@ def plan(noise_in_coco_layout, tmp_path):
             "stream": unavailable,
         },
         compared_features=("pixels", "inception"),
-        metrics={n: of for n, of in METRICS.items() if n != "two_sample_test"},
+        metrics={
+            name: metric
+            for name, metric in METRICS.items()
+            if name != "two_sample_test"
+        },
         captions=130,
         repeated=(2, 3),
     )
@@ -90,17 +94,25 @@ def test_evaluation_has_reference_rows_and_reasons_and_resumes(plan):
         Evaluation(dataclasses.replace(plan, seed=2))
 
 
-def test_other_real_images_are_validation_images_if_there_are_enough(plan):
-    plan = dataclasses.replace(plan, captions=40, required=("kid",))
-    report, _ = Evaluation(plan).run()
-    assert (report["other_real_split"], report["other_real_images"]) == ("val", 40)
-    assert report["metrics"].keys() == {"kid"}
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"required": ("r_precision", "kid")},
+            "=r_precision: not computed: no weights",
+        ),
+        (
+            {"required": ("fid",), "compared_features": ()},
+            "=fid: not computed: it compares features, and --features names none",
+        ),
+    ],
+)
+def test_required_metric_without_networks_is_an_error_at_once(plan, changes, message):
+    with pytest.raises(UserError, match=message):
+        Evaluation(dataclasses.replace(plan, **changes))
 
 
-def test_required_metric_that_fails_is_an_error_after_all_others(plan, monkeypatch):
-    with pytest.raises(UserError, match="--metrics=r_precision: not computed: no wei"):
-        Evaluation(dataclasses.replace(plan, required=("r_precision", "kid")))
-
+def test_required_metric_that_fails_is_an_error_after_all_others(plan):
     def fail(inputs):
         raise ValueError("too few pictures")
 
@@ -109,9 +121,13 @@ def test_required_metric_that_fails_is_an_error_after_all_others(plan, monkeypat
         plan,
         metrics={"diversity": failing, "fid": METRICS["fid"]},
         required=("diversity", "fid"),
+        captions=20,
     )
     evaluation = Evaluation(plan)
-    assert evaluation.run()[0]["metrics"].keys() == {"fid"}
+    report, _ = evaluation.run()
+    assert report["metrics"].keys() == {"fid"}
+    # There are enough other validation images, so training images are not needed.
+    assert (report["other_real_split"], report["other_real_images"]) == ("val", 20)
     with pytest.raises(UserError, match="diversity: not computed: too few pictures"):
         evaluation.raise_if_missing()
 

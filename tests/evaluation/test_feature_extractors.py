@@ -15,16 +15,12 @@ CAPTIONS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def model(trained_model):
-    return trained_model
-
-
-def test_likelihood_is_the_product_over_the_words(model):
+def test_likelihood_is_the_product_of_the_words_probabilities(trained_model):
+    model = trained_model
     extractor = model_extractors(model)["stream"]()
     features = extractor(IMAGES)["feature"]
     logs, words = extractor.likelihood(features, CAPTIONS)
-    # The end counts, except after six words, for which alone there is room.
+    # The end counts as a word, except after six words, the maximum of this model.
     assert words.tolist() == [4, 6, 1, 3, 2]
     decoder = model.stream.decoder
     for row, caption in enumerate(CAPTIONS):
@@ -37,24 +33,28 @@ def test_likelihood_is_the_product_over_the_words(model):
         assert logs[row] == pytest.approx(expected, rel=1e-4)
 
 
-def test_redescriptions_are_those_of_the_model(model):
-    extractor = model_extractors(model)["stream"]()
+def test_redescriptions_equal_those_of_the_model(trained_model):
+    extractor = model_extractors(trained_model)["stream"]()
     texts = extractor.texts(extractor(IMAGES)["redescription"])
-    assert texts == model.redescribe(IMAGES)
+    assert texts == trained_model.redescribe(IMAGES)
 
 
-def test_codes_do_not_depend_on_the_batch(model):
-    extractor = model_extractors(model)["damsm"]()
+def test_codes_do_not_depend_on_the_batch(trained_model):
+    extractor = model_extractors(trained_model)["damsm"]()
     codes, sentences = extractor(IMAGES)["code"], extractor.embed(CAPTIONS)
-    assert codes.shape == sentences.shape == (5, model.config.encoders.words_dim)
+    assert codes.shape == sentences.shape == (5, 8)
     np.testing.assert_allclose(extractor(IMAGES[2:3])["code"], codes[2:3], atol=1e-5)
     many = extractor.embed(CAPTIONS * 60)
     np.testing.assert_allclose(many[-5:], sentences, atol=1e-5)
 
 
-def test_networks_that_a_model_lacks_are_named(model, tmp_path):
-    missing = model_extractors(None)
-    with pytest.raises(UserError, match="needs DAMSM; give --workdir"):
-        missing["damsm"]()
-    with pytest.raises(UserError, match="needs STREAM; give --workdir or --preset"):
-        missing["stream"]()
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("damsm", "needs DAMSM; give --workdir"),
+        ("stream", "needs STREAM; give --workdir or --preset"),
+    ],
+)
+def test_an_export_has_no_networks_for_features(name, message):
+    with pytest.raises(UserError, match=message):
+        model_extractors(None)[name]()

@@ -7,7 +7,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (600, 2, 2, 3), np.uint8)
 
 
 class MeanExtractor:
-    """Gives an image's mean; counts images; may fail after some."""
+    """Computes the mean of each image, counts images, and can fail after a number."""
 
     def __init__(self, version=1, fails_after=1000):
         self.facts = {"version": version}
@@ -30,8 +30,9 @@ def extract(folder, **extractors):
     return extract_features(folder, extractors, batches, len(IMAGES), "x")
 
 
-def test_extract_features_sees_every_image_once_and_reads_saved_features(tmp_path):
+def test_extract_features_computes_each_image_once_and_reads_saved_features(tmp_path):
     extractor = MeanExtractor()
+    # The second time, the features are read from the files.
     for _ in range(2):
         features = extract(tmp_path, mean=extractor)["mean"]
         np.testing.assert_array_equal(features["mean"], IMAGES.mean(axis=(1, 2, 3)))
@@ -39,7 +40,7 @@ def test_extract_features_sees_every_image_once_and_reads_saved_features(tmp_pat
     assert extractor.calls == 600
 
 
-def test_extract_features_resumes_after_the_last_whole_block(tmp_path):
+def test_extract_features_resumes_after_the_last_complete_block(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         extract(tmp_path, mean=MeanExtractor(fails_after=300))
     extractor = MeanExtractor()
@@ -48,7 +49,7 @@ def test_extract_features_resumes_after_the_last_whole_block(tmp_path):
     np.testing.assert_array_equal(features["first"], IMAGES[:, 0, 0])
 
 
-def test_extract_features_repeats_a_damaged_block_alone(tmp_path):
+def test_extract_features_computes_only_a_damaged_block_again(tmp_path):
     first, other = MeanExtractor(), MeanExtractor()
     extract(tmp_path, mean=first, other=other)
     (damaged,) = tmp_path.glob("mean-*/000256.npz")

@@ -16,7 +16,7 @@ from tests.evaluation import fid_reference
 
 @pytest.fixture(scope="module", autouse=True)
 def network():
-    """The only network of this module: building one takes seconds."""
+    """The network of all tests of this module; building it takes seconds."""
     network = fid_inception.fid_inception()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fid_inception, "fid_inception", lambda: network)
@@ -25,7 +25,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory, network):
-    """A weights file with the parameters of the closed form, and the unused head."""
+    """A weights file with parameters of the closed form and the unused top layer."""
     shapes = {"fc.weight": (1008, 2048), "fc.bias": (1008,)}
     for entry in network_entries(network, lambda name: name):
         shapes |= entry.their_shapes()

@@ -11,7 +11,7 @@ SEEDS = list(range(10))
 
 
 def generate(captions, seeds):
-    """An image that holds the caption's number, the seed and the batch's size."""
+    """Images whose channels are the caption's number, the seed and the batch size."""
     return np.stack(
         [
             np.full((4, 4, 3), (int(caption[8:]), seed, len(captions)), np.uint8)
@@ -33,7 +33,7 @@ def test_interrupted_rendering_resumes_with_the_same_batches(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         folder.render(interrupted, CAPTIONS, SEEDS, "x")
     assert len(os.listdir(folder.folder)) == 6
-    # One image of a batch is missing too: the whole batch is generated again.
+    # One image of a batch is missing too. Its batch is generated again.
     folder.path(4).unlink()
     calls.clear()
     calls.extend([None] * 3)

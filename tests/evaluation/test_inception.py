@@ -21,7 +21,9 @@ def test_clean_resize_agrees_with_pillow(side):
     np.testing.assert_allclose(clean_resize(image[None])[0], expected, atol=0.02)
 
 
-def test_weights_with_and_without_a_top_layer(tmp_path, monkeypatch):
+def test_features_and_probabilities_of_weights_with_and_without_top_layer(
+    tmp_path, monkeypatch
+):
     network = keras.applications.InceptionV3(weights=None, classes=5)
     bare = keras.Model(network.input, network.get_layer("avg_pool").output)
     network.save_weights(tmp_path / "birds.weights.h5")
@@ -30,7 +32,7 @@ def test_weights_with_and_without_a_top_layer(tmp_path, monkeypatch):
     network.get_layer("predictions").set_weights([kernel * 0, bias])
 
     def build(*, classes, include_top, weights, **_):
-        # Building it takes seconds: once is enough.
+        # Building the network takes seconds, so it is built only once.
         assert weights is None and classes == (5 if include_top else 1000)
         return network if include_top else bare
 

@@ -10,13 +10,10 @@ def test_certain_balanced_predictions_score_the_number_of_classes():
     assert mean == pytest.approx(7) and std == 0
 
 
-def test_uniform_predictions_score_one():
-    mean, std = inception_score(np.full((50, 20), 1 / 20), splits=10)
+@pytest.mark.parametrize("prediction", [np.full(20, 1 / 20), np.eye(20)[2]])
+def test_equal_predictions_for_all_images_score_one(prediction):
+    mean, std = inception_score(np.tile(prediction, (50, 1)), splits=10)
     assert mean == pytest.approx(1) and std == pytest.approx(0)
-
-
-def test_one_class_alone_scores_one():
-    assert inception_score(np.tile(np.eye(4)[2], (20, 1)))[0] == pytest.approx(1)
 
 
 def test_score_is_the_exponential_of_mutual_information():

@@ -33,26 +33,26 @@ def test_squared_mmd_is_unbiased():
     assert abs(np.mean(values)) < 4 * np.std(values) / np.sqrt(3000)
 
 
-def test_spread_of_halves_matches_independently_drawn_sets():
+def test_spread_of_halves_matches_that_of_independent_samples():
     rng = np.random.default_rng(0)
 
-    def draw():
+    def sample():
         return rng.standard_normal((60, 3)), rng.standard_normal((60, 3)) + 1
 
-    independent = np.std([squared_mmd(*draw()) for _ in range(300)])
-    spreads = [kid(*draw(), subset_size=1000)[1] for _ in range(20)]
-    # Measured: 0.95 times as much.
+    independent = np.std([squared_mmd(*sample()) for _ in range(300)])
+    spreads = [kid(*sample(), subset_size=1000)[1] for _ in range(20)]
+    # The measured ratio is 0.95.
     assert np.mean(spreads) == pytest.approx(independent, rel=0.2)
 
 
 @pytest.mark.parametrize("rows", [(4, 4), (5, 200), (200, 5)])
-def test_spread_is_never_zero_by_construction(rows):
+def test_spread_of_few_rows_is_above_zero(rows):
     rng = np.random.default_rng(0)
     real, generated = (rng.standard_normal((count, 3)) for count in rows)
     assert kid(real, generated)[1] > 0
 
 
-def test_subsets_spread_around_the_whole():
+def test_mean_over_subsets_is_near_the_value_of_all_rows():
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((300, 3)), rng.standard_normal((250, 3)) + 1
     mean, std = kid(x, y, subsets=100, subset_size=50, seed=1)

@@ -1,4 +1,4 @@
-"""Metrics of a report, on extractors whose answers are known."""
+"""Metrics of a report, computed from extractors with known results."""
 
 import dataclasses
 
@@ -19,7 +19,7 @@ COUNT = 120
 
 
 class FakeStream:
-    """Redescription i is caption i; a caption is likelier the nearer a feature is 1."""
+    """Redescription i is caption i; captions are likely if a feature is near 1."""
 
     def __init__(self, captions):
         self._captions = captions
@@ -33,7 +33,7 @@ class FakeStream:
 
 
 class FakeDamsm:
-    """One direction for each caption."""
+    """Embeds each caption in a direction of its own."""
 
     def __init__(self, captions):
         self._rows = {caption: row for row, caption in enumerate(captions)}
@@ -82,7 +82,8 @@ def inputs(tmp_path):
                 "stream": {"feature": np.ones((COUNT, 1)), "redescription": 2 * rows},
                 "damsm": {"code": codes},
             },
-            # STREAM gives the other caption of real images; DAMSM sees the next image.
+            # STREAM describes real images by their second caption. The codes of real
+            # images are those of the next image.
             "real": {
                 "stream": {
                     "feature": np.zeros((COUNT, 1)),
@@ -108,15 +109,15 @@ def test_redescription_scores_generated_real_and_shuffled_images(inputs):
     )
     assert generated["bleu_4"] == pytest.approx(1)
     assert generated["rouge_l"] == pytest.approx(1)
-    # Of "one more w z" only w is in "a bird w x y"; in all captions all words are.
+    # "one more w z" shares only w with "a bird w x y", and equals the other caption.
     assert real["bleu_1"] == pytest.approx(np.exp(1 - 5 / 4) / 4)
     assert result["real"]["all_captions"]["bleu_4"] == pytest.approx(1)
-    # Of other images' captions only "a bird" is right.
+    # Captions of two images share only "a bird".
     assert shuffled["bleu_1"] == pytest.approx(2 / 5, abs=0.02)
     assert shuffled["cider_d"] < generated["cider_d"] / 20
 
 
-def test_redescription_has_the_caption_of_the_nearest_training_image(inputs):
+def test_redescription_scores_the_caption_of_the_nearest_training_image(inputs):
     position = np.arange(COUNT)[:, None]
     real = {"feature": 1.0 * position, "redescription": 2 * np.arange(COUNT)}
     # Training images in reverse order, their features slightly different.
@@ -152,7 +153,7 @@ def test_diversity_within_and_between_captions(inputs):
     assert distances["between"] == pytest.approx(100)
 
 
-def test_feature_metrics_have_a_value_for_each_reference_set(inputs):
+def test_feature_metrics_compare_each_reference_set_with_real_images(inputs):
     rng = np.random.default_rng(0)
 
     def features(shift):
@@ -164,7 +165,7 @@ def test_feature_metrics_have_a_value_for_each_reference_set(inputs):
     sets = {"real": 0, "generated": 2, "other_real": 0, "blurred_real": 1}
     inputs = dataclasses.replace(
         inputs,
-        features={name: {"inception": features(of)} for name, of in sets.items()},
+        features={name: {"inception": features(shift)} for name, shift in sets.items()},
         compared_features=("inception",),
     )
     fids = METRICS["fid"].compute(inputs)["inception"]
@@ -218,7 +219,7 @@ def test_pixel_metrics_compare_generated_and_blurred_images(inputs, monkeypatch)
     assert spectra["generated"]["highest_y"] == pytest.approx(1 / 16, rel=0.2)
 
 
-def test_contact_sheet_shows_the_best_and_the_worst_by_likelihood(inputs, tmp_path):
+def test_contact_sheet_shows_best_and_worst_images_by_likelihood(inputs, tmp_path):
     images = ImageFolder(tmp_path / "images", COUNT, batch_size=COUNT)
     images.render(
         lambda captions, seeds: np.zeros((COUNT, 4, 4, 3), np.uint8),
@@ -226,7 +227,7 @@ def test_contact_sheet_shows_the_best_and_the_worst_by_likelihood(inputs, tmp_pa
         [0] * COUNT,
         "x",
     )
-    # The higher the row, the less likely the caption.
+    # The likelihood of the captions decreases from the first to the last row.
     inputs.features["generated"]["stream"]["feature"] = 1.0 + np.arange(COUNT)[:, None]
     sheet, samples = contact_sheet(inputs, images)
     assert sheet.dtype == np.uint8 and sheet.shape[2] == 3

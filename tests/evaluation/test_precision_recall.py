@@ -8,8 +8,8 @@ from mirrorgan_tf.evaluation.precision_recall import (
 )
 
 
-def balls(rows, k):
-    """Radius around each row, one distance after the other."""
+def radii_by_brute_force(rows, k):
+    """Distance of each row to its k-th nearest neighbour."""
     return [
         sorted(np.linalg.norm(row - other) for j, other in enumerate(rows) if j != i)[
             k - 1
@@ -19,7 +19,8 @@ def balls(rows, k):
 
 
 def inside(points, centers, k):
-    radii = balls(centers, k)
+    """(points, centers): whether a point is in the ball around a center."""
+    radii = radii_by_brute_force(centers, k)
     return np.array(
         [
             [

@@ -39,7 +39,7 @@ def test_random_codes_score_k_of_a_hundred():
 
 
 def test_equal_codes_score_zero():
-    # Alike but for the rounding of float32.
+    # The codes differ by less than the rounding of float32.
     sentences = np.ones((20, 4)) + np.random.default_rng(0).uniform(0, 1e-7, (20, 4))
     mismatches = sample_mismatches(range(20), [str(i) for i in range(20)], count=9)
     result = r_precision(sentences, sentences, mismatches)

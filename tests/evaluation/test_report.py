@@ -27,7 +27,7 @@ def test_reasons_are_listed_once_and_no_table_is_empty():
     assert "2 images at random, none chosen." in text
 
 
-def test_figures_stand_beside_those_of_reference_images():
+def test_tables_have_rows_for_generated_and_reference_images():
     share = {f"k={k}": {"mean": k / 10, "std": 0.01} for k in (1, 2, 3)}
     test = {"accuracy": 0.9, "interval": (0.85, 0.93), "images": 100}
     spectrum = {"highest_x": 1.5, "highest_y": 1.25, "checkerboard": 9.6, "radial": []}

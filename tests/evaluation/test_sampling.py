@@ -23,7 +23,7 @@ def index():
     )
 
 
-def test_sample_captions_takes_all_if_there_are_not_more(index):
+def test_sample_captions_takes_all_if_there_are_fewer(index):
     sample = sample_captions(index, 100, seed=0)
     assert sample.captions == ("a0", "a1", "b0", "c0", "c1", "c2", "d0", "d1")
     assert sample.rows.tolist() == [0, 0, 1, 2, 2, 2, 3, 3]
