@@ -15,32 +15,30 @@ from mirrorgan_tf.generate import (
     parse_seeds,
     read_captions,
 )
+from mirrorgan_tf.presets import files
 
 
 def generate(monkeypatch, *arguments, stdin=b""):
     """Runs the command in this process; returns its exit status."""
     monkeypatch.setattr(sys, "argv", ["generate", *map(str, arguments)])
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-    # The handlers of Ctrl-C would stay.
+    # The command would replace the handlers of Ctrl-C for all later tests.
     monkeypatch.setattr(commands, "interrupts", mock.Mock())
     with pytest.raises(SystemExit) as caught:
         commands.run(main, define_flags, operands=["caption..."])
     return caught.value.code
 
 
-def test_captions_come_from_flags_then_file(tmp_path):
-    (tmp_path / "captions.txt").write_bytes(b"one\r\n\n  two \nt\xffhree")
-    captions = read_captions(["zero", ""], str(tmp_path / "captions.txt"))
-    assert captions == ["zero", "", "one", "two", "t\ufffdhree"]
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_captions_are_arguments_then_lines_of_a_file(tmp_path, encoding):
+    path = tmp_path / "captions.txt"
+    path.write_bytes("ein Vögel\r\n\n  鳥 \n".encode(encoding))
+    # Python decodes a byte of the command line that is not UTF-8 to \udcff.
+    captions = read_captions(["red \udcff", ""], str(path))
+    assert captions == ["red \ufffd", "", "ein Vögel", "鳥"]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
-def test_a_captions_file_may_have_a_byte_order_mark(tmp_path, encoding):
-    (tmp_path / "captions.txt").write_bytes("ein Vögel\r\n鳥\r\n".encode(encoding))
-    assert read_captions([], str(tmp_path / "captions.txt")) == ["ein Vögel", "鳥"]
-
-
-def test_captions_that_cant_be_read_are_named_by_line(tmp_path, monkeypatch):
+def test_warning_names_the_line_of_captions_that_are_not_utf_8(tmp_path, monkeypatch):
     warnings = []
     monkeypatch.setattr(
         "absl.logging.warning", lambda text, *values: warnings.append(text % values)
@@ -55,23 +53,6 @@ def test_captions_that_cant_be_read_are_named_by_line(tmp_path, monkeypatch):
         read_captions(["a"], str(path))
 
 
-def test_captions_come_from_standard_input(monkeypatch):
-    stdin = io.TextIOWrapper(io.BytesIO(b"one\ntwo\n"))
-    monkeypatch.setattr(sys, "stdin", stdin)
-    assert read_captions([], "-") == ["one", "two"]
-
-
-def test_undecodable_arguments_are_mended():
-    assert read_captions(["red \udcff"], None) == ["red \ufffd"]
-
-
-def test_no_caption_is_a_mistake(tmp_path):
-    with pytest.raises(UserError, match="no caption"):
-        read_captions([], None)
-    with pytest.raises(UserError, match="none.txt"):
-        read_captions([], str(tmp_path / "none.txt"))
-
-
 @pytest.mark.parametrize(
     ("text", "seeds"),
     [("7", [7]), ("0-3", [0, 1, 2, 3]), ("-2-1", [-2, -1, 0, 1]), ("1,5-6", [1, 5, 6])],
@@ -81,12 +62,12 @@ def test_seeds_are_numbers_and_ranges(text, seeds):
 
 
 @pytest.mark.parametrize("text", ["", "x", "1,", "3-1", "0-99999", str(2**63)])
-def test_wrong_seeds_are_named(text):
+def test_wrong_seeds_are_quoted_in_the_error(text):
     with pytest.raises(UserError, match=f"--seeds={text}: "):
         parse_seeds(text)
 
 
-def test_the_sheet_grows_with_scales_and_attention():
+def test_sheet_is_larger_with_scales_and_attention():
     rng = np.random.default_rng(0)
     descriptions = {
         "images": [
@@ -107,10 +88,9 @@ def test_the_sheet_grows_with_scales_and_attention():
     np.testing.assert_array_equal(attention[: plain.shape[0], : plain.shape[1]], plain)
 
 
-def test_the_command_writes_a_sheet_and_prints_redescriptions(
+def test_command_writes_a_sheet_and_prints_redescriptions(
     trained_workdir, trained_model, tmp_path, monkeypatch, capsys, caplog
 ):
-    """An image does not depend on the captions beside it."""
     caption = "a red bird with black wings"
     status = generate(
         monkeypatch,
@@ -126,6 +106,7 @@ def test_the_command_writes_a_sheet_and_prints_redescriptions(
     )
     assert not status
     assert "does not know and ignores: two, zebras\n" in caplog.text
+    # The image does not depend on the other captions.
     alone = trained_model.describe(caption, seed=-7)
     lines = [line.split(" -> ") for line in capsys.readouterr().out.splitlines()]
     assert [line[0] for line in lines] == [caption, "", "two zebras", "\ufffd"]
@@ -139,14 +120,15 @@ def test_the_command_writes_a_sheet_and_prints_redescriptions(
     assert image.std() > 0
 
 
-def test_a_folder_gets_a_png_for_each_caption_and_seed(
-    trained_workdir, trained_model, tmp_path, monkeypatch, capsys
+def test_command_writes_a_png_for_each_caption_and_seed_into_a_folder(
+    trained_model, tmp_path, monkeypatch, capsys
 ):
+    # The default preset.
+    monkeypatch.setattr(files, "open_preset", {"birdlets_64": trained_model}.get)
     status = generate(
         monkeypatch,
         "a red bird",
         "Vögel",
-        f"--workdir={trained_workdir}",
         "--seeds=3-4",
         f"--out={tmp_path}/images/",
     )
@@ -162,15 +144,9 @@ def test_a_folder_gets_a_png_for_each_caption_and_seed(
     image = PIL.Image.open(tmp_path / "images" / "1-a-red-bird-seed4.png")
     np.testing.assert_array_equal(image, trained_model.generate("a red bird", seed=4))
     assert image.text["caption"] == "a red bird" and image.text["seed"] == "4"
-    assert image.text["model"] == f"{trained_workdir}, step 7"
+    assert image.text["model"] == "birdlets_64, step 7"
     image = PIL.Image.open(tmp_path / "images" / "2-vogel-seed3.png")
     assert image.text["caption"] == "Vögel"
-
-
-def test_metadata_name_the_preset_that_was_used(tmp_path, monkeypatch):
-    assert not generate(monkeypatch, "a red bird", f"--out={tmp_path}/")
-    (file,) = tmp_path.iterdir()
-    assert PIL.Image.open(file).text["model"].startswith("birdlets_64, step ")
 
 
 @pytest.mark.parametrize(
@@ -179,6 +155,7 @@ def test_metadata_name_the_preset_that_was_used(tmp_path, monkeypatch):
         (["a", "--preset=x"], "--preset=x: there is no such preset"),
         (["a", "--preset=x", "--workdir=y"], "--workdir and --preset: give only one"),
         (["--workdir=nowhere"], "no caption"),
+        (["--captions_file=none.txt"], "--captions_file=none.txt: can't be read"),
         (["a", "--workdir=nowhere"], "--workdir=nowhere: no "),
         (["a", "--out=x/", "--scales"], "--out=x/: --scales and --attention need"),
         (["a", "--out=x.gif"], "--out=x.gif: images are not written as .gif"),

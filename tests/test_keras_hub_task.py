@@ -10,20 +10,16 @@ CAPTIONS = ["a red bird", "black wings", ""]
 
 
 @pytest.fixture(scope="module")
-def model(trained_model):
-    return trained_model
+def task(trained_model):
+    return keras_hub_task(trained_model)
 
 
-@pytest.fixture(scope="module")
-def task(model):
-    return keras_hub_task(model)
-
-
-def test_the_task_generates_the_models_images(model, task):
+def test_task_generates_the_images_of_its_model(trained_model, task):
     images = task.generate(CAPTIONS, seed=[1, 2, 3])
     assert images.shape == (3, 32, 32, 3) and images.dtype == np.uint8
-    difference = images.astype(int) - model.generate(CAPTIONS, seed=[1, 2, 3])
-    # The batch norms are not folded here, and rows are computed together.
+    expected = trained_model.generate(CAPTIONS, seed=[1, 2, 3])
+    difference = images.astype(int) - expected
+    # The task does not fold batch norms, and computes rows together.
     assert np.abs(difference).max() <= 1
     np.testing.assert_array_equal(
         task.generate({"prompts": CAPTIONS}, seed=[1, 2, 3]), images
@@ -31,9 +27,13 @@ def test_the_task_generates_the_models_images(model, task):
     assert task.generate("a red bird").shape == (32, 32, 3)
     with pytest.raises(TypeError, match="captions=7"):
         task.generate(7)
+    with pytest.raises(
+        ValueError, match=r"keys \['captions'\]; expected \['prompts'\]"
+    ):
+        task.generate({"captions": CAPTIONS})
 
 
-def test_text_to_image_finds_the_class_of_a_saved_preset(task, tmp_path):
+def test_keras_hub_loads_a_saved_preset_as_task_and_as_backbone(task, tmp_path):
     task.save_to_preset(str(tmp_path))
     loaded = keras_nlp.models.TextToImage.from_preset(str(tmp_path))
     assert type(loaded) is MirrorGANTextToImage
@@ -45,7 +45,7 @@ def test_text_to_image_finds_the_class_of_a_saved_preset(task, tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_a_saved_keras_file_generates_the_same(task, tmp_path):
+def test_task_in_a_keras_file_generates_the_same_images(task, tmp_path):
     task.save(tmp_path / "task.keras")
     loaded = keras.saving.load_model(tmp_path / "task.keras")
     np.testing.assert_array_equal(

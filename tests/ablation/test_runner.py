@@ -1,4 +1,4 @@
-"""Order, sharing and resuming of runs, with imitated `train` and `evaluate`."""
+"""Order, sharing and resuming of runs, with fakes of `train` and `evaluate`."""
 
 import json
 from pathlib import Path
@@ -17,8 +17,8 @@ RUNS = ["mirror-seed1", "lambda0-seed1", "mirror-seed2", "lambda0-seed2"]
 RECIPE = Config.from_flags(base_size=16, stem_steps=3, stream_steps=4, glam_steps=5)
 
 
-class ImitatedCommands:
-    """`train` and `evaluate` that only write their results; records the calls."""
+class FakeCommands:
+    """Records calls of `train` and `evaluate` and writes the files that they write."""
 
     def __init__(self):
         self.calls = []
@@ -46,14 +46,14 @@ class ImitatedCommands:
 
 @pytest.fixture
 def call():
-    return ImitatedCommands()
+    return FakeCommands()
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """The folder of a finished ablation; read only."""
     workdir = tmp_path_factory.mktemp("finished")
-    ablate(workdir, ImitatedCommands())
+    ablate(workdir, FakeCommands())
     return workdir
 
 
@@ -83,7 +83,7 @@ def test_stem_and_stream_are_trained_once_and_shared_by_all_runs(tmp_path, call)
     assert call.calls == expected[1:]
 
 
-def test_the_same_command_resumes_after_a_signal_and_repeats_nothing(tmp_path, call):
+def test_ablation_is_resumed_after_a_signal_without_repeating_runs(tmp_path, call):
     call.failures["train", RUNS[2]] = Stopped()
     with pytest.raises(Stopped):
         ablate(tmp_path / "work", call)
@@ -99,7 +99,7 @@ def test_the_same_command_resumes_after_a_signal_and_repeats_nothing(tmp_path, c
     assert call.calls == []
 
 
-def test_a_failed_run_stops_no_other_and_only_its_evaluation_is_left(tmp_path, call):
+def test_other_runs_go_on_after_a_failed_one_which_can_be_repeated(tmp_path, call):
     call.failures["evaluate", RUNS[0]] = UserError("no room")
     with pytest.raises(UserError, match=f"not finished: {RUNS[0]};"):
         ablate(tmp_path / "work", call)
@@ -120,12 +120,12 @@ def test_a_failed_run_stops_no_other_and_only_its_evaluation_is_left(tmp_path, c
         ({"base_size": 32}, "side of the last image in px=128, but 64 in"),
     ],
 )
-def test_other_settings_are_refused_once_runs_have_begun(changes, words, finished):
+def test_changed_settings_of_existing_runs_are_refused(changes, words, finished):
     with pytest.raises(UserError, match=words):
-        ablate(finished, ImitatedCommands(), RECIPE.replace(**changes))
+        ablate(finished, FakeCommands(), RECIPE.replace(**changes))
 
 
-def test_a_stopped_training_of_stem_and_stream_begins_no_run(tmp_path, call):
+def test_no_run_begins_after_a_stopped_training_of_stem_and_stream(tmp_path, call):
     def stops_after_stem(module, *arguments):
         call(module, *arguments[:-1], "--stages=stem")
 

@@ -19,7 +19,7 @@ def changed_flags(variant, recipe):
 
 
 @pytest.mark.parametrize("name", ["paper", "after_2019", "redescription"])
-def test_a_sweep_of_the_package_changes_nothing_but_what_its_lines_name(name):
+def test_variants_of_the_package_change_only_the_flags_they_name(name):
     variants = list(read_sweep(name).values())
     baseline = variants[0].configure(RECIPE, 4)
     assert variants[0].name in ("mirror", "recipe")
@@ -33,7 +33,7 @@ def test_a_sweep_of_the_package_changes_nothing_but_what_its_lines_name(name):
             assert variant.configure(RECIPE, 4).sizes == RECIPE.sizes
 
 
-def test_the_papers_sweep_replaces_later_techniques_of_the_recipe():
+def test_sweep_of_the_paper_replaces_later_techniques_of_the_recipe():
     recipe = Config.from_flags(
         damsm_weight=1.0,
         r1_weight=1.0,
@@ -52,13 +52,7 @@ def test_the_papers_sweep_replaces_later_techniques_of_the_recipe():
     assert config == Config.from_flags(seed=7)
 
 
-def test_the_default_sweep_compares_a_recipe_with_and_without_redescription():
-    sweep = read_sweep("redescription")
-    assert changed_flags(sweep["recipe"], RECIPE) == {}
-    assert changed_flags(sweep["lambda0"], RECIPE) == {"redescription_weight": 0.0}
-
-
-def test_runs_are_planned_seed_by_seed_and_only_repeated_variants_again():
+def test_plan_runs_lists_repeated_variants_for_every_seed():
     sweep = read_sweep("paper")
     variants = [sweep[name] for name in ("mirror", "lambda5", "lambda0")]
     runs = plan_runs(RECIPE, variants, ["mirror", "lambda0"], 2)
@@ -89,12 +83,15 @@ def test_the_recipe_ablation_plans_thirteen_runs_of_64_px():
         ("a", "line 2: expected 'name | description | flags'"),
         ("a b | c", "line 2: expected"),
         ("a | b | c | d", "line 2: expected"),
+        ("a | b | --scales='1", "line 2: No closing quotation"),
+        ("a | b\na | c", "line 3: 'a' occurs twice"),
+        ("all | | --scales=1", "sweep.txt: has no variant"),
         ("a | b | --nonsense=1", "variant a: Unknown command line flag 'nonsense'"),
         ("a | b | --scales=9", "--scales=9"),
         ("a | b | scales=1", "variant a: not a flag: 'scales=1'"),
     ],
 )
-def test_a_wrong_line_is_named(line, words, tmp_path):
+def test_malformed_sweeps_are_refused_in_one_line(line, words, tmp_path):
     path = tmp_path / "sweep.txt"
     path.write_text(f"# a comment\n{line}\n")
     with pytest.raises(UserError, match=words.replace("|", r"\|")):

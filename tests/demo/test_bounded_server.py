@@ -1,4 +1,4 @@
-"""Which requests the demo's server answers, and how many at a time."""
+"""Which requests the server of the demo answers, and how many at a time."""
 
 import contextlib
 import http.client
@@ -11,22 +11,22 @@ import pytest
 from mirrorgan_tf.demo.bounded_server import Limits
 from mirrorgan_tf.demo.server import make_server
 
-# Longer than any answer takes here.
-PATIENCE_S = 60
+# Longer than any answer takes in these tests.
+TIMEOUT_S = 60
 
 
 class BlockedModel:
-    """Answers captions when `go_on` is set."""
+    """A model whose answers wait until `is_released` is set."""
 
     signatures = ["explain"]
 
     def __init__(self):
         self.started = threading.Semaphore(0)
-        self.go_on = threading.Event()
+        self.is_released = threading.Event()
 
     def generate(self, caption, seed, *, best=False):
         self.started.release()
-        assert self.go_on.wait(PATIENCE_S)
+        assert self.is_released.wait(TIMEOUT_S)
         return {"caption": caption}
 
 
@@ -35,7 +35,7 @@ def serving(model, limits=None, **options):
     with make_server(model, "127.0.0.1", 0, limits=limits, **options) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield server.server_port
-        model.go_on.set()
+        model.is_released.set()
         server.shutdown()
 
 
@@ -45,9 +45,9 @@ def port():
         yield port
 
 
-def ask(port, path="/api/model", **headers):
+def get(port, path="/api/model", **headers):
     """Status and JSON of an answer; "_" in a header's name is "-"."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
     connection.putrequest("GET", path, skip_host="Host" in headers)
     for name, values in headers.items():
         for value in [values] if isinstance(values, str) else values:
@@ -73,7 +73,7 @@ def ask(port, path="/api/model", **headers):
     ],
 )
 def test_requests_to_the_servers_own_names_are_answered(port, host):
-    assert ask(port, Host=host.format(port=port))[0] == 200
+    assert get(port, Host=host.format(port=port))[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -108,24 +108,24 @@ def test_requests_to_other_names_or_of_other_pages_get_403(port, path, headers):
         else [one.format(port=port) for one in value]
         for name, value in headers.items()
     }
-    status, content = ask(port, path, **formatted)
+    status, content = get(port, path, **formatted)
     assert status == 403 and json.loads(content)["error"]
 
 
 def test_the_host_in_the_request_line_is_checked_too(port):
-    assert ask(port, "http://evil.example/api/model")[0] == 403
-    assert ask(port, f"http://localhost:{port}/api/model")[0] == 200
+    assert get(port, "http://evil.example/api/model")[0] == 403
+    assert get(port, f"http://localhost:{port}/api/model")[0] == 200
 
 
 def test_requests_of_the_own_page_and_links_to_it_are_answered(port):
     for origin in (f"http://127.0.0.1:{port}", f"https://127.0.0.1:{port}"):
-        assert ask(port, Origin=origin, Sec_Fetch_Site="same-origin")[0] == 200
-    assert ask(port, "/", Sec_Fetch_Site="none", Sec_Fetch_Mode="navigate")[0] == 200
+        assert get(port, Origin=origin, Sec_Fetch_Site="same-origin")[0] == 200
+    assert get(port, "/", Sec_Fetch_Site="none", Sec_Fetch_Mode="navigate")[0] == 200
     from_elsewhere = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate"}
-    assert ask(port, "/?caption=a", **from_elsewhere)[0] == 200
+    assert get(port, "/?caption=a", **from_elsewhere)[0] == 200
     # Not inside another page, where the user would not notice it.
     assert (
-        ask(port, "/", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="no-cors")[0] == 403
+        get(port, "/", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="no-cors")[0] == 403
     )
 
 
@@ -135,40 +135,40 @@ def test_captions_beyond_the_limit_get_503():
         answers = []
         threads = [
             threading.Thread(
-                target=lambda: answers.append(ask(port, "/api/generate?caption=a")[0])
+                target=lambda: answers.append(get(port, "/api/generate?caption=a")[0])
             )
             for _ in range(2)
         ]
         for thread in threads:
             thread.start()
         for _ in threads:
-            assert model.started.acquire(timeout=PATIENCE_S)
-        status, content = ask(port, "/api/generate?caption=b")
+            assert model.started.acquire(timeout=TIMEOUT_S)
+        status, content = get(port, "/api/generate?caption=b")
         assert status == 503 and "busy" in json.loads(content)["error"]
         # Other requests are still answered.
-        assert ask(port, "/")[0] == ask(port, "/api/model")[0] == 200
-        model.go_on.set()
+        assert get(port, "/")[0] == get(port, "/api/model")[0] == 200
+        model.is_released.set()
         for thread in threads:
-            thread.join(PATIENCE_S)
+            thread.join(TIMEOUT_S)
         assert answers == [200, 200]
-        assert ask(port, "/api/generate?caption=b")[0] == 200
+        assert get(port, "/api/generate?caption=b")[0] == 200
 
 
 def test_connections_beyond_the_limit_get_503():
     threads_before = threading.active_count()
-    limits = Limits(connections=3, idle_timeout_s=PATIENCE_S)
+    limits = Limits(connections=3, idle_timeout_s=TIMEOUT_S)
     with serving(BlockedModel(), limits) as port, contextlib.ExitStack() as open_ones:
         idle = [
             open_ones.enter_context(socket.create_connection(("127.0.0.1", port)))
             for _ in range(3)
         ]
         for _ in range(20):
-            status, content = ask(port)
+            status, content = get(port)
             assert status == 503 and json.loads(content)["error"]
         # One of the server's own, and one a connection.
         assert threading.active_count() - threads_before <= 1 + len(idle)
         idle[0].close()
-        while ask(port)[0] == 503:
+        while get(port)[0] == 503:
             pass
 
 
@@ -176,7 +176,7 @@ def test_connections_beyond_the_limit_get_503():
 def test_a_connection_without_a_complete_request_is_closed(sends):
     with (
         serving(BlockedModel(), Limits(idle_timeout_s=0.3)) as port,
-        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as slow,
+        socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S) as slow,
     ):
         slow.sendall(sends)
         assert slow.recv(1000) == b""
@@ -186,7 +186,7 @@ def test_a_request_sent_byte_by_byte_is_closed_at_the_time_limit():
     stop = threading.Event()
     with (
         serving(BlockedModel(), Limits(idle_timeout_s=0.5)) as port,
-        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as slow,
+        socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S) as slow,
     ):
 
         def trickle():
@@ -199,4 +199,4 @@ def test_a_request_sent_byte_by_byte_is_closed_at_the_time_limit():
         with contextlib.suppress(ConnectionResetError):
             assert slow.recv(1000) == b""
         stop.set()
-        thread.join(PATIENCE_S)
+        thread.join(TIMEOUT_S)

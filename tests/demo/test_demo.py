@@ -17,7 +17,6 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from mirrorgan_tf import MirrorGAN
 from mirrorgan_tf.demo.model import DemoModel, SavedModel, TrainedModel
 from mirrorgan_tf.demo.server import make_server
 from mirrorgan_tf.errors import UserError
@@ -57,7 +56,7 @@ def picture(url):
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))))
 
 
-def test_the_api_returns_the_signatures_outputs(address, loaded):
+def test_api_returns_the_outputs_of_the_signatures(address, loaded):
     answer = get(address, caption=f"{CAPTION} zebra", seed=-7)
     inputs = {"caption": tf.constant([CAPTION]), "seed": tf.constant([-7], tf.int64)}
     explained = loaded.signatures["explain"](**inputs)
@@ -78,11 +77,10 @@ def test_the_api_returns_the_signatures_outputs(address, loaded):
     assert answer["log_likelihood"] == pytest.approx(float(read["log_likelihood"][0]))
 
 
-def test_a_trained_model_answers_as_its_export_does(model, trained_workdir):
-    trained = MirrorGAN.from_workdir(trained_workdir)
-    demo = DemoModel(TrainedModel(trained))
-    # Warmed up: the first request traces nothing.
-    traces = trained._describe.experimental_get_tracing_count()
+def test_trained_model_gives_the_answers_of_its_export(model, trained_model):
+    demo = DemoModel(TrainedModel(trained_model))
+    # The constructor has traced the model, so that the first request does not wait.
+    assert trained_model._describe.experimental_get_tracing_count() == 1
     for options in ({}, {"best": True}):
         ours = demo.generate(CAPTION, 3, **options)
         theirs = model.generate(CAPTION, 3, **options)
@@ -91,10 +89,10 @@ def test_a_trained_model_answers_as_its_export_does(model, trained_workdir):
         assert ours["redescription"] == theirs["redescription"]
         assert ours["log_likelihood"] == pytest.approx(theirs["log_likelihood"])
         assert ours["attention"].keys() == theirs["attention"].keys()
-    assert trained._describe.experimental_get_tracing_count() == traces == 1
+    assert trained_model._describe.experimental_get_tracing_count() == 1
 
 
-def test_best_is_the_choice_of_signature_best_of(address, loaded):
+def test_best_image_is_that_of_signature_best_of(address, loaded):
     best = loaded.signatures["best_of"](
         caption=tf.constant([CAPTION]), seed=tf.constant([2**62], tf.int64)
     )
@@ -127,11 +125,8 @@ def test_wrong_requests_get_an_error_message(address, path, status, message):
 
 
 def test_wrong_saved_models_are_refused(tmp_path, exported):
-    for path, message in (
-        (tmp_path / "none", "no SavedModel there"),
-        (tmp_path, "no SavedModel there"),
-    ):
-        with pytest.raises(UserError, match=message):
+    for path in (tmp_path / "none", tmp_path):
+        with pytest.raises(UserError, match="no SavedModel there"):
             load_saved_model(path, "explain")
     broken = tmp_path / "2"
     shutil.copytree(exported, broken)
@@ -154,7 +149,8 @@ def browser(tmp_path_factory):
         pytest.skip("chromedriver is not installed")
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
-    # High enough for the whole page: scrolling would move it below the mouse.
+    # The window is high enough for the complete page, which would otherwise scroll below
+    # the mouse.
     for argument in (
         *CHROMIUM_FLAGS,
         "--window-size=1200,1200",
@@ -226,7 +222,7 @@ def test_the_page_shows_image_attention_and_redescription(browser, address, load
             lambda: (red_of_overlay(page) == np.minimum(255, 3 * grey)).all()  # noqa: B023
         )
         assert "on" in page.one("#overlay").get_attribute("class")
-    # By keyboard as well, with the mouse elsewhere.
+    # Words can also be selected with the keyboard.
     ActionChains(browser).move_to_element(page.one("h1")).perform()
     page.wait(lambda: "Point at a word" in page.one("#strength").text)
     page.run("document.querySelector('#words button').focus()")

@@ -10,7 +10,7 @@ import pytest
 
 from mirrorgan_tf import client
 
-# On a busy machine the first call of a signature takes longer than the default.
+# On a busy machine the first call of a signature takes longer than the default timeout.
 LONG_TIMEOUT_S = 600
 
 CLIENTS = {"grpc": client.GrpcClient, "rest": client.RestClient}
@@ -26,7 +26,7 @@ def session_backend(exported, loaded):
 
 @pytest.fixture
 def backend(session_backend):
-    """The backend of the fake server, without the failures of other tests."""
+    """The backend of the fake server, reset so that no other test's failures remain."""
     session_backend.reset()
     yield session_backend
     session_backend.reset()

@@ -1,4 +1,4 @@
-"""Loads a SavedModel in a process with TensorFlow and TF Text's op libraries alone.
+"""Loads a SavedModel in a process that has only TensorFlow and the ops of TF Text.
 
 consumer.py VERSION_FOLDER EXPECTED.npz: this package, Keras and Keras Hub can't be
 imported, and XLA is disabled, as in TensorFlow Serving. The model is loaded twice: as

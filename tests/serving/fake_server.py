@@ -1,7 +1,7 @@
 """A gRPC and REST server of an exported model, in place of TensorFlow Serving.
 
-It answers what the clients ask for: predictions by columns and metadata. It refuses
-requests with TensorFlow Serving's status codes.
+It answers the requests that the clients send, predictions by columns and metadata, and
+refuses wrong ones with TensorFlow Serving's status codes.
 """
 
 import base64
@@ -37,7 +37,7 @@ class RefusedRequestError(Exception):
 
 
 class Backend:
-    """Version 1 of the model "birdlets"; fails or waits first if a test sets that."""
+    """Version 1 of the model "birdlets"; waits or fails first if a test sets that."""
 
     def __init__(self, folder, functions):
         self.functions = dict(functions)

@@ -31,7 +31,7 @@ def client(kind, addresses):
 
 @pytest.fixture
 def fake_client(kind, fake_addresses):
-    """Creates clients of the server that can fail and wait."""
+    """Creates clients of the fake server."""
 
     def fake_client(**options):
         options = {"timeout_s": LONG_TIMEOUT_S} | options
@@ -127,14 +127,16 @@ def test_requests_are_repeated_while_the_server_is_busy(fake_client, backend, co
 @pytest.mark.parametrize(
     "signature, options, message, most_requests",
     [
-        # Errors of the request are not repeated.
+        # Requests that the server refuses as wrong are not repeated.
         ("nonsense", {}, "nonsense", 1),
         ("png", {"retries": 1}, r"on purpose \(2 tries", 2),
-        # Waits of 0.1 s and more that double reach the timeout.
+        # The waits begin at 0.1 s or more and double, so that few fit into 0.7 s.
         ("png", {"timeout_s": 0.7, "retries": 999}, "on purpose .*--timeout_s", 4),
     ],
 )
-def test_retries_end(fake_client, backend, signature, options, message, most_requests):
+def test_requests_are_not_repeated_for_ever(
+    fake_client, backend, signature, options, message, most_requests
+):
     backend.failures_left = 0 if signature == "nonsense" else 1000
     with pytest.raises(UserError, match=message):
         fake_client(**options).predict(signature, {"caption": ["a"]})

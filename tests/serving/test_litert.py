@@ -58,15 +58,15 @@ def noise(model):
     return np.random.default_rng(1).standard_normal((1, size), np.float32)
 
 
-@pytest.mark.parametrize("caption", [CAPTION, "black", ""])
-def test_float32_images_equal_tensorflows(folder, model, noise, caption):
+def test_float32_images_equal_those_of_tensorflow(folder, model, noise):
+    captions = [CAPTION, "black", ""]
     text_to_image = TextToImage(model.tokenizer, model.stem, model.glam)
-    expected = text_to_image(tf.constant([caption]), noise)["images"][-1]
-    image = generate(folder, model, caption, noise)
-    np.testing.assert_allclose(image, expected, atol=1e-5)
+    expected = text_to_image(tf.constant(captions), noise.repeat(3, axis=0))
+    images = [generate(folder, model, caption, noise)[0] for caption in captions]
+    np.testing.assert_allclose(images, expected["images"][-1], atol=1e-5)
 
 
-def test_int8_model_is_smaller_with_nearly_the_same_images(
+def test_int8_model_is_smaller_and_has_nearly_the_same_images(
     folder, model, noise, tmp_path, capfd
 ):
     int8 = export_litert(model, tmp_path / "int8", quantize="int8")
@@ -166,8 +166,8 @@ def test_javascript_tokenizer_equals_caption_tokenizer(
     assert json.loads(process.stdout) == expected_ids
 
 
-# Generates an image as the page does, then opens the page itself, and sends noise,
-# pixels and what the page shows to the test.
+# A page that generates an image as the example does, then opens the example itself, and
+# sends noise, pixels and the state of the example to the test.
 _BROWSER_TEST_PAGE = """<!doctype html>
 %s
 <script type="module">

@@ -7,12 +7,8 @@ import tensorflow as tf
 from mirrorgan_tf.config.config_flags import read_config
 
 
-def read(exported):
-    return json.loads((exported / "export.json").read_text())
-
-
 def test_manifest_describes_training_options_and_packages(exported, trained_workdir):
-    manifest = read(exported)
+    manifest = json.loads((exported / "export.json").read_text())
     assert manifest["step"] == 7
     config = read_config(trained_workdir / "flags.cfg")
     assert manifest["flags"]["generator_width"] == config.generator.width == 4
@@ -37,7 +33,7 @@ def test_manifest_describes_training_options_and_packages(exported, trained_work
 
 
 def test_manifest_lists_the_served_signatures(exported, loaded):
-    manifest = read(exported)["signatures"]
+    manifest = json.loads((exported / "export.json").read_text())["signatures"]
     assert set(manifest) == set(loaded.signatures)
     for name, signature in loaded.signatures.items():
         for kind, specs in (
@@ -48,15 +44,3 @@ def test_manifest_lists_the_served_signatures(exported, loaded):
                 key: [spec.dtype.name, ["N", *spec.shape[1:]]]
                 for key, spec in specs.items()
             }
-
-
-def test_folder_contains_nothing_else(exported):
-    assert not list((exported / "assets").iterdir())
-    assert sorted(path.name for path in exported.iterdir()) == [
-        "assets",
-        "assets.extra",
-        "export.json",
-        "fingerprint.pb",
-        "saved_model.pb",
-        "variables",
-    ]

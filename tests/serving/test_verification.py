@@ -25,7 +25,9 @@ def verify(run_command, kind):
     return verify
 
 
-def test_server_of_the_same_version_is_the_same(verify, addresses, exported, loaded):
+def test_server_of_the_same_version_does_not_differ(
+    verify, addresses, exported, loaded
+):
     status, lines, _ = verify(exported, addresses)
     assert lines == dict.fromkeys(loaded.signatures, "the same")
     assert status == 0

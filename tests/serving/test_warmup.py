@@ -32,7 +32,7 @@ def batch_sizes(version):
 
 def test_every_signature_has_requests(exported, loaded):
     sizes = batch_sizes(exported)
-    # The largest batch makes TensorFlow allocate its memory before the first request.
+    # A request of 32 rows lets TensorFlow allocate the memory for the largest batch.
     assert sizes.pop("serving_default") == [1, 32]
     assert sizes == dict.fromkeys(set(loaded.signatures) - {"serving_default"}, [1])
 

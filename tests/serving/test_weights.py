@@ -23,7 +23,7 @@ def model():
 
 
 class Served(tf.Module):
-    def __init__(self, model, quantize=None):
+    def __init__(self, model, quantize="none"):
         super().__init__()
         weights = StoredWeights([model], quantize)
         self.weights = weights
