@@ -149,8 +149,8 @@ def browser(tmp_path_factory):
         pytest.skip("chromedriver is not installed")
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
-    # The window is high enough for the complete page, which would otherwise scroll below
-    # the mouse.
+    # The window is high enough for the complete page, which would otherwise scroll
+    # below the mouse.
     for argument in (
         *CHROMIUM_FLAGS,
         "--window-size=1200,1200",
