@@ -70,9 +70,9 @@ def caption_grid(
         "white",
     )
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(_FONT_PX)
-    for place, (cell, text) in enumerate(zip(cells, texts, strict=True)):
-        left = _MARGIN_PX + place % columns * width_px
-        top = _MARGIN_PX + place // columns * height_px
+    for position, (cell, text) in enumerate(zip(cells, texts, strict=True)):
+        left = _MARGIN_PX + position % columns * width_px
+        top = _MARGIN_PX + position // columns * height_px
         for i, image in enumerate(cell):
             sheet.paste(
                 _scaled(image, image_px), (left + i * (image_px + _MARGIN_PX), top)

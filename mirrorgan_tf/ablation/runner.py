@@ -79,10 +79,10 @@ def run_ablation(
         _check_shared_settings(pretrained, runs)
         for run in runs:
             _prepare(folders[run.name], run.config, pretrained)
-        for place, run in enumerate(runs, 1):
+        for number, run in enumerate(runs, 1):
             folder = folders[run.name]
             if _read_report(folder / evaluation) is None:
-                logging.info("run %d of %d: %s", place, len(runs), run.name)
+                logging.info("run %d of %d: %s", number, len(runs), run.name)
                 try:
                     _train(folder, ["glam"], call)
                     call(
@@ -156,7 +156,7 @@ def _steps_left(folder, config, stage):
 def _check_shared_settings(pretrained, runs):
     """Raises UserError if STEM or STREAM would differ for the settings of a run."""
     if not (pretrained / FLAGS_FILE).is_file():
-        raise UserError(f"{pretrained}: no {FLAGS_FILE} in it; it holds no training")
+        raise UserError(f"{pretrained}: no {FLAGS_FILE} in it; it has no training")
     for stage in ("stem", "stream"):
         check_trained(pretrained / stage)
     expected = _frozen_settings(read_config(pretrained / FLAGS_FILE))

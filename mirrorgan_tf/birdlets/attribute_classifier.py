@@ -32,7 +32,6 @@ __all__ = [
     "build_classifier",
     "held_out_accuracy",
     "open_classifier",
-    "read_attributes",
     "read_labelled",
     "train_classifier",
 ]
@@ -242,15 +241,6 @@ def train_classifier(
     return model
 
 
-def read_attributes(
-    classifier: keras.Model, images: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Classifies images (N, S, S, 3) uint8: attribute -> (N,) int32 codes."""
-    images = reduce_images(images, classifier.input_shape[1])
-    logits = classifier.predict(images, batch_size=100, verbose=0)
-    return {name: logits[name].argmax(axis=1).astype(np.int32) for name in ATTRIBUTES}
-
-
 def held_out_accuracy(
     classifier: keras.Model, data: LabelledImages
 ) -> dict[str, float]:
@@ -258,8 +248,11 @@ def held_out_accuracy(
     size = classifier.input_shape[1]
     margin = (data.images.shape[1] - size) // 2
     crop = slice(margin, margin + size)
-    read = read_attributes(classifier, data.images[:, crop, crop])
-    return {name: float(np.mean(read[name] == data.codes[name])) for name in read}
+    logits = classifier.predict(data.images[:, crop, crop], batch_size=100, verbose=0)
+    return {
+        name: float(np.mean(logits[name].argmax(axis=1) == data.codes[name]))
+        for name in ATTRIBUTES
+    }
 
 
 def _read_manifest(data_dir):

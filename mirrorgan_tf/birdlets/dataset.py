@@ -188,11 +188,11 @@ def _write_annotations(folder, counts, captions_per_image, seed):
             annotations += [
                 {
                     "image_id": image_id,
-                    "id": image_id * _MAX_CAPTIONS + place,
+                    "id": image_id * _MAX_CAPTIONS + number,
                     "caption": caption.text,
                     "states": caption.states,
                 }
-                for place, caption in enumerate(captions)
+                for number, caption in enumerate(captions)
             ]
         _write_json(
             folder / "annotations" / f"captions_{split}2014.json",

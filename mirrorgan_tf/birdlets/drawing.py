@@ -133,9 +133,9 @@ class _Bird:
     def _legs(self, draw):
         foot_x, foot_y = self.foot_px()
         unit = self.frame.unit_px
-        for place, tone in ((0.22, 0.8), (-0.08, 1.0)):
-            hip = self.frame(np.array([[place, -self.shape.body[1] * 0.8]]))[0]
-            x = foot_x + self.frame.facing * place * unit * 0.8
+        for hip_x, tone in ((0.22, 0.8), (-0.08, 1.0)):
+            hip = self.frame(np.array([[hip_x, -self.shape.body[1] * 0.8]]))[0]
+            x = foot_x + self.frame.facing * hip_x * unit * 0.8
             color, width = scaled(self.leg_color, tone), round(0.085 * unit)
             draw.line([hip, (x, foot_y)], color, width)
             toe = x + self.frame.facing * 0.2 * unit
@@ -232,11 +232,11 @@ class _Bird:
             )
             self._stroke(draw, inner[22:], scaled(color, 0.7), 0.025)
         if self.attributes["wing_pattern"] == "barred":
-            for place in (0.22, -0.22):
+            for bar_x in (0.22, -0.22):
                 bar = [
-                    (centre[0] + place * body[0], centre[1] + 0.36 * body[1]),
-                    (centre[0] + (place - 0.12) * body[0], centre[1]),
-                    (centre[0] + (place + 0.02) * body[0], centre[1] - 0.34 * body[1]),
+                    (centre[0] + bar_x * body[0], centre[1] + 0.36 * body[1]),
+                    (centre[0] + (bar_x - 0.12) * body[0], centre[1]),
+                    (centre[0] + (bar_x + 0.02) * body[0], centre[1] - 0.34 * body[1]),
                 ]
                 self._bar(draw, bar, 0.17)
 
@@ -244,7 +244,7 @@ class _Bird:
         shift, scale, tone = (0.34, 0.86, 0.72) if far else (0.0, 1.0, 1.0)
         lean = self.flap
 
-        def place(points):
+        def to_wing(points):
             points = np.asarray(points, float)
             rise = points[:, 1] - 0.4
             return np.stack(
@@ -264,10 +264,10 @@ class _Bird:
                 (-0.25, 0.24),
             ]
         )
-        self._fill(draw, place(wing), color, edge=0.55)
+        self._fill(draw, to_wing(wing), color, edge=0.55)
         for tip in ((-0.5, 1.55), (-0.68, 1.3), (-0.68, 0.95)):
             line = [(-0.2, 0.55), (0.5 * (tip[0] - 0.1), 0.5 * (tip[1] + 0.6)), tip]
-            self._stroke(draw, place(line), scaled(color, 0.7), 0.025)
+            self._stroke(draw, to_wing(line), scaled(color, 0.7), 0.025)
         if self.attributes["wing_pattern"] == "barred":
             for height in (0.75, 1.15):
                 bar = [
@@ -275,7 +275,7 @@ class _Bird:
                     (-0.3, height - 0.1),
                     (-0.76, height + 0.02),
                 ]
-                self._bar(draw, place(bar), 0.18)
+                self._bar(draw, to_wing(bar), 0.18)
 
     def _bar(self, draw, points, width):
         light = self.attributes["wing_color"] in ("white", "yellow")
@@ -287,9 +287,9 @@ def _photograph(image: Image.Image, rng: np.random.Generator) -> np.ndarray:
     """Reduces to the final size; adds uneven light and sensor noise."""
     picture = np.asarray(image.reduce(_SUPERSAMPLING), np.float32)
     slope = rng.uniform(-0.1, 0.1, 2)
-    place = np.linspace(-1, 1, SIDE_PX, dtype=np.float32)
+    position = np.linspace(-1, 1, SIDE_PX, dtype=np.float32)
     # Light comes from above and a little from one side.
-    light = 1 - 0.05 * place[:, None] + slope[0] * place[None] + slope[1] * 0.3
+    light = 1 - 0.05 * position[:, None] + slope[0] * position[None] + slope[1] * 0.3
     strength = np.float32(rng.uniform(1.5, 4.0))
     noise = rng.standard_normal(picture.shape, np.float32) * strength
     picture = picture * light.astype(np.float32)[..., None] + noise

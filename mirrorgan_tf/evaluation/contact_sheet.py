@@ -38,10 +38,10 @@ def contact_sheet(inputs: MetricInputs, images: ImageFolder) -> tuple[np.ndarray
     sheets = []
     for kind, rows in chosen.items():
         labels = [
-            f"[{kind}{'' if kind == 'random' else f' {place} of {count}'}] "
+            f"[{kind}{'' if kind == 'random' else f' {rank} of {count}'}] "
             f"{captions[row]}{_redescription(inputs, row)}"
             + (f"\n[{title} {scores[row]:.2f}]" if title else "")
-            for place, row in enumerate(rows, 1)
+            for rank, row in enumerate(rows, 1)
         ]
         cells = list(images.read(rows))
         sheets.append(caption_grid(cells, labels, columns=8, image_px=128))

@@ -39,7 +39,7 @@ def check_graph(folder: Path, *, xla: bool = False) -> None:
         function.signature.name: function
         for function in meta_graph.graph_def.library.function
     }
-    for place, node in _nodes_with_places(meta_graph, functions):
+    for location, node in _nodes_with_locations(meta_graph, functions):
         attributes = {name for name in node.attr if not name.startswith("_")}
         compilable = [node, *(functions[name] for name in _called_functions(node))]
         if node.op not in known_ops:
@@ -51,7 +51,7 @@ def check_graph(folder: Path, *, xla: bool = False) -> None:
             problem = "which must be compiled by XLA; export with --xla"
         else:
             continue
-        raise UserError(f"{place}: uses op {node.op} (node {node.name}), {problem}")
+        raise UserError(f"{location}: uses op {node.op} (node {node.name}), {problem}")
 
 
 def _read_core_ops() -> dict[str, set[str]]:
@@ -61,7 +61,7 @@ def _read_core_ops() -> dict[str, set[str]]:
     return {name: set(attributes) for name, *attributes in ops}
 
 
-def _nodes_with_places(meta_graph, functions) -> Iterator[tuple[str, NodeDef]]:
+def _nodes_with_locations(meta_graph, functions) -> Iterator[tuple[str, NodeDef]]:
     """Yields every node of the graph and its functions, with where it is used."""
     nodes = {node.name: node for node in meta_graph.graph_def.node}
     visited = set()
