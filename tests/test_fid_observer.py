@@ -4,7 +4,6 @@ import pytest
 
 from mirrorgan_tf import fid_observer
 from mirrorgan_tf.data.sources import open_dataset
-from mirrorgan_tf.data.splits import take
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.evaluation.fid import fid
 from mirrorgan_tf.text.tokenizer import CaptionTokenizer
@@ -41,7 +40,7 @@ def test_fid_is_that_of_averaged_generator_and_validation_images(
     expected = np.sum((real.mean(0) - gray) ** 2) + np.trace(np.cov(real.T))
     assert observer()[0]["fid"] == pytest.approx(expected, rel=0.02)
     assert figures["fid"] != pytest.approx(expected, rel=0.02)
-    few = splits | {"val": take(splits["val"], [0])}
+    few = splits | {"val": splits["val"].select([0])}
     with pytest.raises(UserError, match="at least 2 validation images"):
         fid_observer.FidObserver(stage, tokenizer, few, **options)
 
