@@ -39,7 +39,7 @@ def test_spreads_and_differences_of_equal_seeds_match_hand_computed_values():
     assert "Not finished: lambda0-seed3." in text
 
 
-def test_one_seed_has_no_spread_and_missing_metrics_have_no_column():
+def test_single_seed_has_no_spread_and_missing_metrics_have_no_column():
     variants = [read_sweep("paper")["mirror"]]
     runs = plan_runs(Config(), variants, ["mirror"], 1)
     report = {"captions": 100, "metrics": {"fid": {"autoencoder": {"generated": 2.5}}}}

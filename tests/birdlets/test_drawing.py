@@ -62,12 +62,3 @@ def test_every_value_of_an_attribute_changes_the_image(name):
             # Some pixels change by much more than sensor noise.
             changed = np.abs(picture - other).max(axis=2) > 40
             assert changed.sum() > 60
-
-
-def test_images_of_equal_attributes_vary():
-    attributes = sample_attributes(np.random.default_rng(3))
-    first, second = (
-        draw_bird(attributes, np.random.default_rng(seed)).astype(float)
-        for seed in (1, 2)
-    )
-    assert np.abs(first - second).mean() > 3

@@ -22,32 +22,13 @@ def words_of(text):
     return re.findall(r"\w+", text.lower())
 
 
-def test_captions_have_5_to_25_words_and_differ(captioned):
-    for _, captions in captioned:
+def test_captions_have_5_to_25_words_true_statements_and_correct_articles(captioned):
+    for attributes, captions in captioned:
         assert len({caption.text for caption in captions}) == 5
         for caption in captions:
             assert 5 <= len(words_of(caption.text)) <= 25, caption.text
-
-
-def test_states_are_part_of_the_attributes(captioned):
-    for attributes, captions in captioned:
-        for caption in captions:
             assert caption.states
             assert caption.states.items() <= attributes.items()
-
-
-def test_body_color_is_stated_in_about_70_percent(captioned):
-    stated = [
-        "body_color" in caption.states
-        for _, captions in captioned
-        for caption in captions
-    ]
-    assert 0.65 < np.mean(stated) < 0.75
-
-
-def test_articles_fit_the_following_word(captioned):
-    for _, captions in captioned:
-        for caption in captions:
             assert not re.search(r"\b(a [aeiou]|an [^aeiou])", caption.text.lower())
 
 
@@ -75,10 +56,12 @@ def test_training_captions_have_all_words_of_validation_captions(captioned):
     assert words[1] <= words[0]
 
 
-def test_every_value_of_every_attribute_is_stated(captioned):
-    stated = collections.defaultdict(set)
+def test_every_value_is_stated_and_most_captions_state_the_body_color(captioned):
+    stated = collections.defaultdict(list)
     for _, captions in captioned:
         for caption in captions:
             for name, value in caption.states.items():
-                stated[name].add(value)
-    assert stated == {name: set(values) for name, values in ATTRIBUTES.items()}
+                stated[name].append(value)
+    for name, values in ATTRIBUTES.items():
+        assert set(stated[name]) == set(values)
+    assert 0.65 < len(stated["body_color"]) / (5 * len(captioned)) < 0.75

@@ -102,7 +102,7 @@ def test_best_image_is_that_of_signature_best_of(address, loaded):
     np.testing.assert_array_equal(picture(answer["images"]["32"]), best["image"][0])
 
 
-@pytest.mark.parametrize("caption", ["", "zebra", "日本", "\x00", "a" * 2000])
+@pytest.mark.parametrize("caption", ["", "日本", "\x00", "a" * 2000])
 def test_any_caption_gives_an_image(address, caption):
     assert picture(get(address, caption=caption, seed=1)["images"]["32"]).std() > 0
 

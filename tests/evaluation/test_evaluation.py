@@ -14,6 +14,17 @@ from mirrorgan_tf.evaluation.image_source import ImageSource
 from mirrorgan_tf.evaluation.report import to_markdown
 
 
+# Metrics with different needs. The others would only read the same images again.
+TESTED_METRICS = (
+    "fid",
+    "kid",
+    "diversity",
+    "inception_score",
+    "r_precision",
+    "redescription",
+)
+
+
 class PixelExtractor:
     """The mean colours of the four quarters of an image as features."""
 
@@ -52,11 +63,7 @@ def plan(noise_in_coco_layout, tmp_path):
             "stream": unavailable,
         },
         compared_features=("pixels", "inception"),
-        metrics={
-            name: metric
-            for name, metric in METRICS.items()
-            if name != "two_sample_test"
-        },
+        metrics={name: METRICS[name] for name in TESTED_METRICS},
         captions=130,
         repeated=(2, 3),
     )
@@ -74,9 +81,7 @@ def test_evaluation_has_reference_rows_and_reasons_and_resumes(plan):
     assert (report["other_real_split"], report["other_real_images"]) == ("train", 30)
     fid = report["metrics"]["fid"]["pixels"]
     assert fid["other_real"] < fid["generated"] / 20
-    spectra = report["metrics"]["power_spectrum"]
-    assert spectra["other_real"]["highest_x"] == pytest.approx(1, rel=0.2)
-    assert spectra["blurred_real"]["highest_x"] < spectra["other_real"]["highest_x"] / 2
+    assert fid.keys() == {"generated", "other_real", "blurred_real"}
     assert report["samples"]["score"] is None
     text = to_markdown(report | {"model": "", "data": ""}, plan.metrics)
     assert "mean colours" in text and "Not computed" in text

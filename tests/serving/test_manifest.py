@@ -7,7 +7,9 @@ import tensorflow as tf
 from mirrorgan_tf.config.config_flags import read_config
 
 
-def test_manifest_describes_training_options_and_packages(exported, trained_workdir):
+def test_manifest_describes_training_options_packages_and_signatures(
+    exported, loaded, trained_workdir
+):
     manifest = json.loads((exported / "export.json").read_text())
     assert manifest["step"] == 7
     config = read_config(trained_workdir / "flags.cfg")
@@ -30,17 +32,13 @@ def test_manifest_describes_training_options_and_packages(exported, trained_work
         "sha256": hashlib.sha256(words).hexdigest(),
     }
     assert manifest["sizes"] == [16, 32]
-
-
-def test_manifest_lists_the_served_signatures(exported, loaded):
-    manifest = json.loads((exported / "export.json").read_text())["signatures"]
-    assert set(manifest) == set(loaded.signatures)
+    assert set(manifest["signatures"]) == set(loaded.signatures)
     for name, signature in loaded.signatures.items():
         for kind, specs in (
             ("inputs", signature.structured_input_signature[1]),
             ("outputs", signature.structured_outputs),
         ):
-            assert manifest[name][kind] == {
+            assert manifest["signatures"][name][kind] == {
                 key: [spec.dtype.name, ["N", *spec.shape[1:]]]
                 for key, spec in specs.items()
             }
