@@ -47,6 +47,9 @@ _MAX_SIZE_PX = 64
 _LOSS_WEIGHTS = {"body_color": 2.5}
 # Images that the training processes in all its epochs.
 _TRAINING_IMAGES, _MAX_EPOCHS = 144_000, 40
+_BATCH = 32
+# Determines the training.
+_SEED = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,16 +108,13 @@ class AttributeExtractor:
         }
 
 
-def open_classifier(
-    folder: Path, data_dir: Path, image_px: int, *, seed: int = 1
-) -> AttributeExtractor:
+def open_classifier(folder: Path, data_dir: Path, image_px: int) -> AttributeExtractor:
     """Loads the classifier of a data set; trains and saves it if the folder lacks it.
 
     Args:
         folder: where networks are saved.
         data_dir: folder of the birdlets.
         image_px: side of the images; larger ones are reduced to 64 px.
-        seed: determines the training.
 
     Raises:
         UserError: `data_dir` holds no birdlets.
@@ -123,7 +123,7 @@ def open_classifier(
     facts = {
         "recipe": _VERSION,
         "size": size,
-        "seed": seed,
+        "seed": _SEED,
         "birdlets": _read_manifest(data_dir),
         "attributes": {name: list(values) for name, values in ATTRIBUTES.items()},
     }
@@ -133,7 +133,7 @@ def open_classifier(
     if classifier is None:
         logging.info("training a classifier of attributes on real images")
         data = read_labelled(data_dir, "train", size)
-        classifier = train_classifier(data, size, seed=seed)
+        classifier = train_classifier(data, size, seed=_SEED)
         save_network(classifier, folder, _NAME, facts)
     held_out = read_labelled(data_dir, "val", size)
     return AttributeExtractor(classifier, held_out_accuracy(classifier, held_out))
@@ -199,12 +199,7 @@ def build_classifier(size: int, *, seed: int = 0) -> keras.Model:
 
 
 def train_classifier(
-    data: LabelledImages,
-    size: int,
-    *,
-    seed: int,
-    epochs: int | None = None,
-    batch_size: int = 32,
+    data: LabelledImages, size: int, *, seed: int, epochs: int | None = None
 ) -> keras.Model:
     """Trains a classifier on real images.
 
@@ -214,12 +209,11 @@ def train_classifier(
         seed: determines initial weights, order of the images and augmentation.
         epochs: passes over the data; None: as many as process 144,000 images, at most
             40.
-        batch_size: images a step.
     """
     if epochs is None:
         epochs = min(_MAX_EPOCHS, -(-_TRAINING_IMAGES // len(data.images)))
     model = build_classifier(size, seed=seed)
-    batches = _Batches(data, size, batch_size, seed)
+    batches = _Batches(data, size, seed)
     rate = keras.optimizers.schedules.CosineDecay(3e-3, epochs * len(batches))
     model.compile(
         optimizer=keras.optimizers.Adam(rate),
@@ -268,20 +262,19 @@ def _read_manifest(data_dir):
 class _Batches(keras.utils.PyDataset):
     """Augmented batches, each determined by seed, epoch and position alone."""
 
-    def __init__(self, data, size, batch_size, seed):
+    def __init__(self, data, size, seed):
         super().__init__()
-        self._data, self._size = data, size
-        self._batch_size, self._seed = batch_size, seed
+        self._data, self._size, self._seed = data, size, seed
         self._epoch = 0
 
     def __len__(self):
-        return max(1, len(self._data.images) // self._batch_size)
+        return max(1, len(self._data.images) // _BATCH)
 
     def __getitem__(self, position):
         order = np.random.default_rng([self._seed, self._epoch]).permutation(
             len(self._data.images)
         )
-        rows = order[position * self._batch_size : (position + 1) * self._batch_size]
+        rows = order[position * _BATCH : (position + 1) * _BATCH]
         rng = np.random.default_rng([self._seed, self._epoch, position])
         images = _augment(self._data.images[rows], self._size, rng)
         return images, {name: codes[rows] for name, codes in self._data.codes.items()}

@@ -36,6 +36,8 @@ _MAX_IMAGES = 8_000
 # Images that the training processes in all its epochs: a minute on two cores.
 _TRAINING_IMAGES = 32_000
 _MAX_EPOCHS = 40
+# Determines which images are chosen, and the training.
+_SEED = 1
 
 
 class AutoencoderExtractor:
@@ -168,7 +170,7 @@ def feature_network(autoencoder: keras.Model, images: np.ndarray) -> keras.Model
 
 
 def open_autoencoder(
-    folder: Path, index: CaptionedImages, image_px: int, *, seed: int = 1
+    folder: Path, index: CaptionedImages, image_px: int
 ) -> AutoencoderExtractor:
     """Loads the encoder of these images; trains and saves it if the folder lacks it.
 
@@ -176,15 +178,14 @@ def open_autoencoder(
         folder: where networks are saved.
         index: real training images.
         image_px: side of the images; larger ones are reduced to 64 px.
-        seed: determines which images are chosen, and the training.
     """
     size = min(image_px, _MAX_SIZE_PX)
-    index = choose_images(index, _MAX_IMAGES, seed=seed)
+    index = choose_images(index, _MAX_IMAGES, seed=_SEED)
     facts = {
         "version": _VERSION,
         "size_px": size,
         "image_px": image_px,
-        "seed": seed,
+        "seed": _SEED,
         "images": hashlib.sha256(index.image_ids).hexdigest()[:16],
     }
     encoder = load_network(folder, _NAME, facts)
@@ -192,7 +193,7 @@ def open_autoencoder(
         logging.info("training an autoencoder on %d real images", len(index))
         images = real_images("training", index, image_px)
         small = [reduce_images(batch, size) for batch in images.batches(_BATCH, 0)]
-        encoder = train_encoder(np.concatenate(small), seed=seed)
+        encoder = train_encoder(np.concatenate(small), seed=_SEED)
         save_network(encoder, folder, _NAME, facts)
     return AutoencoderExtractor(encoder)
 

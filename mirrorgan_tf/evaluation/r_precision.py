@@ -11,6 +11,7 @@ import numpy as np
 
 __all__ = ["sample_mismatches", "r_precision"]
 
+_FOLDS = 10
 # Largest rounding error of a cosine of float32 codes.
 _ROUNDING = 1e-6
 
@@ -20,11 +21,9 @@ def r_precision(
     sentences: np.ndarray,
     mismatches: np.ndarray,
     *,
-    ks: Sequence[int] = (1, 2, 3),
-    folds: int = 10,
     seed: int = 0,
 ) -> dict[int, tuple[float, float]]:
-    """Share of images whose own caption is among the k nearest candidates.
+    """Shares of images whose own caption is among the k nearest candidates.
 
     A candidate that is as near as the true caption, within float32's rounding, counts
     as nearer, so that the share for equal codes is 0.
@@ -34,21 +33,19 @@ def r_precision(
         sentences: (N, D); row i is the caption of image i.
         mismatches: (N, K) integers, for each image the rows of `sentences` that
             compete with its caption.
-        ks: values of k.
-        folds: number of random parts, for the standard deviation.
-        seed: determines the folds.
+        seed: determines the 10 folds, random parts of the images.
 
     Returns:
-        k -> mean and standard deviation over the folds.
+        k -> mean and standard deviation over the folds, for k = 1, 2 and 3.
 
     Raises:
         ValueError: shapes don't fit, or there are fewer images than folds.
     """
     count = len(codes)
-    if codes.shape != sentences.shape or len(mismatches) != count or count < folds:
+    if codes.shape != sentences.shape or len(mismatches) != count or count < _FOLDS:
         raise ValueError(
             f"codes {codes.shape}, sentences {sentences.shape}, mismatches "
-            f"{mismatches.shape}; expected (N, D) twice and (N, K), N at least {folds}"
+            f"{mismatches.shape}; expected (N, D) twice and (N, K), N at least {_FOLDS}"
         )
     codes, sentences = _unit(codes), _unit(sentences)
     own = np.sum(codes * sentences, axis=1)
@@ -59,8 +56,8 @@ def r_precision(
         ]
     )
     order = np.random.default_rng(seed).permutation(count)
-    parts = [ranks[rows] for rows in np.array_split(order, folds)]
-    shares = {k: [np.mean(part < k) for part in parts] for k in ks}
+    folds = [ranks[rows] for rows in np.array_split(order, _FOLDS)]
+    shares = {k: [np.mean(fold < k) for fold in folds] for k in (1, 2, 3)}
     return {
         k: (float(np.mean(values)), float(np.std(values)))
         for k, values in shares.items()

@@ -13,7 +13,6 @@ from mirrorgan_tf.evaluation.image_sets import real_images
 from mirrorgan_tf.evaluation.image_source import ImageSource
 from mirrorgan_tf.evaluation.report import to_markdown
 
-
 # Metrics with different needs. The others would only read the same images again.
 TESTED_METRICS = (
     "fid",
