@@ -33,7 +33,7 @@ def is_compiled(x):
     return x + 1
 
 
-def save(tmp_path, function, **options):
+def save(tmp_path, function):
     def serve(x):
         return {"y": tf.function(function)(x)}
 
@@ -45,7 +45,7 @@ def save(tmp_path, function, **options):
         name: getattr(module, name).get_concrete_function(spec)
         for name in ("plain", "serve")
     }
-    return save_version(module, signatures, tmp_path, 1, **options)
+    return save_version(module, signatures, tmp_path, 1)
 
 
 @pytest.mark.parametrize(
