@@ -121,32 +121,18 @@ def _obedience_section(result):
     rows = []
     for name, row in result["attributes"].items():
         doubt = "" if accuracy[name] >= TRUSTED else " (doubtful)"
-        rows.append(
-            [
-                name.replace("_", " "),
-                percent(accuracy[name]) + doubt,
-                str(row["captions"]),
-                accuracy_with_interval(row),
-                percent(row["shuffled"]),
-                percent(row["chance"]),
-            ]
-        )
+        cells = [name.replace("_", " "), percent(accuracy[name]) + doubt]
+        cells += [str(row["captions"]), accuracy_with_interval(row)]
+        rows.append([*cells, percent(row["shuffled"]), percent(row["chance"])])
     for key, title in (
         ("overall", "all"),
         ("overall_trusted", f"those read at {percent(TRUSTED)} or better"),
     ):
         row = result[key]
         if row is not None:
-            rows.append(
-                [
-                    f"**{title}**",
-                    "",
-                    f"{row['statements']} statements",
-                    f"**{accuracy_with_interval(row)}**",
-                    percent(row["shuffled"]),
-                    percent(row["chance"]),
-                ]
-            )
+            cells = [f"**{title}**", "", f"{row['statements']} statements"]
+            cells.append(f"**{accuracy_with_interval(row)}**")
+            rows.append([*cells, percent(row["shuffled"]), percent(row["chance"])])
     value_rows = [
         [
             row["value"],
