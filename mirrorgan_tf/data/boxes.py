@@ -5,13 +5,14 @@ import warnings
 
 from PIL import Image
 
-from mirrorgan_tf.data.inspection import orientation
 from mirrorgan_tf.data.records import CaptionedImages, Remark, remark_on
 from mirrorgan_tf.files import open_regular
 
-__all__ = ["boxes_outside"]
+__all__ = ["boxes_outside", "orientation"]
 
 _THREADS = 16
+# EXIF's tag.
+_ORIENTATION = 0x0112
 # Annotation tools may round boxes up to whole pixels.
 _TOLERANCE_PX = 1.0
 # Boxes in fractions of the image's size, from 0 to 1, are smaller than this.
@@ -46,6 +47,12 @@ def boxes_outside(index: CaptionedImages) -> tuple[Remark, ...]:
         for problem, boxes in boxes_by_problem.items()
         for remark in remark_on(problem, boxes)
     )
+
+
+def orientation(image: Image.Image) -> int:
+    """The orientation by EXIF or XMP, 1 if upright; reads only the header."""
+    # `getexif` of a PNG would decode the image.
+    return Image.Image.getexif(image).get(_ORIENTATION, 1)
 
 
 def _find_problem(box, width, height):

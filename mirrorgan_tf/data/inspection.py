@@ -13,9 +13,7 @@ from PIL import Image
 from mirrorgan_tf.data.decoding import BadImageError, decode_bytes, load_encoded
 from mirrorgan_tf.data.records import CaptionedImages
 
-__all__ = ["ImageFacts", "inspect_images", "orientation"]
-
-_ORIENTATION = 0x0112
+__all__ = ["ImageFacts", "inspect_images"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +24,6 @@ class ImageFacts:
         width: px, as stored; 0 if unknown.
         height: likewise.
         kind: format and Pillow's mode, such as "JPEG CMYK".
-        is_rotated: EXIF says that the stored image is not upright.
         size: bytes as stored.
         checksum: CRC-32 of these bytes.
         problem: why it can't be decoded; "" if it can.
@@ -35,7 +32,6 @@ class ImageFacts:
     width: int = 0
     height: int = 0
     kind: str = ""
-    is_rotated: bool = False
     size: int = 0
     checksum: int = 0
     problem: str = ""
@@ -74,12 +70,6 @@ def inspect_images(
     return facts
 
 
-def orientation(image: Image.Image) -> int:
-    """The orientation by EXIF or XMP, 1 if upright; reads only the header."""
-    # `getexif` of a PNG would decode the image.
-    return Image.Image.getexif(image).get(_ORIENTATION, 1)
-
-
 def _inspect(index, row) -> ImageFacts:
     try:
         content = load_encoded(index, row)
@@ -102,7 +92,6 @@ def _read_header(content):
                 width=image.width,
                 height=image.height,
                 kind=f"{image.format} {image.mode}",
-                is_rotated=orientation(image) in range(2, 9),
             )
     # Pillow can raise any exception. TensorFlow may still decode the image.
     except Exception:

@@ -108,14 +108,6 @@ def caption_findings(
             if length and loses_letters(caption)
         ),
     )
-    findings.report(
-        "images with the same caption twice",
-        (
-            path
-            for path, texts in zip(index.paths, index.captions, strict=True)
-            if len(set(texts)) < len(texts)
-        ),
-    )
     return findings
 
 
@@ -146,7 +138,6 @@ def image_findings(
         "images decoded": f"{sum(not fact.problem for fact in facts):,}",
         "shorter side in px: min, median, max": _min_median_max(sides),
         "kinds": ", ".join(f"{kind} {count:,}" for kind, count in kinds.most_common()),
-        "rotated by EXIF": f"{sum(fact.is_rotated for fact in facts):,}",
     }
     bad = [f"{path}: {fact.problem}" for path, fact in pairs if fact.problem]
     stops = on_bad_example == "fail" or are_too_many(len(bad), images)

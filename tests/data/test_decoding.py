@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from PIL.PngImagePlugin import PngInfo
 
-from mirrorgan_tf.data import inspection
+from mirrorgan_tf.data import boxes
 from mirrorgan_tf.data.decoding import (
     BadImageError,
     decode_bytes,
@@ -120,12 +120,8 @@ def pictures(photo):
         "TIFF": (photo, "TIFF", {}),
     }
     for orientation in range(2, 9):
-        order = "<>"[orientation % 2]
-        kinds[f"rotated {orientation}"] = (
-            photo,
-            "JPEG",
-            rotated_by(orientation, order),
-        )
+        exif = rotated_by(orientation, order="<>"[orientation % 2])
+        kinds[f"rotated {orientation}"] = (photo, "JPEG", exif)
     plain = {name: encoded(*kind[:2], **kind[2]) for name, kind in kinds.items()}
     return plain | rotated_by_unusual_metadata(photo)
 
@@ -178,7 +174,7 @@ def test_the_images_with_unusual_metadata_are_rotated_according_to_pillow(photo)
     for name, content in rotated_by_unusual_metadata(photo).items():
         upright = np.asarray(PIL.Image.open(io.BytesIO(content)).convert("RGB"))
         assert not np.array_equal(np.asarray(decode_by_pillow(content)), upright), name
-        assert inspection.orientation(PIL.Image.open(io.BytesIO(content))) > 1, name
+        assert boxes.orientation(PIL.Image.open(io.BytesIO(content))) > 1, name
 
 
 def test_sixteen_bit_images_keep_their_upper_eight_bits(photo, decoders):

@@ -1,6 +1,5 @@
 import zlib
 
-import PIL.Image
 import pytest
 
 from mirrorgan_tf.data.inspection import ImageFacts, inspect_images
@@ -22,12 +21,6 @@ def inspect(paths, progress=lambda done: None):
 def write(path, content):
     path.write_bytes(content)
     return path
-
-
-def rotated_by(orientation):
-    exif = PIL.Image.Exif()
-    exif[0x0112] = orientation
-    return exif
 
 
 @pytest.fixture
@@ -61,15 +54,6 @@ def test_all_formats_are_decoded_and_described(files):
             size=len(content),
             checksum=zlib.crc32(content),
         )
-
-
-def test_rotated_images_are_reported(tmp_path):
-    for orientation in (1, 3, 6):
-        for ending in ("jpg", "png"):
-            path = tmp_path / f"{orientation}.{ending}"
-            write_image(path, exif=rotated_by(orientation))
-    paths = sorted(tmp_path.iterdir())
-    assert [fact.is_rotated for fact in inspect(paths)] == 2 * [False] + 4 * [True]
 
 
 def test_undecodable_files_are_reported_with_a_reason(tmp_path, files):
