@@ -113,23 +113,19 @@ class CaptionTokenizer(keras_nlp.tokenizers.Tokenizer):
 
     def get_vocabulary(self) -> list[str]:
         """The word of every id; id 0, padding, is the empty string."""
-        self._check_vocabulary()
-        return ["", *self._vocabulary.words]
+        return ["", *self.vocabulary.words]
 
     def vocabulary_size(self) -> int:
         """Number of ids, with 0: the rows of an embedding table."""
-        self._check_vocabulary()
-        return len(self._vocabulary) + 1
+        return len(self.vocabulary) + 1
 
     def id_to_token(self, id: int) -> str:
         """The word of an id, '' for 0; ValueError for an id out of range."""
-        self._check_vocabulary()
-        return "" if id == 0 else self._vocabulary.word(id)
+        return "" if id == 0 else self.vocabulary.word(id)
 
     def token_to_id(self, token: str) -> int:
         """The id of a word, 0 for ''; ValueError for an unknown word."""
-        self._check_vocabulary()
-        return 0 if token == "" else self._vocabulary.id(token)
+        return 0 if token == "" else self.vocabulary.id(token)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -139,8 +135,7 @@ class CaptionTokenizer(keras_nlp.tokenizers.Tokenizer):
 
     def save_assets(self, dir_path: str) -> None:
         """Writes the vocabulary into an existing folder."""
-        self._check_vocabulary()
-        self._vocabulary.save(os.path.join(dir_path, _ASSET))
+        self.vocabulary.save(os.path.join(dir_path, _ASSET))
 
     def load_assets(self, dir_path: str) -> None:
         """Reads the vocabulary that `save_assets` wrote."""
