@@ -1,4 +1,4 @@
-"""The networks of GLAM's training step for benchmarks: CUB, random weights."""
+"""The networks of GLAM's training step for benchmarks, with random weights."""
 
 from typing import Any
 
@@ -14,42 +14,9 @@ from mirrorgan_tf.networks import (
     build_text_encoder,
 )
 
-__all__ = ["VOCABULARY_SIZE", "Pooled", "build_networks", "glam_config"]
+__all__ = ["VOCABULARY_SIZE", "Pooled", "build_networks"]
 
 VOCABULARY_SIZE = 5450
-# Sizes for checks that a step runs.
-_TINY = {
-    "max_words": 6,
-    "base_size": 16,
-    "generator_width": 4,
-    "discriminator_width": 2,
-    "noise_dim": 8,
-    "condition_dim": 8,
-    "embedding_dim": 8,
-    "words_dim": 8,
-    "small_width": 4,
-    "stream_embedding_dim": 8,
-    "stream_hidden_dim": 8,
-}
-
-
-def glam_config(*, cnn: bool, tiny: bool = False, **settings: Any) -> Config:
-    """The paper's settings on CUB.
-
-    Args:
-        cnn: the redescription has ResNet-152, or a small CNN if `tiny`.
-        tiny: the smallest networks.
-        settings: other settings of `Config`, by flag.
-    """
-    return Config.from_flags(
-        dataset="cub",
-        image_encoder="small",
-        # An unused CNN would still take memory.
-        stream_encoder="resnet152" if cnn and not tiny else "small",
-        image_encoder_weights="none",
-        stream_encoder_weights="none",
-        **(_TINY if tiny else {}) | settings,
-    )
 
 
 def build_networks(config: Config, *, cnn: bool) -> dict[str, Any]:

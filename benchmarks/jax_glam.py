@@ -106,7 +106,7 @@ class JaxGlam:
             frozen: likewise.
             batch: `images`, one (B, s, s, 3) a scale, `ids` (B, L), `lengths` (B,),
                 `noise` (B, noise_dim), `condition_noise` (B, condition_dim), and
-                `class_ids` (B,) where the DAMSM loss is asked for, `shift_draws`
+                `class_ids` (B,) where the DAMSM loss is asked for, `shift_numbers`
                 (B, 2, 2) where frozen networks see moved images.
 
         Returns:
@@ -188,7 +188,7 @@ class JaxGlam:
         """Random shifts of real and of generated images, or None."""
         if not self._config.encoders.frozen_view_shift:
             return None, None
-        return batch["shift_draws"][:, 0], batch["shift_draws"][:, 1]
+        return batch["shift_numbers"][:, 0], batch["shift_draws"][:, 1]
 
     def _discriminator_inputs(self, frozen, images, shifts):
         """(name, its inputs) for each discriminator."""

@@ -47,7 +47,8 @@ def measure(
     import keras
     import tensorflow as tf
 
-    from benchmarks.glam_networks import VOCABULARY_SIZE, build_networks, glam_config
+    from benchmarks.glam_networks import VOCABULARY_SIZE, build_networks
+    from mirrorgan_tf.config import Config
     from mirrorgan_tf.networks import build_image_encoder
     from mirrorgan_tf.ops.selection import set_kernels
     from mirrorgan_tf.training.dry_run import random_batch
@@ -58,7 +59,16 @@ def measure(
     set_kernels(kernels)
     keras.utils.set_random_seed(1)
     keras.config.set_dtype_policy(dtype)
-    config = glam_config(cnn=cnn, glam_batch_size=batch, remat=remat, jit_compile=xla)
+    config = Config.from_flags(
+        dataset="cub",
+        image_encoder="small",
+        # Without `cnn`, ResNet-152 would take memory and not be used.
+        stream_encoder="resnet152" if cnn else "small",
+        image_encoder_weights="none",
+        stream_encoder_weights="none",
+        glam_batch_size=batch,
+        remat=remat,
+    )
     strategy = tf.distribute.get_strategy()
     networks = build_networks(config, cnn=cnn)
     stage = GlamStage(config, image_encoder=build_image_encoder(config), **networks)

@@ -2,16 +2,12 @@
 
 import importlib
 import sys
-import time
 
 from mirrorgan_tf import interrupts
 
 __all__ = ["Config", "MirrorGAN", "__version__", "fit"]
 
 __version__ = "0.1.0"
-
-# Before everything that takes its time: a start-up is counted from here.
-IMPORTED_S = time.monotonic()
 
 # Python's name for a program of `python -m` while it looks for the module: the package
 # is imported to run one of its commands.

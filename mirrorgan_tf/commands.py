@@ -165,7 +165,7 @@ def _fail(message):
 
 @contextlib.contextmanager
 def _standard_streams():
-    """Makes any text printable, and output that can't be written a line and a status.
+    """Makes any text printable, and turns output that can't be written into one line.
 
     Characters that the terminal's encoding lacks are written as escapes.
     """
@@ -176,7 +176,7 @@ def _standard_streams():
     try:
         yield
     except OSError:
-        # Whether one of these streams has failed shows only when it is written again.
+        # Writing to them again shows whether one of these streams has failed.
         failure = _write_error(sys.stdout, "\n") or _write_error(sys.stderr, "\n")
         if failure is None:
             raise

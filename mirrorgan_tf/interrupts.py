@@ -28,7 +28,7 @@ def write_to(descriptor: int) -> None:
 
 
 def exit_on_interrupt() -> None:
-    """From now on Ctrl-C ends the process at once: for its start."""
+    """From now on Ctrl-C ends the process at once; for the time while it starts."""
     _replace(signal.default_int_handler, _exit)
 
 

@@ -18,7 +18,7 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from mirrorgan_tf import IMPORTED_S, networks
+from mirrorgan_tf import networks
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.data.bad_examples import BadExamples
 from mirrorgan_tf.data.captions import tokenize_captions
@@ -46,11 +46,7 @@ from mirrorgan_tf.training.glam_stage import GlamStage
 from mirrorgan_tf.training.loop import run_stage
 from mirrorgan_tf.training.memory import memory_errors
 from mirrorgan_tf.training.precision import set_mixed_precision
-from mirrorgan_tf.training.progress import (
-    Callback,
-    StartUpTimes,
-    write_hyperparameters,
-)
+from mirrorgan_tf.training.progress import Callback, write_hyperparameters
 from mirrorgan_tf.training.signals import StopSignals
 from mirrorgan_tf.training.stem_stage import StemStage
 from mirrorgan_tf.training.stream_stage import StreamStage
@@ -72,9 +68,7 @@ class Training:
         signals: StopSignals | None = None,
         callbacks: Sequence[Callback] = (),
     ):
-        """Opens the data set, drawing it if needed, and fixes the vocabulary."""
-        self._start_up = StartUpTimes(IMPORTED_S)
-        self._start_up.record_time("imports")
+        """Opens the data set (birdlets are drawn if needed) and the vocabulary."""
         self.config = config
         self.workdir = workdir
         self.strategy = strategy
@@ -127,20 +121,12 @@ class Training:
         """Trains one stage to its end.
 
         Raises:
-            UserError: data, checkpoints or memory do not allow it.
+            UserError: data or checkpoints do not allow it.
             Stopped: a signal has arrived; a checkpoint is written.
         """
-        with memory_errors(stage):
-            self._run(stage)
-
-    def _run(self, stage):
-        # Only the first stage counts imports and the opening of the data.
-        start_up, self._start_up = self._start_up or StartUpTimes(), None
-        steps = self.config.stage(stage).steps
-        batch_size = self.config.stage(stage).batch_size
-        # Load the data now, so that the time is counted as data loading.
-        observed, _ = self._observed, self._cache
-        start_up.record_time("data")
+        settings = self.config.stage(stage)
+        # Read the data before the stage is built, outside the strategy's scope.
+        observed, cache = self._observed, self._cache
         build = {
             "backbone": self._build_backbone,
             "stem": self._build_stem,
@@ -155,23 +141,34 @@ class Training:
                 self._initialization.initialize(stage_object, self.vocabulary)
         if stage == "glam" and self.config.run.evaluate_every:
             stage_observers.append(self._fid_observer(stage_object))
-        sizes = self.config.sizes if stage == "glam" else self.config.sizes[-1:]
+        captions = {
+            "stem": self.config.stem.captions,
+            "stream": self.config.stream.captions,
+        }
+
+        def make_batches(start_step, seed, input_context):
+            dataset = self._dataset(
+                "train",
+                sizes=self.config.sizes if stage == "glam" else self.config.sizes[-1:],
+                batch_size=settings.batch_size,
+                seed=seed,
+                start_step=start_step,
+                captions_each=captions.get(stage, 1),
+                cache=cache,
+                input_context=input_context,
+            )
+            return dataset.map(self._with_encoder_text)
+
         run_stage(
             stage_object,
             config=self.config,
             strategy=self.strategy,
             workdir=self.workdir,
-            steps=steps,
-            batch_size=batch_size,
-            make_dataset=functools.partial(
-                self._batches,
-                sizes,
-                batch_size,
-                self._captions_per_image(stage),
-            ),
+            steps=settings.steps,
+            batch_size=settings.batch_size,
+            make_dataset=make_batches,
             observers=stage_observers,
             signals=self.signals,
-            start_up=start_up,
             callbacks=self.callbacks,
         )
 
@@ -247,7 +244,7 @@ class Training:
         return stage, [observer]
 
     def _fid_observer(self, stage):
-        # The evaluation's networks take seconds to import.
+        # Importing the evaluation takes seconds.
         from mirrorgan_tf.fid_observer import FidObserver
 
         return FidObserver(
@@ -258,28 +255,6 @@ class Training:
             every=self.config.run.evaluate_every,
             computes=self.strategy.extended.should_checkpoint,
         )
-
-    def _captions_per_image(self, stage):
-        captions = {
-            "stem": self.config.stem.captions,
-            "stream": self.config.stream.captions,
-        }
-        return captions.get(stage, 1)
-
-    def _batches(
-        self, sizes, batch_size, captions_each, start_step, seed, input_context
-    ):
-        dataset = self._dataset(
-            "train",
-            sizes=sizes,
-            batch_size=batch_size,
-            seed=seed,
-            start_step=start_step,
-            captions_each=captions_each,
-            cache=self._cache,
-            input_context=input_context,
-        )
-        return dataset.map(self._with_encoder_text)
 
     def _dataset(self, split, **options):
         return make_dataset(
@@ -384,6 +359,7 @@ def train(
         UserError: data, checkpoints or memory do not allow it.
         Stopped: a signal has arrived; a checkpoint is written.
     """
+    # The first of several workers writes all files.
     chief = strategy.extended.should_checkpoint
     if not chief:
         logging.set_verbosity(logging.WARNING)
@@ -408,7 +384,8 @@ def train(
             training.save_data_picture()
             write_hyperparameters(config, workdir)
         for stage in chosen:
-            training.run(stage)
+            with memory_errors(stage):
+                training.run(stage)
     left = [stage for stage in unfinished if stage not in chosen]
     logging.info("%s", _closing_line(workdir, left))
 
@@ -422,7 +399,7 @@ def _closing_line(workdir, left):
 
 
 def _stages_to_train(config, workdir, chosen):
-    """Names of the stages to train, in order, and of those that are not finished."""
+    """The stages to train, in order, and the stages that are not finished."""
     unfinished = [
         stage
         for stage in config.stages

@@ -1,6 +1,6 @@
 """The folder of a run: what it holds and how to open it.
 
-`flags.cfg` (the run's flags), `vocabulary.txt`, a folder of checkpoints a stage
+`flags.cfg` (the run's flags), `vocabulary.txt`, a folder of checkpoints for each stage
 (`stem`, `stream`, `glam`), `logs/` for TensorBoard, `pictures/`.
 """
 
@@ -31,7 +31,7 @@ VOCABULARY_FILE = "vocabulary.txt"
 
 
 def lock_workdir(path: Path) -> contextlib.AbstractContextManager[None]:
-    """Makes the folder of a run if there is none, and locks it for this process.
+    """Creates the folder of a run if there is none, and locks it for this process.
 
     Raises:
         UserError: another training is running in it, or it cannot be written.
@@ -40,9 +40,9 @@ def lock_workdir(path: Path) -> contextlib.AbstractContextManager[None]:
 
 
 def start_workdir(path: Path, config: Config) -> None:
-    """Makes the folder of a run, or checks that it is of the same configuration.
+    """Creates the folder of a run, or checks that it has the same settings.
 
-    A folder in which no stage has begun takes any configuration.
+    The settings may change as long as no stage has begun.
 
     Raises:
         UserError: the folder belongs to a run of other flags, which are named, or
@@ -89,11 +89,11 @@ def _with_absolute_paths(config):
     return config.replace(**absolute)
 
 
-def _from_anywhere(path, workdir):
-    """Where a path of flags.cfg leads to.
+def _absolute_data_path(path, workdir):
+    """The absolute path for a path in flags.cfg.
 
-    Runs that began before paths were written in full have relative ones, which were
-    meant from a folder that most often is one above the run's own.
+    Earlier versions wrote relative paths, as they were given in the folder in which the
+    training was started. That folder is usually one of the folders above the workdir.
     """
     if path and not os.path.isabs(path):
         for folder in workdir.absolute().parents:
@@ -136,8 +136,8 @@ def open_workdir(path: str | Path, *, ema: bool = True) -> MirrorGAN:
         )
     config = read_config(path / FLAGS_FILE)
     config = config.replace(
-        data_dir=_from_anywhere(config.data.data_dir, path),
-        captions_pickle=_from_anywhere(config.text.captions_pickle, path),
+        data_dir=_absolute_data_path(config.data.data_dir, path),
+        captions_pickle=_absolute_data_path(config.text.captions_pickle, path),
     )
     # A converted generator may have come without STREAM.
     with_stream = (path / "stream").exists() or not (path / "glam").exists()

@@ -1,7 +1,7 @@
 """`python -m tools.preset_picture birdlets_64 docs/birdlets.png`.
 
-Draws the images of the first 16 validation captions of birdlets, none chosen, each
-beside the real birdlet of its caption.
+Generates images for the first 16 validation captions of birdlets, without selection,
+each beside the real birdlet of its caption.
 """
 
 import sys
@@ -21,7 +21,7 @@ _LOAD_PX, _CROP_PX = 76, 64
 def main(preset: str, out: str) -> None:
     """Writes the grid."""
     model = MirrorGAN.from_preset(preset)
-    seed = model.config.run.seed
+    seed = model.config.data.seed
     captions = [
         example(seed, "val", i, _CAPTIONS_EACH)[1][0].text for i in range(_IMAGES)
     ]
@@ -32,7 +32,7 @@ def main(preset: str, out: str) -> None:
 
 
 def _real_image(seed, index):
-    """As evaluations see it: made smaller, the middle cut out."""
+    """A real image as evaluations use it: reduced in size, its centre cut out."""
     image = Image.fromarray(draw_example(seed, "val", index))
     image = image.resize((_LOAD_PX, _LOAD_PX), Image.Resampling.BILINEAR)
     corner = (_LOAD_PX - _CROP_PX) // 2

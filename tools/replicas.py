@@ -91,28 +91,18 @@ def build(name, config):
     """A stage with plain SGD, since Adam amplifies rounding near zero."""
     import keras
 
-    from mirrorgan_tf import networks
     from mirrorgan_tf.training.glam_stage import GlamStage
     from mirrorgan_tf.training.stem_stage import StemStage
     from mirrorgan_tf.training.stream_stage import StreamStage
 
-    stem = networks.build_text_encoder(config, WORDS)
+    stage = GlamStage.from_config(config, WORDS)
     if name == "stem":
-        stage = StemStage(config, stem, networks.build_image_encoder(config))
+        stage = StemStage(config, stage.stem, stage.image_encoder)
         stage.optimizer = keras.optimizers.SGD(0.01)
     elif name == "stream":
-        stage = StreamStage(config, networks.build_stream(config, WORDS))
+        stage = StreamStage(config, stage.stream)
         stage.optimizer = keras.optimizers.SGD(0.1)
     else:
-        stage = GlamStage(
-            config,
-            stem=stem,
-            stream=networks.build_stream(config, WORDS),
-            image_encoder=networks.build_image_encoder(config),
-            glam=networks.build_glam(config),
-            glam_ema=networks.build_glam(config),
-            discriminators=networks.build_discriminators(config),
-        )
         stage.generator_optimizer = keras.optimizers.SGD(0.01)
         stage.discriminator_optimizers = [keras.optimizers.SGD(0.01)]
     return stage

@@ -1,9 +1,9 @@
 """The losses of stage glam, each with its weight."""
 
-from mirrorgan_tf.losses import adversarial, caption, damsm, kl, penalties
+from mirrorgan_tf.losses import adversarial, caption, damsm, kl
 from mirrorgan_tf.losses.terms import LossTerm
 
-__all__ = ["DISCRIMINATOR_LOSS", "DISCRIMINATOR_PENALTIES", "GENERATOR_LOSS"]
+__all__ = ["DISCRIMINATOR_LOSS", "GENERATOR_LOSS"]
 
 # errG. The authors' code has no ½ before the adversarial terms, the paper (eq. 6) has.
 GENERATOR_LOSS = (
@@ -19,10 +19,6 @@ GENERATOR_LOSS = (
     LossTerm(damsm.generator_losses, lambda settings: settings.damsm_weight),
 )
 
-# The loss of each discriminator.
+# The loss of each discriminator. The R1 penalty, which needs gradients with respect to
+# images, is added in `training.adversarial`.
 DISCRIMINATOR_LOSS = (LossTerm(adversarial.discriminator_losses, lambda settings: 1.0),)
-
-# Added to it every --r1_every steps, each by the name of its loss.
-DISCRIMINATOR_PENALTIES = {
-    "r1": LossTerm(penalties.r1_losses, lambda settings: settings.r1_weight),
-}

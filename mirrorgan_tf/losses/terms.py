@@ -8,7 +8,6 @@ __all__ = [
     "DiscriminatorLossInputs",
     "GeneratorLossInputs",
     "LossTerm",
-    "PenaltyInputs",
     "ScoredImages",
     "sum_terms",
 ]
@@ -120,29 +119,8 @@ class DiscriminatorLossInputs:
     mean: Mean
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class PenaltyInputs:
-    """What the penalties of one discriminator are computed from.
-
-    Attributes:
-        settings: forms and weights of the losses.
-        real: unconditional logits of real images, (B,) or (B, maps).
-        real_matching: conditional logits of real images with their own sentences.
-        image_gradient: logits to the gradient of their sum with respect to the real
-            images or feature maps.
-        mean: as for the generator.
-    """
-
-    settings: Any
-    real: Tensor
-    real_matching: Tensor
-    image_gradient: Callable[[Tensor], Any]
-    mean: Mean
-
-
 def sum_terms(
-    terms: Iterable[LossTerm],
-    inputs: GeneratorLossInputs | DiscriminatorLossInputs | PenaltyInputs,
+    terms: Iterable[LossTerm], inputs: GeneratorLossInputs | DiscriminatorLossInputs
 ) -> tuple[dict[str, Tensor], Tensor]:
     """All losses of a list by name, without their weights, and the weighted sum."""
     losses, total = {}, 0.0

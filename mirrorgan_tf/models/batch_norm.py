@@ -18,7 +18,7 @@ def batch_normalization(*, momentum: float = 0.9, dtype) -> "BatchNormalization"
         momentum=momentum,
         epsilon=1e-5,
         gamma_initializer=keras.initializers.RandomNormal(1.0, 0.02),
-        # Keras refuses it on other backends, where no replicas compute on their own.
+        # Keras refuses it on other backends, which have no replicas.
         synchronized=keras.backend.backend() == "tensorflow",
         dtype=dtype,
     )

@@ -1,7 +1,5 @@
 """Discriminators: one for each scale, with an unconditional and a conditional head."""
 
-from collections.abc import Sequence
-
 import keras
 from keras import layers, ops
 
@@ -10,13 +8,7 @@ from mirrorgan_tf.models.blocks import Conv2D, conv, full_precision
 from mirrorgan_tf.models.spectral_norm import SpectralConv2D
 from mirrorgan_tf.ops.joint_convolution import joint_conv2d
 
-__all__ = [
-    "ConditionalDiscriminator",
-    "ConvBlock",
-    "Discriminator",
-    "JointBlock",
-    "build_chain",
-]
+__all__ = ["ConditionalDiscriminator", "ConvBlock", "Discriminator", "JointBlock"]
 
 _NEGATIVE_SLOPE = 0.2
 
@@ -49,7 +41,8 @@ class ConvBlock(layers.Layer):
     ):
         super().__init__(**kwargs)
         self.channels = channels
-        # 'same' pads 4×4 of stride 2 by one on each side, as PyTorch's padding 1.
+        # For a 4×4 kernel of stride 2, 'same' pads by one on each side, as the
+        # original's padding=1 does.
         self.conv = _conv(
             channels,
             kernel_size,
@@ -93,11 +86,11 @@ class JointBlock(ConvBlock):
 
 
 class ConditionalDiscriminator(keras.Model):
-    """Two heads on features of 4×4: "real", and "real and matches the sentence".
+    """A trunk of convolutions and two heads: "real", "real and matches the sentence".
 
-    A subclass creates the layers of its trunk, then calls `_create_heads`, so that
-    variables are in the order of their use. Its `features` maps its inputs to
-    (B, 4, 4, 8·width).
+    A subclass creates its blocks, then calls `_create_heads`, so that the variables are
+    in the order of their use. Its property `trunk` lists the blocks in order; the last
+    one's output is (B, 4, 4, 8·width).
 
     Args:
         width: ndf; the features have 8·width channels.
@@ -149,11 +142,30 @@ class ConditionalDiscriminator(keras.Model):
             for _ in range(2)
         )
 
-    def _build_heads(self, sentence_dim):
-        channels = 8 * self.width
-        self.joint_block.build((None, 4, 4, channels + sentence_dim))
+    def build(self, inputs_shape, sentence_shape):
+        channels = inputs_shape[-1]
+        for block in self.trunk:
+            block.build((None, None, None, channels))
+            channels = block.channels
+        self.joint_block.build((None, 4, 4, channels + sentence_shape[-1]))
         for head in (self.unconditional_head, self.conditional_head):
             head.build((None, 4, 4, channels))
+        self.built = True
+
+    def features(self, inputs, batches=1, training=False):
+        """Images or feature maps (B, side, side, any) to features (B, 4, 4, 8·width).
+
+        Args:
+            inputs: one batch, or several of the same size that follow one another.
+                They go through in one pass, since the weights are larger than the
+                images, but each is normalised separately.
+            batches: number of batches.
+            training: use the statistics of the batch.
+        """
+        x = inputs
+        for block in self.trunk:
+            x = block(x, batches=batches, training=training)
+        return x
 
     def unconditional(self, features, training=False):
         """Features to logits (B,) of "real"."""
@@ -166,7 +178,7 @@ class ConditionalDiscriminator(keras.Model):
             features: (N, 4, 4, 8·width).
             sentence: (M, D), N ≤ M ≤ 2N. Sentence N + i goes with features i.
             batches: number of batches of sentences, normalised separately.
-            training: batch statistics.
+            training: use the statistics of the batch.
 
         Returns:
             (M,).
@@ -234,32 +246,10 @@ class Discriminator(ConditionalDiscriminator):
         ]
         self._create_heads()
 
-    def build(self, inputs_shape, sentence_shape):
-        build_chain([*self.down_blocks, *self.narrow_blocks], 3)
-        self._build_heads(sentence_shape[-1])
-        self.built = True
-
-    def features(self, images, batches=1, training=False):
-        """Images (B, size, size, 3) in [-1, 1] to features (B, 4, 4, 8·width).
-
-        Args:
-            images: one batch, or several of the same size that follow one another.
-                They go through in one pass, since the weights are larger than the
-                images, but each is normalised separately.
-            batches: how many.
-            training: batch statistics.
-        """
-        x = images
-        for block in [*self.down_blocks, *self.narrow_blocks]:
-            x = block(x, batches=batches, training=training)
-        return x
+    @property
+    def trunk(self) -> list[ConvBlock]:
+        """Images (B, size, size, 3) in [-1, 1] to features."""
+        return [*self.down_blocks, *self.narrow_blocks]
 
     def get_config(self):
         return super().get_config() | {"size": self.size}
-
-
-def build_chain(blocks: Sequence[ConvBlock], channels: int) -> None:
-    """Builds blocks that follow one another; the first one's input has `channels`."""
-    for block in blocks:
-        block.build((None, None, None, channels))
-        channels = block.channels

@@ -8,7 +8,7 @@ import numpy as np
 from keras import layers, ops
 
 from mirrorgan_tf.models.blocks import conv
-from mirrorgan_tf.models.discriminators import ConditionalDiscriminator, build_chain
+from mirrorgan_tf.models.discriminators import ConditionalDiscriminator, ConvBlock
 
 __all__ = ["FeatureDiscriminator", "FeatureMixing", "MapDiscriminator"]
 
@@ -81,49 +81,33 @@ class MapDiscriminator(ConditionalDiscriminator):
         ] or [self._block(8 * width, 3)]
         self._create_heads()
 
-    def build(self, map_shape, sentence_shape):
-        build_chain(self.blocks, map_shape[-1])
-        self._build_heads(sentence_shape[-1])
-        self.built = True
-
-    def features(self, feature_map, batches=1, training=False):
-        """(B, side, side, any) to (B, 4, 4, 8·width); see `Discriminator.features`."""
-        x = feature_map
-        for block in self.blocks:
-            x = block(x, batches=batches, training=training)
-        return x
+    @property
+    def trunk(self) -> list[ConvBlock]:
+        """A feature map (B, side, side, any) to features."""
+        return self.blocks
 
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
-class FeatureDiscriminator(keras.Model):
+class FeatureDiscriminator(ConditionalDiscriminator):
     """Discriminators of a frozen network's maps of an image, one for each map.
 
     It has the interface of `Discriminator`, but takes feature maps instead of images,
-    and each of its logits is (B, number of maps).
+    and its logits are (B, number of maps).
 
     Args:
         map_shapes: (side in px, channels) of each map, the largest first.
         width: ndf of the discriminators.
-        spectral_norm: of their kernels.
-        normalized: False leaves their batch norms out.
+        **kwargs: see `ConditionalDiscriminator`.
 
     Source: Sauer et al., Projected GANs Converge Faster (2021); conditioned on captions
     as in Tao et al., GALIP (2023).
     """
 
     def __init__(
-        self,
-        map_shapes: Sequence[tuple[int, int]],
-        width: int = 64,
-        spectral_norm: bool = False,
-        normalized: bool = True,
-        **kwargs,
+        self, map_shapes: Sequence[tuple[int, int]], width: int = 64, **kwargs
     ):
-        super().__init__(**kwargs)
-        self.normalized = normalized
+        super().__init__(width, **kwargs)
         self.map_shapes = [tuple(shape) for shape in map_shapes]
-        self.width = width
-        self.spectral_norm = spectral_norm
         self.mixing = FeatureMixing(
             [channels for _, channels in self.map_shapes],
             4 * width,
@@ -133,14 +117,14 @@ class FeatureDiscriminator(keras.Model):
             MapDiscriminator(
                 nearest_power_of_two(side),
                 width,
-                spectral_norm=spectral_norm,
-                normalized=normalized,
+                spectral_norm=self.spectral_norm,
+                normalized=self.normalized,
                 dtype=self.dtype_policy,
             )
             for side, _ in self.map_shapes
         ]
 
-    def build(self, maps_shape, sentence_shape):
+    def build(self, inputs_shape, sentence_shape):
         self.mixing.build()
         for discriminator in self.discriminators:
             side = discriminator.side
@@ -178,25 +162,8 @@ class FeatureDiscriminator(keras.Model):
             axis=1,
         )
 
-    def call(self, maps, sentence, training=False):
-        """Maps, each (B, h, w, any), and sentences (B, D) to logits.
-
-        Returns:
-            Unconditional and conditional logits, each (B, maps).
-        """
-        features = self.features(maps, training=training)
-        return (
-            self.unconditional(features, training=training),
-            self.conditional(features, sentence, training=training),
-        )
-
     def get_config(self):
-        return super().get_config() | {
-            "map_shapes": self.map_shapes,
-            "width": self.width,
-            "spectral_norm": self.spectral_norm,
-            "normalized": self.normalized,
-        }
+        return super().get_config() | {"map_shapes": self.map_shapes}
 
 
 def nearest_power_of_two(side: int) -> int:

@@ -1,7 +1,7 @@
 """torchvision's Inception v3 and ResNet-152 without their heads, in Keras layers.
 
-The original's encoders stand on these, and keras.applications has others of the same
-names, which their weights do not fit:
+The original's encoders are built on these. The networks of the same names in
+keras.applications differ, so that the original's weights do not fit them:
 
 - Inception v3: torchvision's batch norms have a scale, Keras' have none; its average
   pooling inside the blocks counts the zeros of the padding, Keras' leaves them out.
@@ -10,9 +10,10 @@ names, which their weights do not fit:
   the right only; its convolutions have no biases; its batch norms add 1e-5 to the
   variance, Keras' 1.001e-5.
 
-Every layer with weights has the name of torchvision's module, and every module's
-result that of the module. What resizes the images in front of them is today's PyTorch;
-that of 2018 aligned the corners, and so took pixels up to 0.07 px from there.
+Every layer with weights has the name of torchvision's module, and the layer that
+computes a module's result has the name of that module. Images are resized for these
+networks as today's PyTorch does it. PyTorch of 2018 aligned the corners, which moves
+the sampled positions by up to 0.07 px.
 """
 
 import keras
@@ -184,7 +185,7 @@ class _Inception:
         )
 
     def fork(self, x, block, stem):
-        """A row and a column of three, side by side."""
+        """Two parallel convolutions, 1×3 and 3×1."""
         return [
             self.chain(x, block, (f"{stem}{letter}", 384, kernel))
             for letter, kernel in (("a", (1, 3)), ("b", (3, 1)))
@@ -219,7 +220,7 @@ def resnet152(
     x = layers.ZeroPadding2D(3)(images)
     x = layers.Conv2D(width, 7, strides=2, use_bias=False, name="conv1")(x)
     x = layers.ReLU(name="relu")(_norm(x, "bn1"))
-    # Zeros do for padding: nothing here is below them.
+    # Padding with zeros is right for maxima of values that are at least 0.
     x = layers.MaxPooling2D(3, 2, name="maxpool")(layers.ZeroPadding2D(1)(x))
     for stage, count in enumerate(blocks, start=1):
         for i in range(count):

@@ -31,7 +31,8 @@ class Adam(keras.optimizers.Adam):
         grads = [None if x is None else tf.convert_to_tensor(x) for x in grads]
         self._fast = is_fast(Operation.ADAM)
         if self._fast:
-            # Numbers of this update by dtype; Keras would track a plain dict.
+            # Hyperparameters of this update by dtype, in an object that Keras does not
+            # track as it would track a dict.
             self._hyperparameters = types.SimpleNamespace(by_dtype={})
             grads = _in_order(self._without_casts(grads))
         super().apply(grads, trainable_variables)
@@ -60,8 +61,8 @@ class Adam(keras.optimizers.Adam):
 
     def _without_casts(self, gradients):
         """Large bfloat16 gradients as they were before the cast to float32."""
-        # Gradients of mirrored variables are summed in the weights' dtype. And a traced
-        # function takes a mirrored variable for any other one of the same shape.
+        # Gradients of mirrored variables are summed in the weights' dtype. Besides, a
+        # traced function can't tell mirrored variables of the same shape apart.
         if any(
             isinstance(average.value, tf.distribute.DistributedValues)
             for average in self._momentums
@@ -70,7 +71,7 @@ class Adam(keras.optimizers.Adam):
         return [_before_cast(gradient) for gradient in gradients]
 
     def _read_hyperparameters(self, learning_rate, dtype):
-        # Not by tf.cast, which rounds a Python number to float32 first.
+        # tf.cast would round a Python number to float32 first.
         beta1, beta2, epsilon = (
             tf.constant(number, dtype)
             for number in (self.beta_1, self.beta_2, self.epsilon)
@@ -87,11 +88,12 @@ class Adam(keras.optimizers.Adam):
 
 
 def _in_order(gradients):
-    """Gradients that are ready only after the one before is computed.
+    """Makes each gradient available only after the one before it is computed.
 
-    A weight that moves while gradients to come still read it is copied first. With
-    variables in the order of their use, none reads it any more at that time. Waiting
-    for all gradients would mean holding them all.
+    TensorFlow copies a weight that is updated while a gradient still has to be computed
+    from it. In this order, which is that in which the network uses its variables, no
+    remaining gradient needs the weight when it is updated. Waiting for all gradients
+    would avoid the copies too, but keep all gradients in memory.
     """
     ordered, previous = [], []
     for gradient in gradients:

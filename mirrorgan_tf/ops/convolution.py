@@ -1,8 +1,8 @@
 """Convolutions with 'same' padding.
 
-Fast version: a matrix product where few positions have many channels. There a
-convolution reads weights more than images, which oneDNN's convolutions do at a tenth to
-a half of the rate of its matrix products.
+Fast version: a matrix product where few positions have many channels. There most of the
+data that a convolution reads are weights, and oneDNN's convolutions read weights at a
+tenth to a half of the rate of its matrix products.
 """
 
 import numpy as np
@@ -68,7 +68,7 @@ def _suits_matmul(shape, size, stride):
 
 
 def _extract_patches(x, size, stride):
-    """What a 'same' kernel covers: (B, h / stride, w / stride, size² · channels)."""
+    """The inputs of each position: (B, h / stride, w / stride, size² · channels)."""
     _, height, width, channels = x.shape
     before = (size - stride) // 2
     padding = before, size - stride - before

@@ -47,7 +47,7 @@ def joint_conv2d_by_parts(features, sentence, kernel):
 
 
 def _one_for_each_sentence(features, sentence):
-    """(N, ...) to (M, ...): the first features once more at the end."""
+    """(N, ...) to (M, ...), by repeating the first features at the end."""
     missing = ops.shape(sentence)[0] - ops.shape(features)[0]
     return ops.concatenate([features, features[:missing]])
 

@@ -28,7 +28,7 @@ def upsample_conv2d(x, kernel, bias=None, activation=None):
         activation: a function of each position on its own, or None.
 
     Returns:
-        (B, 2h, 2w, filters), or what the activation makes of that.
+        (B, 2h, 2w, filters), or the activation's result for that.
     """
     dtype = backend.standardize_dtype(x.dtype)
     if is_fast(Operation.UPSAMPLING, dtype) and x.shape[1] >= MIN_SIDE_FOR_SUBPIXELS:
@@ -61,7 +61,7 @@ def upsample_conv2d_by_subpixels(x, kernel, bias=None, activation=None):
 
 
 def _sum_taps(kernel, second, axis):
-    """Three taps as two: those that fall on the same pixel are summed."""
+    """Three taps of a kernel as two, by adding the two that read the same pixel."""
     before, here, after = ops.split(kernel, 3, axis=axis)
     pair = (before + here, after) if second else (before, here + after)
     return ops.concatenate(pair, axis=axis)

@@ -10,10 +10,10 @@ __all__ = ["accumulate", "micro_batches"]
 
 
 def micro_batches(values: Any, count: int) -> list[Any]:
-    """Nested tensors (B, ...) to `count` of them, (B / count, ...) each.
+    """Splits nested tensors (B, ...) into `count` micro-batches (B / count, ...).
 
-    Micro-batch j has every count-th row from j on, so that those of all replicas
-    together are the same however the global batch is split.
+    Micro-batch j has every count-th row from j on, so that micro-batches j of all
+    replicas together are the same, however the global batch is split.
     """
     return [
         tf.nest.map_structure(lambda tensor, j=j: tensor[j::count], values)
@@ -35,8 +35,8 @@ def accumulate(
 
     Args:
         parts: the micro-batches.
-        gradients_of: a micro-batch to its losses and (nested) gradients. The only
-            variables it may assign are Keras variables.
+        gradients_of: function of a micro-batch that returns its losses and (nested)
+            gradients. The only variables it may assign are Keras variables.
 
     Returns:
         Losses and gradients. A mean over words becomes a mean of means.

@@ -1,23 +1,21 @@
-"""The passes, the loss and the penalties of one discriminator."""
+"""The passes, the loss and the R1 penalty of one discriminator."""
 
 import contextlib
 
 import tensorflow as tf
 
 from mirrorgan_tf.config.groups import LossSettings
-from mirrorgan_tf.losses.registry import DISCRIMINATOR_LOSS, DISCRIMINATOR_PENALTIES
-from mirrorgan_tf.losses.terms import DiscriminatorLossInputs, PenaltyInputs, sum_terms
-from mirrorgan_tf.models.discriminators import Discriminator
-from mirrorgan_tf.models.feature_discriminator import FeatureDiscriminator
+from mirrorgan_tf.losses.penalties import r1_penalty
+from mirrorgan_tf.losses.registry import DISCRIMINATOR_LOSS
+from mirrorgan_tf.losses.terms import DiscriminatorLossInputs, sum_terms
+from mirrorgan_tf.models.discriminators import ConditionalDiscriminator
 from mirrorgan_tf.training.distribution import global_mean
 
-__all__ = ["discriminator_loss", "lazy_penalties", "penalties_are_lazy"]
-
-AnyDiscriminator = Discriminator | FeatureDiscriminator
+__all__ = ["discriminator_loss", "lazy_r1", "r1_is_lazy"]
 
 
 def discriminator_loss(
-    discriminator: AnyDiscriminator,
+    discriminator: ConditionalDiscriminator,
     real: tf.Tensor | list[tf.Tensor],
     fake: tf.Tensor | list[tf.Tensor],
     sentence: tf.Tensor,
@@ -32,18 +30,18 @@ def discriminator_loss(
     Args:
         discriminator: of this scale.
         real: (B, s, s, 3) in [-1, 1]; or their feature maps.
-        fake: like `real`.
+        fake: generated images, like `real`.
         sentence: (B, D), the sentence embedding, not the condition s_ca.
         next_sentence: (B, D), of the next image of the batch.
         next_weights: (B,), 0 where there is no next image.
-        settings: forms and weights of the losses. Penalties are part of the loss
-            unless they are lazy.
+        settings: forms and weights of the losses. R1 is part of the loss unless it is
+            lazy.
         training: whether to use the statistics of the batch.
 
     Returns:
         The losses by name, without their weights, and their weighted sum.
     """
-    penalize = _used_penalties(settings) and not penalties_are_lazy(settings)
+    penalize = settings.r1_weight and not r1_is_lazy(settings)
     with _watch(real) if penalize else contextlib.nullcontext() as tape:
         features = discriminator.features(
             tf.nest.map_structure(lambda *pair: tf.concat(pair, 0), real, fake),
@@ -79,30 +77,28 @@ def discriminator_loss(
     )
     losses, total = sum_terms(DISCRIMINATOR_LOSS, inputs)
     if penalize:
-        penalties, penalty = _penalties(
-            tape, real, real_logits, real_matching, settings
-        )
-        losses, total = losses | penalties, total + penalty
+        losses["r1"] = _r1(tape, real, real_logits, real_matching)
+        total += settings.r1_weight * losses["r1"]
     return losses, total
 
 
-def penalties_are_lazy(settings: LossSettings) -> bool:
-    """Whether penalties are computed by `lazy_penalties`, not with every loss."""
-    return settings.r1_every > 1 and bool(_used_penalties(settings))
+def r1_is_lazy(settings: LossSettings) -> bool:
+    """Whether R1 is computed by `lazy_r1`, and not with every loss."""
+    return settings.r1_every > 1 and settings.r1_weight > 0
 
 
-def lazy_penalties(
-    discriminator: AnyDiscriminator,
+def lazy_r1(
+    discriminator: ConditionalDiscriminator,
     real: tf.Tensor | list[tf.Tensor],
     sentence: tf.Tensor,
     *,
     settings: LossSettings,
     step: tf.Tensor,
-) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
-    """Penalties and their gradients at each `r1_every`-th step, and zeros between.
+) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """R1 and its gradients at each `r1_every`-th step, and zeros between.
 
     Both are multiplied by `r1_every`, so that their means over the steps are those of
-    penalties at every step.
+    a penalty at every step.
 
     Args:
         discriminator: without batch norms.
@@ -112,8 +108,8 @@ def lazy_penalties(
         step: scalar integer, updates before this one.
 
     Returns:
-        This replica's shares of the penalties by name, without their weights, and the
-        gradients of the weighted sum by the trainable variables.
+        This replica's share of R1 without its weight, and the gradients of the weighted
+        share with respect to the trainable variables.
 
     Source: lazy regularisation, Karras et al., Analyzing and Improving the Image
     Quality of StyleGAN (2020), section 3.1; the update is not a separate one here.
@@ -121,8 +117,7 @@ def lazy_penalties(
     variables = discriminator.trainable_variables
 
     def skip():
-        losses = {name: tf.zeros([]) for name in _used_penalties(settings)}
-        return losses, [
+        return tf.zeros([]), [
             tf.zeros(variable.shape, variable.dtype) for variable in variables
         ]
 
@@ -132,40 +127,29 @@ def lazy_penalties(
                 features = discriminator.features(real)
                 logits = discriminator.unconditional(features)
                 matching = discriminator.conditional(features, sentence)
-            losses, total = _penalties(tape, real, logits, matching, settings)
+            r1 = _r1(tape, real, logits, matching)
+            total = settings.r1_weight * r1
         gradients = [
-            # No gradient by biases of the logits.
+            # R1 does not depend on the biases of the logits.
             zeros if gradient is None else gradient
             for zeros, gradient in zip(
                 skip()[1], weights_tape.gradient(total, variables), strict=True
             )
         ]
         return tf.nest.map_structure(
-            lambda value: settings.r1_every * value, (losses, gradients)
+            lambda value: settings.r1_every * value, (r1, gradients)
         )
 
     return tf.cond(tf.equal(step % settings.r1_every, 0), penalize, skip)
 
 
-def _used_penalties(settings):
-    return {
-        name: term
-        for name, term in DISCRIMINATOR_PENALTIES.items()
-        if term.weight(settings)
-    }
+def _r1(tape, real, *logits):
+    """R1 of the logits of both heads, at real images with their own sentences.
 
-
-def _penalties(tape, real, logits, matching, settings):
-    return sum_terms(
-        _used_penalties(settings).values(),
-        PenaltyInputs(
-            settings=settings,
-            real=logits,
-            real_matching=matching,
-            image_gradient=lambda logits: tape.gradient(logits, real),
-            mean=global_mean,
-        ),
-    )
+    With batch statistics, an image also changes the logits of the others: this uses the
+    gradient of the sum over the batch.
+    """
+    return global_mean(sum(r1_penalty(tape.gradient(each, real)) for each in logits))
 
 
 @contextlib.contextmanager

@@ -14,9 +14,9 @@ __all__ = ["NUMBERS_PER_IMAGE", "augment", "shift"]
 
 # Three for colour, two for translation, two for cutout.
 NUMBERS_PER_IMAGE = 7
-# As parts of the side.
+# Fractions of the side.
 _LARGEST_SHIFT = 0.125
-_HOLE = 0.5
+_HOLE_SIDE = 0.5
 
 
 def augment(images, numbers, names: Sequence[str]):
@@ -96,7 +96,7 @@ def _translation(images, numbers):
 def _cutout(images, numbers):
     """Zeros a square of half the side, which may extend over the edge."""
     side = images.shape[1]
-    hole = round(side * _HOLE)
+    hole = round(side * _HOLE_SIDE)
     first = ops.floor(numbers[:, 5:7] * (side + 1 - hole % 2)) - hole // 2
     pixels = ops.arange(side, dtype=images.dtype)
     rows, columns = (

@@ -14,7 +14,8 @@ from mirrorgan_tf.training.stage import Stage
 
 __all__ = ["BackboneStage"]
 
-# Images with the same value lie closer together: easier to compare with sentences.
+# Smoothing brings the codes of images with the same label closer together, which makes
+# them easier to match with sentences.
 _LABEL_SMOOTHING = 0.1
 
 
@@ -29,10 +30,13 @@ class BackboneStage(Stage):
         classifier: LabelClassifier,
         codes: Mapping[str, np.ndarray],
     ):
-        """Takes a built model, and the labels (N,) of the training images."""
+        """Takes a built model, and for each label its integer values (N,).
+
+        Row i of `codes` belongs to training image i.
+        """
         self.config = config
         self.classifier = classifier
-        self._codes = {label: tf.constant(of) for label, of in codes.items()}
+        self._codes = {label: tf.constant(values) for label, values in codes.items()}
         self.optimizer = make_optimizer(
             config, "backbone", classifier.trainable_variables
         )

@@ -1,7 +1,7 @@
 """Checkpoints of a stage: saving, resuming, reading parts.
 
-A checkpoint is `ckpt-<step>.index` and its data files, which appear as a whole or not
-at all. The newest one that can be read counts; TensorFlow keeps a checksum of every
+A checkpoint is `ckpt-<step>.index` and its data files. It is written completely or not
+at all. The newest one that can be read is used; TensorFlow keeps a checksum of every
 tensor.
 """
 
@@ -106,7 +106,10 @@ class StageCheckpoints:
         _restore(checkpoint, path, partial=False)
 
     def _remove_but_newest(self, step):
-        """Keeps `keep` checkpoints up to this step; later ones are unreadable."""
+        """Removes all but the newest `keep` checkpoints up to this step.
+
+        Later ones are left over from before, and could not be read.
+        """
         paths = _checkpoints(self._folder)
         past = [path for path in paths if _number(path) <= step]
         kept = past[: self._keep]
@@ -206,15 +209,15 @@ def _newest_readable(folder: Path, read: Callable[[str], _Result]) -> _Result | 
 def _trackables(objects):
     """Keras models as lists of all their variables, other objects as they are.
 
-    TensorFlow does not track Keras layers in a list: of a model with such a list it
-    silently saves the rest.
+    TensorFlow does not track Keras layers in a list: it would silently leave their
+    variables out of the checkpoint.
     """
     if isinstance(objects, dict):
         return {name: _trackables(value) for name, value in objects.items()}
     if isinstance(objects, list | tuple):
         return [_trackables(value) for value in objects]
     if isinstance(objects, keras.Model):
-        # By order, since the names of Keras variables depend on what was built before.
+        # A list, since names of Keras variables depend on the models built before.
         return [variable.value for variable in objects.variables]
     return objects
 

@@ -74,7 +74,7 @@ def distribute_batches(
     make_dataset: Callable[[tf.distribute.InputContext | None], tf.data.Dataset],
     batch_size: int,
 ) -> Iterator:
-    """Global batches to each replica's rows of them, in order.
+    """An iterator of global batches, in order, each split into its replicas' rows.
 
     Args:
         strategy: its replicas divide `batch_size`.
@@ -107,7 +107,7 @@ def distribute_batches(
 
 
 def make_vote(strategy: tf.distribute.Strategy) -> Callable[[bool], tf.Tensor]:
-    """A function that every worker calls: is it true on any of them?"""
+    """Makes a function that every worker calls: is the argument true on any of them?"""
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.float32)], autograph=False)
     def count(mine):
@@ -122,10 +122,10 @@ def make_vote(strategy: tf.distribute.Strategy) -> Callable[[bool], tf.Tensor]:
 
 
 def make_agreement(strategy: tf.distribute.Strategy) -> Callable[[float], float]:
-    """A function that every worker calls with its own number: all get the first one's.
+    """Makes a function that every worker calls and that returns the first one's number.
 
-    The first worker is the one that writes checkpoints. It is a barrier too: it returns
-    when all workers have called it.
+    The first worker is the one that writes checkpoints. The function is also a barrier:
+    it returns when all workers have called it.
     """
     if num_workers(strategy) == 1:
         return lambda own: own
@@ -180,7 +180,7 @@ def global_mean(values: tf.Tensor, weights: tf.Tensor | None = None) -> tf.Tenso
         Scalar; the sum over replicas is the mean. 0 if all weights are 0.
     """
     if weights is None:
-        # The replicas' batches are equal, so no collective is needed.
+        # All replicas have as many rows, so no collective is needed.
         replicas = tf.distribute.get_replica_context().num_replicas_in_sync
         count = tf.cast(tf.size(values) * replicas, values.dtype)
         return tf.math.divide_no_nan(tf.reduce_sum(values), count)
@@ -205,11 +205,11 @@ def next_example(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         The rows (B, ...) and weights (B,): 1, but 0 for the global batch's last
         row, which has no next one.
     """
-    everything = tf.roll(gather_examples(values), shift=-1, axis=0)
+    next_rows = tf.roll(gather_examples(values), shift=-1, axis=0)
     rows = _rows(tf.shape(values)[0])
-    last = tf.shape(everything)[0] - 1
+    last = tf.shape(next_rows)[0] - 1
     weights = tf.cast(tf.not_equal(rows, last), values.dtype)
-    return tf.ensure_shape(tf.gather(everything, rows), values.shape), weights
+    return tf.ensure_shape(tf.gather(next_rows, rows), values.shape), weights
 
 
 def example_normal(shape: tuple[int, ...], *, seed: tf.Tensor) -> tf.Tensor:
@@ -263,10 +263,10 @@ def _check_tf_config():
 def _example_random(stateless_random, shape, seed):
     context = tf.distribute.get_replica_context()
     batch, *rest = shape
-    everything = stateless_random([batch * context.num_replicas_in_sync, *rest], seed)
+    of_all = stateless_random([batch * context.num_replicas_in_sync, *rest], seed)
     if context.num_replicas_in_sync == 1:
-        return everything
-    return tf.ensure_shape(tf.gather(everything, _rows(batch)), shape)
+        return of_all
+    return tf.ensure_shape(tf.gather(of_all, _rows(batch)), shape)
 
 
 def _rows(batch):

@@ -54,8 +54,7 @@ def dry_run(config: Config, strategy: tf.distribute.Strategy) -> None:
     batch_size = _BATCH * config.run.accumulate_steps * strategy.num_replicas_in_sync
     logging.info(
         "a few steps of each stage, batch %d, %d words in the vocabulary, %d "
-        "replica(s), "
-        "float32 multiplied in %s",
+        "replica(s), float32 multiplied in %s",
         batch_size,
         words - 1,
         strategy.num_replicas_in_sync,
@@ -82,28 +81,18 @@ def dry_run(config: Config, strategy: tf.distribute.Strategy) -> None:
 
 
 def _build_stages(config, words):
-    stem = networks.build_text_encoder(config, words)
-    image_encoder = networks.build_image_encoder(config)
-    stream = networks.build_stream(config, words)
+    glam = GlamStage.from_config(config, words)
     stages = {}
     if "backbone" in config.stages:
         label_values = dataset_class(config.data.dataset).label_values
         classifier = networks.build_label_classifier(config, label_values)
         codes = {label: np.zeros(_BATCH, np.int32) for label in label_values}
         stages["backbone"] = BackboneStage(config, classifier, codes)
+    # The stages share networks, to save memory.
     return stages | {
-        "stem": StemStage(config, stem, image_encoder),
-        "stream": StreamStage(config, stream),
-        # With the networks of the other stages, to save memory.
-        "glam": GlamStage(
-            config,
-            stem=stem,
-            stream=stream,
-            image_encoder=image_encoder,
-            glam=networks.build_glam(config),
-            glam_ema=networks.build_glam(config),
-            discriminators=networks.build_discriminators(config),
-        ),
+        "stem": StemStage(config, glam.stem, glam.image_encoder),
+        "stream": StreamStage(config, glam.stream),
+        "glam": glam,
     }
 
 
@@ -165,7 +154,7 @@ def _time_step(train_step, batches):
 
 
 def random_batch(config: Config, batch_size: int, words: int) -> dict:
-    """A batch of noise, as a stage would be fed it; ids from 1 to words - 1."""
+    """A batch of random images and captions; ids from 1 to words - 1."""
     random = np.random.default_rng(config.run.seed)
     ids = random.integers(1, words, (batch_size, 1, config.text.max_words), np.int32)
     batch = {
@@ -226,7 +215,7 @@ def describe_epoch(config: Config) -> str:
 
 
 def _epoch_images(config):
-    """The number, and whether it is that of the data set."""
+    """The number of images, and whether it is the data set's own."""
     images = find_dataset(config).published_train_images
     return (_DEFAULT_IMAGES, False) if images is None else (images, True)
 

@@ -16,11 +16,7 @@ from mirrorgan_tf.models.rematerialization import rematerialize
 from mirrorgan_tf.models.stream import Stream
 from mirrorgan_tf.models.text_encoder import TextEncoder
 from mirrorgan_tf.training.accumulation import accumulate, micro_batches
-from mirrorgan_tf.training.adversarial import (
-    discriminator_loss,
-    lazy_penalties,
-    penalties_are_lazy,
-)
+from mirrorgan_tf.training.adversarial import discriminator_loss, lazy_r1, r1_is_lazy
 from mirrorgan_tf.training.augmentation import NUMBERS_PER_IMAGE, augment
 from mirrorgan_tf.training.captions import first_captions
 from mirrorgan_tf.training.distribution import (
@@ -37,16 +33,17 @@ from mirrorgan_tf.training.stage import Stage
 
 __all__ = ["GlamStage"]
 
-# Rows of the random numbers of augmentations: for real images, for generated images
-# when a discriminator is updated, and for generated images when the generator is.
+# Indices of random numbers on their second axis: augmentations use different ones for
+# real images, for generated images when a discriminator is updated, and for generated
+# images when the generator is.
 _REAL, _FAKE, _GENERATOR = range(3)
 
 
 @dataclasses.dataclass
 class _GeneratorPass:
-    """The generator's images of a micro-batch, with what is computed from them."""
+    """The generator's outputs for a micro-batch, with what is computed from them."""
 
-    # Records the pass; open it again to record losses.
+    # Has recorded the pass; enter it again to record losses.
     tape: tf.GradientTape
     outputs: dict
     frozen_maps: FrozenMaps
@@ -100,7 +97,7 @@ class GlamStage(Stage):
 
     @classmethod
     def from_config(cls, config: Config, vocabulary_size: int) -> "GlamStage":
-        """With all networks new, as the settings describe them."""
+        """A stage with new networks of the sizes in the settings."""
         return cls(
             config,
             stem=networks.build_text_encoder(config, vocabulary_size),
@@ -143,8 +140,9 @@ class GlamStage(Stage):
     def step(self, batch: dict, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """Updates each discriminator, then the generator against them.
 
-        With micro-batches the generator runs twice: all micro-batches of the
-        discriminators come first, and the activations of all would not fit.
+        With micro-batches the generator runs twice: the discriminators are updated by
+        all micro-batches first, and keeping the generator's activations for all of them
+        would take too much memory.
         """
         words, sentence, padding_mask = self.stem(**first_captions(batch["text"]))
         batch_size = batch["caption_ids"].shape[0]
@@ -163,7 +161,8 @@ class GlamStage(Stage):
         def discriminator_gradients(part):
             generated = only_pass
             if generated is None:
-                # The averages of the generator's batch norms move with its own update.
+                # The moving averages of the generator's batch norms are updated in its
+                # own pass; this one discards its updates.
                 with keras.StatelessScope(initialize_variables=False):
                     generated = self._generate(*part)
             return self._discriminator_gradients(generated, *part, step=seed[1])
@@ -190,7 +189,7 @@ class GlamStage(Stage):
         frozen_maps = self._frozen_maps(batch, _FAKE)
         with tf.GradientTape() as tape:
             outputs = self.glam(**generator_inputs, training=True)
-            # Recorded, since the generator's losses need the same feature maps.
+            # On the tape, because the generator's losses use the same feature maps.
             scored = self._scored_images(outputs["images"], batch, _FAKE, frozen_maps)
         return _GeneratorPass(tape, outputs, frozen_maps, scored)
 
@@ -216,17 +215,16 @@ class GlamStage(Stage):
                     training=True,
                 )
             own_gradients = tape.gradient(total, discriminator.trainable_variables)
-            if penalties_are_lazy(self.config.losses):
-                penalties, penalty_gradients = lazy_penalties(
+            if r1_is_lazy(self.config.losses):
+                own_losses["r1"], r1_gradients = lazy_r1(
                     discriminator,
                     real_images.inputs,
                     sentence,
                     settings=self.config.losses,
                     step=step,
                 )
-                own_losses |= penalties
                 own_gradients = tf.nest.map_structure(
-                    tf.add, own_gradients, penalty_gradients
+                    tf.add, own_gradients, r1_gradients
                 )
             gradients.append(own_gradients)
             losses |= {
@@ -282,9 +280,9 @@ class GlamStage(Stage):
         return losses | {"generator": total}, total
 
     def _scored_images(self, images, batch, row, frozen_maps):
-        """Each discriminator with its inputs, those of images first.
+        """Each discriminator with its inputs; those of images come first.
 
-        `row` says which of the batch's random numbers augment these images.
+        `row` selects the random numbers that augment these images.
         """
         config = self.config
         if config.augmentations:
@@ -318,7 +316,7 @@ class GlamStage(Stage):
         )
 
     def _augmentation_numbers(self, batch_size, seed):
-        """Random numbers beside the noise, from seeds of their own."""
+        """Random numbers of augmentations and shifts, from seeds of their own."""
         fold = tf.random.experimental.stateless_fold_in
         numbers = {}
         if self.config.augmentations:

@@ -20,12 +20,7 @@ from mirrorgan_tf.training.distribution import (
     num_workers,
 )
 from mirrorgan_tf.training.memory import free_memory
-from mirrorgan_tf.training.progress import (
-    Callback,
-    StageProgress,
-    StageSummaries,
-    StartUpTimes,
-)
+from mirrorgan_tf.training.progress import Callback, StageProgress, StageSummaries
 from mirrorgan_tf.training.signals import StopSignals
 from mirrorgan_tf.training.stage import Observer, Stage
 
@@ -54,7 +49,7 @@ def compile_step(
         strategy: under which the models were built.
         step: number of steps done; incremented.
         jit: compile with XLA.
-        seed: the run's, or a function that returns it at each step.
+        seed: the run's seed, or a function that returns it at each step.
     """
     replica_step = stage.step
     if jit:
@@ -89,7 +84,6 @@ def run_stage(
     ],
     observers: Sequence[Observer] = (),
     signals: StopSignals | None = None,
-    start_up: StartUpTimes | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> None:
     """Trains a stage to `steps` steps, from its latest checkpoint if it has one.
@@ -106,7 +100,6 @@ def run_stage(
         observers: validation figures and pictures. At most one of them has a
             `best_figure`, by which the best weights are kept.
         signals: checked after every step.
-        start_up: times until here; reported after the first step.
         callbacks: get the losses and figures that are logged.
 
     Raises:
@@ -142,8 +135,6 @@ def run_stage(
         writes=strategy.extended.should_save_summary,
         callbacks=callbacks,
     )
-    start_up = start_up or StartUpTimes()
-    start_up.record_time("building")
     try:
         while start is not None:
             with StageProgress(
@@ -152,7 +143,6 @@ def run_stage(
                 start=start,
                 steps=steps,
                 batch_size=batch_size,
-                start_up=start_up,
             ) as progress:
                 start = loop.run(start, make_dataset, progress)
     finally:
@@ -170,7 +160,7 @@ def _check_start(start, strategy, workdir):
 
 
 def _best_weights(stage, observers, config, workdir):
-    """Of the observer that has a figure for them; else None."""
+    """Keeps the best weights by the observer that has a figure for them; else None."""
     for observer in observers:
         if observer.best_figure is not None:
             return BestWeights(
@@ -211,7 +201,7 @@ class _Loop:
         )
 
     def run(self, start, make_dataset, progress) -> int | None:
-        """To the last step, or until a rollback: then the step it went back to."""
+        """Runs to the last step, or returns the step that a rollback went back to."""
         seed = int(self._seed(self.checkpoints.rollbacks.numpy()))
         batches = distribute_batches(
             self.strategy,
@@ -227,7 +217,7 @@ class _Loop:
         return None
 
     def _run_steps(self, start, batches, progress):
-        """Returns whether a signal ended it."""
+        """Runs the steps; returns whether a signal ended them."""
         run, unread, votes = self.config.run, [], []
         for step in range(start + 1, self.steps + 1):
             unread.append(self._train_step(batches))
@@ -235,7 +225,7 @@ class _Loop:
             if first:
                 free_memory()
             stopping = self._stop_requested(votes)
-            # The last step is saved once its figures have been considered.
+            # The last step is saved below, after its validation figures.
             save = not last and (stopping or step % run.checkpoint_every == 0)
             due = self._due_observers(step, first)
             if save or first or last or due or step % run.log_every == 0:
@@ -268,26 +258,30 @@ class _Loop:
         """Whether a signal came: to this process, or to any worker a step ago."""
         if self._vote is None:
             return self.signals.requested
-        # All stop after the same step. The newest vote would have to be waited for.
+        # All workers must stop after the same step. They use the vote of the step
+        # before, since they would have to wait for the newest one.
         votes.append(self._vote(self.signals.requested))
         return len(votes) > 1 and bool(votes.pop(0))
 
     def _agree_to_stop(self, stopping):
-        """All workers stop after a stage, or none: `stopping` may be a step old."""
+        """Makes all workers stop after the stage, or none of them.
+
+        `stopping` is the result of a vote that may be a step old.
+        """
         if self._vote is not None:
             self.signals.requested = bool(self._vote(self.signals.requested | stopping))
 
     def _is_over(self, figures, step):
-        """Whether the stage ends here; then its best weights are in place."""
+        """Whether the stage ends after this step; if so, loads its best weights."""
         over = step == self.steps
         if self.best is not None:
-            # Weights of the first step, which is observed out of turn, do not count.
+            # The first step's figures do not count: it is not a multiple of `every`.
             if over or step % self.best.every == 0:
                 over = self.best.consider(figures, step) or over
             if over:
                 self.best.restore()
         if over:
-            # Nothing is left to do of a stage that ends early either.
+            # A stage that ends early counts as finished, so that it is not resumed.
             self.checkpoints.step.assign(self.steps)
         return over
 
@@ -332,7 +326,7 @@ def read_losses(unread: list[dict[str, tf.Tensor]], step: int) -> dict[str, floa
         step: number of the last one.
 
     Raises:
-        NotFinite: a loss is not, at the first such step.
+        NotFinite: a loss is not finite; names the first such step.
     """
     names = list(unread[0])
     # One transfer, however many losses and steps.

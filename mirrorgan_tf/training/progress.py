@@ -1,7 +1,6 @@
 """What a training reports while it runs: log lines, TensorBoard, pictures."""
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -19,7 +18,6 @@ __all__ = [
     "Callback",
     "StageProgress",
     "StageSummaries",
-    "StartUpTimes",
     "warn_if_unwritable",
     "write_hyperparameters",
 ]
@@ -46,7 +44,7 @@ class StageSummaries:
         writes: bool = True,
         callbacks: Sequence[Callback] = (),
     ):
-        """Opens `logs/<stage>/`; without `writes` nothing is written at all."""
+        """Opens `logs/<stage>/`; if `writes` is False, nothing is written."""
         self._stage = stage
         self._callbacks = callbacks
         self._pictures = workdir / "pictures"
@@ -123,43 +121,6 @@ def write_hyperparameters(config: Config, workdir: Path) -> None:
             api.hparams(config.to_flags(), trial_id=str(workdir.resolve()))
 
 
-class StartUpTimes:
-    """Where the time until a stage's first step goes."""
-
-    def __init__(self, start_s: float | None = None):
-        """Counts from `start_s` on the monotonic clock, by default from now."""
-        self._last = time.monotonic() if start_s is None else start_s
-        self._parts = {}
-        self._reported = False
-
-    def record_time(self, part: str) -> None:
-        """Counts the time since the last call as time of `part`."""
-        now = time.monotonic()
-        self._parts[part] = round(now - self._last, 2)
-        self._last = now
-
-    def report(self, stage: str) -> None:
-        """Logs the parts, the first step being the last; once."""
-        if self._reported:
-            return
-        self._reported = True
-        self.record_time("first step")
-        total = sum(self._parts.values())
-        logging.info(
-            "%s: the first step ended after %.1f s: %s",
-            stage,
-            total,
-            ", ".join(f"{part} {seconds:.1f}" for part, seconds in self._parts.items()),
-            extra={
-                "fields": {
-                    "stage": stage,
-                    "start_up_s": round(total, 2),
-                    "start_up_parts_s": self._parts,
-                }
-            },
-        )
-
-
 class StageProgress:
     """Log lines of a stage, on a terminal a line that is rewritten, and TensorBoard."""
 
@@ -171,12 +132,10 @@ class StageProgress:
         start: int,
         steps: int,
         batch_size: int,
-        start_up: StartUpTimes,
     ):
-        """Counts from step `start`, towards `steps`; reports `start_up` once."""
+        """Counts from step `start`, towards `steps`."""
         self._stage = stage
         self._summaries = summaries
-        self._start_up = start_up
         self._batch_size = batch_size
         self._progress = Progress(
             stage,
@@ -197,7 +156,7 @@ class StageProgress:
 
     def report(self, step: int, losses: dict[str, float]) -> None:
         """Reports the means of the losses since the last report."""
-        # A terminal may have room for the first ones alone.
+        # The line is cut at the width of the terminal: the totals come first.
         first = {name: losses[name] for name in _TOTALS if name in losses}
         self._progress.update(
             step,
@@ -211,10 +170,9 @@ class StageProgress:
         )
         speed = self._progress.items_per_second * self._batch_size
         self._summaries.write_scalars(losses | {"images_per_second": speed}, step)
-        self._start_up.report(self._stage)
 
     def show(self, observation: Observation, step: int) -> None:
-        """Logs figures, saves pictures; the time this took does not count."""
+        """Logs figures and saves pictures; the speed leaves out the time for them."""
         figures, pictures = observation
         self._summaries.write_scalars(figures, step)
         if figures:

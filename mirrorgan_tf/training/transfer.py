@@ -17,7 +17,7 @@ def transfer_weights(
     words: Sequence[str] = (),
     source_words: Sequence[str] = (),
 ) -> tuple[int, int]:
-    """Sets the weights for which the source has one of the same name and shape.
+    """Sets each weight for which the source has a weight of the same name and shape.
 
     Weights with one row for each word (embeddings, the output layer of STREAM) are set
     word by word; words that the source lacks keep their rows.

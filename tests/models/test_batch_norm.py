@@ -49,17 +49,6 @@ def test_mean_of_many_positions_is_exact():
     np.testing.assert_allclose(layer.moving_mean, [0.1], rtol=1e-6)
 
 
-def test_consecutive_batches_are_normalised_separately():
-    x = normal(6, 3, 3, 4) + np.repeat([0, 5, 9], 2)[:, None, None, None]
-    x = x.astype(np.float32)
-    together, apart = (BatchNormalization(momentum=0.9) for _ in range(2))
-    outputs = together(x, batches=3, training=True)
-    expected = [apart(part, training=True) for part in np.split(x, 3)]
-    np.testing.assert_array_equal(outputs, np.concatenate(expected))
-    for value, expected in zip(together.weights, apart.weights, strict=True):
-        np.testing.assert_array_equal(value, expected)
-
-
 @pytest.mark.parametrize("shape", [(4, 5), (4, 2, 3, 5)])
 def test_replicas_normalise_by_the_moments_of_the_global_batch(shape, two_replicas):
     # Replicas of different means: the variance between them counts.

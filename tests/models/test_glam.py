@@ -50,20 +50,14 @@ def test_images_and_attention_have_the_sizes_of_each_scale(base_size, stages):
     assert all(np.abs(images).max() <= 1 for images in outputs["images"])
 
 
-def test_inner_width_is_that_of_the_first_scale_up_to_its_last_layer():
+def test_inner_width_applies_to_the_first_scale_but_for_its_last_layer():
     glam = _glam(base_size=32, inner_width=6)
-    glam(**_inputs(2))
     first_stage = glam.first_stage
     # 4×4, 8×8, 16×16 and 32×32 px.
     assert first_stage.channels == 6 * 8
     assert [block.channels for block in first_stage.up_blocks] == [24, 12, 2]
     images = glam(**_inputs(2))["images"]
     assert [image.shape for image in images] == [(2, 32, 32, 3), (2, 64, 64, 3)]
-    same = Glam.from_config(glam.get_config())
-    same(**_inputs(2))
-    same.set_weights(glam.get_weights())
-    for image, copied in zip(images, same(**_inputs(2))["images"], strict=True):
-        np.testing.assert_array_equal(image, copied)
 
 
 @pytest.mark.parametrize("word_attention", [True, False])
@@ -110,16 +104,6 @@ def test_empty_captions_give_finite_images_and_gradients():
     for gradient in tape.gradient(loss, glam.trainable_variables):
         assert gradient is None or np.isfinite(gradient).all()
     assert np.isfinite(outputs["images"][-1]).all()
-
-
-def test_condition_is_mean_plus_deviation_times_noise():
-    glam = _glam(stages=1)
-    inputs = _inputs(2)
-    outputs = glam(**inputs)
-    expected = (
-        outputs["mu"] + np.exp(0.5 * outputs["log_var"]) * inputs["condition_noise"]
-    )
-    np.testing.assert_allclose(outputs["s_ca"], expected, rtol=1e-5)
 
 
 def test_one_trace_serves_every_batch_size():

@@ -14,8 +14,9 @@ def stem():
     return model
 
 
-def test_words_past_the_end_are_zero(stem):
-    words, _, _ = stem(IDS, LENGTHS)
+def test_words_past_the_end_and_sentences_of_empty_captions_are_zero(stem):
+    words, sentence, _ = stem(IDS, LENGTHS)
+    assert not sentence.numpy()[3].any()
     for row, length in enumerate(LENGTHS):
         assert not words.numpy()[row, length:].any()
         assert words.numpy()[row, :length].all()
@@ -41,11 +42,6 @@ def test_sentence_is_last_forward_and_first_backward_state(stem):
     words, sentence = words.numpy(), sentence.numpy()
     np.testing.assert_allclose(sentence[1, :4], words[1, 1, :4])
     np.testing.assert_allclose(sentence[1, 4:], words[1, 0, 4:])
-
-
-def test_empty_caption_has_zero_words_and_sentence(stem):
-    words, sentence, _ = stem(IDS, LENGTHS)
-    assert not words.numpy()[3].any() and not sentence.numpy()[3].any()
 
 
 def test_dropout_drops_and_rescales_by_its_uniform_numbers(stem):

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from mirrorgan_tf.config.groups import LossSettings
 from mirrorgan_tf.models.discriminators import Discriminator
-from mirrorgan_tf.training.adversarial import discriminator_loss, lazy_penalties
+from mirrorgan_tf.training.adversarial import discriminator_loss, lazy_r1
 from mirrorgan_tf.training.distribution import next_example
 from tests.conftest import normal
 
@@ -30,7 +30,7 @@ class Linear:
 
     def conditional(self, features, sentence, batches=1, training=False):
         of_image = tf.einsum("byxc,yxc->b", features, self.joint)
-        # Of real and fake images; real ones again with the wrong sentences.
+        # The logits of real images are needed twice: the wrong sentences come last.
         of_image = tf.concat([of_image, of_image[: len(sentence) - len(features)]], 0)
         return of_image + tf.linalg.matvec(sentence, self.sentence)
 
@@ -70,7 +70,7 @@ def test_r1_of_a_linear_discriminator_is_half_the_squared_norm_of_its_weights():
 def test_lazy_r1_is_a_multiple_at_every_fourth_step_and_zero_between(step, factor):
     discriminator = Linear()
     settings = LossSettings(r1_weight=3.0, r1_every=4)
-    losses, gradients = lazy_penalties(
+    r1, gradients = lazy_r1(
         discriminator,
         tf.constant(normal(2, 4, 4, 3)),
         tf.constant(normal(2, 5)),
@@ -79,8 +79,7 @@ def test_lazy_r1_is_a_multiple_at_every_fourth_step_and_zero_between(step, facto
     )
     weights = discriminator.alone, discriminator.joint
     penalty = sum(float(tf.reduce_sum(tf.square(w))) for w in weights) / 2
-    assert losses.keys() == {"r1"}
-    np.testing.assert_allclose(losses["r1"], factor * penalty, rtol=1e-5)
+    np.testing.assert_allclose(r1, factor * penalty, rtol=1e-5)
     # The derivative of half the squared norm.
     for gradient, w in zip(gradients, weights, strict=False):
         np.testing.assert_allclose(gradient, factor * 3 * w.numpy(), rtol=1e-5)
@@ -116,7 +115,7 @@ def test_lazy_r1_has_the_gradients_of_r1_within_the_loss():
             )
         return tape.gradient(total, variables)
 
-    _, penalty_gradients = lazy_penalties(
+    _, penalty_gradients = lazy_r1(
         discriminator,
         real,
         sentence,

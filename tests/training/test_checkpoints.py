@@ -8,13 +8,12 @@ import pytest
 import tensorflow as tf
 
 from mirrorgan_tf.errors import UserError
-from mirrorgan_tf.models.discriminators import Discriminator
-from mirrorgan_tf.models.glam import Glam
 from mirrorgan_tf.training.checkpoints import (
     StageCheckpoints,
     restore_part,
     saved_step,
 )
+from tests.models.small_models import MODELS
 
 
 def _networks(seed, width=2):
@@ -33,35 +32,25 @@ def _networks(seed, width=2):
     return {"glam": network(), "discriminators": [network(), network()]}
 
 
-def _real_networks(seed):
-    keras.utils.set_random_seed(seed)
-    glam = Glam(base_size=16, stages=2, width=2, noise_dim=3, condition_dim=4)
-    glam(
-        np.zeros((1, 5, 6), np.float32),
-        np.zeros((1, 6), np.float32),
-        np.zeros((1, 3), np.float32),
-        np.zeros((1, 4), np.float32),
-    )
-    discriminators = [Discriminator(size, width=2) for size in glam.sizes]
-    for size, discriminator in zip(glam.sizes, discriminators, strict=True):
-        discriminator(
-            np.zeros((1, size, size, 3), np.float32), np.zeros((1, 6), np.float32)
-        )
-    random = np.random.default_rng(seed)
-    for model in (glam, *discriminators):
-        model.set_weights(
-            [random.normal(size=weight.shape) for weight in model.get_weights()]
-        )
-    return {"glam": glam, "discriminators": discriminators}
-
-
 def _weights(networks):
     models = [networks["glam"], *networks["discriminators"]]
     return [weight for model in models for weight in model.get_weights()]
 
 
+def _small_models(number):
+    """Models of which all weights are `number`. They have lists of layers."""
+    models = []
+    for name in ("glam", "discriminator"):
+        build, inputs = MODELS[name]
+        models.append(build())
+        models[-1](*inputs)
+    networks = {"glam": models[0], "discriminators": models[1:]}
+    _fill(networks, number)
+    return networks
+
+
 def test_restore_brings_back_every_weight(tmp_path):
-    saved, loaded = _real_networks(1), _real_networks(2)
+    saved, loaded = _small_models(1), _small_models(2)
     checkpoints = StageCheckpoints(tmp_path, saved, keep=1)
     checkpoints.step.assign(7)
     checkpoints.save()
@@ -128,12 +117,6 @@ def _fill(networks, number):
         model.set_weights([np.full_like(w, number) for w in model.get_weights()])
 
 
-def _flip_byte(path, place):
-    data = bytearray(path.read_bytes())
-    data[place % len(data)] ^= 0x10
-    path.write_bytes(data)
-
-
 def _damage(folder, how):
     data = folder / "ckpt-6.data-00000-of-00001"
     index = folder / "ckpt-6.index"
@@ -160,34 +143,27 @@ def test_restore_falls_back_to_the_checkpoint_before_a_damaged_one(
     assert restore_part(tmp_path, {"glam": networks["glam"]}) == 3
 
 
-def test_flipped_byte_of_the_data_makes_a_checkpoint_unreadable(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    # Some bytes of the index are padding.
+    [("ckpt-6.data-00000-of-00001", {3}), ("ckpt-6.index", {3, 6})],
+)
+def test_flipped_byte_never_loads_wrong_weights(tmp_path, name, steps):
     _saved(tmp_path, 3, 6)
-    data = tmp_path / "ckpt-6.data-00000-of-00001"
-    whole = data.read_bytes()
+    path = tmp_path / name
+    content = path.read_bytes()
     networks = _networks(2)
     checkpoints = StageCheckpoints(tmp_path, networks, keep=9)
-    for place in np.random.default_rng(0).integers(len(whole), size=15):
-        _flip_byte(data, int(place))
-        assert saved_step(tmp_path) == 3
-        assert checkpoints.restore() == 3
-        assert all((weight == 3).all() for weight in _weights(networks))
-        data.write_bytes(whole)
-    assert checkpoints.restore() == 6
-
-
-def test_flipped_byte_of_the_index_never_loads_wrong_weights(tmp_path):
-    _saved(tmp_path, 3, 6)
-    index = tmp_path / "ckpt-6.index"
-    whole = index.read_bytes()
-    networks = _networks(2)
-    checkpoints = StageCheckpoints(tmp_path, networks, keep=9)
-    for place in np.random.default_rng(0).integers(len(whole), size=15):
-        _flip_byte(index, int(place))
-        # Some bytes are padding.
+    for position in np.random.default_rng(0).integers(len(content), size=15):
+        damaged = bytearray(content)
+        damaged[position] ^= 0x10
+        path.write_bytes(damaged)
         step = checkpoints.restore()
-        assert step in (3, 6)
+        assert step in steps
+        assert saved_step(tmp_path) == step
         assert all((weight == step).all() for weight in _weights(networks))
-        index.write_bytes(whole)
+    path.write_bytes(content)
+    assert checkpoints.restore() == 6
 
 
 def test_error_instead_of_a_new_start_if_no_checkpoint_is_readable(tmp_path):

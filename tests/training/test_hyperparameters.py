@@ -19,6 +19,7 @@ def test_tensorboard_reads_all_settings_of_a_run(tmp_path):
     assert values["flip"].bool_value is False
 
 
-def test_log_that_cannot_be_written_is_no_error(tmp_path):
+def test_log_that_cannot_be_written_is_a_warning(tmp_path, caplog):
     (tmp_path / "logs").write_text("a file, not a folder")
     write_hyperparameters(Config(), tmp_path)
+    assert "logs cannot be written" in caplog.text

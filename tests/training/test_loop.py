@@ -1,7 +1,6 @@
 import os
 import signal
 import sys
-import time
 
 import keras
 import numpy as np
@@ -15,7 +14,6 @@ from mirrorgan_tf.training import loop
 from mirrorgan_tf.training.checkpoints import saved_step
 from mirrorgan_tf.training.distribution import global_mean
 from mirrorgan_tf.training.loop import compile_step, run_stage
-from mirrorgan_tf.training.progress import StartUpTimes
 from mirrorgan_tf.training.signals import Stopped, StopSignals
 from mirrorgan_tf.training.stage import Observer, Stage
 
@@ -55,7 +53,7 @@ class Line(Stage):
 
 
 class Dots(Observer):
-    """Pictures of nothing."""
+    """A constant figure and a black picture; counts its calls."""
 
     every = 5
 
@@ -198,30 +196,10 @@ def test_best_weights_of_an_earlier_process_are_kept(tmp_path):
 
 
 def test_pictures_and_event_files_are_written(tmp_path):
-    shown = _run(Line(), tmp_path, 12)
-    assert shown == 4  # steps 1, 5, 10 and the last
+    calls = _run(Line(), tmp_path, 12)
+    assert calls == 4  # steps 1, 5, 10 and the last
     assert len(list((tmp_path / "pictures").glob("line_dot_*.png"))) == 4
     assert list((tmp_path / "logs" / "line").glob("events*"))
-
-
-def test_start_up_time_is_logged_once_with_its_parts(tmp_path, caplog):
-    caplog.set_level("INFO", logger="absl")
-    _run(Line(), tmp_path, 7)
-    fields = [getattr(record, "fields", {}) for record in caplog.records]
-    (times,) = [each for each in fields if "start_up_s" in each]
-    assert list(times["start_up_parts_s"]) == ["building", "first step"]
-    assert times["start_up_s"] == pytest.approx(sum(times["start_up_parts_s"].values()))
-
-
-def test_start_up_time_counts_from_the_given_start(caplog):
-    caplog.set_level("INFO", logger="absl")
-    start_up = StartUpTimes(time.monotonic() - 100)
-    start_up.record_time("imports")
-    start_up.report("stem")
-    start_up.report("stem")
-    (line,) = caplog.messages
-    assert line.startswith("stem: the first step ended after 100.")
-    assert line.endswith(", first step 0.0")
 
 
 @pytest.mark.parametrize(
@@ -232,7 +210,7 @@ def test_start_up_time_counts_from_the_given_start(caplog):
     ],
 )
 def test_nan_stops_the_training_and_is_not_saved(tmp_path, broken, message):
-    # The weights break at the last step before a checkpoint, after its loss is read.
+    # The weights become NaN in the step of a checkpoint, after its loss was computed.
     begin = {"loss": 6, "weights": 7}[broken]
     with pytest.raises(UserError, match=message):
         _run(Line(_from_step(begin), broken), tmp_path, 20)
@@ -281,7 +259,7 @@ def test_signal_finishes_the_step_saves_and_stops(tmp_path, number):
 
     before = signal.getsignal(number)
     with pytest.raises(Stopped), StopSignals() as signals:
-        # Shows after its first step: the second is the last.
+        # The signal comes in the observation of the first step: the second is the last.
         _run(Line(), tmp_path / "two", 20, observers=[Killer()], signals=signals)
     assert signal.getsignal(number) == before
     assert saved_step(tmp_path / "two" / "line") == 2
@@ -300,7 +278,7 @@ def test_signal_outside_a_stage_stops_at_once_as_does_the_second():
             os.kill(os.getpid(), signal.SIGTERM)
         assert signals.requested
         assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL
-        # Nothing begins after it.
+        # No stage begins after the signal.
         with pytest.raises(Stopped), signals.deferred():
             pytest.fail("entered")
 

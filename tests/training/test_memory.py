@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from mirrorgan_tf import training_run
 from mirrorgan_tf.errors import UserError, is_out_of_memory
 from mirrorgan_tf.training.memory import free_memory, memory_errors
 
@@ -51,18 +50,6 @@ def _allocate_too_much():
 def test_lack_of_memory_is_an_error_that_names_flags_of_the_stage(stage, hint):
     with pytest.raises(UserError, match=hint), memory_errors(stage):
         _allocate_too_much()
-
-
-def test_lack_of_memory_while_a_stage_is_built_is_a_user_error():
-    class Building(training_run.Training):
-        def __init__(self):
-            """Needs no data."""
-
-        def _run(self, stage):
-            _allocate_too_much()
-
-    with pytest.raises(UserError, match="^glam: out of memory"):
-        Building().run("glam")
 
 
 @pytest.mark.parametrize(

@@ -52,30 +52,17 @@ def test_second_text_encoder_trains_in_all_stages_and_generates(
     batch = _batch(config, tokenizer)
     assert batch["text"]["tokens"].shape == (4, 1, TOKENS)
 
-    encoder = networks.build_text_encoder(config, words)
-    image_encoder = networks.build_image_encoder(config)
-    start = encoder.get_weights()
-    _step_twice(StemStage(config, encoder, image_encoder), batch)
-    trained = encoder.get_weights()
+    stage = GlamStage.from_config(config, words)
+    start = stage.stem.get_weights()
+    _step_twice(StemStage(config, stage.stem, stage.image_encoder), batch)
+    trained = stage.stem.get_weights()
     assert all((a != b).any() for a, b in zip(start, trained, strict=True))
-
-    stream = networks.build_stream(config, words)
-    _step_twice(StreamStage(config, stream), batch)
-
-    stage = GlamStage(
-        config,
-        stem=encoder,
-        stream=stream,
-        image_encoder=image_encoder,
-        glam=networks.build_glam(config),
-        glam_ema=networks.build_glam(config),
-        discriminators=networks.build_discriminators(config),
-    )
+    _step_twice(StreamStage(config, stage.stream), batch)
     _step_twice(stage, batch)
-    for before, after in zip(trained, encoder.get_weights(), strict=True):
+    for before, after in zip(trained, stage.stem.get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
 
-    model = MirrorGAN(tokenizer, encoder, stage.glam, stream, config=config)
+    model = MirrorGAN(tokenizer, stage.stem, stage.glam, stage.stream, config=config)
     images = model.generate(["a red bird", "a red zebra"], seed=1)
     assert images.shape == (2, 32, 32, 3)
     # The vocabulary lacks the last word, the encoder's own tokens do not.

@@ -11,9 +11,9 @@ Keras) can do the same steps. Three commands:
 
 `pack` (TensorFlow) needs a workdir in which stage backbone is finished. It writes its
 weights and all captions as word ids. `train` (JAX) draws the images, trains and writes
-the weights. `unpack` (TensorFlow) makes of them the workdir's checkpoints, which
-`generate`, `evaluate` and `export` take like any others.
+the weights. `unpack` (TensorFlow) writes them as checkpoints of the workdir, which
+`generate`, `evaluate` and `export` can use.
 
-`benchmarks.jax_glam` holds the step of stage glam; a test compares it with the step of
+The step of stage glam is in `benchmarks.jax_glam`; a test compares it with the step of
 the package.
 """

@@ -16,9 +16,9 @@ _JPEG_QUALITY = 92
 
 
 class ImageDrawing:
-    """Images of a split, drawn in the background from the moment this is made.
+    """Draws images of a data set in background processes.
 
-    Make it before JAX is imported: the processes are forked.
+    Create it before JAX is imported: the processes are forked.
     """
 
     def __init__(self, processes: int):
@@ -27,13 +27,13 @@ class ImageDrawing:
         )
 
     def start(self, seed: int, split: str, count: int, side_px: int) -> list:
-        """Begins to draw the first `count` images of a split; returns what to wait for.
+        """Begins to draw the first `count` images of a split; returns futures of them.
 
         Args:
             seed: of the data set.
             split: train or val.
             count: number of images.
-            side_px: of the images, which are drawn larger and made smaller.
+            side_px: of the images, which are drawn larger and then reduced.
         """
         return [
             self._pool.submit(

@@ -1,5 +1,6 @@
 """Trains the stages and writes the weights of each as soon as it ends."""
 
+import contextlib
 import json
 import os
 import time
@@ -21,8 +22,8 @@ def train_stages(arguments) -> None:
     drawing = ImageDrawing(arguments.processes)
     pack = dict(np.load(arguments.pack))
     config = _config(str(pack["config"]), arguments.set)
-    train_images = drawing.start(config.run.seed, "train", arguments.images, _LOAD_PX)
-    val_images = drawing.start(config.run.seed, "val", arguments.samples, _LOAD_PX)
+    train_images = drawing.start(config.data.seed, "train", arguments.images, _LOAD_PX)
+    val_images = drawing.start(config.data.seed, "val", arguments.samples, _LOAD_PX)
     os.makedirs(arguments.out, exist_ok=True)
 
     import jax
@@ -57,18 +58,17 @@ class _Run:
         self.data = {}
 
         class Networks:
-            """As `build_compiled` wants it."""
+            """The networks in the form that `build_compiled` takes."""
 
             frozen: list = []
 
             def __init__(self):
-                policy = _policy(config)
                 self.models = {
                     "stem": networks.build_text_encoder(config, words),
                     "image_encoder": networks.build_image_encoder(config),
                     "stream": networks.build_stream(config, words),
                 }
-                with policy:
+                with _policy(config):
                     self.models |= {
                         "glam": networks.build_glam(config),
                         "glam_ema": networks.build_glam(config),
@@ -281,7 +281,7 @@ def _random_batch(config, data, size, key):
         "ids": ids[every, caption],
         "lengths": lengths[every, caption],
         "class_ids": rows,
-        "shift_draws": jax.random.uniform(keys[5], (size, 2, 2)),
+        "shift_numbers": jax.random.uniform(keys[5], (size, 2, 2)),
         "noise": jax.random.normal(keys[3], (size, config.generator.noise_dim)),
         "condition_noise": jax.random.normal(
             keys[4], (size, config.generator.condition_dim)
@@ -298,22 +298,18 @@ def _config(text, changes):
     return Config.from_flags(**settings)
 
 
+@contextlib.contextmanager
 def _policy(config):
-    import contextlib
-
+    """Networks built in it have the precision of the settings."""
     import keras
 
-    @contextlib.contextmanager
-    def policy():
-        before = keras.config.dtype_policy()
-        if config.run.mixed_precision == "bfloat16":
-            keras.config.set_dtype_policy("mixed_bfloat16")
-        try:
-            yield
-        finally:
-            keras.config.set_dtype_policy(before)
-
-    return policy()
+    before = keras.config.dtype_policy()
+    if config.run.mixed_precision == "bfloat16":
+        keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _count(pack, prefix):

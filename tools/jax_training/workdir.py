@@ -22,7 +22,6 @@ __all__ = ["pack_workdir", "unpack_weights"]
 
 _CAPTIONS = 5
 _VAL_IMAGES = 2_000
-_RUN_FLAGS = ("workdir",)
 
 
 def pack_workdir(arguments) -> None:
@@ -94,7 +93,7 @@ def _captions(tokenizer, config, split, count):
     texts = [
         caption.text
         for index in range(count)
-        for caption in example(config.run.seed, split, index, _CAPTIONS)[1]
+        for caption in example(config.data.seed, split, index, _CAPTIONS)[1]
     ]
     ids, lengths = tokenizer.pad(tokenizer.tokenize(texts))
     shape = (count, _CAPTIONS)
@@ -116,4 +115,4 @@ def _load(path, **models):
 
 
 def _read(flagfile) -> Config:
-    return read_config(Path(flagfile), ignored=_RUN_FLAGS)
+    return read_config(Path(flagfile), ignored=("workdir",))
