@@ -183,7 +183,7 @@ def main(_) -> None:
         print()
         _print_rates(folder, _ROUNDS.value)
         photos = sorted((folder / "photos").iterdir())
-        write_coco(folder / "coco", photos, splits=["train"])
+        write_coco(folder / "coco", photos)
         results = _result(_start("epoch", folder, _IMAGES.value, cores=cores))
     print("\n| COCO's size | |\n| --- | --- |")
     for name, value in results.items():

@@ -1,8 +1,9 @@
 """Checks of the Python API's arguments: `ValueError` and `TypeError` name them."""
 
+import contextlib
 import reprlib
 import secrets
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,11 @@ import numpy as np
 from mirrorgan_tf.errors import UserError
 
 __all__ = [
-    "api_message",
     "check_captions",
     "check_path",
     "check_positive",
     "check_seeds",
+    "value_errors",
     "wrap_seed",
 ]
 
@@ -94,6 +95,16 @@ def check_path(name: str, path: str | Path) -> None:
         raise ValueError(f"{name}=''; expected a name or a path")
 
 
-def api_message(error: UserError, flag: str, value: str | Path) -> str:
-    """A command's error message with the argument's name in place of the flag."""
-    return f"{value}: {str(error).removeprefix(f'--{flag}={value}: ')}"
+@contextlib.contextmanager
+def value_errors(flag: str, value: str | Path) -> Iterator[None]:
+    """Turns a command's error into a ValueError that begins with the value.
+
+    Args:
+        flag: of the command; the API's message does not name it.
+        value: of the argument.
+    """
+    try:
+        yield
+    except UserError as error:
+        reason = str(error).removeprefix(f"--{flag}={value}: ")
+        raise ValueError(f"{value}: {reason}") from None

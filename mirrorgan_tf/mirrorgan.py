@@ -11,16 +11,15 @@ import numpy as np
 import tensorflow as tf
 
 from mirrorgan_tf.arguments import (
-    api_message,
     check_captions,
     check_path,
     check_positive,
     check_seeds,
+    value_errors,
     wrap_seed,
 )
 from mirrorgan_tf.config import Config
 from mirrorgan_tf.data.transforms import to_float, to_uint8
-from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.models.folding import fold_batch_norm
 from mirrorgan_tf.models.glam import Glam
 from mirrorgan_tf.models.stream import Stream
@@ -77,14 +76,14 @@ class MirrorGAN:
         self.config = config
         self.step = step
         self.path = path
-        # With the batch norms folded, as exported models are: both give equal images.
+        # Exported models have their batch norms folded too: both give equal images.
         self._text_to_image = TextToImage(
             tokenizer, stem, fold_batch_norm(glam), stream
         )
         captions = tf.TensorSpec([None], tf.string)
         seeds = tf.TensorSpec([None], tf.int64)
         side = self.image_size
-        # Traced at their first call.
+        # Each is traced at its first call.
         self._generate = tf.function(
             self._image_graph, input_signature=[captions, seeds], autograph=False
         )
@@ -111,10 +110,8 @@ class MirrorGAN:
         from mirrorgan_tf.presets.files import open_preset
 
         check_path("preset", preset)
-        try:
+        with value_errors("preset", preset):
             return open_preset(preset)
-        except UserError as error:
-            raise ValueError(api_message(error, "preset", preset)) from None
 
     @classmethod
     def from_workdir(cls, path: str | Path, *, ema: bool = True) -> "MirrorGAN":
@@ -130,10 +127,8 @@ class MirrorGAN:
         from mirrorgan_tf.workdir import open_workdir
 
         check_path("path", path)
-        try:
+        with value_errors("workdir", path):
             return open_workdir(path, ema=ema)
-        except UserError as error:
-            raise ValueError(api_message(error, "workdir", path)) from None
 
     @property
     def image_size(self) -> int:
@@ -247,7 +242,7 @@ class MirrorGAN:
             TypeError: captions are no strings.
         """
         texts, is_single = check_captions(captions)
-        # Keras' LSTM fails for an empty batch: one caption gives the shapes.
+        # Keras' LSTM fails for an empty batch: an empty caption gives the shapes.
         embedded = self._text_to_image.embed(tf.constant(texts or [b""], tf.string))
         outputs = {
             name: embedded[name].numpy()[: len(texts)]
@@ -304,10 +299,8 @@ class MirrorGAN:
         check_path("path", path)
         if dtype not in ("float32", "float16"):
             raise ValueError(f"dtype={dtype!r}; expected 'float32' or 'float16'")
-        try:
+        with value_errors("out", path):
             save_preset(self, path, dtype)
-        except UserError as error:
-            raise ValueError(api_message(error, "out", path)) from None
 
     def export(
         self, path: str | Path, *, format: str = "saved_model", **options: Any
@@ -336,10 +329,8 @@ class MirrorGAN:
             raise ValueError(
                 f"format={format!r}; expected one of {', '.join(exporters)}"
             )
-        try:
+        with value_errors("out", path):
             return exporters[format](self, Path(path), **options)
-        except UserError as error:
-            raise ValueError(api_message(error, "out", path)) from None
 
     def _image_graph(self, captions, seeds):
         return to_uint8(self._text_to_image.from_seeds(captions, seeds)["images"][-1])
@@ -358,7 +349,7 @@ class MirrorGAN:
     def _in_batches(self, graph, texts, seeds, batch_size):
         """Results of a few captions at a time, joined, as NumPy arrays."""
         check_positive("batch_size", batch_size)
-        # Without captions, one gives the shapes.
+        # Without captions, an empty one is used for the shapes of the results.
         rows = list(zip(texts or [b""], seeds or [0], strict=True))
         batches = []
         for first in range(0, len(rows), batch_size):

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.tiny_settings import TINY
+
 ROOT = Path(__file__).parents[1]
 # Python; its arguments follow. Background jobs of shells begin with SIGINT ignored, and
 # their processes would inherit that.
@@ -84,25 +86,7 @@ def tiny_config():
     """Settings of networks as small as they get."""
     from mirrorgan_tf.config import Config
 
-    return Config.from_flags(
-        max_words=6,
-        base_size=16,
-        scales=2,
-        generator_width=4,
-        residual_blocks=1,
-        discriminator_width=2,
-        noise_dim=8,
-        condition_dim=8,
-        embedding_dim=8,
-        words_dim=8,
-        image_encoder="small",
-        image_encoder_weights="none",
-        stream_encoder="small",
-        stream_encoder_weights="none",
-        small_width=4,
-        stream_embedding_dim=8,
-        stream_hidden_dim=8,
-    )
+    return Config.from_flags(**TINY)
 
 
 @pytest.fixture(scope="session")

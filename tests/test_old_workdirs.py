@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("untraced")
 FLAT_SETTINGS = Path(__file__).parent / "workdirs" / "flat_settings"
 
 
-def test_a_workdir_of_flat_settings_gives_the_images_that_it_gave():
+def test_workdir_of_an_earlier_version_gives_the_same_images():
     run = open_workdir(FLAT_SETTINGS)
     images = run.describe(["a red bird", "black wings"], seed=7)["images"]
     with np.load(FLAT_SETTINGS / "expected.npz") as expected:
@@ -24,12 +24,12 @@ def test_a_workdir_of_flat_settings_gives_the_images_that_it_gave():
             assert np.abs(difference).max() <= 1
 
 
-def test_one_seed_of_flat_settings_is_the_data_sets_and_the_trainings():
+def test_seed_of_an_earlier_version_is_also_the_seed_of_the_data():
     config = read_config(FLAT_SETTINGS / "flags.cfg")
     assert (config.data.seed, config.run.seed) == (5, 5)
 
 
-def test_a_retired_setting_is_refused_in_one_line_where_it_was_used(tmp_path):
+def test_removed_setting_is_refused_where_it_was_used(tmp_path):
     shutil.copytree(FLAT_SETTINGS, tmp_path / "run")
     flags_path = tmp_path / "run" / "flags.cfg"
     text = flags_path.read_text(encoding="utf-8")

@@ -46,7 +46,7 @@ def parsed_flags():
 
 
 @pytest.mark.parametrize("on", [True, False])
-def test_training_multiplies_as_its_setting_says(on, monkeypatch):
+def test_training_uses_tf32_as_its_setting_says(on, monkeypatch):
     use_tf32(not on)
     monkeypatch.setattr(training_run, "make_strategy", _stop)
     with pytest.raises(ComputationReached):
@@ -58,7 +58,7 @@ def test_training_multiplies_as_its_setting_says(on, monkeypatch):
     ("of_run", "arguments", "expected"),
     [(True, [], True), (False, [], False), (False, ["--tf32"], True)],
 )
-def test_generate_multiplies_as_the_training_unless_a_flag_says_otherwise(
+def test_generate_uses_tf32_as_the_training_unless_a_flag_is_given(
     of_run, arguments, expected, monkeypatch, parsed_flags
 ):
     use_tf32(not expected)
@@ -85,7 +85,7 @@ class _Model(types.SimpleNamespace):
 
 
 @pytest.mark.parametrize("on", [True, False])
-def test_demo_multiplies_as_its_flag_says(on, monkeypatch, parsed_flags):
+def test_demo_uses_tf32_as_its_flag_says(on, monkeypatch, parsed_flags):
     use_tf32(not on)
     monkeypatch.setattr(demo, "_open_source", _stop)
     parsed_flags(demo, "--saved_model=served", f"--tf32={on}")
@@ -98,7 +98,7 @@ def test_demo_multiplies_as_its_flag_says(on, monkeypatch, parsed_flags):
     ("of_run", "flag", "expected"),
     [(True, None, True), (False, None, False), (True, False, False)],
 )
-def test_evaluate_multiplies_as_the_training_unless_a_flag_says_otherwise(
+def test_evaluate_uses_tf32_as_the_training_unless_a_flag_is_given(
     of_run, flag, expected, monkeypatch
 ):
     use_tf32(not expected)
@@ -114,7 +114,7 @@ def test_evaluate_multiplies_as_the_training_unless_a_flag_says_otherwise(
     assert _enabled() == expected
 
 
-def test_parity_multiplies_in_full_precision(reference, monkeypatch):
+def test_parity_does_not_use_tf32(reference, monkeypatch):
     enabled = []
     for name in parity._CHECKS:
         monkeypatch.setitem(
@@ -135,7 +135,7 @@ def test_parity_multiplies_in_full_precision(reference, monkeypatch):
         (None, True, None, "full precision"),
     ],
 )
-def test_only_a_gpu_that_has_tf32_is_said_to_use_it(
+def test_float32_is_described_as_tf32_only_where_a_gpu_uses_it(
     capability, on, override, expected, monkeypatch
 ):
     gpus = [] if capability is None else ["a GPU"]

@@ -67,7 +67,7 @@ def test_damaged_run_is_refused_in_one_line(trained_workdir, tmp_path, damage, m
     assert "\n" not in str(caught.value)
 
 
-def test_a_copy_opens_as_the_run_does(trained_workdir, tmp_path):
+def test_copied_workdir_is_opened(trained_workdir, tmp_path):
     shutil.copytree(trained_workdir, tmp_path / "run")
     assert open_workdir(tmp_path / "run").step == 7
 
@@ -85,7 +85,7 @@ def test_one_workdir_takes_one_training_at_a_time(tmp_path):
 
 
 @pytest.mark.parametrize("path", ["/proc/run", "/dev/null/run", "/dev/null"])
-def test_a_workdir_that_cannot_be_written_is_flags_line(path):
+def test_workdir_that_cannot_be_written_is_refused(path):
     with (
         pytest.raises(UserError, match=f"--workdir={path}: cannot be written"),
         lock_workdir(Path(path)),
@@ -93,7 +93,7 @@ def test_a_workdir_that_cannot_be_written_is_flags_line(path):
         pytest.fail("held")
 
 
-def test_a_disk_that_became_read_only_is_flags_line(tmp_path):
+def test_disk_that_became_read_only_is_refused(tmp_path):
     mount = ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", tmp_path]
     mounted = subprocess.run(mount, capture_output=True, text=True)
     if mounted.returncode:
@@ -111,7 +111,7 @@ def test_a_disk_that_became_read_only_is_flags_line(tmp_path):
         subprocess.run(["umount", tmp_path], check=True)
 
 
-def test_a_run_finds_its_data_from_any_folder(trained_workdir, tmp_path, monkeypatch):
+def test_run_finds_its_data_from_any_folder(trained_workdir, tmp_path, monkeypatch):
     project = tmp_path / "project"
     data = project / "data" / "birds"
     data.mkdir(parents=True)
@@ -127,12 +127,12 @@ def test_a_run_finds_its_data_from_any_folder(trained_workdir, tmp_path, monkeyp
     (elsewhere / "data" / "birds").mkdir(parents=True)
     monkeypatch.chdir(elsewhere)
     assert open_workdir(flags_path.parent).config.data.data_dir == str(data)
-    # As runs wrote it before.
+    # Earlier versions wrote relative paths.
     flags_path.write_text(flags_path.read_text().replace(f"{data}\n", "data/birds\n"))
     assert open_workdir(flags_path.parent).config.data.data_dir == str(data)
 
 
-def test_a_weights_file_is_the_same_from_any_folder(tmp_path, monkeypatch):
+def test_weights_file_is_the_same_from_any_folder(tmp_path, monkeypatch):
     (tmp_path / "run" / "stem").mkdir(parents=True)
     (tmp_path / "below").mkdir()
     monkeypatch.chdir(tmp_path)

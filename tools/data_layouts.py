@@ -17,33 +17,18 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.data import trees  # noqa: E402
+from tests.data import trees  # noqa: E402  (found by the path above)
+from tests.tiny_settings import TINY  # noqa: E402
 
-SMALL = [
-    "--max_words=12",
-    "--base_size=16",
-    "--scales=2",
-    "--generator_width=4",
-    "--residual_blocks=1",
-    "--discriminator_width=4",
-    "--noise_dim=8",
-    "--condition_dim=8",
-    "--embedding_dim=16",
-    "--words_dim=16",
-    "--image_encoder=small",
-    "--image_encoder_weights=none",
-    "--stream_encoder=small",
-    "--stream_encoder_weights=stem",
-    "--small_width=4",
-    "--stream_embedding_dim=16",
-    "--stream_hidden_dim=16",
-    "--stem_batch_size=8",
-    "--stream_batch_size=8",
-    "--glam_batch_size=8",
-    "--strategy=one_device",
-    "--log_every=50",
-    "--picture_every=1000",
-]
+SETTINGS = TINY | {
+    "stream_encoder_weights": "stem",
+    "stem_batch_size": 8,
+    "stream_batch_size": 8,
+    "glam_batch_size": 8,
+    "strategy": "one_device",
+    "log_every": 50,
+    "picture_every": 1000,
+}
 USE_EXPORT = """
 import sys
 import tensorflow as tf
@@ -81,7 +66,8 @@ def run_commands(name: str, folder: Path, steps: int) -> None:
     from_shards = [f"--dataset={dataset}", f"--data_dir={shards}"]
     _run("mirrorgan_tf.check", *from_raw, f"--out={folder / 'check.png'}")
     _run("mirrorgan_tf.prepare", *from_raw, f"--out={shards}")
-    train = ["mirrorgan_tf.train", f"--workdir={workdir}", *SMALL]
+    flags = [f"--{name}={value}" for name, value in SETTINGS.items()]
+    train = ["mirrorgan_tf.train", f"--workdir={workdir}", *flags]
     for source, last_step in ((from_raw, steps // 2), (from_shards, steps)):
         _run(*train, *source, *(f"--{stage}_steps={last_step}" for stage in STAGES))
     _run(

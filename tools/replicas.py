@@ -20,30 +20,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from tests.tiny_settings import TINY  # noqa: E402  (found by the path above)
+
 CASES = ("devices=2", "devices=4", "workers=2", "workers=3")
 BATCHES = 20
 RELATIVE, ABSOLUTE = 1e-8, 1e-10
 # Two micro-batches of 4 replicas are equal.
-WORDS, ROWS, SIZES = 11, 24, (16,)
-SETTINGS = {
-    "max_words": 5,
-    "base_size": 16,
-    "scales": 1,
-    "generator_width": 4,
-    "residual_blocks": 1,
-    "discriminator_width": 2,
-    "noise_dim": 8,
-    "condition_dim": 8,
-    "embedding_dim": 8,
-    "words_dim": 8,
-    "image_encoder": "small",
-    "image_encoder_weights": "none",
-    "stream_encoder": "small",
-    "stream_encoder_weights": "none",
-    "small_width": 4,
-    "stream_embedding_dim": 8,
-    "stream_hidden_dim": 8,
-}
+WORDS, ROWS, SIZE, MAX_WORDS = 11, 24, 16, 6
 
 
 def batches(context):
@@ -52,14 +35,12 @@ def batches(context):
     import tensorflow as tf
 
     random = np.random.default_rng(0)
-    lengths = random.integers(0, 6, (BATCHES, ROWS), np.int32)
-    ids = random.integers(1, WORDS, (BATCHES, ROWS, 5), np.int32)
-    ids[np.arange(5) >= lengths[..., None]] = 0
+    lengths = random.integers(0, MAX_WORDS + 1, (BATCHES, ROWS), np.int32)
+    ids = random.integers(1, WORDS, (BATCHES, ROWS, MAX_WORDS), np.int32)
+    ids[np.arange(MAX_WORDS) >= lengths[..., None]] = 0
     dataset = tf.data.Dataset.from_tensor_slices(
         {
-            "images": tuple(
-                random.uniform(-1, 1, (BATCHES, ROWS, side, side, 3)) for side in SIZES
-            ),
+            "images": (random.uniform(-1, 1, (BATCHES, ROWS, SIZE, SIZE, 3)),),
             "caption_ids": ids[:, :, None],
             "caption_lengths": lengths[:, :, None],
             "text": {"ids": ids[:, :, None], "lengths": lengths[:, :, None]},
@@ -77,7 +58,7 @@ def batches(context):
     )
 
 
-# Rows of the result: a stage, and settings beside SETTINGS.
+# Rows of the result: a stage, and settings beside the tiny ones.
 RUNS = {
     "stem": ("stem", {}),
     "stream": ("stream", {}),
@@ -207,7 +188,7 @@ def train_once(out, strategy, devices, runs, steps):
         tf.config.list_physical_devices("CPU")[0],
         [tf.config.LogicalDeviceConfiguration()] * devices,
     )
-    config = Config.from_flags(**SETTINGS, strategy=strategy)
+    config = Config.from_flags(**TINY | {"scales": 1, "strategy": strategy})
     strategy = make_strategy(config)
     case, _ = Path(out).name.rsplit("-", 1)
     best = keep_best(strategy, Path(out).parent / f"{case}-best")

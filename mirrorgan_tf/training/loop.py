@@ -20,7 +20,7 @@ from mirrorgan_tf.training.distribution import (
     num_workers,
 )
 from mirrorgan_tf.training.memory import free_memory
-from mirrorgan_tf.training.progress import Callback, StageProgress, StageSummaries
+from mirrorgan_tf.training.progress import Callback, StageProgress
 from mirrorgan_tf.training.signals import StopSignals
 from mirrorgan_tf.training.stage import Observer, Stage
 
@@ -129,24 +129,17 @@ def run_stage(
         batch_size=batch_size,
         signals=signals or StopSignals(),
     )
-    summaries = StageSummaries(
-        workdir,
+    with StageProgress(
         stage.name,
+        workdir,
+        steps=steps,
+        batch_size=batch_size,
         writes=strategy.extended.should_save_summary,
         callbacks=callbacks,
-    )
-    try:
+    ) as progress:
         while start is not None:
-            with StageProgress(
-                stage.name,
-                summaries,
-                start=start,
-                steps=steps,
-                batch_size=batch_size,
-            ) as progress:
-                start = loop.run(start, make_dataset, progress)
-    finally:
-        summaries.close()
+            progress.start(start)
+            start = loop.run(start, make_dataset, progress)
 
 
 def _check_start(start, strategy, workdir):

@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -17,7 +16,6 @@ from mirrorgan_tf.training.stage import Observation
 __all__ = [
     "Callback",
     "StageProgress",
-    "StageSummaries",
     "warn_if_unwritable",
     "write_hyperparameters",
 ]
@@ -30,54 +28,99 @@ _TENSORBOARD_LOG = "TensorBoard's log"
 _TOTALS = ("generator", "total", "cross_entropy")
 
 
-class StageSummaries:
-    """TensorBoard's files, the folder of pictures and the callbacks of one stage.
+class StageProgress:
+    """Reports of one stage: log lines, TensorBoard, pictures and callbacks.
 
-    If they cannot be written, the training warns once and continues.
+    On a terminal one log line is rewritten. If TensorBoard's files or the pictures
+    can't be written, the training warns once and continues.
     """
 
     def __init__(
         self,
-        workdir: Path,
         stage: str,
+        workdir: Path,
         *,
-        writes: bool = True,
-        callbacks: Sequence[Callback] = (),
+        steps: int,
+        batch_size: int,
+        writes: bool,
+        callbacks: Sequence[Callback],
     ):
-        """Opens `logs/<stage>/`; if `writes` is False, nothing is written."""
+        """Opens `logs/<stage>/`; without `writes` there are no files."""
         self._stage = stage
+        self._batch_size = batch_size
         self._callbacks = callbacks
-        self._pictures = workdir / "pictures"
+        self._pictures = workdir / "pictures" if writes else None
         self._warned = set()
         self._writer = None
         if writes:
             folder = workdir / "logs" / stage
             with warn_if_unwritable(_TENSORBOARD_LOG, self._warned):
                 self._writer = tf.summary.create_file_writer(str(folder))
-        self._writes_pictures = writes
+        self._progress = Progress(
+            stage,
+            steps,
+            unit="steps",
+            speed_factor=batch_size,
+            speed_unit="images",
+            seconds_between_lines=0,
+        )
 
-    def write_scalars(self, values: dict[str, float], step: int) -> None:
-        """Adds numbers by name."""
+    def __enter__(self) -> "StageProgress":
+        return self
+
+    def __exit__(self, *error) -> None:
+        self._progress.__exit__(*error)
+        if self._writer is not None:
+            with warn_if_unwritable(_TENSORBOARD_LOG, self._warned):
+                self._writer.close()
+
+    def start(self, step: int) -> None:
+        """Begins after a number of steps, or begins again there after a rollback."""
+        self._progress.restart_clock(step)
+
+    def report(self, step: int, losses: dict[str, float]) -> None:
+        """Reports the means of the losses since the last report."""
+        # The line is cut at the width of the terminal: the totals come first.
+        first = {name: losses[name] for name in _TOTALS if name in losses}
+        self._progress.update(
+            step,
+            first | losses,
+            {
+                "stage": self._stage,
+                "step": step,
+                "steps": self._progress.total,
+                "losses": losses,
+            },
+        )
+        speed = self._progress.items_per_second * self._batch_size
+        self._write_scalars(losses | {"images_per_second": speed}, step)
+
+    def show(self, observation: Observation, step: int) -> None:
+        """Logs figures and saves pictures; the speed leaves out the time for them."""
+        figures, pictures = observation
+        self._write_scalars(figures, step)
+        if figures:
+            text = "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
+            fields = {"stage": self._stage, "step": step, "figures": figures}
+            logging.info("%s %d: %s", self._stage, step, text, extra={"fields": fields})
+        self._write_pictures(pictures, step)
+        self._progress.restart_clock(step)
+
+    def _write_scalars(self, values, step):
         for callback in self._callbacks:
             callback(self._stage, step, values)
         self._write(tf.summary.scalar, values, step)
 
-    def write_pictures(self, pictures: dict[str, np.ndarray], step: int) -> None:
-        """Adds pictures by name, and writes each as a PNG."""
+    def _write_pictures(self, pictures, step):
+        """Adds pictures (H, W, 3) to TensorBoard, and writes each as a PNG."""
         batches = {name: picture[None] for name, picture in pictures.items()}
         self._write(tf.summary.image, batches, step)
-        if not self._writes_pictures:
+        if self._pictures is None:
             return
         with warn_if_unwritable(self._pictures, self._warned):
             for name, picture in pictures.items():
                 path = self._pictures / f"{self._stage}_{name}_{step:06d}.png"
                 save_image(picture, path)
-
-    def close(self) -> None:
-        """Writes what is still in memory."""
-        if self._writer is not None:
-            with warn_if_unwritable(_TENSORBOARD_LOG, self._warned):
-                self._writer.close()
 
     def _write(self, add_summary, values, step):
         if self._writer is None:
@@ -92,7 +135,7 @@ class StageSummaries:
 
 @contextlib.contextmanager
 def warn_if_unwritable(target: str | Path, warned: set | None = None) -> Iterator[None]:
-    """Warns where `target` cannot be written, unless it is in `warned`."""
+    """Warns if `target` can't be written, once for all calls with the same `warned`."""
     warned = set() if warned is None else warned
     try:
         yield
@@ -119,65 +162,3 @@ def write_hyperparameters(config: Config, workdir: Path) -> None:
         with tf.summary.create_file_writer(str(folder)).as_default():
             # The dashboard counts a resumed training as the same trial.
             api.hparams(config.to_flags(), trial_id=str(workdir.resolve()))
-
-
-class StageProgress:
-    """Log lines of a stage, on a terminal a line that is rewritten, and TensorBoard."""
-
-    def __init__(
-        self,
-        stage: str,
-        summaries: StageSummaries,
-        *,
-        start: int,
-        steps: int,
-        batch_size: int,
-    ):
-        """Counts from step `start`, towards `steps`."""
-        self._stage = stage
-        self._summaries = summaries
-        self._batch_size = batch_size
-        self._progress = Progress(
-            stage,
-            steps,
-            done=start,
-            unit="steps",
-            speed_factor=batch_size,
-            speed_unit="images",
-            seconds_between_lines=0,
-        )
-
-    def __enter__(self) -> "StageProgress":
-        self._progress.__enter__()
-        return self
-
-    def __exit__(self, *error) -> None:
-        self._progress.__exit__(*error)
-
-    def report(self, step: int, losses: dict[str, float]) -> None:
-        """Reports the means of the losses since the last report."""
-        # The line is cut at the width of the terminal: the totals come first.
-        first = {name: losses[name] for name in _TOTALS if name in losses}
-        self._progress.update(
-            step,
-            first | losses,
-            {
-                "stage": self._stage,
-                "step": step,
-                "steps": self._progress.total,
-                "losses": losses,
-            },
-        )
-        speed = self._progress.items_per_second * self._batch_size
-        self._summaries.write_scalars(losses | {"images_per_second": speed}, step)
-
-    def show(self, observation: Observation, step: int) -> None:
-        """Logs figures and saves pictures; the speed leaves out the time for them."""
-        figures, pictures = observation
-        self._summaries.write_scalars(figures, step)
-        if figures:
-            text = "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
-            fields = {"stage": self._stage, "step": step, "figures": figures}
-            logging.info("%s %d: %s", self._stage, step, text, extra={"fields": fields})
-        self._summaries.write_pictures(pictures, step)
-        self._progress.restart_clock(step)

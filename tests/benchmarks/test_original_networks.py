@@ -62,7 +62,7 @@ def inputs(golden):
     ]
 
 
-def test_images(golden, generator, inputs):
+def test_images_match_the_golden_tensors(golden, generator, inputs):
     images, mu, log_var = generator(*inputs)
     theirs = golden["glam"]
     for i, image in enumerate(images):
@@ -71,7 +71,7 @@ def test_images(golden, generator, inputs):
     assert_close(log_var, theirs.take("eval/logvar"))
 
 
-def test_images_of_padded_captions(golden, generator, inputs):
+def test_images_of_padded_captions_match_the_golden_tensors(golden, generator, inputs):
     theirs = golden["glam"]
     images, *_ = generator(
         *(tensor[:1] for tensor in inputs), torch.tensor(theirs.take("masked/mask"))
@@ -80,7 +80,7 @@ def test_images_of_padded_captions(golden, generator, inputs):
         assert_close(image, theirs.take(f"masked/image{i}"))
 
 
-def test_errd(golden, discriminators):
+def test_discriminator_losses_match_the_golden_tensors(golden, discriminators):
     theirs = golden["adversarial"]
     sentence = torch.tensor(theirs.take("sentence"))
     for i, discriminator in enumerate(discriminators):
@@ -91,7 +91,9 @@ def test_errd(golden, discriminators):
         assert_close(loss, theirs.take(f"eval/errD{i}"))
 
 
-def test_errg_and_its_gradients(golden, generator, discriminators, inputs):
+def test_generator_losses_and_gradients_match_the_golden_tensors(
+    golden, generator, discriminators, inputs
+):
     theirs, captions = golden["adversarial"], golden["stream_decoder"]
     decoder = load(original_networks.Decoder(30, 12, 14), captions)
     lengths = torch.tensor(captions.take("lengths"))

@@ -26,7 +26,7 @@ def _images(size, seed=0):
     return random.uniform(-1, 1, (1, size, size, 3)).astype(np.float32)
 
 
-def test_small_is_trainable_and_averages_bigger_images():
+def test_backbone_small_is_trainable_and_averages_larger_images():
     backbone = build_backbone("small", width=2)
     regions, pooled = backbone(_images(64))
     assert regions.shape == (1, 8, 8, backbone.region_dim)
@@ -93,7 +93,7 @@ def test_resnet_gets_the_range_that_it_was_trained_on(
         ("resnet152_torchvision", "resnet152", 58_143_808),
     ],
 )
-def test_torchvisions_networks_have_its_number_of_parameters_and_keras_kernels(
+def test_torchvision_networks_have_the_published_number_of_parameters(
     name, theirs, count, full_size_backbone
 ):
     ours, theirs = full_size_backbone(name), full_size_backbone(theirs)

@@ -58,7 +58,7 @@ def test_translation_moves_by_up_to_an_eighth_of_the_side(side):
     np.testing.assert_array_equal(result, expected)
 
 
-def test_cutout_zeros_the_part_of_a_quarter_that_is_inside_the_image():
+def test_cutout_zeros_the_part_of_the_square_that_is_inside_the_image():
     images = np.ones((4, 16, 16, 3), np.float32)
     numbers = _numbers(4)
     numbers[:, 5] = [0.5, 0.0, 0.999, 0.5]

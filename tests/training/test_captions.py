@@ -33,7 +33,7 @@ def batch(tiny_config):
     }
 
 
-def test_captions_of_an_image_stand_together(batch):
+def test_captions_of_an_image_are_adjacent_rows(batch):
     assert captions_per_image(batch) == 3
     ids, lengths = batch["caption_ids"], batch["caption_lengths"]
     np.testing.assert_array_equal(all_captions(ids)[6:9], ids[2])
@@ -41,7 +41,7 @@ def test_captions_of_an_image_stand_together(batch):
     np.testing.assert_array_equal(first_captions({"ids": ids})["ids"], ids[:, 0])
 
 
-def test_encoder_text_is_made_of_strings_and_ids_with_one_row_per_caption(batch):
+def test_encoder_text_has_one_row_per_caption(batch):
     stem_batch = with_encoder_text(batch, Stem.text_inputs)
     assert "captions" not in stem_batch
     np.testing.assert_array_equal(stem_batch["text"]["ids"], batch["caption_ids"])

@@ -101,8 +101,8 @@ def test_missing_stage_is_an_error_that_names_the_stage(tmp_path):
         restore_part(tmp_path / "stem", {})
 
 
-def _saved(folder, *steps):
-    """Checkpoints of networks in which every weight equals the step."""
+def _save_steps(folder, *steps):
+    """Saves checkpoints of networks in which every weight equals the step."""
     networks = _networks(1)
     checkpoints = StageCheckpoints(folder, networks, keep=9)
     for step in steps:
@@ -132,7 +132,7 @@ def _damage(folder, how):
 def test_restore_falls_back_to_the_checkpoint_before_a_damaged_one(
     tmp_path, how, caplog
 ):
-    _saved(tmp_path, 3, 6)
+    _save_steps(tmp_path, 3, 6)
     _damage(tmp_path, how)
     networks = _networks(2)
     assert StageCheckpoints(tmp_path, networks, keep=9).restore() == 3
@@ -149,7 +149,7 @@ def test_restore_falls_back_to_the_checkpoint_before_a_damaged_one(
     [("ckpt-6.data-00000-of-00001", {3}), ("ckpt-6.index", {3, 6})],
 )
 def test_flipped_byte_never_loads_wrong_weights(tmp_path, name, steps):
-    _saved(tmp_path, 3, 6)
+    _save_steps(tmp_path, 3, 6)
     path = tmp_path / name
     content = path.read_bytes()
     networks = _networks(2)
@@ -167,7 +167,7 @@ def test_flipped_byte_never_loads_wrong_weights(tmp_path, name, steps):
 
 
 def test_error_instead_of_a_new_start_if_no_checkpoint_is_readable(tmp_path):
-    _saved(tmp_path, 3, 6)
+    _save_steps(tmp_path, 3, 6)
     for path in tmp_path.glob("*.data-*"):
         path.write_bytes(path.read_bytes()[:-1])
     for read in (
@@ -185,7 +185,7 @@ def test_error_instead_of_a_new_start_if_no_checkpoint_is_readable(tmp_path):
 
 @pytest.mark.parametrize("floatx", ["float64", "float16"])
 def test_error_about_another_floatx_says_the_checkpoint_is_intact(tmp_path, floatx):
-    _saved(tmp_path, 3)
+    _save_steps(tmp_path, 3)
     files = {path: path.read_bytes() for path in tmp_path.iterdir()}
     keras.config.set_floatx(floatx)
     keras.config.set_dtype_policy(floatx)
@@ -207,7 +207,7 @@ def test_error_about_another_floatx_says_the_checkpoint_is_intact(tmp_path, floa
 
 
 def test_git_lfs_pointer_in_place_of_a_checkpoint_is_named(tmp_path):
-    _saved(tmp_path, 3)
+    _save_steps(tmp_path, 3)
     (data,) = tmp_path.glob("*.data-*")
     data.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
     with pytest.raises(UserError, match="is a Git LFS pointer"):
@@ -215,14 +215,14 @@ def test_git_lfs_pointer_in_place_of_a_checkpoint_is_named(tmp_path):
 
 
 def test_newest_checkpoint_is_used_without_tensorflows_list_file(tmp_path):
-    _saved(tmp_path, 9, 10)
+    _save_steps(tmp_path, 9, 10)
     assert tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "ckpt-10")
     (tmp_path / "checkpoint").unlink()
     assert saved_step(tmp_path) == 10
 
 
 def test_save_replaces_an_unreadable_checkpoint(tmp_path):
-    _saved(tmp_path, 3, 6)
+    _save_steps(tmp_path, 3, 6)
     _damage(tmp_path, "short")
     checkpoints = StageCheckpoints(tmp_path, _networks(1), keep=2)
     checkpoints.step.assign(checkpoints.restore() + 1)
@@ -231,7 +231,7 @@ def test_save_replaces_an_unreadable_checkpoint(tmp_path):
 
 
 def test_order_of_checkpoints_does_not_depend_on_the_clock(tmp_path, monkeypatch):
-    checkpoints = _saved(tmp_path, 3, 6)
+    checkpoints = _save_steps(tmp_path, 3, 6)
     for path in tmp_path.glob("ckpt-6.*"):
         os.utime(path, (0, 0))
     monkeypatch.setattr(time, "time", lambda: 5.0)
@@ -243,7 +243,7 @@ def test_order_of_checkpoints_does_not_depend_on_the_clock(tmp_path, monkeypatch
 
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.99])
 def test_file_size_limit_leaves_the_checkpoint_before_intact(tmp_path, share):
-    checkpoints = _saved(tmp_path, 3)
+    checkpoints = _save_steps(tmp_path, 3)
     size = (tmp_path / "ckpt-3.data-00000-of-00001").stat().st_size
     checkpoints.step.assign(6)
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -127,7 +127,7 @@ def test_batch_size_that_replicas_do_not_divide_is_refused(two_replicas):
         distribution.check_batch_size("g", 4, one, micro_batches=4)
 
 
-def test_make_strategy_knows_each_name():
+def test_strategy_setting_chooses_the_number_of_replicas():
     devices = tf.config.list_logical_devices("CPU")
     mirrored = distribution.make_strategy(Config())
     assert mirrored.num_replicas_in_sync == len(devices) == 2

@@ -40,7 +40,7 @@ def deterministic_strategy(config):
 
 
 @pytest.mark.slow
-def test_each_stage_continues_with_the_bits_of_an_uninterrupted_one(
+def test_resumed_stages_end_with_the_bits_of_uninterrupted_ones(
     config, untraced, deterministic_strategy, tmp_path
 ):
     straight, interrupted = tmp_path / "straight", tmp_path / "interrupted"
@@ -71,7 +71,7 @@ def test_each_stage_continues_with_the_bits_of_an_uninterrupted_one(
 
 
 @pytest.mark.slow
-def test_killed_and_terminated_processes_end_with_the_bits_of_an_uninterrupted_one():
+def test_killed_and_resumed_process_ends_with_the_bits_of_an_uninterrupted_one():
     done = subprocess.run(
         [sys.executable, "tools/interruptions.py", "--count=2", "--stages=backbone"],
         cwd=ROOT,

@@ -272,7 +272,7 @@ def test_signal_finishes_the_step_saves_and_stops(tmp_path, number):
         np.testing.assert_array_equal(a, b)
 
 
-def test_signal_outside_a_stage_stops_at_once_as_does_the_second():
+def test_signal_outside_a_stage_raises_at_once():
     with StopSignals() as signals:
         with pytest.raises(Stopped):
             os.kill(os.getpid(), signal.SIGTERM)
