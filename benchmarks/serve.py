@@ -93,41 +93,6 @@ def measure(folder: Path) -> dict:
     return results
 
 
-def profile(folder: Path) -> tuple[float, list]:
-    """Share of the ops' time in convolutions and matmuls, and the ten longest ops.
-
-    From a trace of ten calls at batch 1, as TensorFlow's own profiler records it.
-    """
-    import collections
-
-    import tensorflow as tf
-    import tensorflow_text  # noqa: F401  (registers the tokenizer's op)
-    from tensorflow.tsl.profiler.protobuf import xplane_pb2
-
-    model = tf.saved_model.load(str(folder))
-    serve = model.signatures["serving_default"]
-    caption = tf.constant([_CAPTION])
-    serve(caption=caption)
-    with tempfile.TemporaryDirectory() as place:
-        with tf.profiler.experimental.Profile(place):
-            for _ in range(10):
-                serve(caption=caption)["image"].numpy()
-        (trace,) = Path(place).rglob("*.xplane.pb")
-        space = xplane_pb2.XSpace.FromString(trace.read_bytes())
-    times = collections.Counter()
-    for plane in space.planes:
-        for line in plane.lines:
-            for event in line.events:
-                # Ops are named "node:Op"; their callers and callees are not.
-                name = plane.event_metadata[event.metadata_id].name
-                node, _, kind = name.rpartition(":")
-                if node and kind.isidentifier() and ":" not in node:
-                    times[kind] += event.duration_ps
-    linear = sum(t for op, t in times.items() if "Conv" in op or "MatMul" in op)
-    whole = sum(times.values())
-    return linear / whole, [(op, t / whole) for op, t in times.most_common(10)]
-
-
 def compare(folder: Path) -> dict[str, tuple[float, int, float]]:
     """Errors of each variant's images against those of float32."""
     import numpy as np
@@ -224,10 +189,6 @@ def main() -> None:
         }
         errors = _in_a_process("compare", folder)
         alone = _in_a_process("alone", folder)
-        profiles = {
-            name: _in_a_process("profile", folder / name / "1")
-            for name in ("float32", "bfloat16")
-        }
     print(rates_table(in_a_process("benchmarks.rates", "json")))
     columns = [f"batch {batch}" for batch in _BATCHES]
     header = ["export", "MB", "cold load to first image"]
@@ -252,9 +213,6 @@ def main() -> None:
     for name, seconds in alone.items():
         ratio = _ORIGINAL_S / seconds
         print(f"{name}: {1e3 * seconds:.0f} ms, {ratio:.2f} times as fast.")
-    for name, (share, longest) in profiles.items():
-        print(f"\nIn convolutions and matmuls, {name} at batch 1: {share:.0%}.")
-        print("Longest: " + ", ".join(f"{op} {part:.1%}" for op, part in longest))
 
 
 def _in_a_process(job, folder):
@@ -272,7 +230,6 @@ if __name__ == "__main__":
             "measure": measure,
             "compare": compare,
             "alone": generator_alone,
-            "profile": profile,
         }
         result = jobs[sys.argv[1]](Path(sys.argv[2]))
         print(json.dumps(result, default=float))

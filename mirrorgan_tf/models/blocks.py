@@ -102,10 +102,6 @@ class GLU(layers.Layer):
         # In half precision TensorFlow's sigmoid takes twice as long as in float32.
         return values * ops.cast(ops.sigmoid(full_precision(gate)), gate.dtype)
 
-    def compute_output_shape(self, input_shape):
-        """Half the channels."""
-        return (*input_shape[:-1], input_shape[-1] // 2)
-
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
 class UpBlock(Block):

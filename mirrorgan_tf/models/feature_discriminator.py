@@ -86,6 +86,9 @@ class MapDiscriminator(ConditionalDiscriminator):
         """A feature map (B, side, side, any) to features."""
         return self.blocks
 
+    def get_config(self):
+        return super().get_config() | {"side": self.side}
+
 
 @keras.saving.register_keras_serializable(package="mirrorgan_tf")
 class FeatureDiscriminator(ConditionalDiscriminator):

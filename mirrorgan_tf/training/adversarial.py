@@ -117,7 +117,7 @@ def lazy_r1(
     variables = discriminator.trainable_variables
 
     def skip():
-        return tf.zeros([]), [
+        return tf.zeros([], variables[0].dtype), [
             tf.zeros(variable.shape, variable.dtype) for variable in variables
         ]
 

@@ -1,7 +1,7 @@
 """Keeps the weights with the best validation figure, and detects the lack of progress.
 
-Of several workers all decide by the first one's figures: their own differ by rounding,
-and a worker that stopped alone would leave the others waiting for it.
+With several workers all decide by the first one's figures: their own differ by
+rounding, and if one worker stopped alone, the others would wait for it.
 """
 
 import json
@@ -37,7 +37,7 @@ class BestWeights:
         every: int,
         patience: int,
     ):
-        """Reads what `folder` holds; every worker calls it in the strategy's scope.
+        """Reads the record in `folder`; every worker calls it in the strategy's scope.
 
         Args:
             folder: of this stage's best weights.
@@ -80,7 +80,7 @@ class BestWeights:
         """Loads the best weights into the stage; every worker calls it."""
         if self._record is None:
             return
-        # The first worker has written them once all have come here.
+        # A barrier: the first worker has written them when it ends.
         self._agree(0)
         self._checkpoints.restore()
         logging.info(
@@ -107,9 +107,10 @@ class BestWeights:
             return None
         try:
             record = json.loads(read_bytes(path))
-            return {"step": int(record["step"]), self._figure: record[self._figure]}
+            value = float(record[self._figure])
+            return {"step": int(record["step"]), self._figure: value}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
-                f"{path}: cannot be read ({error}); move {self._folder} away, then "
-                "the best weights are those from now on"
+                f"{path}: cannot be read ({error}); move {self._folder} away: then the "
+                "best weights are chosen from the steps that follow"
             ) from None

@@ -293,10 +293,15 @@ class _Loop:
         allowed = run.max_rollbacks if run.on_nan == "rollback" else 0
         if used >= allowed:
             after = f" after {used} rollback(s)" if used else ""
+            hint = (
+                "raise --max_rollbacks"
+                if run.on_nan == "rollback"
+                else "give --on_nan=rollback"
+            )
             raise UserError(
                 f"{self.stage.name}: {error}{after}; the last checkpoint is intact: "
-                "lower the learning rate or change --seed in a new --workdir, or give "
-                "--on_nan=rollback"
+                "lower the learning rate or change --seed in a new --workdir, or "
+                f"{hint}"
             )
         start = self.checkpoints.restore()
         self.checkpoints.rollbacks.assign(used + 1)

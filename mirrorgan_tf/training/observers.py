@@ -40,7 +40,6 @@ __all__ = [
 
 _GRID_IMAGES = 16
 _MAX_ATTENTION_WORDS = 15
-_FIRST_SEED = 0
 
 
 def save_data_picture(batch: dict, workdir: Path) -> Path | None:
@@ -159,20 +158,20 @@ class StreamObserver(Observer):
         def caption():
             features = stream.encoder(batch["images"][-1])
             own, others = (
-                # The share of one replica is all: this runs outside the strategy.
+                # Outside the strategy the share of the one replica is the mean.
                 mean_word_loss(
-                    stream.decoder(of_images, ids), ids, lengths, mean=global_mean
+                    stream.decoder(image_features, ids), ids, lengths, mean=global_mean
                 )
-                for of_images in (features, tf.roll(features, 1, axis=0))
+                for image_features in (features, tf.roll(features, 1, axis=0))
             )
             return own, others, greedy(stream.decoder, features, tokenizer.max_words)
 
         self._caption = caption
 
     def __call__(self) -> Observation:
-        """Cross entropy of own and of other images' captions; images captioned.
+        """Cross entropies given the right and given another image, and captions.
 
-        The difference of the two is due to the image.
+        Their difference shows how much STREAM learns from the image.
         """
         own, others, caption_ids = self._caption()
         picture = caption_grid(
@@ -197,7 +196,7 @@ class GlamObserver(Observer):
         captions = batch["captions"][:_GRID_IMAGES, 0]
         self._captions = _texts(captions)
         text_to_image = TextToImage(tokenizer, stage.stem, stage.glam_ema, stage.stream)
-        seeds = tf.range(len(self._captions), dtype=tf.int64) + _FIRST_SEED
+        seeds = tf.range(len(self._captions), dtype=tf.int64)
 
         @tf.function(autograph=False)
         def generate():
@@ -211,7 +210,7 @@ class GlamObserver(Observer):
         self._generate = generate
 
     def __call__(self) -> Observation:
-        """Grid with redescriptions, all scales of four, attention of one."""
+        """Samples with redescriptions, all scales of four, the attention of one."""
         outputs = self._generate()
         images = [scale.numpy() for scale in outputs["images"]]
         redescriptions = _texts(outputs["redescription"])

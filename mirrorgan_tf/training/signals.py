@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 
 from absl import logging
@@ -17,7 +18,7 @@ class Stopped(KeyboardInterrupt):
 
 
 class StopSignals:
-    """Context in which the first signal requests a stop; the second kills at once.
+    """Context in which the first signal requests a stop and the second kills at once.
 
     Outside `deferred` there is no progress to lose: there the first signal raises
     `Stopped` immediately.
@@ -29,8 +30,10 @@ class StopSignals:
         self._before = {}
 
     def __enter__(self) -> "StopSignals":
-        for number in _SIGNALS:
-            self._before[number] = signal.signal(number, self._handle)
+        # Python allows only the main thread to set handlers.
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                self._before[number] = signal.signal(number, self._handle)
         self._hook_before = sys.unraisablehook
         sys.unraisablehook = self._ignore_unraisable_stop
         return self
@@ -54,14 +57,14 @@ class StopSignals:
             raise Stopped
 
     def _ignore_unraisable_stop(self, unraisable):
-        # Python discards exceptions in callbacks of its memory management. `Stopped`
+        # Python discards exceptions that destructors raise, and prints them. `Stopped`
         # needs no message: the next `deferred` raises it again.
         if not isinstance(unraisable.exc_value, Stopped):
             self._hook_before(unraisable)
 
     def _handle(self, number, _frame):
         for other in _SIGNALS:
-            # Without a Python handler, which would wait for TensorFlow's step to end.
+            # A Python handler would run only after TensorFlow's step.
             signal.signal(other, signal.SIG_DFL)
         self.requested = True
         name = signal.Signals(number).name

@@ -128,11 +128,13 @@ def test_lazy_r1_has_the_gradients_of_r1_within_the_loss():
         np.testing.assert_allclose(lazy, 2 * (with_r1 - without), rtol=0, atol=1e-9)
 
 
-def _losses_and_gradients(strategy):
-    """Of a discriminator of images of the same random weights, by name."""
+def _losses_and_gradients(strategy, *, lazy):
+    """Losses of a discriminator with fixed weights, and their gradients, by name."""
     keras.utils.set_random_seed(0)
     with strategy.scope():
-        discriminator = Discriminator(16, width=2, spectral_norm=True, dtype="float64")
+        discriminator = Discriminator(
+            16, width=2, spectral_norm=True, normalized=not lazy, dtype="float64"
+        )
         discriminator.build((None, 16, 16, 3), (None, 5))
     variables = discriminator.trainable_variables
     inputs = normal(4, 16, 16, 3), normal(4, 16, 16, 3, seed=1), normal(4, 5)
@@ -141,17 +143,24 @@ def _losses_and_gradients(strategy):
     def step(replica):
         share = slice(replica * rows, (replica + 1) * rows)
         real, fake, sentence = (tf.constant(x[share], tf.float64) for x in inputs)
-        with tf.GradientTape() as tape:
-            losses, total = discriminator_loss(
-                discriminator,
-                real,
-                fake,
-                sentence,
-                *next_example(sentence),
-                settings=LossSettings(r1_weight=10.0),
-                training=True,
+        settings = LossSettings(r1_weight=10.0, r1_every=2 if lazy else 1)
+        if lazy:
+            r1, gradients = lazy_r1(
+                discriminator, real, sentence, settings=settings, step=tf.constant(4)
             )
-        gradients = tape.gradient(total, variables)
+            losses = {"r1": r1}
+        else:
+            with tf.GradientTape() as tape:
+                losses, total = discriminator_loss(
+                    discriminator,
+                    real,
+                    fake,
+                    sentence,
+                    *next_example(sentence),
+                    settings=settings,
+                    training=True,
+                )
+            gradients = tape.gradient(total, variables)
         return losses | {
             f"{variable.name} {i}": gradient
             for i, (variable, gradient) in enumerate(
@@ -172,9 +181,10 @@ def _losses_and_gradients(strategy):
     }
 
 
-def test_one_and_two_replicas_have_equal_gradients_of_r1_in_float64(two_replicas):
-    expected = _losses_and_gradients(tf.distribute.get_strategy())
-    results = _losses_and_gradients(two_replicas)
+@pytest.mark.parametrize("lazy", [False, True])
+def test_one_and_two_replicas_have_equal_gradients_of_r1_in_float64(lazy, two_replicas):
+    expected = _losses_and_gradients(tf.distribute.get_strategy(), lazy=lazy)
+    results = _losses_and_gradients(two_replicas, lazy=lazy)
     assert results.keys() == expected.keys() and len(expected) > 10
     for name, value in expected.items():
         assert value.dtype == "float64", name

@@ -1,6 +1,7 @@
 import os
 import signal
 import sys
+import threading
 
 import keras
 import numpy as np
@@ -205,7 +206,7 @@ def test_pictures_and_event_files_are_written(tmp_path):
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
-        ("loss", "line: loss square is not finite at step 7;"),
+        ("loss", "line: loss square is not finite at step 7;.*--on_nan=rollback"),
         ("weights", "line: model not finite at step 8;"),
     ],
 )
@@ -245,7 +246,8 @@ def test_rollback_before_the_first_checkpoint_restarts_the_stage(tmp_path):
 
 
 def test_training_stops_after_max_rollbacks(tmp_path):
-    with pytest.raises(UserError, match=r"at step 7 after 2 rollback\(s\);"):
+    message = r"at step 7 after 2 rollback\(s\);.* or raise --max_rollbacks"
+    with pytest.raises(UserError, match=message):
         _run(Line(_from_step(6)), tmp_path, 20, on_nan="rollback", max_rollbacks=2)
     assert saved_step(tmp_path / "line") == 4
 
@@ -302,6 +304,31 @@ def test_step_is_traced_once():
         train_step(batches)
     assert stage.traces == train_step.experimental_get_tracing_count() == 1
     assert step.numpy() == 5
+
+
+def test_stop_signals_can_be_entered_outside_the_main_thread():
+    errors = []
+
+    def enter():
+        try:
+            with StopSignals() as signals, signals.deferred():
+                pass
+        except ValueError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert not errors
+
+
+def test_broken_record_of_the_best_weights_is_refused(tmp_path):
+    first = Line()
+    _run(first, tmp_path, 5, observers=[Errors(first, [9.0, 1.0])])
+    record = tmp_path / "line" / "best" / "best.json"
+    record.write_text('{"step": 5, "error": "low"}')
+    with pytest.raises(UserError, match="best.json: cannot be read .*'low'"):
+        _run(first, tmp_path, 10, observers=[Errors(first, [9.0, 1.0])])
 
 
 def test_stop_in_a_destructor_is_raised_at_the_next_stage(monkeypatch):

@@ -71,16 +71,6 @@ STAGES = {
     "stem": (_stem_stage, {}),
     "stream": (_stream_stage, {"stream_gradient_clip": 0.1}),
     "glam": (_glam_stage, {}),
-    # One scale: second derivatives take long to trace.
-    "glam with R1": (
-        _glam_stage,
-        {
-            "scales": 1,
-            "r1_weight": 10.0,
-            "r1_every": 2,
-            "discriminator_normalization": False,
-        },
-    ),
 }
 # The most collectives in a step of one of two replicas. Batch norms are called 16 times
 # (6 in the generator, 5 in the discriminators, twice), each with one collective for the
