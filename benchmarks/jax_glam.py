@@ -243,19 +243,19 @@ class JaxGlam:
         cost = ADVERSARIAL_LOSSES[config.losses.adversarial_loss].generator
         _, shifts = self._shifts(batch)
         inputs = self._discriminator_inputs(frozen, outputs["images"], shifts)
-        for discriminator, values, (name, of_images) in zip(
+        for discriminator, values, (name, image_inputs) in zip(
             self._discriminators, discriminators, inputs, strict=True
         ):
             scope = scope_with_values(
                 discriminator, values["weights"], values["statistics"]
             )
             with scope:
-                features = discriminator.features(of_images, training=True)
-                alone = discriminator.unconditional(features, training=True)
-                joint = discriminator.conditional(
+                features = discriminator.features(image_inputs, training=True)
+                unconditional = discriminator.unconditional(features, training=True)
+                conditional = discriminator.conditional(
                     features, batch["sentence"], training=True
                 )
-            loss = ops.mean(cost(alone)) + ops.mean(cost(joint))
+            loss = ops.mean(cost(unconditional)) + ops.mean(cost(conditional))
             losses[f"adversarial_{name}"] = loss
             if name.startswith("features"):
                 loss *= config.losses.feature_discriminator_weight
@@ -345,31 +345,35 @@ def _discriminator_loss(
                 batches=2,
                 training=True,
             )
-            alone = discriminator.unconditional(features, training=True)
-            joint = discriminator.conditional(
+            unconditional = discriminator.unconditional(features, training=True)
+            conditional = discriminator.conditional(
                 features,
                 ops.concatenate([sentence, sentence, wrong]),
                 batches=3,
                 training=True,
             )
-        return (alone, joint), _statistics(discriminator, scope)
+        return (unconditional, conditional), _statistics(discriminator, scope)
 
     losses = {}
     if r1_weight:
-        (alone, joint), pull_back, statistics = jax.vjp(logits, real, has_aux=True)
-        zeros = ops.zeros_like(alone), ops.zeros_like(joint)
-        own = len(alone) // 2
-        (alone_gradient,) = pull_back((zeros[0].at[:own].set(1.0), zeros[1]))
-        (joint_gradient,) = pull_back((zeros[0], zeros[1].at[:own].set(1.0)))
-        losses["r1"] = ops.mean(r1_penalty(alone_gradient) + r1_penalty(joint_gradient))
+        (unconditional, conditional), pull_back, statistics = jax.vjp(
+            logits, real, has_aux=True
+        )
+        zeros = ops.zeros_like(unconditional), ops.zeros_like(conditional)
+        own = len(unconditional) // 2
+        (unconditional_gradient,) = pull_back((zeros[0].at[:own].set(1.0), zeros[1]))
+        (conditional_gradient,) = pull_back((zeros[0], zeros[1].at[:own].set(1.0)))
+        losses["r1"] = ops.mean(
+            r1_penalty(unconditional_gradient) + r1_penalty(conditional_gradient)
+        )
     else:
-        (alone, joint), statistics = logits(real)
-    real_alone, fake_alone = ops.split(alone, 2)
-    real_joint, fake_joint, wrong_joint = ops.split(joint, 3)
+        (unconditional, conditional), statistics = logits(real)
+    real_logits, fake_logits = ops.split(unconditional, 2)
+    real_matching, fake_matching, mismatching = ops.split(conditional, 3)
     # The last image has no next one's sentence.
-    wrong_joint = wrong_joint[:-1]
-    fakes = (fake_alone, fake_joint, wrong_joint)
-    loss = (ops.mean(cost.real(real_alone)) + ops.mean(cost.real(real_joint))) / 2
+    mismatching = mismatching[:-1]
+    fakes = (fake_logits, fake_matching, mismatching)
+    loss = (ops.mean(cost.real(real_logits)) + ops.mean(cost.real(real_matching))) / 2
     loss += sum(ops.mean(cost.fake(logits)) for logits in fakes) / 3
     losses["discriminator"] = loss
     if r1_weight:

@@ -79,8 +79,8 @@ class _Attention(nn.Module):
         attention = scores.softmax(dim=2).transpose(1, 2).contiguous()
         context = torch.bmm(words, attention).view(batch, channels, height, width)
         value = self.linear(s_ca)[:, :, None, None].repeat(1, 1, height, width)
-        of_sentence = value * self.conv_sentence_vis(x * value).softmax(dim=1)
-        return context, of_sentence
+        sentence_context = value * self.conv_sentence_vis(x * value).softmax(dim=1)
+        return context, sentence_context
 
 
 class _Residual(nn.Module):

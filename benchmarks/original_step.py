@@ -39,11 +39,11 @@ def errd(discriminator, real, fake, sentence):
         sentence: (B, D).
     """
     real, fake = discriminator(real), discriminator(fake.detach())
-    together, alone = discriminator.COND_DNET, discriminator.UNCOND_DNET
-    wrong = together(real[:-1], sentence[1:])
-    of_real = _cost(alone(real), 1) + _cost(together(real, sentence), 1)
-    of_fake = _cost(alone(fake), 0) + _cost(together(fake, sentence), 0)
-    return of_real / 2 + (of_fake + _cost(wrong, 0)) / 3
+    conditional, unconditional = discriminator.COND_DNET, discriminator.UNCOND_DNET
+    wrong = conditional(real[:-1], sentence[1:])
+    real_loss = _cost(unconditional(real), 1) + _cost(conditional(real, sentence), 1)
+    fake_loss = _cost(unconditional(fake), 0) + _cost(conditional(fake, sentence), 0)
+    return real_loss / 2 + (fake_loss + _cost(wrong, 0)) / 3
 
 
 def _cost(probability, target):

@@ -124,7 +124,7 @@ def run_errors(workdir: str) -> None:
 
     run = open_workdir(workdir)
     captions = open_dataset(run.config)["val"].captions[:_ERROR_CAPTIONS]
-    captions = [of_image[0] for of_image in captions]
+    captions = [texts[0] for texts in captions]
 
     def images(**options):
         served = ServedModel(run.tokenizer, run.stem, run.glam, **options)

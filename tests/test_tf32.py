@@ -55,14 +55,14 @@ def test_training_uses_tf32_as_its_setting_says(on, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("of_run", "arguments", "expected"),
+    ("run_tf32", "arguments", "expected"),
     [(True, [], True), (False, [], False), (False, ["--tf32"], True)],
 )
 def test_generate_uses_tf32_as_the_training_unless_a_flag_is_given(
-    of_run, arguments, expected, monkeypatch, parsed_flags
+    run_tf32, arguments, expected, monkeypatch, parsed_flags
 ):
     use_tf32(not expected)
-    config = Config.from_flags(tf32=of_run)
+    config = Config.from_flags(tf32=run_tf32)
     monkeypatch.setattr(workdir, "open_workdir", lambda path: _Model(config))
     parsed_flags(generate, "--workdir=run", "--captions=a", *arguments)
     with pytest.raises(ComputationReached):
@@ -95,14 +95,14 @@ def test_demo_uses_tf32_as_its_flag_says(on, monkeypatch, parsed_flags):
 
 
 @pytest.mark.parametrize(
-    ("of_run", "flag", "expected"),
+    ("run_tf32", "flag", "expected"),
     [(True, None, True), (False, None, False), (True, False, False)],
 )
 def test_evaluate_uses_tf32_as_the_training_unless_a_flag_is_given(
-    of_run, flag, expected, monkeypatch
+    run_tf32, flag, expected, monkeypatch
 ):
     use_tf32(not expected)
-    run = types.SimpleNamespace(config=Config.from_flags(tf32=of_run))
+    run = types.SimpleNamespace(config=Config.from_flags(tf32=run_tf32))
     monkeypatch.setattr(workdir, "open_workdir", lambda path: run)
     monkeypatch.setattr(sources, "open_dataset", _stop)
     values = flags.FlagValues()

@@ -263,10 +263,10 @@ def _check_tf_config():
 def _example_random(stateless_random, shape, seed):
     context = tf.distribute.get_replica_context()
     batch, *rest = shape
-    of_all = stateless_random([batch * context.num_replicas_in_sync, *rest], seed)
+    all_numbers = stateless_random([batch * context.num_replicas_in_sync, *rest], seed)
     if context.num_replicas_in_sync == 1:
-        return of_all
-    return tf.ensure_shape(tf.gather(of_all, _rows(batch)), shape)
+        return all_numbers
+    return tf.ensure_shape(tf.gather(all_numbers, _rows(batch)), shape)
 
 
 def _rows(batch):

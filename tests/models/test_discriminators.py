@@ -11,18 +11,18 @@ from tests.conftest import normal
 def test_features_have_the_same_shape_for_every_image_size(size):
     discriminator = Discriminator(size, width=1)
     images, sentence = normal(2, size, size, 3), normal(2, 5)
-    alone, joint = discriminator(images, sentence)
-    assert alone.shape == joint.shape == (2,)
+    unconditional, conditional = discriminator(images, sentence)
+    assert unconditional.shape == conditional.shape == (2,)
     assert discriminator.features(images).shape == (2, 4, 4, 8)
 
 
 def test_sentence_changes_only_the_conditional_logits():
     discriminator = Discriminator(16, width=2)
     images = normal(2, 16, 16, 3)
-    alone, joint = discriminator(images, normal(2, 5))
-    same_alone, other_joint = discriminator(images, normal(2, 5, seed=1))
-    np.testing.assert_array_equal(alone, same_alone)
-    assert np.abs(joint - other_joint).min() > 1e-6
+    unconditional, conditional = discriminator(images, normal(2, 5))
+    same_unconditional, other_conditional = discriminator(images, normal(2, 5, seed=1))
+    np.testing.assert_array_equal(unconditional, same_unconditional)
+    assert np.abs(conditional - other_conditional).min() > 1e-6
 
 
 def test_batches_in_one_call_are_normalised_separately():
@@ -34,12 +34,12 @@ def test_batches_in_one_call_are_normalised_separately():
         discriminator(images, sentence)
     apart.set_weights(together.get_weights())
     features = together.features(images, batches=2, training=True)
-    joint = together.conditional(features, sentence, batches=2, training=True)
+    conditional = together.conditional(features, sentence, batches=2, training=True)
     for rows in (slice(3), slice(3, 6)):
         expected = apart.features(images[rows], training=True)
         np.testing.assert_allclose(features[rows], expected, atol=1e-5)
         expected = apart.conditional(expected, sentence[rows], training=True)
-        np.testing.assert_allclose(joint[rows], expected, atol=1e-5)
+        np.testing.assert_allclose(conditional[rows], expected, atol=1e-5)
     # The first batch moves the averages, then the second.
     for value, expected in zip(
         together.get_weights(), apart.get_weights(), strict=True

@@ -26,10 +26,10 @@ def _maps(shapes, batch=3, dtype=np.float32):
 def test_one_logit_for_each_map(shapes):
     discriminator = FeatureDiscriminator(shapes, width=2)
     sentence = tf.random.stateless_normal((3, 8), (1, 2))
-    alone, joint = discriminator(_maps(shapes), sentence)
-    assert alone.shape == joint.shape == (3, len(shapes))
+    unconditional, conditional = discriminator(_maps(shapes), sentence)
+    assert unconditional.shape == conditional.shape == (3, len(shapes))
     _, other = discriminator(_maps(shapes), -sentence)
-    assert np.abs(joint - other).max() > 1e-6
+    assert np.abs(conditional - other).max() > 1e-6
 
 
 @pytest.mark.parametrize(
@@ -69,8 +69,8 @@ def test_gradient_of_penalty_matches_finite_differences():
     def penalty():
         with tf.GradientTape() as tape:
             tape.watch(maps)
-            alone, joint = discriminator(maps, sentence)
-            total = tf.reduce_sum(alone) + tf.reduce_sum(joint)
+            unconditional, conditional = discriminator(maps, sentence)
+            total = tf.reduce_sum(unconditional) + tf.reduce_sum(conditional)
         return tf.reduce_sum(r1_penalty(tape.gradient(total, maps)))
 
     weight = discriminator.discriminators[0].blocks[0].conv.kernel

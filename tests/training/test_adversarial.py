@@ -29,10 +29,12 @@ class Linear:
         return tf.einsum("byxc,yxc->b", features, self.alone)
 
     def conditional(self, features, sentence, batches=1, training=False):
-        of_image = tf.einsum("byxc,yxc->b", features, self.joint)
+        image_logits = tf.einsum("byxc,yxc->b", features, self.joint)
         # The logits of real images are needed twice: the wrong sentences come last.
-        of_image = tf.concat([of_image, of_image[: len(sentence) - len(features)]], 0)
-        return of_image + tf.linalg.matvec(sentence, self.sentence)
+        image_logits = tf.concat(
+            [image_logits, image_logits[: len(sentence) - len(features)]], 0
+        )
+        return image_logits + tf.linalg.matvec(sentence, self.sentence)
 
 
 def _losses(r1_weight):

@@ -326,10 +326,10 @@ def test_backbone_takes_labels_by_row_of_the_index(tiny_config):
     expected = 0.0
     for label, count in (("color", 3), ("size", 2)):
         values = logits[label].numpy()
-        of_label = values[np.arange(8), batch["index"] % count]
+        label_logits = values[np.arange(8), batch["index"] % count]
         # A tenth of the probability is shared among all values.
-        of_label = 0.9 * of_label + 0.1 * values.mean(axis=1)
-        expected += np.mean(np.log(np.exp(values).sum(axis=1)) - of_label)
+        label_logits = 0.9 * label_logits + 0.1 * values.mean(axis=1)
+        expected += np.mean(np.log(np.exp(values).sum(axis=1)) - label_logits)
     np.testing.assert_allclose(loss, expected, rtol=1e-4)
 
 
