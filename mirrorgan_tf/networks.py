@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from mirrorgan_tf.config import Config
+from mirrorgan_tf.config.groups import NAMED_WEIGHTS
 from mirrorgan_tf.downloads import check_weights_file
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.models.backbones import BACKBONES
@@ -206,7 +207,7 @@ def build_feature_discriminators(
 def _weights_errors(flag: str, weights: str) -> Iterator[None]:
     """Turns weights that can't be loaded into a UserError that names the flag."""
     try:
-        if weights not in ("none", "imagenet", "backbone", "stem"):
+        if weights not in NAMED_WEIGHTS:
             check_weights_file(weights)
         yield
     except (UserError, ValueError) as error:

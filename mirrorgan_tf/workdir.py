@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mirrorgan_tf.config import STAGES, Config
 from mirrorgan_tf.config.config_flags import read_config, write_config
+from mirrorgan_tf.config.groups import NAMED_WEIGHTS
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import locked_folder
 from mirrorgan_tf.mirrorgan import MirrorGAN
@@ -83,7 +84,7 @@ def _with_absolute_paths(config):
         ("image_encoder_weights", config.encoders.image_encoder_weights),
         ("stream_encoder_weights", config.encoders.stream_encoder_weights),
     ):
-        if weights not in ("imagenet", "none", "backbone", "stem"):
+        if weights not in NAMED_WEIGHTS:
             paths[name] = weights
     absolute = {name: os.path.abspath(path) for name, path in paths.items() if path}
     return config.replace(**absolute)

@@ -14,11 +14,14 @@ __all__ = [
     "GeneratorSettings",
     "KERNELS",
     "LossSettings",
+    "NAMED_WEIGHTS",
     "TextSettings",
 ]
 
 AUGMENTATIONS = ("color", "translation", "cutout")
 KERNELS = ("auto", "reference")
+# Values of --image_encoder_weights and --stream_encoder_weights that name no file.
+NAMED_WEIGHTS = ("imagenet", "none", "backbone", "stem")
 
 
 @dataclasses.dataclass(frozen=True)
