@@ -72,7 +72,7 @@ class JaxGlam:
         self._feature_discriminators = feature_discriminators or []
         self._discriminators = [*discriminators, *self._feature_discriminators]
         for mean, value in zip(glam_ema.variables, glam.variables, strict=True):
-            # Else both would be one buffer, which can be donated but once.
+            # A copy: JAX can donate a buffer only once.
             mean.assign(ops.copy(value.value))
         self._generator_optimizer = _adam(
             config.glam.generator_learning_rate, glam, config
@@ -95,7 +95,7 @@ class JaxGlam:
             self.frozen += image_encoder.variables
 
     def values(self) -> tuple[dict, list]:
-        """Those of the variables in `trained` and in `frozen`."""
+        """Values of the variables in `trained` and in `frozen`."""
         return jax.tree.map(lambda each: each.value, (self.trained, self.frozen))
 
     def step(self, trained: dict, frozen: list, batch: dict) -> tuple[dict, dict]:
@@ -106,11 +106,12 @@ class JaxGlam:
             frozen: likewise.
             batch: `images`, one (B, s, s, 3) a scale, `ids` (B, L), `lengths` (B,),
                 `noise` (B, noise_dim), `condition_noise` (B, condition_dim), and
-                `class_ids` (B,) where the DAMSM loss is asked for, `shift_numbers`
-                (B, 2, 2) where frozen networks see moved images.
+                `class_ids` (B,) if the DAMSM loss is used, `shift_numbers` (B, 2, 2)
+                if images are shifted for the frozen networks.
 
         Returns:
-            trained, moved, and the losses as `GlamStage.step` names them.
+            The new values of `trained`, and the losses by the names of
+            `GlamStage.step`.
         """
         frozen = list(zip(self.frozen, frozen, strict=True))
         with keras.StatelessScope(state_mapping=frozen):
@@ -311,9 +312,10 @@ def damsm_loss(config, regions, code, batch, sentence=None):
 
 
 def build_compiled(make: Callable[[], Any]) -> Any:
-    """What `make()` builds (a `JaxGlam`, say); one program initialises all variables.
+    """Builds an object such as `JaxGlam`; one program initialises all its variables.
 
-    Op by op JAX compiles each shape on its own, for longer than a step's compilation.
+    JAX would otherwise compile a program for each operation and shape, which takes
+    longer than the compilation of a step.
     """
     built = []
 
@@ -415,5 +417,5 @@ def scope_with_values(model, weights, statistics):
 
 
 def _statistics(model, scope):
-    """As they are at the scope's end."""
+    """Values of the non-trainable variables at the end of a scope."""
     return [scope.get_current_value(each) for each in model.non_trainable_variables]

@@ -127,7 +127,7 @@ def _resident_gib():
 
 
 def _start(job, folder, *arguments, cores):
-    """One job in a process of its own, which sees these cores only."""
+    """Starts a job in a new process that runs on these cores only."""
     command = [sys.executable, "-m", "benchmarks.pipeline", job, str(folder)]
     return subprocess.Popen(
         [*command, *map(str, arguments)],

@@ -1,4 +1,4 @@
-"""Measuring in a process of its own, apart from other memory and caches."""
+"""Measurements in new processes, which share no memory and caches."""
 
 import json
 import subprocess

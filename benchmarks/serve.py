@@ -178,7 +178,7 @@ def generator_alone(folder: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    """Exports, measures each variant in a process of its own, prints."""
+    """Exports, measures each variant in a new process, and prints."""
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         _in_a_process("export", folder)

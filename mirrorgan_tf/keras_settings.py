@@ -68,7 +68,7 @@ def _start():
     """
     _prepare_environment()
     if os.environ[_LOG_LEVEL] == "0":
-        # The user wants to read them.
+        # The user has asked for all messages.
         _import_keras()
         return None
     with native_messages_collected() as messages:

@@ -12,8 +12,8 @@ import tensorflow as tf
 from tests.tiny_settings import TINY
 
 ROOT = Path(__file__).parents[1]
-# Python; its arguments follow. Background jobs of shells begin with SIGINT ignored, and
-# their processes would inherit that.
+# Runs Python with the arguments that follow. Restores the default of SIGINT, since shells
+# start background jobs, and thereby these tests, with SIGINT ignored.
 PYTHON_WITH_SIGINT = [
     sys.executable,
     "-c",
@@ -22,7 +22,7 @@ PYTHON_WITH_SIGINT = [
 ]
 GOLDEN = Path(__file__).parent / "golden"
 
-# A user's, for other programs than ours: commands are tested under them.
+# Settings that a user may have for other programs; commands are tested with them.
 OTHER_KERAS_SETTINGS = {
     "KERAS_BACKEND": "torch",
     "KERAS_HOME": str(Path(__file__).parent / "other_keras"),
@@ -51,8 +51,8 @@ def pytest_configure(config):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    # For -n and --dist loadgroup: what shares a fixture stays together, and what takes
-    # long begins first.
+    # For -n and --dist loadgroup: tests that share a fixture run in one process, and
+    # slow tests begin first.
     items.sort(key=lambda item: "slow" not in item.keywords)
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group(item)))
@@ -131,13 +131,13 @@ def trained_model(trained_workdir):
 
 
 def normal(*shape, seed=0):
-    """Random numbers, float32."""
+    """Normal random numbers, float32."""
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
 @contextlib.contextmanager
 def eager_functions():
-    """Functions are not traced in it, which takes longer than a few small steps."""
+    """Runs functions eagerly: tracing takes longer than a few small steps."""
     tf.config.run_functions_eagerly(True)
     try:
         yield
@@ -153,7 +153,7 @@ def untraced():
 
 @contextlib.contextmanager
 def half_precision():
-    """Networks built in it compute in bfloat16."""
+    """Networks that are built inside compute in bfloat16."""
     import keras
 
     policy = keras.config.dtype_policy()
@@ -174,7 +174,7 @@ def shapes_alone():
     waiting = list(global_state.get_global_attribute(name, []))
     with keras.StatelessScope(initialize_variables=False):
         yield
-    # Else the next scope of Keras' own would initialise them, half a minute's worth.
+    # Keras' next scope would otherwise initialise them, which takes half a minute.
     global_state.set_global_attribute(name, waiting)
 
 
@@ -185,7 +185,7 @@ def check_native_messages(stderr):
 
 
 def run_export(*arguments):
-    """`python -m export` in a process of its own."""
+    """Runs `python -m export` in a new process."""
     return subprocess.run(
         [sys.executable, "-m", "export", *map(str, arguments)],
         cwd=ROOT,
@@ -227,7 +227,7 @@ def exported(trained_workdir, tmp_path_factory):
     assert done.returncode == 0, done.stderr
     check_native_messages(done.stderr)
     assert os.listdir(out) == ["1"]
-    # A server wants a number; only the folders above it have other names now.
+    # Only the folder of the version keeps its name, which TensorFlow Serving needs.
     moved = out.parent / "moved"
     out.rename(moved)
     return moved / "1"

@@ -97,7 +97,7 @@ def test_usage_mistakes_are_one_line_with_a_hint_and_write_nothing(tmp_path):
     }
     results = run_without_tensorflow(tmp_path, *lines)
     for (_, out, error), (arguments, hint) in zip(results, lines.items(), strict=True):
-        # Python itself prints a text that SystemExit holds.
+        # Python prints a text that SystemExit has as its code.
         message = error or results[0][0]
         assert hint in message, arguments
         assert message.count("\n") == bool(error)

@@ -165,7 +165,7 @@ def test_ctrl_c_in_a_command_raises_keyboard_interrupt():
 
 
 def test_ctrl_c_during_imports_ends_the_command_with_one_word(tmp_path):
-    # This TensorFlow says when it is imported, and swallows exceptions.
+    # A module in place of TensorFlow, which prints a line and swallows exceptions.
     (tmp_path / "tensorflow.py").write_text(
         "import time\nprint('importing', flush=True)\n"
         "try:\n    time.sleep(50)\nexcept BaseException:\n    pass\n"

@@ -53,7 +53,7 @@ TINY = [
 
 
 def train(arguments, log):
-    """In a process of its own: the command, its output appended to a file."""
+    """Runs the command in a new process; its output is appended to a file."""
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
@@ -75,11 +75,11 @@ class Runs:
         self._stages = stages
 
     def start(self, name):
-        """Starts or continues the training in `name`; its process and its log."""
+        """Starts or continues the training in `name`; returns its process and log."""
         workdir, log = self._folder / name, self._folder / f"{name}.log"
         arguments = [*TINY, f"--data_dir={self._folder}/data"]
         if (workdir / "flags.cfg").exists():
-            # It holds all that is needed.
+            # It has all settings of the run.
             arguments = [f"--flagfile={workdir}/flags.cfg"]
         arguments += [f"--workdir={workdir}", f"--stages={','.join(self._stages)}"]
         process = self._context.Process(target=train, args=(arguments, str(log)))

@@ -30,7 +30,7 @@ WORDS, ROWS, SIZE, MAX_WORDS = 11, 24, 16, 6
 
 
 def batches(context):
-    """A worker's rows of global batches, each of its own; all rows without one."""
+    """Global batches; with an input context, its worker's rows of them."""
     import numpy as np
     import tensorflow as tf
 
@@ -174,7 +174,7 @@ def keep_best(strategy, folder):
 
 
 def train_once(out, strategy, devices, runs, steps):
-    """In a process of its own: the results of `train` as a file."""
+    """Writes the results of `train` and `keep_best` to a file, in a new process."""
     import keras
     import numpy as np
     import tensorflow as tf
@@ -223,7 +223,7 @@ def start(folder, case, runs, steps):
 
 
 def free_ports(count):
-    """Ports of loopback that nobody listens on."""
+    """Free ports of the loopback interface."""
     sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
     ports = [each.getsockname()[1] for each in sockets]
     for each in sockets:
@@ -232,7 +232,7 @@ def free_ports(count):
 
 
 def finish(started):
-    """Waits; what each process wrote."""
+    """Waits for the processes and returns the arrays that each wrote."""
     import numpy as np
 
     for process, out in started:
@@ -241,7 +241,7 @@ def finish(started):
 
 
 def worst_error(results, expected):
-    """Largest difference as a share of what is allowed, and where."""
+    """The largest difference, in units of the tolerance, and its array's name."""
     import numpy as np
 
     assert results.keys() == expected.keys()

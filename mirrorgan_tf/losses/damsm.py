@@ -1,4 +1,4 @@
-"""DAMSM: how well images and captions of a batch find each other.
+"""DAMSM: how well the images and captions of a batch match.
 
 Source: AttnGAN, section 3.2, and its code.
 """
@@ -49,11 +49,11 @@ def word_similarity(
     padded = ops.cast(padding_mask, "bool")
     scores = ops.einsum("ird,tld->irtl", regions, words)
     by_word = ops.softmax(ops.where(padded, MASKED_LOGIT, scores), axis=-1)
-    # Softmax over the regions but for its sum: no cosine depends on a context's length.
-    # The half keeps both ends within float32.
+    # A softmax over the regions without its division: no cosine depends on the length
+    # of a context. Subtracting a half keeps the exponentials within float32.
     attention = ops.exp(gamma1 * (by_word - 0.5))
-    # Contexts are not computed themselves: their products with words and with
-    # themselves follow from products of regions, of which there are fewer.
+    # The contexts themselves are not computed. Their inner products with words and with
+    # themselves follow from inner products of regions, of which there are fewer.
     products = ops.einsum("ird,isd->irs", regions, regions)
     squares = ops.sum(
         attention * ops.einsum("irs,istl->irtl", products, attention), axis=1
@@ -156,7 +156,7 @@ def damsm_losses(
         if len(sentence.shape) == 2
         else [sentence[:, i] for i in range(sentence.shape[1])]
     )
-    # Collectives know no booleans.
+    # Collectives do not take booleans.
     padding_mask = gather(ops.cast(padding_mask, "int32"))
     regions, code, words = gather(regions), gather(code), gather(words)
     if class_ids is not None:
@@ -207,12 +207,12 @@ def generator_losses(inputs):
 
 
 def _unit(vectors):
-    """Vectors of length 1; zero vectors stay, and get no gradient."""
+    """Scales vectors to length 1; zero vectors stay, and get no gradient."""
     squares = ops.sum(ops.square(vectors), axis=-1, keepdims=True)
     return vectors * _inverse_length(squares)
 
 
 def _inverse_length(squares):
-    """1 / the root; 0 where it would be that of a zero vector."""
+    """1 / length from the squared lengths of vectors; 0 for zero vectors."""
     scale = ops.rsqrt(ops.maximum(squares, _MIN_SQUARED_LENGTH))
     return ops.where(squares > _MIN_SQUARED_LENGTH, scale, 0.0)

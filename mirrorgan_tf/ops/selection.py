@@ -53,19 +53,19 @@ def is_fast(operation: Operation, dtype: str = "float32") -> bool:
 
     Args:
         operation: any of them.
-        dtype: what it computes in.
+        dtype: in which it computes.
     """
     if _kernels == "reference":
         return False
     backend, device = _backend_and_device()
     if device == "gpu":
         # Measured on an NVIDIA H200: 2.2 times as fast in bfloat16, equal in float32.
-        # All others are slower there or were not measured.
+        # All other fast versions are slower there, or were not measured.
         return operation is Operation.JOINT_CONVOLUTION and dtype == "bfloat16"
     if (backend, device) != ("tensorflow", "cpu"):
         return False
     if operation is Operation.BATCH_NORM:
-        # TensorFlow's kernel knows neither float64 nor other replicas.
+        # TensorFlow's kernel does not compute in float64 or over several replicas.
         return dtype != "float64" and _num_replicas() == 1
     return True
 

@@ -29,7 +29,7 @@ def test_sentence_similarity_is_gamma3_times_the_cosine():
 
 
 def test_word_similarity_of_parallel_vectors_has_its_closed_form():
-    # One direction everywhere: every cosine is 1, whatever the attention.
+    # All vectors have one direction: every cosine is 1, for any attention.
     direction = normal(D)
     regions = np.tile(direction, (1, R, 1))
     words = np.tile(2 * direction, (2, L, 1))

@@ -35,7 +35,7 @@ def test_free_memory_returns_freed_blocks_to_the_system():
 
 
 def _allocate_too_much():
-    # More than an address space holds, so that no system promises it.
+    # More than the address space, so that the allocation fails on every system.
     return tf.random.stateless_normal([2**25, 2**27], (1, 2))
 
 
