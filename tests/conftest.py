@@ -12,8 +12,8 @@ import tensorflow as tf
 from tests.tiny_settings import TINY
 
 ROOT = Path(__file__).parents[1]
-# Runs Python with the arguments that follow. Restores the default of SIGINT, since shells
-# start background jobs, and thereby these tests, with SIGINT ignored.
+# Runs Python with the arguments that follow, and with SIGINT's default: shells start
+# background jobs, and thereby the processes of these tests, with SIGINT ignored.
 PYTHON_WITH_SIGINT = [
     sys.executable,
     "-c",

@@ -28,7 +28,7 @@ MODELS = {
         lambda: Glam(16, 2, width=2, residual_blocks=1, noise_dim=3, condition_dim=4),
         (_normal(2, 3, 6), _normal(2, 6), _normal(2, 3), _normal(2, 4)),
     ),
-    "attngan without batch norms": (
+    "attngan": (
         lambda: Glam(
             8,
             stages=2,
@@ -38,7 +38,6 @@ MODELS = {
             condition_dim=4,
             sentence_attention=False,
             inner_width=3,
-            normalization=False,
         ),
         (_normal(2, 3, 6), _normal(2, 6), _normal(2, 3), _normal(2, 4)),
     ),

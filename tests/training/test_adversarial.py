@@ -187,7 +187,7 @@ def _losses_and_gradients(strategy, *, lazy):
 def test_one_and_two_replicas_have_equal_gradients_of_r1_in_float64(lazy, two_replicas):
     expected = _losses_and_gradients(tf.distribute.get_strategy(), lazy=lazy)
     results = _losses_and_gradients(two_replicas, lazy=lazy)
-    assert results.keys() == expected.keys() and len(expected) > 10
+    assert results.keys() == expected.keys() and len(expected) > 7
     for name, value in expected.items():
         assert value.dtype == "float64", name
         np.testing.assert_allclose(

@@ -37,16 +37,17 @@ def _weights(networks):
     return [weight for model in models for weight in model.get_weights()]
 
 
-def _small_models(number):
-    """Models of which all weights are `number`. They have lists of layers."""
+def _small_models(seed):
+    """Models that have lists of layers, with random weights."""
+    random = np.random.default_rng(seed)
     models = []
     for name in ("glam", "discriminator"):
         build, inputs = MODELS[name]
-        models.append(build())
-        models[-1](*inputs)
-    networks = {"glam": models[0], "discriminators": models[1:]}
-    _fill(networks, number)
-    return networks
+        model = build()
+        model(*inputs)
+        model.set_weights([random.normal(size=w.shape) for w in model.get_weights()])
+        models.append(model)
+    return {"glam": models[0], "discriminators": models[1:]}
 
 
 def test_restore_brings_back_every_weight(tmp_path):
