@@ -1,8 +1,7 @@
-"""`python -m tests.benchmarks.one_jax_step FOLDER ...`, with KERAS_BACKEND=jax.
+"""`python -m tests.benchmarks.one_jax_step INPUTS.npz OUT.npz`, with KERAS_BACKEND=jax.
 
-For each folder, runs one step of `benchmarks.jax_glam` from the weights and inputs in
-its inputs.npz, and writes the losses and all updated variables to its outputs.npz.
-Prints whether TensorFlow was imported.
+Runs one step of `benchmarks.jax_glam` from the weights and inputs in INPUTS and writes
+its losses and all variables that it updated. Prints whether TensorFlow was imported.
 """
 
 import json
@@ -42,13 +41,13 @@ def initial_variables(models: dict[str, Any]) -> dict[str, keras.Variable]:
     }
 
 
-def run_step(folder: str) -> None:
-    """Compiles and runs the step of one folder."""
+def main(inputs_path: str, out: str) -> None:
+    """Compiles and runs the step."""
     import jax
 
     from benchmarks.jax_glam import JaxGlam, build_compiled
 
-    with np.load(f"{folder}/inputs.npz") as archive:
+    with np.load(inputs_path) as archive:
         arrays = dict(archive)
     config = Config.from_flags(**json.loads(str(arrays.pop("config"))))
     models = {}
@@ -69,10 +68,9 @@ def run_step(folder: str) -> None:
     trained, frozen = glam.values()
     step = jax.jit(glam.step, donate_argnums=0)
     trained, losses = step(trained, frozen, arrays | {"images": images})
-    np.savez(f"{folder}/outputs.npz", **flatten({"losses": losses, "trained": trained}))
+    np.savez(out, **flatten({"losses": losses, "trained": trained}))
+    print(json.dumps({"tensorflow": "tensorflow" in sys.modules}))
 
 
 if __name__ == "__main__":
-    for each in sys.argv[1:]:
-        run_step(each)
-    print(json.dumps({"tensorflow": "tensorflow" in sys.modules}))
+    main(*sys.argv[1:])
