@@ -189,7 +189,7 @@ class JaxGlam:
         """Random shifts of real and of generated images, or None."""
         if not self._config.encoders.frozen_view_shift:
             return None, None
-        return batch["shift_numbers"][:, 0], batch["shift_draws"][:, 1]
+        return batch["shift_numbers"][:, 0], batch["shift_numbers"][:, 1]
 
     def _discriminator_inputs(self, frozen, images, shifts):
         """(name, its inputs) for each discriminator."""
