@@ -2,14 +2,7 @@ import itertools
 
 import numpy as np
 
-from mirrorgan_tf.birdlets.attributes import ATTRIBUTES
 from mirrorgan_tf.birdlets.palette import COLOR_RANGES, sample_color
-
-
-def test_every_color_of_an_attribute_has_a_range():
-    for name, values in ATTRIBUTES.items():
-        if name.endswith("_color"):
-            assert set(values) <= COLOR_RANGES.keys()
 
 
 def test_colors_of_a_name_vary_and_differ_from_those_of_other_names():
