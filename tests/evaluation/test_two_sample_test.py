@@ -20,7 +20,6 @@ def test_accuracy_is_high_for_different_sets_and_near_half_for_equal_ones(monkey
     assert different.interval[0] > 0.9
     equal = two_sample_test(real, images(rng, 120), seed=1)
     assert equal.interval[0] < 0.5 < equal.interval[1]
-    assert two_sample_test(real, darker, seed=1) == different
 
 
 def test_binomial_interval_agrees_with_scipys_wilson_interval():

@@ -22,18 +22,11 @@ def described(model):
 
 
 @pytest.fixture(scope="module")
-def served(model):
-    return ServedModel(
-        model.tokenizer, model.stem, model.glam, model.stream, candidates=3
-    )
-
-
-@pytest.fixture(scope="module")
-def call(served):
+def call(loaded):
     """A function of a signature's name and its inputs that returns arrays by name."""
 
     def call(signature, **inputs):
-        return call_endpoint(served.endpoints[signature], **inputs)
+        return call_endpoint(loaded.signatures[signature], **inputs)
 
     return call
 
@@ -91,8 +84,8 @@ def test_redescribe_returns_log_likelihoods_by_teacher_forcing(call, described, 
 def test_best_of_chooses_the_most_likely_candidate(call):
     outputs = call("best_of", caption=CAPTIONS, seed=[5, 6, 7, 8])
     for row, caption in enumerate(CAPTIONS):
-        seeds = [row + 5, row + 6, row + 7]
-        candidates = call("redescribe", caption=[caption] * 3, seed=seeds)
+        seeds = range(row + 5, row + 9)
+        candidates = call("redescribe", caption=[caption] * 4, seed=seeds)
         best = candidates["log_likelihood"].argmax()
         assert outputs["seed"][row] == seeds[best]
         assert outputs["log_likelihood"][row] == candidates["log_likelihood"][best]
@@ -170,10 +163,10 @@ def test_xla_compiles_few_batch_sizes_and_gives_the_same_images(
     images = call_endpoint(served.endpoints["seeded"], **inputs)["image"]
     assert_equal_but_for_rounding(images, call("seeded", **inputs)["image"])
     default = served.endpoints["serving_default"]
-    for rows in (0, 3, 5):
+    for rows in (0, 3):
         captions = tf.constant(["a"] * rows, tf.string)
         assert default(caption=captions)["image"].shape == (rows, 32, 32, 3)
-    assert batch_sizes == [1] * 4 + [1, 4, 5]
+    assert batch_sizes == [1] * 4 + [1, 4]
     assert served.batch_sizes == [1, 2, 4, 5]
 
 
