@@ -12,8 +12,10 @@ import os
 import sys
 from pathlib import Path
 
+from mirrorgan_tf.cpu import needs_onednn_switch
 from mirrorgan_tf.native_messages import (
     describe_unusable_gpu,
+    has_gpu_device,
     native_messages_collected,
 )
 
@@ -24,6 +26,7 @@ GPU_PROBLEM: str | None = None
 
 _FILE = "keras.json"
 _LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+_ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 
 
 def _prepare_environment():
@@ -31,6 +34,13 @@ def _prepare_environment():
     # Errors only; 0 shows everything. JAX sets 1, which child processes inherit.
     if os.environ.get(_LOG_LEVEL) not in ("0", "3"):
         os.environ[_LOG_LEVEL] = "2"
+    if needs_onednn_switch() and not has_gpu_device():
+        # A training step of the recipe birdlets is 1.3 times as fast with it.
+        os.environ.setdefault(_ONEDNN, "1")
+        if os.environ[_LOG_LEVEL] == "2" and os.environ[_ONEDNN] == "1":
+            # oneDNN would report the types that it does not support as an error, though
+            # TensorFlow computes them otherwise.
+            os.environ[_LOG_LEVEL] = "3"
     # Allocate GPU memory as it is needed. TensorFlow would otherwise allocate nearly
     # all of it at the start, and an evaluation would not fit beside a training.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")

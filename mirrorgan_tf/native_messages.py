@@ -16,7 +16,7 @@ from pathlib import Path
 
 from mirrorgan_tf import interrupts
 
-__all__ = ["describe_unusable_gpu", "native_messages_collected"]
+__all__ = ["describe_unusable_gpu", "has_gpu_device", "native_messages_collected"]
 
 _STDERR = 2
 # A native message begins with its time, thread and source file.
@@ -60,6 +60,16 @@ def native_messages_collected() -> Iterator[list[str]]:
             collected.append(file.read().decode("utf-8", "replace"))
 
 
+def has_gpu_device(devices: Path = Path("/dev")) -> bool:
+    """Whether there is an NVIDIA GPU that CUDA_VISIBLE_DEVICES does not hide.
+
+    Args:
+        devices: folder of the device files.
+    """
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1")
+    return not hidden and any(devices.glob("nvidia[0-9]*"))
+
+
 def describe_unusable_gpu(messages: str, devices: Path = Path("/dev")) -> str | None:
     """Says why TensorFlow can't use the machine's GPU, for use if it lists none.
 
@@ -70,8 +80,7 @@ def describe_unusable_gpu(messages: str, devices: Path = Path("/dev")) -> str | 
     Returns:
         One line, or None if there is no NVIDIA GPU, or CUDA_VISIBLE_DEVICES hides it.
     """
-    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1")
-    if hidden or not any(devices.glob("nvidia[0-9]*")):
+    if not has_gpu_device(devices):
         return None
     starts = [match.end() for match in _LOG_PREFIX.finditer(messages)]
     reason = messages[starts[-1] :].splitlines()[0].strip() if starts else ""

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
+
+# As the commands do it on CPUs where TensorFlow leaves oneDNN off.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+import tensorflow as tf  # noqa: E402
 
 from tests.tiny_settings import TINY
 

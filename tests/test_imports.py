@@ -11,6 +11,7 @@ LAYERS = (
     (
         "__init__",
         "arguments",
+        "cpu",
         "downloads",
         "encoding",
         "errors",

@@ -5,9 +5,11 @@ import sys
 
 import pytest
 
-from mirrorgan_tf import cli
+from mirrorgan_tf import cli, cpu, keras_settings
 from tests.conftest import OTHER_KERAS_SETTINGS, ROOT, check_native_messages
 
+_LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+_ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 REPORT = """
 import json, os
 import mirrorgan_tf.keras_settings
@@ -21,6 +23,7 @@ print(json.dumps({
     "nnx": keras.config.is_nnx_enabled(),
     "tf.keras": tf.keras.__version__ == keras.__version__,
     "GPU memory grows": os.environ["TF_FORCE_GPU_ALLOW_GROWTH"],
+    "oneDNN": os.environ["TF_ENABLE_ONEDNN_OPTS"],
     "log level": os.environ["TF_CPP_MIN_LOG_LEVEL"],
 }))
 """
@@ -38,7 +41,12 @@ def _python(program, **environment):
 
 
 def test_settings_do_not_depend_on_the_shell_and_keras_json():
-    done = _python(REPORT, KERAS_MAX_EPOCHS="some", TF_CPP_MIN_LOG_LEVEL="1")
+    done = _python(
+        REPORT,
+        KERAS_MAX_EPOCHS="some",
+        TF_CPP_MIN_LOG_LEVEL="1",
+        TF_ENABLE_ONEDNN_OPTS="0",
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
         "backend": "tensorflow",
@@ -49,9 +57,33 @@ def test_settings_do_not_depend_on_the_shell_and_keras_json():
         "nnx": False,
         "tf.keras": True,
         "GPU memory grows": "true",
+        "oneDNN": "0",
         "log level": "2",
     }
     check_native_messages(done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("instructions", "machine", "gpu", "environment", "expected"),
+    [
+        ("fma avx2", "x86_64", False, {}, ("1", "3")),
+        ("fma avx2", "x86_64", False, {_LOG_LEVEL: "0"}, ("1", "0")),
+        ("fma avx2", "x86_64", False, {_ONEDNN: "0"}, ("0", "2")),
+        ("fma avx2", "x86_64", False, {_ONEDNN: "1"}, ("1", "3")),
+        ("fma avx2", "x86_64", True, {}, (None, "2")),
+        ("fma avx2 avx512f avx512_vnni", "x86_64", False, {}, (None, "2")),
+        ("", "arm64", False, {}, (None, "2")),
+    ],
+)
+def test_onednn_is_switched_on_where_tensorflow_leaves_it_off(
+    instructions, machine, gpu, environment, expected, monkeypatch
+):
+    monkeypatch.setattr(cpu, "cpu_instructions", lambda: set(instructions.split()))
+    monkeypatch.setattr(cpu.platform, "machine", lambda: machine)
+    monkeypatch.setattr(keras_settings, "has_gpu_device", lambda: gpu)
+    monkeypatch.setattr(os, "environ", dict(environment))
+    keras_settings._prepare_environment()
+    assert (os.environ.get(_ONEDNN), os.environ[_LOG_LEVEL]) == expected
 
 
 def test_keras_json_that_keras_refuses_is_one_line(tmp_path):

@@ -182,8 +182,10 @@ def _resized(x, side):
     """
     if x.shape[1] == side:
         return x
-    matrix = ops.cast(_interpolation(x.shape[1], side), x.dtype)
-    return ops.einsum("oi,pj,bijc->bopc", matrix, matrix, x)
+    _, height, width, channels = x.shape
+    matrix = ops.cast(_interpolation(height, side), x.dtype)
+    rows = ops.matmul(matrix, ops.reshape(x, (-1, height, width * channels)))
+    return ops.matmul(matrix, ops.reshape(rows, (-1, side, width, channels)))
 
 
 def _interpolation(before: int, after: int) -> np.ndarray:

@@ -1,11 +1,10 @@
 """The number format that a training computes in: `--mixed_precision`."""
 
-import re
-from pathlib import Path
-
 import keras
 import tensorflow as tf
 from absl import logging
+
+from mirrorgan_tf.cpu import cpu_instructions
 
 __all__ = ["choose_bfloat16", "set_mixed_precision"]
 
@@ -13,7 +12,6 @@ __all__ = ["choose_bfloat16", "set_mixed_precision"]
 _MIN_COMPUTE_CAPABILITY = (8, 0)
 # Instructions of CPUs that multiply bfloat16 faster than float32.
 _CPU_INSTRUCTIONS = ("amx_bf16", "avx512_bf16")
-_CPU_INFO = Path("/proc/cpuinfo")
 
 
 def set_mixed_precision(setting: str) -> None:
@@ -42,18 +40,8 @@ def choose_bfloat16() -> tuple[bool, str]:
             capability >= _MIN_COMPUTE_CAPABILITY,
             f"the GPU has compute capability {capability[0]}.{capability[1]}",
         )
-    instructions = _cpu_instructions()
+    instructions = cpu_instructions()
     for name in _CPU_INSTRUCTIONS:
         if name in instructions:
             return True, f"the CPU has {name}"
     return False, f"the CPU has neither {' nor '.join(_CPU_INSTRUCTIONS)}"
-
-
-def _cpu_instructions():
-    try:
-        text = _CPU_INFO.read_text(encoding="utf-8")
-    except OSError:
-        # Not Linux.
-        return set()
-    flags = re.search(r"^flags\s*:(.*)$", text, re.MULTILINE)
-    return set(flags[1].split()) if flags else set()

@@ -2,6 +2,7 @@ import keras
 import pytest
 import tensorflow as tf
 
+from mirrorgan_tf import cpu
 from mirrorgan_tf.training import precision
 
 
@@ -20,7 +21,7 @@ def test_bfloat16_is_chosen_by_the_instructions_of_the_cpu(
     path = tmp_path / "cpuinfo"
     if flags is not None:
         path.write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t\t: x\n")
-    monkeypatch.setattr(precision, "_CPU_INFO", path)
+    monkeypatch.setattr(cpu, "_CPU_INFO", path)
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
     bfloat16, text = precision.choose_bfloat16()
     assert bfloat16 == expected and reason in text

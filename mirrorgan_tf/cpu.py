@@ -1,0 +1,33 @@
+"""What the CPU of this machine can compute fast."""
+
+import platform
+import re
+from pathlib import Path
+
+__all__ = ["cpu_instructions", "needs_onednn_switch"]
+
+_CPU_INFO = Path("/proc/cpuinfo")
+
+
+def cpu_instructions() -> set[str]:
+    """Names of the CPU's instruction sets, such as avx2; empty where not Linux."""
+    try:
+        text = _CPU_INFO.read_text(encoding="utf-8")
+    except OSError:
+        return set()
+    flags = re.search(r"^flags\s*:(.*)$", text, re.MULTILINE)
+    return set(flags[1].split()) if flags else set()
+
+
+def needs_onednn_switch() -> bool:
+    """Whether TensorFlow leaves oneDNN off on this CPU, although it is faster.
+
+    TensorFlow uses oneDNN's convolutions by default on x86 CPUs with AVX-512 VNNI and
+    newer ones only.
+    """
+    instructions = cpu_instructions()
+    return (
+        platform.machine() == "x86_64"
+        and "avx2" in instructions
+        and not any(name.startswith("avx512") for name in instructions)
+    )
