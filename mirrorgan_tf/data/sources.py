@@ -30,8 +30,8 @@ def open_dataset(config: Config, *, draw: bool = True) -> dict[str, CaptionedIma
         draw: draw the images of a synthetic data set if they do not exist.
 
     Raises:
-        UserError: the data set is missing or broken. If another one is in the folder or
-            below it, the message names it.
+        UserError: the data set is missing or broken. If another one is in the folder,
+            below it or above it, the message names it.
     """
     folder = Path(config.data.data_dir)
     if is_packed(folder):
@@ -49,7 +49,7 @@ def open_dataset(config: Config, *, draw: bool = True) -> dict[str, CaptionedIma
             dataset.draw()
         return dataset.read()
     except UserError as error:
-        name, place = _locate_dataset(folder)
+        name, place = _locate_dataset(folder, above=True)
         if name is None or (name, place) == (config.data.dataset, folder):
             raise
         flag = shlex.quote(f"--data_dir={place}")
@@ -89,13 +89,19 @@ def guess_dataset(data_dir: str | Path) -> str:
     return name or _PLAIN_FOLDER
 
 
-def _locate_dataset(folder):
-    """Name and folder of a data set in a folder or two levels below; or two Nones."""
+def _locate_dataset(folder, *, above=False):
+    """Name and folder of a data set in `folder` or near it; None, None without one.
+
+    Searches two levels below, and two levels above if `above`.
+    """
     for name in DATASETS:
         if dataset_class(name).is_in(folder):
             return name, folder
     subfolders = itertools.chain(folder.glob("*/"), folder.glob("*/*/"))
-    for place in sorted(itertools.islice(subfolders, _MOST_SUBFOLDERS)):
+    places = sorted(itertools.islice(subfolders, _MOST_SUBFOLDERS))
+    if above:
+        places += folder.absolute().parents[:2]
+    for place in places:
         for name in DATASETS:
             if name != _PLAIN_FOLDER and dataset_class(name).is_in(place):
                 return name, place

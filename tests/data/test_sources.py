@@ -202,6 +202,17 @@ def test_the_error_names_the_folder_of_a_nested_or_renamed_dataset(
     open_dataset(Config.from_flags(dataset=actual, data_dir=str(home)))
 
 
+@pytest.mark.parametrize(
+    ("actual", "inside"), [("cub", "images/001.Ibis"), ("coco", "annotations")]
+)
+def test_the_error_names_the_dataset_above_the_folder(actual, inside, tmp_path):
+    home = MAKERS[actual](tmp_path / "data")
+    (home / inside).mkdir(parents=True, exist_ok=True)
+    config = Config.from_flags(dataset=actual, data_dir=str(home / inside))
+    with pytest.raises(UserError, match=f"try --dataset={actual} --data_dir={home}$"):
+        open_dataset(config)
+
+
 def test_draw_false_reads_birdlets_and_writes_nothing(tmp_path):
     config = Config.from_flags(
         data_dir=str(tmp_path / "data"), birdlets_train_images=5, birdlets_val_images=5

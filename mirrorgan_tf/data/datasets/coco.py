@@ -180,6 +180,11 @@ def _index(listing, listed, notes):
         earlier_remarks=(
             *remark_on(UNREADABLE_CHARACTERS, listing.unreadable),
             *remark_on(f"images that {file_name} does not list, left out", unlisted),
+            *remark_on(
+                f"images with a `split` in {file_name}, which is not read (each split "
+                "needs its own JSON)",
+                listing.declared_splits,
+            ),
         ),
     )
 
@@ -213,6 +218,8 @@ class _Listing:
     captions: list[list[str]]
     # Names of annotations with characters that can't be read.
     unreadable: list[str]
+    # Images with a `split` of their own, as in Karpathy's JSON.
+    declared_splits: list[str]
 
 
 def _read_json(path):
@@ -248,6 +255,11 @@ def _read_listing(path: Path, folders: Sequence[str | Path]) -> _Listing:
         for annotation_id, text in zip(annotation_ids.tolist(), texts, strict=True)
         if has_unreadable_characters(text)
     ]
+    declared_splits = [
+        f"{image['file_name']}: {image['split']}"
+        for image in images
+        if "split" in image
+    ]
     order = np.argsort(image_ids, kind="stable")
     image_ids, names = image_ids[order], [names[row] for row in order]
     repeated = np.flatnonzero(image_ids[1:] == image_ids[:-1])
@@ -275,6 +287,7 @@ def _read_listing(path: Path, folders: Sequence[str | Path]) -> _Listing:
         names=names,
         captions=captions,
         unreadable=unreadable,
+        declared_splits=declared_splits,
     )
 
 

@@ -227,6 +227,18 @@ def test_images_that_the_json_does_not_list_are_counted(tree):
     )
 
 
+def test_splits_of_single_images_are_counted_because_they_are_not_read(tree):
+    content = read(tree)
+    content["images"][0]["split"] = "restval"
+    write(tree, content)
+    assert read_val(tree).remarks[0] == Remark(
+        "images with a `split` in captions_val2014.json, which is not read (each split "
+        "needs its own JSON)",
+        1,
+        f"{content['images'][0]['file_name']}: restval",
+    )
+
+
 def test_splits_that_share_a_folder_of_images_have_no_unlisted_images(tmp_path):
     trees.make_coco(tmp_path, train_images=2, val_images=2, quirks=False)
     for path in (tmp_path / "val2014").iterdir():
