@@ -1,10 +1,11 @@
 """What the CPU of this machine can compute fast."""
 
+import os
 import platform
 import re
 from pathlib import Path
 
-__all__ = ["cpu_instructions", "needs_onednn_switch"]
+__all__ = ["cpu_instructions", "needs_onednn_switch", "number_of_cores"]
 
 _CPU_INFO = Path("/proc/cpuinfo")
 
@@ -31,3 +32,10 @@ def needs_onednn_switch() -> bool:
         and "avx2" in instructions
         and not any(name.startswith("avx512") for name in instructions)
     )
+
+
+def number_of_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -10,6 +10,7 @@ from tests.conftest import OTHER_KERAS_SETTINGS, ROOT, check_native_messages
 
 _LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 _ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+_PARALLEL = "TF_NUM_INTEROP_THREADS"
 REPORT = """
 import json, os
 import mirrorgan_tf.keras_settings
@@ -84,6 +85,19 @@ def test_onednn_is_switched_on_where_tensorflow_leaves_it_off(
     monkeypatch.setattr(os, "environ", dict(environment))
     keras_settings._prepare_environment()
     assert (os.environ.get(_ONEDNN), os.environ[_LOG_LEVEL]) == expected
+
+
+@pytest.mark.parametrize(
+    ("cores", "environment", "expected"),
+    [(1, {}, None), (2, {}, "4"), (2, {_PARALLEL: "3"}, "3"), (8, {}, None)],
+)
+def test_more_operations_than_cores_run_at_a_time_on_few_cores(
+    cores, environment, expected, monkeypatch
+):
+    monkeypatch.setattr(keras_settings, "number_of_cores", lambda: cores)
+    monkeypatch.setattr(os, "environ", dict(environment))
+    keras_settings._prepare_environment()
+    assert os.environ.get(_PARALLEL) == expected
 
 
 def test_keras_json_that_keras_refuses_is_one_line(tmp_path):

@@ -14,6 +14,7 @@ from PIL import Image
 from mirrorgan_tf.birdlets.attributes import ATTRIBUTES, sample_attributes
 from mirrorgan_tf.birdlets.drawing import SIDE_PX, draw_bird
 from mirrorgan_tf.birdlets.grammar import Caption, write_captions
+from mirrorgan_tf.cpu import number_of_cores
 from mirrorgan_tf.errors import UserError
 from mirrorgan_tf.files import atomic_folder, read_bytes
 
@@ -76,7 +77,7 @@ def write_birdlets(
         "captions_per_image": captions_per_image,
         "seed": seed,
     }
-    workers = _available_cores() if workers is None else workers
+    workers = number_of_cores() if workers is None else workers
     _check_numbers(settings, workers)
     if _exists(data_dir, settings):
         return False
@@ -289,9 +290,3 @@ def _draw_in_processes(folder, counts, seed, workers):
         for process in processes:
             process.kill()
             process.wait()
-
-
-def _available_cores():
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
