@@ -87,7 +87,7 @@ class _Model(types.SimpleNamespace):
 @pytest.mark.parametrize("on", [True, False])
 def test_demo_uses_tf32_as_its_flag_says(on, monkeypatch, parsed_flags):
     use_tf32(not on)
-    monkeypatch.setattr(demo, "_open_source", _stop)
+    monkeypatch.setattr(demo, "_open_model", _stop)
     parsed_flags(demo, "--saved_model=served", f"--tf32={on}")
     with pytest.raises(ComputationReached):
         demo.main()
