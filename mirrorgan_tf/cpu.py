@@ -1,4 +1,4 @@
-"""What the CPU of this machine can compute fast."""
+"""The CPU of this machine: its instruction sets and cores."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ _CPU_INFO = Path("/proc/cpuinfo")
 
 
 def cpu_instructions() -> set[str]:
-    """Names of the CPU's instruction sets, such as avx2; empty where not Linux."""
+    """Names of the CPU's instruction sets, such as avx2; empty if this is not Linux."""
     try:
         text = _CPU_INFO.read_text(encoding="utf-8")
     except OSError:

@@ -44,9 +44,9 @@ def _prepare_environment():
             # TensorFlow computes them otherwise.
             os.environ[_LOG_LEVEL] = "3"
     if 1 < number_of_cores() < _MIN_PARALLEL_OPERATIONS:
-        # TensorFlow runs as many operations at a time as there are cores. Small
-        # operations keep a core busy for less time than it takes to start the next one,
-        # so that on two cores a training step is 1.15 times as fast with four.
+        # By default TensorFlow runs as many operations at a time as there are cores.
+        # On two cores a training step is 1.15 times as fast with four operations at a
+        # time (docs/performance.md).
         os.environ.setdefault(_PARALLEL_OPERATIONS, str(_MIN_PARALLEL_OPERATIONS))
     # Allocate GPU memory as it is needed. TensorFlow would otherwise allocate nearly
     # all of it at the start, and an evaluation would not fit beside a training.

@@ -138,6 +138,7 @@ def read_coco_jsons(
         UserError: a file or an image is missing, or a file is not in COCO's format.
     """
     # Building half a million dictionaries takes twice as long with garbage collection.
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         listings = {
@@ -154,7 +155,8 @@ def read_coco_jsons(
             split: _index(listing, listed, notes) for split, listing in listings.items()
         }
     finally:
-        gc.enable()
+        if was_enabled:
+            gc.enable()
 
 
 def _index(listing, listed, notes):
