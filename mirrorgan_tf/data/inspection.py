@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import dataclasses
-import os
 import warnings
 import zlib
 from collections.abc import Callable, Sequence
@@ -10,6 +9,7 @@ from io import BytesIO
 
 from PIL import Image
 
+from mirrorgan_tf.cpu import number_of_cores
 from mirrorgan_tf.data.decoding import BadImageError, decode_bytes, load_encoded
 from mirrorgan_tf.data.records import CaptionedImages
 
@@ -53,7 +53,7 @@ def inspect_images(
         N facts, in order.
     """
     facts = []
-    threads = 2 * (os.cpu_count() or 1)
+    threads = 2 * number_of_cores()
     with (
         warnings.catch_warnings(),
         concurrent.futures.ThreadPoolExecutor(threads) as pool,
